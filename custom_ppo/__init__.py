@@ -1,0 +1,27 @@
+"""A from-scratch PPO that trains to the same bits as Stable-Baselines3's.
+
+Reading order: `agent` (act -> remember -> advantages -> update), then what it calls: `memory`, `gae`, `losses`,
+`distributions`, `networks`; `recipe` names which function plays which part; `sb3` puts it behind SB3's interface.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from custom_ppo.config import PPOConfig
+from custom_ppo.recipe import Recipe
+
+if TYPE_CHECKING:
+    from custom_ppo.sb3 import CustomPPO
+
+__all__ = ["CustomPPO", "PPOConfig", "Recipe"]
+
+
+def __getattr__(name: str) -> Any:
+    # CustomPPO is the only name that needs stable_baselines3, so it is imported on first use: the paper's part of
+    # the package can be read, tested and used without it.
+    if name == "CustomPPO":
+        from custom_ppo.sb3 import CustomPPO
+
+        return CustomPPO
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

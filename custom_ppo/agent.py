@@ -1,0 +1,274 @@
+"""PPO, the whole loop: act -> remember -> estimate advantages -> update.
+
+    agent.start_rollout()
+    for _ in range(n_steps):
+        step = agent.act(observations)
+        observations, rewards, dones = env.step(step.env_actions)
+        agent.remember(...)
+    agent.finish_rollout(observations, dones)
+    report = agent.update(progress_remaining)
+
+Schulman et al. 2017, arXiv 1707.06347, algorithm 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from custom_ppo.config import PPOConfig, value_at
+from custom_ppo.losses import approx_kl, clip_fraction, clipped_values
+from custom_ppo.memory import Batch, Observation, TensorObservation, TrajectoryMemory
+from custom_ppo.recipe import Recipe
+
+__all__ = ["AutogradEngine", "LossTerms", "PPOAgent", "Step", "TrainingDivergedError", "UpdateReport", "to_tensor"]
+
+
+class TrainingDivergedError(ArithmeticError):
+    """A number that training depends on is not finite; the message says which, where, and what to try."""
+
+
+class Policy(Protocol):
+    """What PPO asks of a policy; `networks.ActorCritic` is one, and so is every actor-critic policy of SB3."""
+
+    def __call__(self, obs: TensorObservation) -> tuple[Tensor, Tensor, Tensor]: ...
+    def evaluate_actions(self, obs: TensorObservation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]: ...
+    def predict_values(self, obs: TensorObservation) -> Tensor: ...
+    def reset_noise(self, n_envs: int) -> None: ...
+    def parameters(self) -> Any: ...
+    def train(self, mode: bool = True) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the agent does in N environments, and what it needs to remember of it."""
+
+    actions: NDArray[Any]
+    """[N, ...] as sampled; these are remembered."""
+    env_actions: NDArray[Any]
+    """[N, ...] as the environments get them: within their bounds."""
+    values: Tensor
+    """[N, 1]"""
+    log_probs: Tensor
+    """[N]"""
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The loss of one minibatch, term by term, and two diagnostics; tensors of no dimensions."""
+
+    loss: Tensor
+    policy_loss: Tensor
+    value_loss: Tensor
+    entropy_loss: Tensor
+    clip_fraction: Tensor
+    approx_kl: Tensor
+
+
+@dataclass
+class UpdateReport:
+    """What happened in one update: one number per minibatch, in order."""
+
+    learning_rate: float
+    clip_range: float
+    clip_range_vf: float | None
+    policy_losses: list[float] = field(default_factory=list)
+    value_losses: list[float] = field(default_factory=list)
+    entropy_losses: list[float] = field(default_factory=list)
+    clip_fractions: list[float] = field(default_factory=list)
+    approx_kls: list[NDArray[np.float32]] = field(default_factory=list)
+    """Of the last epoch only."""
+    loss: float = math.nan
+    """Of the last minibatch."""
+    n_epochs: int = 0
+    """Epochs begun."""
+    stopped_early: bool = False
+    """Whether the KL divergence ended the update."""
+
+
+class AutogradEngine:
+    """Differentiates the loss with PyTorch's autograd: the update as the paper reads, for every recipe and policy."""
+
+    def __init__(self, policy: Policy, optimizer: torch.optim.Optimizer, recipe: Recipe) -> None:
+        self.policy = policy
+        self.optimizer = optimizer
+        self.recipe = recipe
+
+    def forward(self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None) -> LossTerms:
+        """The loss of a minibatch of B transitions."""
+        recipe = self.recipe
+        values, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)
+        values = values.flatten()  # [B, 1] -> [B]: against returns [B] it would broadcast to [B, B]
+        advantages = batch.advantages
+        if config.normalize_advantage:
+            advantages = recipe.normalize_advantages(advantages)
+
+        objective = recipe.policy_objective(log_prob, batch.old_log_prob, advantages, clip_range)
+        policy_loss = recipe.policy_loss(objective)
+        if clip_range_vf is not None:
+            values = clipped_values(values, batch.old_values, clip_range_vf)
+        value_loss = recipe.value_loss(batch.returns, values)
+        entropy_loss = recipe.entropy_loss(entropy, log_prob)
+        loss = policy_loss + config.ent_coef * entropy_loss + config.vf_coef * value_loss
+        with torch.no_grad():
+            return LossTerms(
+                loss,
+                policy_loss,
+                value_loss,
+                entropy_loss,
+                clip_fraction(log_prob, batch.old_log_prob, clip_range),
+                approx_kl(log_prob, batch.old_log_prob),
+            )
+
+    def step(self, terms: LossTerms, config: PPOConfig) -> None:
+        """Descend: gradient, clipped, then one step of the optimiser."""
+        self.optimizer.zero_grad()
+        terms.loss.backward()  # type: ignore[no-untyped-call]
+        self.recipe.clip_gradients(self.policy.parameters(), config.max_grad_norm)
+        self.optimizer.step()
+
+
+class PPOAgent:
+    """An agent that learns by PPO, without knowing where its observations come from."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        optimizer: torch.optim.Optimizer,
+        memory: TrajectoryMemory,
+        config: PPOConfig,
+        recipe: Recipe,
+        device: torch.device,
+    ) -> None:
+        self.policy = policy
+        self.optimizer = optimizer
+        self.memory = memory
+        self.config = config
+        self.recipe = recipe
+        self.device = device
+        self.engine = AutogradEngine(policy, optimizer, recipe)
+
+    # act
+
+    def start_rollout(self) -> None:
+        """Forget the last rollout; with gSDE, draw new exploration noise."""
+        self.policy.train(False)
+        self.memory.reset()
+        if self.config.use_sde:
+            self.policy.reset_noise(self.memory.n_envs)
+
+    @torch.no_grad()
+    def act(self, observations: Observation) -> Step:
+        """Sample actions in N states [N, ...]."""
+        config = self.config
+        if config.use_sde and config.sde_sample_freq > 0 and self.memory.position % config.sde_sample_freq == 0:
+            self.policy.reset_noise(self.memory.n_envs)
+        action_tensor, values, log_probs = self.policy(to_tensor(observations, self.device))
+        actions = action_tensor.cpu().numpy()
+        return Step(actions, self.recipe.env_action(actions, self.memory.action_space), values, log_probs)
+
+    # remember
+
+    def remember(
+        self, observations: Observation, step: Step, rewards: NDArray[Any], episode_starts: NDArray[np.bool_]
+    ) -> None:
+        """Store one step: in s (observations), a was done (step), r was earned (rewards)."""
+        self.memory.add(observations, step.actions, rewards, episode_starts, step.values, step.log_probs)
+
+    @torch.no_grad()
+    def timeout_reward(self, reward: float, terminal_observation: TensorObservation) -> Any:
+        """The reward to remember for a step at which a time limit cut the episode in terminal_observation [1, ...]."""
+        terminal_value = self.policy.predict_values(terminal_observation)[0]
+        return self.recipe.timeout_reward(reward, terminal_value, self.config.gamma)
+
+    @torch.no_grad()
+    def finish_rollout(self, last_observations: Observation, dones: NDArray[np.bool_]) -> None:
+        """Estimate the advantages of a full memory; last_observations [N, ...] and dones [N] follow its last step."""
+        memory = self.memory
+        last_values = self.policy.predict_values(to_tensor(last_observations, self.device))
+        memory.advantages, memory.returns = self.recipe.advantages(
+            memory.rewards,
+            memory.values,
+            memory.episode_starts,
+            last_values.cpu().numpy().flatten(),
+            dones,
+            gamma=self.config.gamma,
+            gae_lambda=self.config.gae_lambda,
+        )
+        self._check_rollout()
+
+    # update
+
+    def update(self, progress_remaining: float) -> UpdateReport:
+        """Improve the policy and the critic on what is remembered; several epochs of minibatches.
+
+        progress_remaining: from 1 at the start of training to 0 at its end, for the schedules.
+        Raises TrainingDivergedError when a loss is not finite, before the weights are touched by it.
+        """
+        config, recipe = self.config, self.recipe
+        clip_range_vf = None if config.clip_range_vf is None else value_at(config.clip_range_vf, progress_remaining)
+        report = UpdateReport(
+            learning_rate=value_at(config.learning_rate, progress_remaining),
+            clip_range=value_at(config.clip_range, progress_remaining),
+            clip_range_vf=clip_range_vf,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = report.learning_rate
+        self.policy.train(True)
+        batch = self.memory.flatten(self.device)
+        for _ in range(config.n_epochs):
+            report.n_epochs += 1
+            report.approx_kls = []
+            for minibatch in batch.minibatches(config.batch_size, recipe.minibatch_order(len(batch))):
+                terms = self.engine.forward(minibatch, config, report.clip_range, clip_range_vf)
+                self._record(report, terms)
+                if config.target_kl is not None and recipe.stop_early(report.approx_kls[-1], config.target_kl):
+                    report.stopped_early = True
+                    return report
+                self.engine.step(terms, config)
+        return report
+
+    @staticmethod
+    def _record(report: UpdateReport, terms: LossTerms) -> None:
+        report.policy_losses.append(terms.policy_loss.item())
+        report.value_losses.append(terms.value_loss.item())
+        report.entropy_losses.append(terms.entropy_loss.item())
+        report.clip_fractions.append(terms.clip_fraction.item())
+        report.approx_kls.append(terms.approx_kl.cpu().numpy())
+        report.loss = terms.loss.item()
+        if not math.isfinite(report.loss):
+            raise TrainingDivergedError(
+                f"epoch {report.n_epochs}, minibatch {len(report.approx_kls)} of this update: the loss is {report.loss}"
+                f" (policy {report.policy_losses[-1]}, value {report.value_losses[-1]},"
+                f" entropy {report.entropy_losses[-1]}); try a smaller learning_rate, or normalise the rewards"
+            )
+
+    def _check_rollout(self) -> None:
+        """Find what is not finite before it reaches the weights; raises TrainingDivergedError."""
+        memory = self.memory
+        for name, array, cause in (
+            ("reward", memory.rewards, "the environment returned it"),
+            ("value", memory.values, "the observation holds such a number, or the weights have diverged"),
+            ("log_prob", memory.log_probs, "the weights have diverged"),
+            ("advantage", memory.advantages, "rewards or values are too large for float32"),
+        ):
+            finite = np.isfinite(array)
+            if not finite.all():
+                step, env = np.argwhere(~finite)[0]
+                raise TrainingDivergedError(
+                    f"the {name} of step {step + 1} of {memory.n_steps}, environment {env}, is {array[step, env]}: "
+                    f"{cause}"
+                )
+
+
+def to_tensor(observations: Observation, device: torch.device) -> TensorObservation:
+    """Observations as tensors in their own type; no copy is made on the CPU."""
+    if isinstance(observations, dict):
+        return {key: torch.as_tensor(value, device=device) for key, value in observations.items()}
+    return torch.as_tensor(observations, device=device)

@@ -1,0 +1,74 @@
+"""PPO's hyperparameters under SB3's names: frozen, validated, with schedules as plain callables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["InvalidConfigError", "PPOConfig", "Schedule", "constant", "value_at"]
+
+Schedule = Callable[[float], float]
+"""Takes the progress remaining, which falls from 1 at the start of training to 0 at its end."""
+
+
+class InvalidConfigError(ValueError, AssertionError):
+    """A hyperparameter that cannot work; an AssertionError too, as SB3 raises that for the same mistakes."""
+
+
+def value_at(parameter: float | Schedule, progress_remaining: float) -> float:
+    """The value of a constant or scheduled hyperparameter, always as a Python float.
+
+    The cast matters: a NumPy float would promote float32 arithmetic to float64, and is refused by safe unpickling.
+    """
+    return float(parameter(progress_remaining) if callable(parameter) else parameter)
+
+
+def constant(value: float) -> Schedule:
+    """The schedule that never changes."""
+    return lambda _progress_remaining: value
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """The numbers of PPO (Schulman et al. 2017, arXiv 1707.06347), with SB3's names and defaults.
+
+    Raises InvalidConfigError (a ValueError) on values that cannot train.
+    """
+
+    learning_rate: float | Schedule = 3e-4
+    n_steps: int = 2048
+    """T: steps per environment between two updates; the memory holds T * N transitions."""
+    batch_size: int | None = 64
+    """Transitions of one minibatch; None takes the whole memory at once, as A2C does."""
+    n_epochs: int = 10
+    """Passes over the memory in one update."""
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_range: float | Schedule = 0.2
+    """epsilon of the clipped surrogate: the ratio gains nothing outside [1 - epsilon, 1 + epsilon]."""
+    clip_range_vf: float | Schedule | None = None
+    """The same for the value, in units of return, around the value at acting time; None leaves it free."""
+    normalize_advantage: bool = True
+    ent_coef: float = 0.0
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    use_sde: bool = False
+    """State-dependent exploration (gSDE, arXiv 2005.05719) instead of independent noise; Box actions only."""
+    sde_sample_freq: int = -1
+    """Steps between two draws of gSDE's noise matrix; -1 draws once per rollout."""
+    target_kl: float | None = None
+    """An update stops when the approximate KL divergence of a minibatch exceeds 1.5 times this; None never stops."""
+
+    def __post_init__(self) -> None:
+        if self.normalize_advantage and self.batch_size is not None and self.batch_size <= 1:
+            raise InvalidConfigError(
+                f"`batch_size` must be greater than 1 to normalise advantages, got {self.batch_size}: "
+                "the standard deviation of one number is undefined"
+            )
+        for name in ("n_steps", "n_epochs"):
+            if getattr(self, name) < 1:
+                raise InvalidConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+        if isinstance(self.clip_range_vf, (int, float)) and self.clip_range_vf <= 0:
+            raise InvalidConfigError(
+                f"`clip_range_vf` must be positive, got {self.clip_range_vf}; pass None to leave the value unclipped"
+            )

@@ -1,0 +1,98 @@
+"""PPO's objective, term by term: pure functions of tensors over one minibatch of B transitions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = [
+    "approx_kl",
+    "clip_fraction",
+    "clipped_surrogate",
+    "clipped_values",
+    "entropy_loss",
+    "kl_penalty",
+    "log_prob_surrogate",
+    "normalize_advantages",
+    "policy_loss",
+    "value_loss",
+]
+
+
+def normalize_advantages(advantages: Tensor) -> Tensor:
+    """(A - mean A) / (std A + 1e-8) over the minibatch, [B]; one single advantage is returned as it is.
+
+    The standard deviation is the unbiased one (divided by B - 1), as in SB3.
+    """
+    if len(advantages) < 2:  # the deviation of one number is NaN, which would poison every weight
+        return advantages
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+
+def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    """PPO's clipped objective of each transition, [B], to be maximised.
+
+        ratio = pi(a|s) / pi_old(a|s) = exp(log_prob - old_log_prob)
+        L     = min(ratio * A, clip(ratio, 1 - clip_range, 1 + clip_range) * A)
+
+    Once the ratio has moved clip_range in the direction that the advantage asks for, the gradient is zero:
+    that is the trust region.  Schulman et al. 2017, arXiv 1707.06347, eq. 7.
+    """
+    ratio = torch.exp(log_prob - old_log_prob)
+    return torch.min(advantages * ratio, advantages * torch.clamp(ratio, 1 - clip_range, 1 + clip_range))
+
+
+def kl_penalty(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, beta: float) -> Tensor:
+    """PPO's penalised objective of each transition, [B], to be maximised: ratio * A - beta * KL(pi_old, pi).
+
+    The divergence of each sampled action is estimated by (ratio - 1) - log ratio, which is never negative and has
+    KL(pi_old, pi) as its mean under pi_old.  Schulman et al. 2017, arXiv 1707.06347, eq. 8.
+    """
+    log_ratio = log_prob - old_log_prob
+    ratio = torch.exp(log_ratio)
+    return advantages * ratio - beta * ((ratio - 1) - log_ratio)
+
+
+def log_prob_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    """A2C's objective of each transition, [B], to be maximised: A * log pi(a|s), without a ratio or a clip.
+
+    Its gradient is that of `clipped_surrogate` where pi equals pi_old, that is in the first pass over the memory
+    (Huang et al. 2022, arXiv 2205.09123).
+    """
+    return advantages * log_prob
+
+
+def policy_loss(objective: Tensor) -> Tensor:
+    """Minus the mean of an objective [B]: what gradient descent minimises."""
+    return -objective.mean()
+
+
+def value_loss(returns: Tensor, values: Tensor) -> Tensor:
+    """Mean of (return - V)^2 over the minibatch: SB3 has no factor 1/2 here, other PPOs do."""
+    return functional.mse_loss(returns, values)
+
+
+def clipped_values(values: Tensor, old_values: Tensor, clip_range_vf: float) -> Tensor:
+    """Values [B] that moved at most clip_range_vf, in units of return, away from those of acting time."""
+    return old_values + torch.clamp(values - old_values, -clip_range_vf, clip_range_vf)
+
+
+def entropy_loss(entropy: Tensor | None, log_prob: Tensor) -> Tensor:
+    """Minus the mean entropy; estimated by -log pi(a|s) where the distribution has no closed form (None)."""
+    return -torch.mean(-log_prob) if entropy is None else -torch.mean(entropy)
+
+
+def approx_kl(log_prob: Tensor, old_log_prob: Tensor) -> Tensor:
+    """Mean of (ratio - 1) - log ratio: an estimate of KL(pi_old, pi) with low variance, never negative.
+
+    J. Schulman, "Approximating KL divergence" (2020), estimator k3.
+    """
+    log_ratio = log_prob - old_log_prob
+    return torch.mean((torch.exp(log_ratio) - 1) - log_ratio)
+
+
+def clip_fraction(log_prob: Tensor, old_log_prob: Tensor, clip_range: float) -> Tensor:
+    """Share of transitions whose ratio lies outside [1 - clip_range, 1 + clip_range]."""
+    ratio = torch.exp(log_prob - old_log_prob)
+    return torch.mean((torch.abs(ratio - 1) > clip_range).float())

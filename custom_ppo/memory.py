@@ -1,0 +1,175 @@
+"""What the agent remembers between two updates: T steps in N environments, then the same as one batch of T * N.
+
+TrajectoryMemory [T, N]  -> flatten() ->  Batch [T * N]  -> minibatches() ->  Batch [B]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["Batch", "Observation", "TensorObservation", "TrajectoryMemory"]
+
+Array = NDArray[np.generic]
+Float32 = NDArray[np.float32]
+Observation = Array | dict[str, Array]
+TensorObservation = Tensor | dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B transitions as tensors; observations are a dict of tensors for Dict spaces."""
+
+    observations: TensorObservation
+    actions: Tensor
+    """[B] for Discrete, else [B, A]."""
+    old_values: Tensor
+    """[B], V(s) while acting."""
+    old_log_prob: Tensor
+    """[B], log pi_old(a|s) while acting."""
+    advantages: Tensor
+    returns: Tensor
+
+    def __len__(self) -> int:
+        return len(self.returns)
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        """The transitions with these indices, [B]."""
+        observations = self.observations
+        return Batch(
+            {key: value[indices] for key, value in observations.items()}
+            if isinstance(observations, dict)
+            else observations[indices],
+            self.actions[indices],
+            self.old_values[indices],
+            self.old_log_prob[indices],
+            self.advantages[indices],
+            self.returns[indices],
+        )
+
+    def minibatches(self, batch_size: int | None, permutation: NDArray[np.int64]) -> Iterator[Batch]:
+        """The batch in parts of batch_size in the order of the permutation; the last part may be smaller.
+
+        batch_size None gives the whole batch at once, permuted all the same: the order decides the last bits of sums.
+        """
+        indices = torch.from_numpy(permutation).to(self.returns.device)
+        for start in range(0, len(self), batch_size or len(self)):
+            yield self[indices[start : start + (batch_size or len(self))]]
+
+
+class TrajectoryMemory:
+    """Arrays [T, N, ...], filled step by step with `add`, completed with advantages and returns.
+
+    Attributes have SB3's names and types: observations (in the space's dtype), actions [T, N, A], rewards, values,
+    log_probs, episode_starts, advantages, returns (float32 [T, N]).
+    """
+
+    def __init__(
+        self, n_steps: int, n_envs: int, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]
+    ) -> None:
+        self.n_steps = n_steps
+        self.n_envs = n_envs
+        self.observation_space = observation_space
+        self.action_space = action_space
+        self.position = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything. The arrays are new, so whoever kept the old ones still has the last rollout."""
+        shape = (self.n_steps, self.n_envs)
+        if isinstance(self.observation_space, spaces.Dict):
+            self.observations: Observation = {
+                key: np.zeros((*shape, *stored_shape(space)), dtype=space.dtype)
+                for key, space in self.observation_space.spaces.items()
+            }
+        else:
+            self.observations = np.zeros((*shape, *stored_shape(self.observation_space)), self.observation_space.dtype)
+        self.actions: Array = np.zeros((*shape, action_size(self.action_space)), dtype=action_dtype(self.action_space))
+        self.rewards: Float32 = np.zeros(shape, dtype=np.float32)
+        self.values: Float32 = np.zeros(shape, dtype=np.float32)
+        self.log_probs: Float32 = np.zeros(shape, dtype=np.float32)
+        self.episode_starts: Float32 = np.zeros(shape, dtype=np.float32)
+        self.advantages: Float32 = np.zeros(shape, dtype=np.float32)
+        self.returns: Float32 = np.zeros(shape, dtype=np.float32)
+        self.position = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether all T steps are there."""
+        return self.position == self.n_steps
+
+    def add(
+        self,
+        observations: Observation,
+        actions: Array,
+        rewards: Array,
+        episode_starts: NDArray[np.bool_],
+        values: Tensor,
+        log_probs: Tensor,
+    ) -> None:
+        """Remember one step of all N environments; everything is copied, as environments reuse their arrays."""
+        if self.full:
+            raise IndexError(f"the memory holds n_steps={self.n_steps} steps and is full; reset() it first")
+        step = self.position
+        if isinstance(self.observations, dict):
+            assert isinstance(observations, dict)
+            for key, array in self.observations.items():
+                array[step] = observations[key].reshape(array[step].shape)
+        else:
+            assert not isinstance(observations, dict)
+            self.observations[step] = observations.reshape(self.observations[step].shape)
+        self.actions[step] = actions.reshape(self.actions[step].shape)
+        self.rewards[step] = rewards
+        self.episode_starts[step] = episode_starts
+        self.values[step] = values.cpu().numpy().reshape(-1)
+        self.log_probs[step] = log_probs.cpu().numpy()
+        self.position += 1
+
+    def flatten(self, device: torch.device) -> Batch:
+        """All T * N transitions, environment after environment: transition t of environment n is row n * T + t."""
+        actions = _by_environment(self.actions, device).to(torch.float32)
+        observations = self.observations
+        return Batch(
+            {key: _by_environment(array, device) for key, array in observations.items()}
+            if isinstance(observations, dict)
+            else _by_environment(observations, device),
+            actions.long().flatten() if isinstance(self.action_space, spaces.Discrete) else actions,
+            _by_environment(self.values, device),
+            _by_environment(self.log_probs, device),
+            _by_environment(self.advantages, device),
+            _by_environment(self.returns, device),
+        )
+
+
+def _by_environment(array: Array, device: torch.device) -> Tensor:
+    """[T, N, ...] -> [N * T, ...] as a tensor of its own."""
+    swapped = np.ascontiguousarray(array.swapaxes(0, 1))  # [N, T, ...]
+    return torch.tensor(swapped.reshape(-1, *array.shape[2:]), device=device)
+
+
+def stored_shape(space: spaces.Space[Any]) -> tuple[int, ...]:
+    """Shape in which one observation is kept: that of the space, and (1,) for the number of a Discrete one."""
+    if isinstance(space, spaces.Discrete):
+        return (1,)
+    shape: Sequence[int] | None = space.shape
+    if shape is None:
+        raise NotImplementedError(f"observations of {space} cannot be remembered: it has no shape")
+    return tuple(shape)
+
+
+def action_size(space: spaces.Space[Any]) -> int:
+    """A: numbers that make up one action, 1 for Discrete."""
+    return int(np.prod(space.shape)) if space.shape else 1
+
+
+def action_dtype(space: spaces.Space[Any]) -> np.dtype[np.generic]:
+    """The space's own type, but never float64: the policy computes in float32 anyway."""
+    dtype: np.dtype[np.generic] = np.dtype(space.dtype)
+    return np.dtype(np.float32) if dtype == np.float64 else dtype

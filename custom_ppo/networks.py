@@ -1,0 +1,266 @@
+"""The actor and the critic: two small networks on top of a feature extractor, initialised orthogonally.
+
+Submodules carry the names of SB3's policies, so that state dicts are interchangeable:
+
+    features_extractor                observation -> features; flattening for vectors
+    mlp_extractor.policy_net          features -> actor's last hidden layer
+    mlp_extractor.value_net           features -> critic's last hidden layer
+    action_net, log_std               actor's last hidden layer -> parameters of the distribution over actions
+    value_net                         critic's last hidden layer -> V(s)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.nn import functional
+
+from custom_ppo.distributions import (
+    Bernoulli,
+    Categorical,
+    DiagGaussian,
+    Distribution,
+    MultiCategorical,
+    StateDependentNoise,
+)
+from custom_ppo.memory import TensorObservation
+
+__all__ = ["ActorCritic", "FlattenExtractor", "TwinMLP", "encode", "orthogonal"]
+
+Space = spaces.Space[Any]
+NetArch = Sequence[int] | Mapping[str, Sequence[int]]
+
+
+def orthogonal(module: nn.Module, gain: float) -> None:
+    """Give a linear or convolutional layer orthogonal weights times gain, and zero biases; for `Module.apply`.
+
+    Saxe et al. 2014, arXiv 1312.6120; gains as in OpenAI's baselines: sqrt 2 for hidden layers, 1 for the value and
+    0.01 for the actions, so that the first policy is almost uniform.
+    """
+    if isinstance(module, (nn.Linear, nn.Conv2d)):
+        nn.init.orthogonal_(module.weight, gain=gain)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def encode(observations: TensorObservation, space: Space, *, normalize_images: bool = True) -> TensorObservation:
+    """Observations as the networks take them, float32: images divided by 255, choices as one-hot vectors."""
+    if isinstance(space, spaces.Dict):
+        assert isinstance(observations, dict)
+        return {key: _encode_one(value, space.spaces[key], normalize_images) for key, value in observations.items()}
+    assert isinstance(observations, Tensor)
+    return _encode_one(observations, space, normalize_images)
+
+
+def _encode_one(observation: Tensor, space: Space, normalize_images: bool) -> Tensor:
+    if isinstance(space, spaces.Box):
+        return observation.float() / 255.0 if normalize_images and is_image(space) else observation.float()
+    if isinstance(space, spaces.Discrete):
+        return functional.one_hot(observation.long(), num_classes=int(space.n)).float()
+    if isinstance(space, spaces.MultiDiscrete):
+        choices = torch.split(observation.long(), 1, dim=1)
+        one_hot = [functional.one_hot(c, num_classes=int(n)) for c, n in zip(choices, space.nvec, strict=True)]
+        return torch.cat(one_hot, dim=-1).float().view(len(observation), -1)
+    if isinstance(space, spaces.MultiBinary):
+        return observation.float()
+    raise NotImplementedError(f"observations of {space} are not supported")
+
+
+def is_image(space: Space) -> bool:
+    """Whether the space holds pictures: three axes of bytes from 0 to 255."""
+    return (
+        isinstance(space, spaces.Box)
+        and len(space.shape) == 3
+        and space.dtype == np.uint8
+        and bool(np.all(space.low == 0))
+        and bool(np.all(space.high == 255))
+    )
+
+
+class FlattenExtractor(nn.Module):
+    """The observation itself as a vector: what MlpPolicy uses as its features."""
+
+    def __init__(self, observation_space: Space) -> None:
+        super().__init__()
+        if isinstance(observation_space, spaces.MultiDiscrete):
+            self.features_dim = int(sum(observation_space.nvec))  # all the one-hot vectors
+        else:
+            self.features_dim = spaces.utils.flatdim(observation_space)
+        self.flatten = nn.Flatten()
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """[B, ...] -> [B, features_dim]."""
+        flat: Tensor = self.flatten(observations)
+        return flat
+
+
+class TwinMLP(nn.Module):
+    """Two separate stacks of linear layers, one for the actor and one for the critic, on the same features.
+
+    net_arch: layer widths for both, or {"pi": widths, "vf": widths}; no widths make a stack the identity.
+    """
+
+    def __init__(self, features_dim: int, net_arch: NetArch, activation_fn: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        both = net_arch if isinstance(net_arch, Mapping) else {"pi": net_arch, "vf": net_arch}
+        self.policy_net, self.latent_dim_pi = _stack(features_dim, both.get("pi", ()), activation_fn)
+        self.value_net, self.latent_dim_vf = _stack(features_dim, both.get("vf", ()), activation_fn)
+
+
+def _stack(width_in: int, widths: Sequence[int], activation_fn: Callable[[], nn.Module]) -> tuple[nn.Sequential, int]:
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers += [nn.Linear(width_in, width), activation_fn()]
+        width_in = width
+    return nn.Sequential(*layers), width_in
+
+
+class ActorCritic(nn.Module):
+    """A policy pi(a|s) and a value function V(s).
+
+    The layers are created, and then initialised, in SB3's order: both draw from torch's global generator, and equal
+    draws are what makes two runs with one seed comparable.
+    """
+
+    log_std: nn.Parameter
+
+    def __init__(
+        self,
+        observation_space: Space,
+        action_space: Space,
+        *,
+        net_arch: NetArch = (64, 64),
+        activation_fn: Callable[[], nn.Module] = nn.Tanh,
+        ortho_init: bool = True,
+        log_std_init: float = 0.0,
+        use_sde: bool = False,
+        full_std: bool = True,
+        use_expln: bool = False,
+        squash_output: bool = False,
+        make_features_extractor: Callable[[Space], nn.Module] = FlattenExtractor,
+        share_features_extractor: bool = True,
+        normalize_images: bool = True,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.observation_space = observation_space
+        self.action_space = action_space
+        self.normalize_images = normalize_images
+        self.share_features_extractor = share_features_extractor
+
+        self.features_extractor = make_features_extractor(observation_space)
+        self.pi_features_extractor = self.features_extractor
+        self.vf_features_extractor = (
+            self.features_extractor if share_features_extractor else make_features_extractor(observation_space)
+        )
+        features_dim: Any = self.features_extractor.features_dim
+        self.mlp_extractor = TwinMLP(int(features_dim), net_arch, activation_fn)
+        latent_dim_pi = self.mlp_extractor.latent_dim_pi
+        self.action_net = nn.Linear(latent_dim_pi, _n_distribution_inputs(action_space))
+        self.sde: StateDependentNoise | None = None
+        if use_sde:
+            self.sde = StateDependentNoise(
+                _n_distribution_inputs(action_space),
+                full_std=full_std,
+                use_expln=use_expln,
+                squash_output=squash_output,
+            )
+            self.log_std = self.sde.initial_log_std(latent_dim_pi, log_std_init)
+            self.sde.resample(self.log_std, n_envs=1)
+        elif isinstance(action_space, spaces.Box):
+            self.log_std = nn.Parameter(torch.ones(_n_distribution_inputs(action_space)) * log_std_init)
+        self.value_net = nn.Linear(self.mlp_extractor.latent_dim_vf, 1)
+        if ortho_init:
+            self._initialise_orthogonally()
+
+    def _initialise_orthogonally(self) -> None:
+        extractors = (
+            [self.features_extractor]
+            if self.share_features_extractor
+            # SB3 visits the two separate extractors last, and so must we: the order is the order of random draws.
+            else [self.pi_features_extractor, self.vf_features_extractor]
+        )
+        hidden = [(module, np.sqrt(2)) for module in extractors]
+        rest = [(self.mlp_extractor, np.sqrt(2)), (self.action_net, 0.01), (self.value_net, 1)]
+        for module, gain in hidden + rest if self.share_features_extractor else rest + hidden:
+            module.apply(partial(orthogonal, gain=gain))
+
+    # The three questions that PPO asks.
+
+    def forward(self, obs: TensorObservation, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Acting: actions [N, ...] as the space shapes them, values [N, 1], log-probabilities [N]."""
+        latent_pi, latent_vf = self._latents(obs)
+        values: Tensor = self.value_net(latent_vf)
+        distribution = self._distribution(latent_pi)
+        actions = distribution.actions(deterministic)
+        log_prob = distribution.log_prob(actions)
+        return actions.reshape((-1, *(self.action_space.shape or ()))), values, log_prob
+
+    def evaluate_actions(self, obs: TensorObservation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Learning: values [B, 1], log-probabilities [B] and entropies [B] (or None) of remembered actions."""
+        latent_pi, latent_vf = self._latents(obs)
+        distribution = self._distribution(latent_pi)
+        log_prob = distribution.log_prob(actions)
+        values: Tensor = self.value_net(latent_vf)
+        return values, log_prob, distribution.entropy()
+
+    def predict_values(self, obs: TensorObservation) -> Tensor:
+        """Bootstrapping: values [B, 1]."""
+        features = self.vf_features_extractor(self._encode(obs))
+        values: Tensor = self.value_net(self.mlp_extractor.value_net(features))
+        return values
+
+    def get_distribution(self, obs: TensorObservation) -> Distribution:
+        """The distribution over actions in each state."""
+        features = self.pi_features_extractor(self._encode(obs))
+        return self._distribution(self.mlp_extractor.policy_net(features))
+
+    def reset_noise(self, n_envs: int = 1) -> None:
+        """Draw gSDE's noise matrices anew; raises ValueError without gSDE."""
+        if self.sde is None:
+            raise ValueError("reset_noise() is only available when using gSDE (use_sde=True)")
+        self.sde.resample(self.log_std, n_envs)
+
+    # How the answers come about.
+
+    def _encode(self, obs: TensorObservation) -> TensorObservation:
+        return encode(obs, self.observation_space, normalize_images=self.normalize_images)
+
+    def _latents(self, obs: TensorObservation) -> tuple[Tensor, Tensor]:
+        """Last hidden layers [B, H] of the actor and of the critic."""
+        pi_features = self.pi_features_extractor(self._encode(obs))
+        vf_features = pi_features if self.share_features_extractor else self.vf_features_extractor(self._encode(obs))
+        return self.mlp_extractor.policy_net(pi_features), self.mlp_extractor.value_net(vf_features)
+
+    def _distribution(self, latent_pi: Tensor) -> Distribution:
+        parameters = self.action_net(latent_pi)
+        space = self.action_space
+        if self.sde is not None:
+            return self.sde.distribution(parameters, self.log_std, latent_pi)
+        if isinstance(space, spaces.Box):
+            return DiagGaussian(parameters, self.log_std)
+        if isinstance(space, spaces.Discrete):
+            return Categorical(parameters)
+        if isinstance(space, spaces.MultiDiscrete):
+            return MultiCategorical(parameters, space.nvec.tolist())
+        return Bernoulli(parameters)
+
+
+def _n_distribution_inputs(space: Space) -> int:
+    """Numbers that the actor must output: means, logits or log-odds."""
+    if isinstance(space, spaces.Box):
+        return int(np.prod(space.shape))
+    if isinstance(space, spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        return int(sum(space.nvec))
+    if isinstance(space, spaces.MultiBinary) and len(space.shape) == 1:
+        return int(space.shape[0])
+    raise NotImplementedError(
+        f"actions of {space} are not supported; Box, Discrete, and one-dimensional MultiDiscrete and MultiBinary are"
+    )

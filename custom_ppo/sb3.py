@@ -1,0 +1,357 @@
+"""CustomPPO: the agent behind SB3's interface, so that it can stand wherever `stable_baselines3.PPO` stands.
+
+This is the only module that knows stable_baselines3. It brings the environments, callbacks, logger and files; the
+algorithm itself is in `agent`. It extends SB3's BaseAlgorithm, which has no algorithm in it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.utils import FloatSchedule, explained_variance, safe_mean
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor, nn
+
+from custom_ppo.agent import PPOAgent, UpdateReport
+from custom_ppo.config import InvalidConfigError, PPOConfig, Schedule
+from custom_ppo.memory import TrajectoryMemory
+from custom_ppo.networks import ActorCritic, FlattenExtractor, NetArch
+from custom_ppo.recipe import SB3_PPO, Recipe, rescaled_to_bounds
+
+__all__ = ["CustomPPO", "MlpPolicy"]
+
+Space = spaces.Space[Any]
+
+
+class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name their features_extractor
+    """`networks.ActorCritic` with the arguments, the state dict and the `predict` of SB3's ActorCriticPolicy.
+
+    observation_space, action_space: of the environment.
+    lr_schedule: its value at 1 is the optimiser's first learning rate.
+    The other arguments are SB3's `policy_kwargs`. Raises ValueError on combinations that cannot work.
+    """
+
+    def __init__(
+        self,
+        observation_space: Space,
+        action_space: Space,
+        lr_schedule: Schedule,
+        net_arch: NetArch | None = None,
+        activation_fn: type[nn.Module] = nn.Tanh,
+        ortho_init: bool = True,
+        use_sde: bool = False,
+        log_std_init: float = 0.0,
+        full_std: bool = True,
+        use_expln: bool = False,
+        squash_output: bool = False,
+        features_extractor_class: Callable[..., nn.Module] = FlattenExtractor,
+        features_extractor_kwargs: dict[str, Any] | None = None,
+        share_features_extractor: bool = True,
+        normalize_images: bool = True,
+        optimizer_class: Callable[..., torch.optim.Optimizer] | None = None,
+        optimizer_kwargs: dict[str, Any] | None = None,
+        recipe: Recipe = SB3_PPO,
+    ) -> None:
+        if squash_output and not use_sde:
+            raise InvalidConfigError("squash_output=True is only available when using gSDE (use_sde=True)")
+        self.net_arch = {"pi": [64, 64], "vf": [64, 64]} if net_arch is None else net_arch
+        ActorCritic.__init__(
+            self,
+            observation_space,
+            action_space,
+            net_arch=self.net_arch,
+            activation_fn=activation_fn,
+            ortho_init=ortho_init,
+            log_std_init=log_std_init,
+            use_sde=use_sde,
+            full_std=full_std,
+            use_expln=use_expln,
+            squash_output=squash_output,
+            make_features_extractor=lambda space: features_extractor_class(space, **(features_extractor_kwargs or {})),
+            share_features_extractor=share_features_extractor,
+            normalize_images=normalize_images,
+        )
+        self._squash_output = squash_output
+        learning_rate = lr_schedule(1)
+        if optimizer_class is None:
+            self.optimizer = recipe.optimizer(self.parameters(), learning_rate)
+        else:
+            self.optimizer = optimizer_class(self.parameters(), lr=learning_rate, **(optimizer_kwargs or {}))
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        return self.get_distribution(observation).actions(deterministic)
+
+
+class CustomPPO(BaseAlgorithm):
+    """Proximal policy optimisation with the arguments, defaults, callbacks, logger keys and files of SB3's PPO.
+
+    Given the same arguments, environment and seed it trains to the same bits.
+
+    policy: "MlpPolicy" or a policy class.
+    env: a Gymnasium environment, a VecEnv of SB3, or an id such as "CartPole-v1".
+    learning_rate ... target_kl: see `PPOConfig`; learning_rate, clip_range and clip_range_vf may be functions of the
+        progress remaining (from 1 to 0).
+    stats_window_size: episodes over which `rollout/ep_rew_mean` is the mean.
+    tensorboard_log: folder, or None.
+    policy_kwargs: arguments of the policy, as in SB3.
+    verbose: 0 silent, 1 information, 2 details.
+    seed: of torch, NumPy, Python and the environments; None leaves them as they are.
+    device: "cpu", "cuda", or "auto".
+    recipe: which function plays which part; the default is SB3's PPO.
+
+    Raises InvalidConfigError, a ValueError, on values that cannot train.
+    """
+
+    policy: MlpPolicy
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MlpPolicy": MlpPolicy}
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy],
+        env: GymEnv | str,
+        learning_rate: float | Schedule = 3e-4,
+        n_steps: int = 2048,
+        batch_size: int | None = 64,
+        n_epochs: int = 10,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range: float | Schedule = 0.2,
+        clip_range_vf: float | Schedule | None = None,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        use_sde: bool = False,
+        sde_sample_freq: int = -1,
+        target_kl: float | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
+        *,
+        recipe: Recipe = SB3_PPO,
+    ) -> None:
+        super().__init__(
+            policy=policy,
+            env=env,
+            learning_rate=learning_rate,
+            policy_kwargs=policy_kwargs,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            support_multi_env=True,
+            seed=seed,
+            use_sde=use_sde,
+            sde_sample_freq=sde_sample_freq,
+            supported_action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary),
+        )
+        self.n_steps = n_steps
+        self.batch_size = batch_size
+        self.n_epochs = n_epochs
+        self.gamma = gamma
+        self.gae_lambda = gae_lambda
+        self.clip_range = clip_range
+        self.clip_range_vf = clip_range_vf
+        self.normalize_advantage = normalize_advantage
+        self.ent_coef = ent_coef
+        self.vf_coef = vf_coef
+        self.max_grad_norm = max_grad_norm
+        self.target_kl = target_kl
+        self.recipe = recipe
+        self._config()  # reports mistakes here, where they were made, and not during training
+        if self.env is not None:
+            self._check_rollout_size(n_steps * self.env.num_envs)
+        if _init_setup_model:
+            self._setup_model()
+
+    def _config(self) -> PPOConfig:
+        """The hyperparameters as they are now: SB3's users change the attributes of a model while it trains."""
+        return PPOConfig(
+            learning_rate=getattr(self, "lr_schedule", self.learning_rate),
+            n_steps=self.n_steps,
+            batch_size=self.batch_size,
+            n_epochs=self.n_epochs,
+            gamma=self.gamma,
+            gae_lambda=self.gae_lambda,
+            clip_range=self.clip_range,
+            clip_range_vf=self.clip_range_vf,
+            normalize_advantage=self.normalize_advantage,
+            ent_coef=self.ent_coef,
+            vf_coef=self.vf_coef,
+            max_grad_norm=self.max_grad_norm,
+            use_sde=self.use_sde,
+            sde_sample_freq=self.sde_sample_freq,
+            target_kl=self.target_kl,
+        )
+
+    def _check_rollout_size(self, rollout_size: int) -> None:
+        if self.normalize_advantage and rollout_size <= 1:
+            raise InvalidConfigError(
+                f"`n_steps * n_envs` must be greater than 1 to normalise advantages, got n_steps={self.n_steps} "
+                f"and n_envs={self.n_envs}"
+            )
+        remainder = rollout_size % self.batch_size if self.batch_size else 0
+        if remainder > 0:
+            warnings.warn(
+                f"The rollout of n_steps * n_envs = {rollout_size} transitions is not a multiple of "
+                f"batch_size={self.batch_size}: the last minibatch of every epoch holds only {remainder}. "
+                f"Use a batch_size that divides {rollout_size}.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.clip_range = FloatSchedule(self.clip_range)
+        if self.clip_range_vf is not None:
+            self.clip_range_vf = FloatSchedule(self.clip_range_vf)
+        # Seeded before the networks are made: their first weights are the seed's first draws.
+        self.set_random_seed(self.seed)
+        policy_class: Any = self.policy_class
+        kwargs: dict[str, Any] = {"use_sde": self.use_sde, **self.policy_kwargs}
+        if issubclass(policy_class, MlpPolicy):
+            kwargs["recipe"] = self.recipe
+        self.policy = policy_class(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
+        self.policy = self.policy.to(self.device)
+        self.rollout_buffer = TrajectoryMemory(self.n_steps, self.n_envs, self.observation_space, self.action_space)
+        recipe = self.recipe
+        if self.policy.squash_output:
+            recipe = recipe.replace(env_action=rescaled_to_bounds)
+        self.agent = PPOAgent(
+            self.policy, self.policy.optimizer, self.rollout_buffer, self._config(), recipe, self.device
+        )
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int | None = 1,
+        tb_log_name: str = "PPO",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Train for at least total_timesteps environment steps, in whole rollouts; returns the model.
+
+        callback: called at every step, may stop training; as in SB3.
+        log_interval: rollouts between two dumps of the logger; None never dumps.
+        """
+        total_timesteps, callback = self._setup_learn(
+            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
+        callback.on_training_start(locals(), globals())
+        assert self.env is not None
+        iteration = 0
+        while self.num_timesteps < total_timesteps:
+            if not self.collect_rollouts(self.env, callback):
+                break
+            iteration += 1
+            self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
+            if log_interval is not None and iteration % log_interval == 0:
+                self.dump_logs(iteration)
+            self.train()
+        callback.on_training_end()
+        return self
+
+    def collect_rollouts(self, env: VecEnv, callback: BaseCallback) -> bool:
+        """Act for n_steps in all environments and remember it; returns False when a callback stops training."""
+        agent = self.agent
+        agent.config = self._config()
+        rollout_buffer = self.rollout_buffer  # callbacks read it from the local variables, as in SB3
+        agent.start_rollout()
+        callback.on_rollout_start()
+        dones: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=bool)
+        for _ in range(self.n_steps):
+            assert self._last_obs is not None
+            assert self._last_episode_starts is not None
+            step = agent.act(self._last_obs)
+            # These names are SB3's: callbacks read them through `self.locals`.
+            actions, clipped_actions = step.actions, step.env_actions
+            values, log_probs = step.values, step.log_probs
+            new_obs, rewards, dones, infos = env.step(clipped_actions)
+            self.num_timesteps += env.num_envs
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return False
+            self._update_info_buffer(infos, dones)
+            for i in np.flatnonzero(dones):
+                info = infos[i]
+                if info.get("TimeLimit.truncated", False) and info.get("terminal_observation") is not None:
+                    terminal_observation, _ = self.policy.obs_to_tensor(info["terminal_observation"])
+                    rewards[i] = agent.timeout_reward(rewards[i], terminal_observation)
+            agent.remember(self._last_obs, step, rewards, self._last_episode_starts)
+            self._last_obs = new_obs  # type: ignore[assignment]
+            self._last_episode_starts = dones
+        agent.finish_rollout(self._last_obs, dones)  # type: ignore[arg-type]
+        callback.update_locals(locals())
+        callback.on_rollout_end()
+        return True
+
+    def train(self) -> None:
+        """Update the policy and the critic on the current rollout, and log what happened."""
+        self.agent.config = self._config()
+        report = self.agent.update(self._current_progress_remaining)
+        self._n_updates += report.n_epochs
+        if report.stopped_early and self.verbose >= 1:
+            print(  # noqa: T201  as SB3 does at this verbosity
+                f"Early stopping at step {report.n_epochs - 1} due to reaching max kl: {report.approx_kls[-1]:.2f}"
+            )
+        self._log_update(report)
+
+    def _log_update(self, report: UpdateReport) -> None:
+        log = self.logger.record
+        log("train/learning_rate", report.learning_rate)
+        log("train/entropy_loss", np.mean(report.entropy_losses))
+        log("train/policy_gradient_loss", np.mean(report.policy_losses))
+        log("train/value_loss", np.mean(report.value_losses))
+        log("train/approx_kl", np.mean(report.approx_kls))
+        log("train/clip_fraction", np.mean(report.clip_fractions))
+        log("train/loss", report.loss)
+        memory = self.rollout_buffer
+        # Flattened environment by environment, as SB3 does before it: the order decides the last bits of the variance.
+        log("train/explained_variance", explained_variance(memory.values.T.flatten(), memory.returns.T.flatten()))
+        if hasattr(self.policy, "log_std"):
+            log("train/std", torch.exp(self.policy.log_std).mean().item())
+        log("train/n_updates", self._n_updates, exclude="tensorboard")
+        log("train/clip_range", report.clip_range)
+        if report.clip_range_vf is not None:
+            log("train/clip_range_vf", report.clip_range_vf)
+
+    def dump_logs(self, iteration: int = 0) -> None:
+        """Write one row of the logger: speed, and the mean return and length of the last episodes."""
+        assert self.ep_info_buffer is not None
+        assert self.ep_success_buffer is not None
+        time_elapsed = max((time.time_ns() - self.start_time) / 1e9, sys.float_info.epsilon)
+        log = self.logger.record
+        if iteration > 0:
+            log("time/iterations", iteration, exclude="tensorboard")
+        if len(self.ep_info_buffer) > 0 and len(self.ep_info_buffer[0]) > 0:
+            log("rollout/ep_rew_mean", safe_mean([episode["r"] for episode in self.ep_info_buffer]))
+            log("rollout/ep_len_mean", safe_mean([episode["l"] for episode in self.ep_info_buffer]))
+        log("time/fps", int((self.num_timesteps - self._num_timesteps_at_start) / time_elapsed))
+        log("time/time_elapsed", int(time_elapsed), exclude="tensorboard")
+        log("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        if len(self.ep_success_buffer) > 0:
+            log("rollout/success_rate", safe_mean(list(self.ep_success_buffer)))
+        self.logger.dump(step=self.num_timesteps)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "agent"]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "policy.optimizer"], []

@@ -1,0 +1,74 @@
+"""What will be run: an `ExperimentConfig` unfolded into one `RunSpec` for each algorithm, environment and seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+__all__ = ["RunSpec"]
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that decides the outcome of one training run, and nothing else.
+
+    Two runs with equal specs on the same machine and package versions train to the same bits.
+    The spec is plain data: it travels to a worker process, into `run.json`, and into `digest`.
+    """
+
+    algo: str
+    """Label of the algorithm: what tables and figures call it, and the name of its folder."""
+
+    algo_class: str
+    """What is trained: a registered name ("custom_ppo", "ppo", "a2c", ...) or "package.module:Class"."""
+
+    env: str
+    """Gymnasium id, "CartPole-v1"."""
+
+    seed: int
+    """Seeds the networks, the sampling of actions, the minibatches and the environments."""
+
+    n_timesteps: int
+    """Environment steps to train for, counted over all parallel environments."""
+
+    eval_freq: int
+    """Steps between two deterministic evaluations during training, counted like n_timesteps."""
+
+    n_eval_episodes: int
+    """Episodes of each evaluation during training."""
+
+    n_final_episodes: int
+    """Episodes of the evaluation after training, whose mean is the run's score."""
+
+    hyperparams: Mapping[str, Any] = field(default_factory=dict)
+    """The zoo-style entry for this algorithm and environment, unprocessed ("lin_0.001" is still text)
+    and without n_timesteps; keys as in rl_zoo3: policy, n_envs, normalize, policy_kwargs, learning_rate, ..."""
+
+    @property
+    def run_dir(self) -> str:
+        """Folder of this run below `runs/`, in rl_zoo3's layout: "ppo/CartPole-v1_1" holds seed 0."""
+        return f"{self.algo.replace(':', '.')}/{self.env.replace('/', '-')}_{self.seed + 1}"
+
+    @property
+    def label(self) -> str:
+        """How people read it: "ppo CartPole-v1 seed 0"."""
+        return f"{self.algo} {self.env} seed {self.seed}"
+
+    @cached_property
+    def digest(self) -> str:
+        """First 16 hex digits of the SHA-256 of the spec as canonical JSON: equal for equal specs only."""
+        text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The spec as plain JSON data."""
+        return {**asdict(self), "hyperparams": dict(self.hyperparams)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunSpec:
+        """The spec that `as_dict` wrote; unknown keys raise TypeError."""
+        return cls(**data)
