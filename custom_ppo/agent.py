@@ -92,6 +92,15 @@ class UpdateReport:
     """Whether the KL divergence ended the update."""
 
 
+class Engine(Protocol):
+    """How the loss of a minibatch is computed and descended."""
+
+    def start(self) -> None: ...
+    def forward(self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None) -> LossTerms: ...
+    def step(self, terms: LossTerms, config: PPOConfig) -> None: ...
+    def finish(self) -> None: ...
+
+
 class AutogradEngine:
     """Differentiates the loss with PyTorch's autograd: the update as the paper reads, for every recipe and policy."""
 
@@ -99,6 +108,12 @@ class AutogradEngine:
         self.policy = policy
         self.optimizer = optimizer
         self.recipe = recipe
+
+    def start(self) -> None:
+        """Nothing is prepared before an update."""
+
+    def finish(self) -> None:
+        """Nothing is left to do after one."""
 
     def forward(self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None) -> LossTerms:
         """The loss of a minibatch of B transitions."""
@@ -152,7 +167,7 @@ class PPOAgent:
         self.config = config
         self.recipe = recipe
         self.device = device
-        self.engine = AutogradEngine(policy, optimizer, recipe)
+        self.engine: Engine = AutogradEngine(policy, optimizer, recipe)
 
     # act
 
@@ -211,7 +226,7 @@ class PPOAgent:
         progress_remaining: from 1 at the start of training to 0 at its end, for the schedules.
         Raises TrainingDivergedError when a loss is not finite, before the weights are touched by it.
         """
-        config, recipe = self.config, self.recipe
+        config = self.config
         clip_range_vf = None if config.clip_range_vf is None else value_at(config.clip_range_vf, progress_remaining)
         report = UpdateReport(
             learning_rate=value_at(config.learning_rate, progress_remaining),
@@ -221,18 +236,26 @@ class PPOAgent:
         for group in self.optimizer.param_groups:
             group["lr"] = report.learning_rate
         self.policy.train(True)
-        batch = self.memory.flatten(self.device)
+        self.engine.start()
+        try:
+            self._learn_from(self.memory.flatten(self.device), report)
+        finally:
+            self.engine.finish()
+        return report
+
+    def _learn_from(self, batch: Batch, report: UpdateReport) -> None:
+        """Descend the loss of one minibatch after the other, until the epochs or the trust region are used up."""
+        config, recipe = self.config, self.recipe
         for _ in range(config.n_epochs):
             report.n_epochs += 1
             report.approx_kls = []
             for minibatch in batch.minibatches(config.batch_size, recipe.minibatch_order(len(batch))):
-                terms = self.engine.forward(minibatch, config, report.clip_range, clip_range_vf)
+                terms = self.engine.forward(minibatch, config, report.clip_range, report.clip_range_vf)
                 self._record(report, terms)
                 if config.target_kl is not None and recipe.stop_early(report.approx_kls[-1], config.target_kl):
                     report.stopped_early = True
-                    return report
+                    return
                 self.engine.step(terms, config)
-        return report
 
     @staticmethod
     def _record(report: UpdateReport, terms: LossTerms) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -24,8 +24,9 @@ from stable_baselines3.common.utils import FloatSchedule, explained_variance, sa
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
-from custom_ppo.agent import PPOAgent, UpdateReport
+from custom_ppo.agent import AutogradEngine, PPOAgent, UpdateReport
 from custom_ppo.config import InvalidConfigError, PPOConfig, Schedule
+from custom_ppo.fused import FusedEngine, reason_against
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.networks import ActorCritic, FlattenExtractor, NetArch
 from custom_ppo.recipe import SB3_PPO, Recipe, rescaled_to_bounds
@@ -110,6 +111,8 @@ class CustomPPO(BaseAlgorithm):
     seed: of torch, NumPy, Python and the environments; None leaves them as they are.
     device: "cpu", "cuda", or "auto".
     recipe: which function plays which part; the default is SB3's PPO.
+    engine: how the update is computed: "fused" (same bits, less time, not for everything), "autograd", or "auto", which
+        fuses where that is possible.
 
     Raises InvalidConfigError, a ValueError, on values that cannot train.
     """
@@ -145,7 +148,10 @@ class CustomPPO(BaseAlgorithm):
         _init_setup_model: bool = True,
         *,
         recipe: Recipe = SB3_PPO,
+        engine: Literal["auto", "autograd", "fused"] = "auto",
     ) -> None:
+        if engine not in ("auto", "autograd", "fused"):
+            raise InvalidConfigError(f"`engine` must be 'auto', 'autograd' or 'fused', got {engine!r}")
         super().__init__(
             policy=policy,
             env=env,
@@ -174,6 +180,7 @@ class CustomPPO(BaseAlgorithm):
         self.max_grad_norm = max_grad_norm
         self.target_kl = target_kl
         self.recipe = recipe
+        self.engine = engine
         self._config()  # reports mistakes here, where they were made, and not during training
         if self.env is not None:
             self._check_rollout_size(n_steps * self.env.num_envs)
@@ -236,6 +243,22 @@ class CustomPPO(BaseAlgorithm):
         self.agent = PPOAgent(
             self.policy, self.policy.optimizer, self.rollout_buffer, self._config(), recipe, self.device
         )
+        self._choose_engine()
+
+    def _choose_engine(self) -> None:
+        """Fuse the update where that gives autograd's bits; asked before every update, as hooks may come and go."""
+        agent = self.agent
+        reason = (
+            "the engine is autograd"
+            if self.engine == "autograd"
+            else reason_against(agent.policy, agent.optimizer, agent.recipe)
+        )
+        if reason is not None:
+            if self.engine == "fused":
+                raise InvalidConfigError(f"engine='fused' is not possible: {reason}; use engine='auto'")
+            agent.engine = AutogradEngine(agent.policy, agent.optimizer, agent.recipe)
+        elif not isinstance(agent.engine, FusedEngine):
+            agent.engine = FusedEngine(self.policy, agent.optimizer, agent.recipe)
 
     def learn(
         self,
@@ -305,6 +328,7 @@ class CustomPPO(BaseAlgorithm):
     def train(self) -> None:
         """Update the policy and the critic on the current rollout, and log what happened."""
         self.agent.config = self._config()
+        self._choose_engine()
         report = self.agent.update(self._current_progress_remaining)
         self._n_updates += report.n_epochs
         if report.stopped_early and self.verbose >= 1:

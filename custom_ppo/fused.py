@@ -1,0 +1,324 @@
+"""PPO's update with the backward pass written out: the bits of autograd, in a fraction of its time.
+
+Networks of this size spend most of an update on bookkeeping: recording a graph, walking it, and stepping the optimiser
+parameter by parameter. Here the same tensor operations run in the order in which autograd would run them, and the
+optimiser works on one vector that all parameters, gradients and moments are views of.
+
+`FusedEngine` replaces `agent.AutogradEngine` for what it understands: MLPs with tanh or ReLU, Discrete and Box actions,
+the clipped objective and Adam, on the CPU. `reason_against` says in words why it does not apply; autograd then does.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from custom_ppo.agent import LossTerms
+from custom_ppo.config import PPOConfig
+from custom_ppo.distributions import _GAUSSIAN_ENTROPY, _LOG_SQRT_2PI
+from custom_ppo.memory import Batch
+from custom_ppo.networks import ActorCritic, FlattenExtractor
+from custom_ppo.recipe import SB3_PPO, Recipe
+
+__all__ = ["FusedEngine", "reason_against"]
+
+_aten = torch.ops.aten
+_ALIGNMENT = 16
+"""float32 numbers in 64 bytes: a parameter that starts elsewhere is summed in another order, with another last bit."""
+
+_OWN_PARTS = ("policy_objective", "policy_loss", "value_loss", "entropy_loss", "clip_gradients")
+"""Parts of a recipe that this module has written out."""
+
+
+def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> str | None:
+    """Why the update cannot be fused, or None if it can."""
+    changed = [part for part in recipe.differs_in(SB3_PPO) if part in _OWN_PARTS]
+    if changed:
+        return f"the recipe has its own {', '.join(changed)}"
+    return _reason_in_policy(policy) or _reason_in_optimizer(optimizer, list(policy.parameters()))
+
+
+def _reason_in_policy(policy: Any) -> str | None:
+    if not isinstance(policy, ActorCritic):
+        return f"{type(policy).__name__} is not a policy of custom_ppo"
+    methods = ("evaluate_actions", "_latents", "_distribution", "_encode", "forward")
+    own = [name for name in methods if getattr(type(policy), name) is not getattr(ActorCritic, name)]
+    if own:
+        return f"{type(policy).__name__} has its own {', '.join(own)}"
+    if not isinstance(policy.action_space, (spaces.Discrete, spaces.Box)):
+        return f"actions are {type(policy.action_space).__name__}"
+    if policy.sde is not None:
+        return "exploration is state-dependent"
+    if not isinstance(policy.features_extractor, FlattenExtractor):
+        return f"features are extracted by {type(policy.features_extractor).__name__}"
+    layers = [*policy.mlp_extractor.policy_net, *policy.mlp_extractor.value_net]
+    strange = [layer for layer in layers if type(layer) not in (nn.Linear, nn.Tanh, nn.ReLU)]
+    if strange:
+        return f"a layer is {type(strange[0]).__name__}"
+    for parameter in policy.parameters():
+        if parameter.device.type != "cpu" or parameter.dtype != torch.float32 or not parameter.requires_grad:
+            return "a parameter is not a trained float32 on the CPU"
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+            return "a hook watches a gradient"
+    if any(module._forward_hooks or module._forward_pre_hooks for module in policy.modules()):
+        return "a hook watches a layer"
+    return None
+
+
+def _reason_in_optimizer(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> str | None:
+    if type(optimizer) is not torch.optim.Adam:
+        return f"the optimiser is {type(optimizer).__name__}"
+    if len(optimizer.param_groups) != 1 or any(
+        ours is not theirs for ours, theirs in zip(parameters, optimizer.param_groups[0]["params"], strict=False)
+    ):
+        return "the optimiser has other parameters than the policy"
+    group = optimizer.param_groups[0]
+    switches = ("weight_decay", "amsgrad", "maximize", "capturable", "differentiable", "foreach", "fused")
+    changed = [name for name in switches if group.get(name)]
+    if changed or any(isinstance(beta, Tensor) for beta in group["betas"]):
+        return f"Adam is set to {', '.join(changed) or 'tensor betas'}"
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks or "step" in vars(optimizer):
+        return "a hook watches the optimiser"
+    return None
+
+
+class FusedEngine:
+    """The update of one policy by its Adam optimiser; use it only where `reason_against` finds no reason."""
+
+    def __init__(self, policy: ActorCritic, optimizer: torch.optim.Optimizer, recipe: Recipe) -> None:
+        self.policy = policy
+        self.recipe = recipe
+        self.adam = _FlatAdam(optimizer)
+        self.actor = _Stack([*policy.mlp_extractor.policy_net, policy.action_net])
+        self.critic = _Stack([*policy.mlp_extractor.value_net, policy.value_net])
+        self.head: _CategoricalHead | _GaussianHead = (
+            _CategoricalHead() if isinstance(policy.action_space, spaces.Discrete) else _GaussianHead(policy.log_std)
+        )
+
+    def start(self) -> None:
+        """Look at the optimiser's state before an update: it may have been loaded from a file."""
+        self.adam.bind()
+
+    def finish(self) -> None:
+        """Leave the optimiser's state after an update as PyTorch would have."""
+        self.adam.write_steps()
+
+    @torch.no_grad()
+    def forward(self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None) -> LossTerms:
+        """The loss of a minibatch of B transitions, and what its gradient will need."""
+        features = self.policy._encode(batch.observations)
+        assert isinstance(features, Tensor)
+        features = features.flatten(1)
+        self.head.forward(self.actor.forward(features), batch.actions)
+        log_prob, entropy = self.head.log_prob, self.head.entropy
+        values = self.critic.forward(features).flatten()
+
+        advantages = batch.advantages
+        if config.normalize_advantage:
+            advantages = self.recipe.normalize_advantages(advantages)
+        self.advantages = advantages
+        log_ratio = log_prob - batch.old_log_prob
+        self.ratio = ratio = torch.exp(log_ratio)
+        self.bounds = (1 - clip_range, 1 + clip_range)
+        self.free = advantages * ratio
+        self.clipped = advantages * torch.clamp(ratio, *self.bounds)
+        policy_loss = -torch.min(self.free, self.clipped).mean()
+
+        self.moved = None if clip_range_vf is None else values - batch.old_values
+        self.clip_range_vf = clip_range_vf
+        if self.moved is not None and clip_range_vf is not None:
+            values = batch.old_values + torch.clamp(self.moved, -clip_range_vf, clip_range_vf)
+        self.values, self.returns = values, batch.returns
+        value_loss = nn.functional.mse_loss(batch.returns, values)
+
+        entropy_loss = -torch.mean(entropy)
+        return LossTerms(
+            policy_loss + config.ent_coef * entropy_loss + config.vf_coef * value_loss,
+            policy_loss,
+            value_loss,
+            entropy_loss,
+            clip_fraction=torch.mean((torch.abs(ratio - 1) > clip_range).float()),
+            approx_kl=torch.mean((ratio - 1) - log_ratio),
+        )
+
+    @torch.no_grad()
+    def step(self, terms: LossTerms, config: PPOConfig) -> None:
+        """Descend: gradient, clipped, then one step of Adam."""
+        n = len(self.ratio)
+        # d policy_loss / d log_prob. Where both branches of the minimum are equal, autograd gives half to each, and
+        # the clipped branch passes its half on only inside the bounds.
+        low, high = self.bounds
+        inside = (self.ratio >= low) & (self.ratio <= high)
+        share = (self.free < self.clipped) + (self.free == self.clipped) * (0.5 + 0.5 * inside)
+        grad_log_prob = (share * (-1.0 / n)) * self.advantages * self.ratio
+        # Each of the B entropies: d loss = -ent_coef / B
+        self.actor.backward(self.head.backward(grad_log_prob, config.ent_coef, n))
+
+        grad_values = _aten.mse_loss_backward(torch.tensor(config.vf_coef), self.values, self.returns, 1)
+        if self.moved is not None and self.clip_range_vf is not None:
+            grad_values = grad_values * ((self.moved >= -self.clip_range_vf) & (self.moved <= self.clip_range_vf))
+        self.critic.backward(grad_values.unsqueeze(1))
+        self.adam.step(config.max_grad_norm)
+
+
+class _Stack:
+    """Linear layers with activations between them, and the gradient of their parameters."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        self.layers: list[nn.Module] = layers
+        self.inputs: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in] -> [B, out]."""
+        self.inputs = []
+        for layer in self.layers:
+            self.inputs.append(x)
+            if isinstance(layer, nn.Linear):
+                x = torch.addmm(layer.bias, x, layer.weight.t())
+            else:
+                x = torch.tanh(x) if isinstance(layer, nn.Tanh) else torch.relu(x)
+        return x
+
+    def backward(self, grad: Tensor) -> None:
+        """Write the gradients of all weights and biases, given that of the output [B, out]."""
+        outputs = [*self.inputs[1:], grad]
+        for i in reversed(range(len(self.layers))):
+            layer = self.layers[i]
+            if isinstance(layer, nn.Linear):
+                assert layer.weight.grad is not None
+                assert layer.bias.grad is not None
+                torch.sum(grad, 0, out=layer.bias.grad)
+                torch.mm(grad.t(), self.inputs[i], out=layer.weight.grad)
+                if i > 0:
+                    grad = grad.mm(layer.weight)
+            elif isinstance(layer, nn.Tanh):
+                grad = _aten.tanh_backward(grad, outputs[i])
+            else:
+                grad = _aten.threshold_backward(grad, outputs[i], 0)
+
+
+class _CategoricalHead:
+    """Logits -> log-probability and entropy of remembered choices, and back."""
+
+    def forward(self, logits: Tensor, actions: Tensor) -> None:
+        """logits [B, n], actions [B]."""
+        self.raw = logits
+        self.log_sum = logits.logsumexp(dim=-1, keepdim=True)
+        self.logits = logits - self.log_sum
+        self.index = actions.long().unsqueeze(-1)
+        self.log_prob = self.logits.gather(-1, self.index).squeeze(-1)
+        self.probs = torch.softmax(self.logits, dim=-1)
+        self.bounded = torch.clamp(self.logits, min=torch.finfo(torch.float32).min)
+        self.entropy = -(self.bounded * self.probs).sum(-1)
+
+    def backward(self, grad_log_prob: Tensor, ent_coef: float, n: int) -> Tensor:
+        """Gradient of the loss by the logits [B, n]."""
+        chosen = torch.zeros_like(self.logits).scatter_add_(-1, self.index, grad_log_prob.unsqueeze(-1))
+        if ent_coef == 0:
+            grad = chosen
+        else:
+            # entropy_loss = mean(sum(bounded * probs)); autograd visits softmax, clamp, gather, latest made first.
+            unit = torch.tensor(ent_coef) / n
+            by_probs = _aten._softmax_backward_data(unit * self.bounded, self.probs, -1, torch.float32)
+            by_bounded = (unit * self.probs) * (self.logits >= torch.finfo(torch.float32).min)
+            grad = by_probs + by_bounded + chosen
+        by_log_sum = (-grad).sum(-1, keepdim=True)
+        return grad + by_log_sum * (self.raw - self.log_sum).exp()
+
+
+class _GaussianHead:
+    """Means and log_std -> log-density and entropy of remembered actions, and back."""
+
+    def __init__(self, log_std: nn.Parameter) -> None:
+        self.log_std = log_std
+
+    def forward(self, mean: Tensor, actions: Tensor) -> None:
+        """mean, actions: [B, A]."""
+        self.ones = torch.ones_like(mean)
+        self.exp = self.log_std.exp()
+        self.std = self.ones * self.exp
+        self.distance = actions - mean
+        self.minus_square = -(self.distance**2)
+        self.twice_variance = 2 * self.std**2
+        log_std = self.std.log()
+        self.log_prob = (self.minus_square / self.twice_variance - log_std - _LOG_SQRT_2PI).sum(dim=1)
+        self.entropy = (_GAUSSIAN_ENTROPY + log_std).sum(dim=1)
+
+    def backward(self, grad_log_prob: Tensor, ent_coef: float, n: int) -> Tensor:
+        """Gradient of the loss by the means [B, A]; that by log_std is written to its parameter."""
+        grad = grad_log_prob.unsqueeze(1).expand_as(self.std)
+        by_square = -(grad / self.twice_variance)
+        by_variance = -grad * ((self.minus_square / self.twice_variance) / self.twice_variance) * 2
+        by_std = (-grad) / self.std
+        if ent_coef != 0:
+            by_std = (torch.tensor(-ent_coef) / n) / self.std + by_std
+        by_std = by_std + by_variance * (2 * self.std)
+        assert self.log_std.grad is not None
+        torch.mul((by_std * self.ones).sum(0), self.exp, out=self.log_std.grad)
+        return -(by_square * (2 * self.distance))
+
+
+class _FlatAdam:
+    """PyTorch's Adam on one vector: parameters, gradients and moments are views of four long tensors."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+        self.parameters: list[nn.Parameter] = optimizer.param_groups[0]["params"]
+        self.n_steps = 0.0
+        offsets, size = [], 0
+        for parameter in self.parameters:
+            offsets.append(size)
+            size += math.ceil(parameter.numel() / _ALIGNMENT) * _ALIGNMENT
+        self.offsets = offsets
+        # The gaps between parameters stay zero: zero gradients move nothing.
+        self.values, self.grads, self.exp_avg, self.exp_avg_sq = (torch.zeros(size) for _ in range(4))
+
+    def _view(self, flat: Tensor, index: int) -> Tensor:
+        parameter, offset = self.parameters[index], self.offsets[index]
+        return flat[offset : offset + parameter.numel()].view(parameter.shape)
+
+    def bind(self) -> None:
+        """Make parameters, gradients and moments views of the long tensors, taking over what they hold."""
+        with torch.no_grad():
+            for i, parameter in enumerate(self.parameters):
+                self._adopt(parameter.data, self.values, i)
+                parameter.data = self._view(self.values, i)
+                parameter.grad = self._view(self.grads, i)
+                state = self.optimizer.state[parameter]
+                if not state:
+                    state["step"] = torch.tensor(0.0)
+                    state["exp_avg"] = torch.zeros_like(parameter.data)
+                    state["exp_avg_sq"] = torch.zeros_like(parameter.data)
+                for name, flat in (("exp_avg", self.exp_avg), ("exp_avg_sq", self.exp_avg_sq)):
+                    self._adopt(state[name], flat, i)
+                    state[name] = self._view(flat, i)
+                self.n_steps = state["step"].item()
+
+    def _adopt(self, tensor: Tensor, flat: Tensor, index: int) -> None:
+        view = self._view(flat, index)
+        if tensor.data_ptr() != view.data_ptr():
+            view.copy_(tensor)
+
+    def write_steps(self) -> None:
+        """Tell PyTorch's optimiser how many steps were made."""
+        for parameter in self.parameters:
+            self.optimizer.state[parameter]["step"].fill_(self.n_steps)
+
+    def step(self, max_grad_norm: float) -> None:
+        """Clip the global norm of the gradients, and make one step (Kingma & Ba 2015, arXiv 1412.6980)."""
+        norms = torch._foreach_norm([parameter.grad for parameter in self.parameters], 2.0)
+        total = torch.linalg.vector_norm(torch.stack(norms), 2.0)
+        self.grads.mul_(torch.clamp(max_grad_norm / (total + 1e-6), max=1.0))
+
+        group = self.optimizer.param_groups[0]
+        lr, eps, (beta1, beta2) = group["lr"], group["eps"], group["betas"]
+        self.n_steps += 1
+        self.exp_avg.lerp_(self.grads, 1 - beta1)
+        self.exp_avg_sq.mul_(beta2).addcmul_(self.grads, self.grads, value=1 - beta2)
+        step_size = lr / (1 - beta1**self.n_steps)
+        denominator = (self.exp_avg_sq.sqrt() / (1 - beta2**self.n_steps) ** 0.5).add_(eps)
+        self.values.addcdiv_(self.exp_avg, denominator, value=-step_size)
