@@ -276,6 +276,7 @@ class _FlatAdam:
         self.offsets = offsets
         # The gaps between parameters stay zero: zero gradients move nothing.
         self.values, self.grads, self.exp_avg, self.exp_avg_sq = (torch.zeros(size) for _ in range(4))
+        self.grad_views = [self._view(self.grads, i) for i in range(len(offsets))]
 
     def _view(self, flat: Tensor, index: int) -> Tensor:
         parameter, offset = self.parameters[index], self.offsets[index]
@@ -287,7 +288,7 @@ class _FlatAdam:
             for i, parameter in enumerate(self.parameters):
                 self._adopt(parameter.data, self.values, i)
                 parameter.data = self._view(self.values, i)
-                parameter.grad = self._view(self.grads, i)
+                parameter.grad = self.grad_views[i]
                 state = self.optimizer.state[parameter]
                 if not state:
                     state["step"] = torch.tensor(0.0)
@@ -310,7 +311,7 @@ class _FlatAdam:
 
     def step(self, max_grad_norm: float) -> None:
         """Clip the global norm of the gradients, and make one step (Kingma & Ba 2015, arXiv 1412.6980)."""
-        norms = torch._foreach_norm([parameter.grad for parameter in self.parameters], 2.0)
+        norms = torch._foreach_norm(self.grad_views, 2.0)
         total = torch.linalg.vector_norm(torch.stack(norms), 2.0)
         self.grads.mul_(torch.clamp(max_grad_norm / (total + 1e-6), max=1.0))
 

@@ -248,11 +248,9 @@ class CustomPPO(BaseAlgorithm):
     def _choose_engine(self) -> None:
         """Fuse the update where that gives autograd's bits; asked before every update, as hooks may come and go."""
         agent = self.agent
-        reason = (
-            "the engine is autograd"
-            if self.engine == "autograd"
-            else reason_against(agent.policy, agent.optimizer, agent.recipe)
-        )
+        reason: str | None = "autograd was asked for"
+        if self.engine != "autograd":
+            reason = reason_against(agent.policy, agent.optimizer, agent.recipe)
         if reason is not None:
             if self.engine == "fused":
                 raise InvalidConfigError(f"engine='fused' is not possible: {reason}; use engine='auto'")
