@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-__all__ = ["RunSpec"]
+from harness.config.experiment import ExperimentConfig
+
+__all__ = ["RunSpec", "plan"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class RunSpec:
     n_final_episodes: int
     """Episodes of the evaluation after training, whose mean is the run's score."""
 
-    hyperparams: Mapping[str, Any] = field(default_factory=dict)
+    hyperparams: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """The zoo-style entry for this algorithm and environment, unprocessed ("lin_0.001" is still text)
     and without n_timesteps; keys as in rl_zoo3: policy, n_envs, normalize, policy_kwargs, learning_rate, ..."""
 
@@ -72,3 +74,27 @@ class RunSpec:
     def from_dict(cls, data: Mapping[str, Any]) -> RunSpec:
         """The spec that `as_dict` wrote; unknown keys raise TypeError."""
         return cls(**data)
+
+
+def plan(config: ExperimentConfig) -> tuple[RunSpec, ...]:
+    """Every run of the experiment, seed by seed, then by environment, then by algorithm.
+
+    Seeds come first so that a comparison which is interrupted has (nearly) the same seeds of every algorithm.
+    """
+    evaluation = config.evaluation
+    return tuple(
+        RunSpec(
+            algo=algorithm.label,
+            algo_class=algorithm.algo_class,
+            env=environment.env,
+            seed=seed,
+            n_timesteps=environment.n_timesteps,
+            eval_freq=environment.n_timesteps // evaluation.n_evaluations,
+            n_eval_episodes=evaluation.n_eval_episodes,
+            n_final_episodes=evaluation.n_final_episodes,
+            hyperparams=algorithm.hyperparams[environment.env],
+        )
+        for seed in config.seeds
+        for environment in config.environments
+        for algorithm in config.algorithms
+    )

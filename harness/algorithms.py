@@ -1,0 +1,58 @@
+"""From the name of an algorithm or class to the class itself; the list of names is `config.names.REGISTERED`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+from harness.config.names import REGISTERED
+from harness.errors import UnknownNameError, did_you_mean
+
+__all__ = ["import_target", "load_algorithm"]
+
+
+def load_algorithm(name: str) -> type[Any]:
+    """The class behind a registered name ("ppo") or "package.module:Class"; raises UnknownNameError.
+
+    The class must train like one of SB3's: `Class(policy, env, seed=..., **hyperparams).learn(steps, callback)`.
+    """
+    target = REGISTERED.get(name, name)
+    if ":" not in target:
+        raise UnknownNameError(
+            f"algorithm {name!r} is not known{did_you_mean(name, REGISTERED)} "
+            f"(registered: {', '.join(REGISTERED)}; or write package.module:Class)"
+        )
+    algorithm = import_target(target)
+    missing = [method for method in ("learn", "predict", "save") if not callable(getattr(algorithm, method, None))]
+    if not isinstance(algorithm, type) or missing:
+        raise UnknownNameError(
+            f"{target} is not an algorithm like those of stable_baselines3: "
+            + (f"it has no {', '.join(missing)}()" if missing else "it is not a class")
+        )
+    return algorithm
+
+
+def import_target(target: str) -> Any:
+    """The object at "package.module:attribute"; raises UnknownNameError that says which part is missing."""
+    module_name, _, attribute = target.partition(":")
+    # A console script does not see the folder it is called from; a user's own module usually lies just there.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise UnknownNameError(f"{module_name} cannot be imported: it needs {error.name}, not installed") from error
+        raise UnknownNameError(
+            f"{target}: there is no module {error.name}; run from the folder that holds it, or install it"
+        ) from error
+    except Exception as error:
+        raise UnknownNameError(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        raise UnknownNameError(
+            f"module {module_name} has no {attribute}{did_you_mean(attribute, vars(module))}"
+        ) from error

@@ -1,0 +1,153 @@
+"""The command line: parse, then call one function. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.errors import HarnessError
+
+__all__ = ["app", "main"]
+
+EXIT_NO = 1
+"""The answer is no: a divergence, a failed run, an invalid configuration."""
+
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Train PPO implementations under identical conditions, check them against SB3, and compare them honestly.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[Path, typer.Argument(help="The experiment, such as configs/compare.yml.", metavar="CONFIG")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", "-j", min=1, help="Runs at the same time; default: one per core.")
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the results; default: results/NAME.")]
+
+
+def main() -> None:
+    """Entry point of the console script `harness`; mistakes of the user end it with one line and exit code 1."""
+    try:
+        app()
+    except HarnessError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_NO)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  it lives until the process ends
+        sys.exit(EXIT_NO)
+
+
+@app.command()
+def compare(config: Config, workers: Workers = None, out: Out = None) -> None:
+    """Train every algorithm on every environment under every seed; then tables and figures.
+
+    Finished runs are kept: run the same command again after an interruption, and only what is missing is done.
+    Exit code 1 when a run failed.
+    """
+    from rich.console import Console
+
+    from harness.compare import compare as compare_experiment
+    from harness.config import load_config
+
+    experiment = load_config(config)
+    folder = out or Path("results") / experiment.name
+    console = Console()
+    try:
+        failed = compare_experiment(experiment, folder, workers or _cores(), console)
+    except KeyboardInterrupt:
+        console.print(
+            f"interrupted: every finished run is kept in {folder}; run the same command again to go on", highlight=False
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if failed:
+        console.print(
+            f"{failed} run{'s' if failed > 1 else ''} failed: see error in {folder / 'tables' / 'runs.csv'}, "
+            "and the traceback in the run.json of each",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(EXIT_NO)
+
+
+@app.command()
+def train(
+    algo: Annotated[str, typer.Option(help="A registered name such as custom_ppo, or package.module:Class.")],
+    env: Annotated[str, typer.Option(help="Gymnasium id, such as CartPole-v1.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the networks, actions, minibatches and environments.")] = 0,
+    n_timesteps: Annotated[
+        int | None, typer.Option(min=1, help="Environment steps; default: what the hyperparameters say.")
+    ] = None,
+    hyperparameters: Annotated[
+        str, typer.Option(help="A zoo-style file, or `zoo` for that of the installed rl_zoo3.")
+    ] = "zoo",
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/train"),
+) -> None:
+    """Train one run and evaluate it; the folder has the same layout as those of `compare`."""
+    from rich.console import Console
+
+    from harness.compare import compare as compare_experiment
+    from harness.single import single_run
+
+    experiment = single_run(algo, env, seed, n_timesteps, hyperparameters)
+    if compare_experiment(experiment, out, 1, Console()):
+        raise typer.Exit(EXIT_NO)
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of runs: ours, or logs of SB3 or rl_zoo3.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write; default: the folder, if it is only one.")] = None,
+) -> None:
+    """Make tables and figures anew from what is on disk, without training anything."""
+    from rich.console import Console
+
+    from harness.compare import EXPERIMENT_NAME
+    from harness.config import StatisticsConfig, load_config
+    from harness.reporting import report_folders
+
+    if out is None and len(folders) > 1:
+        raise typer.BadParameter("several folders need --out, the folder to write to")
+    experiment = folders[0] / EXPERIMENT_NAME
+    statistics = load_config(experiment).statistics if experiment.exists() else StatisticsConfig()
+    report_folders(folders, statistics, out or folders[0], Console())
+
+
+@app.command("check-config")
+def check_config(
+    files: Annotated[list[Path], typer.Argument(help="Experiments to check; nothing is run.", metavar="FILE...")],
+) -> None:
+    """Say everything that is wrong with configuration files; exit code 1 when anything is."""
+    from harness.config import check_config as problems_of
+    from harness.config import load_config
+    from harness.plan import plan
+
+    n_problems = 0
+    for file in files:
+        problems = problems_of(file)
+        n_problems += len(problems)
+        for problem in problems:
+            print(problem)  # noqa: T201
+        if not problems:
+            print(f"{file}: well, {len(plan(load_config(file)))} runs")  # noqa: T201
+    if n_problems:
+        raise typer.Exit(EXIT_NO)
+
+
+def _cores() -> int:
+    """Processors that this process may use, which a container or taskset may have limited."""
+    affinity: Any = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Rules for a zoo-style hyperparameter entry: which keys an algorithm takes, and what each value may be.
+
+The tables mirror the constructors of Stable-Baselines3 2.9 and the extra keys of rl_zoo3 2.9; they are data because
+the configuration must load without importing torch. A test compares them with the constructors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from harness.config.documents import Located, PlacedError
+from harness.config.hyperparams import (
+    Linear,
+    parse_class,
+    parse_kwargs,
+    parse_normalize,
+    parse_schedule,
+    parse_wrappers,
+)
+from harness.config.literals import Name
+from harness.config.rules import BOOLEAN, TEXT, Rule, integer, number, optional
+from harness.errors import ConfigError, did_you_mean
+
+__all__ = ["TRUSTED_PACKAGES", "accepted_keys", "check_entry"]
+
+TRUSTED_PACKAGES = ("gymnasium", "stable_baselines3", "sb3_contrib", "rl_zoo3", "minigrid", "ale_py", "harness")
+"""Packages whose wrappers and policies hyperparameters may name: importing a package runs its code."""
+
+_SET_BY_HARNESS = ("env", "seed", "verbose", "tensorboard_log", "_init_setup_model")
+
+
+def _schedule(expected: str, **bounds: float) -> Rule:
+    """A schedule whose (initial) value is within the range; kept as it was written."""
+    within = number(**bounds)
+
+    def read(value: object) -> object:
+        schedule = parse_schedule(value)
+        within.read(schedule.initial if isinstance(schedule, Linear) else schedule)
+        return value
+
+    return Rule(expected, read)
+
+
+def _kept(expected: str, parse: Callable[[Any], object]) -> Rule:
+    """What the function can parse; kept as it was written, since a run stores its values unprocessed."""
+
+    def read(value: object) -> object:
+        parse(value)
+        return value
+
+    return Rule(expected, read)
+
+
+_KWARGS = _kept("a mapping or text such as dict(key=value)", parse_kwargs)
+
+_SHARED: Mapping[str, Rule] = {
+    "n_envs": integer(at_least=1),
+    "n_timesteps": integer(at_least=1),
+    "policy": TEXT,
+    "learning_rate": _schedule("a number >= 0 or lin_NUMBER", at_least=0),
+    "gamma": number(above=0, at_most=1),
+    "normalize": _kept("true, false or arguments of VecNormalize", parse_normalize),
+    "frame_stack": optional(integer(at_least=1)),
+    "env_wrapper": _kept("names of wrapper classes", parse_wrappers),
+    "vec_env_wrapper": _kept("names of wrapper classes", parse_wrappers),
+    "env_kwargs": _KWARGS,
+    "monitor_kwargs": _KWARGS,
+    "policy_kwargs": _KWARGS,
+    "device": TEXT,
+    "stats_window_size": integer(at_least=1),
+}
+"""Keys that every algorithm takes: rl_zoo3's own, and the arguments that all constructors share."""
+
+_ON_POLICY: Mapping[str, Rule] = {
+    **_SHARED,
+    "n_steps": integer(at_least=1),
+    "gae_lambda": number(at_least=0, at_most=1),
+    "ent_coef": number(),
+    "vf_coef": number(),
+    "max_grad_norm": number(above=0),
+    "normalize_advantage": BOOLEAN,
+    "use_sde": BOOLEAN,
+    "sde_sample_freq": integer(at_least=-1),
+    "rollout_buffer_class": _kept("the name of a class", parse_class),
+    "rollout_buffer_kwargs": _KWARGS,
+}
+_PPO: Mapping[str, Rule] = {
+    **_ON_POLICY,
+    "batch_size": integer(at_least=1),
+    "n_epochs": integer(at_least=1),
+    "clip_range": _schedule("a number > 0 or lin_NUMBER", above=0),
+    "clip_range_vf": optional(_schedule("a number > 0 or lin_NUMBER", above=0)),
+    "target_kl": optional(number(above=0)),
+}
+_A2C: Mapping[str, Rule] = {**_ON_POLICY, "use_rms_prop": BOOLEAN, "rms_prop_eps": number(above=0)}
+_OWN: Mapping[str, Rule] = {"recipe": TEXT, "engine": TEXT}
+"""What custom_ppo takes beyond SB3's arguments."""
+
+_CLOSED: Mapping[str, Mapping[str, Rule]] = {
+    "ppo": _PPO,
+    "a2c": _A2C,
+    "custom_ppo": {**_PPO, **_OWN},
+    "custom_a2c": {**_A2C, **_OWN},
+}
+"""Algorithms whose keys are all known. Those of any other class are checked when the class is at hand."""
+
+
+def accepted_keys(algo_class: str) -> frozenset[str] | None:
+    """Every key that an entry of this algorithm may have; None where that is not known here."""
+    return frozenset(_CLOSED[algo_class]) if algo_class in _CLOSED else None
+
+
+def check_entry(
+    entry: Mapping[str, Located], algo_class: str, trusted: Collection[str], problems: list[PlacedError]
+) -> dict[str, Any]:
+    """The entry as plain data: integers as integers, all else as it was written; mistakes become problems.
+
+    entry: key -> located value, merged from every source, so that each mistake is reported where it was written.
+    trusted: packages, beside TRUSTED_PACKAGES, whose wrappers and policies may be named.
+    """
+    rules = _CLOSED.get(algo_class, _SHARED)
+    checked: dict[str, Any] = {}
+    for key, place in entry.items():
+        try:
+            _check_key(key, algo_class)
+            checked[key] = rules[key](place.value) if key in rules else place.value
+            _check_trust(key, place.value, trusted)
+        except ConfigError as error:
+            problems.append(place.placed(error))
+    mistakes = [*_policy_mistakes(checked)] if algo_class in _CLOSED else []
+    mistakes += _contradictions(checked) if "batch_size" in rules else []
+    problems += [entry[key].error(message) for key, message in mistakes]
+    return checked
+
+
+def _check_key(key: str, algo_class: str) -> None:
+    if key == "callback":
+        raise ConfigError("is not taken: the harness attaches its own callbacks, and a configuration runs no code")
+    if key in _SET_BY_HARNESS:
+        raise ConfigError("is set by the harness, remove it")
+    known = accepted_keys(algo_class)
+    if known is not None and key not in known:
+        hint = did_you_mean(key, known) or f", {algo_class} takes {', '.join(sorted(known))}"
+        raise ConfigError(f"unknown key{hint}")
+
+
+def _check_trust(key: str, value: Any, trusted: Collection[str]) -> None:
+    """Raises ConfigError when the value names a class of a package that is not trusted."""
+    if key in {"env_wrapper", "vec_env_wrapper"}:
+        names = [name for name, _ in parse_wrappers(value)]
+    else:
+        names = [value] if key == "policy" and isinstance(value, str) and "." in value else []
+    for name in names:
+        package = name.partition(".")[0]
+        if package not in TRUSTED_PACKAGES and package not in trusted:
+            raise ConfigError(f"{name} would import {package}; to allow it, add trusted_packages: [{package}]")
+
+
+_POLICIES = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy")
+_POLICY_ARGUMENTS = """
+    net_arch activation_fn ortho_init use_sde log_std_init full_std use_expln squash_output features_extractor_class
+    features_extractor_kwargs share_features_extractor normalize_images optimizer_class optimizer_kwargs
+""".split()  # noqa: SIM905 - a table of quoted names reads worse
+_CLASS_ARGUMENTS = ("activation_fn", "features_extractor_class", "optimizer_class")
+
+
+def _policy_mistakes(checked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names and arguments that SB3's actor-critic policies do not have, as (key to blame, message)."""
+    policy = checked.get("policy", "MlpPolicy")
+    if "." in policy:
+        return  # a class of the user's own, with arguments of its own
+    if policy not in _POLICIES:
+        hint = did_you_mean(policy, _POLICIES) or f", expected one of {', '.join(_POLICIES)}"
+        yield "policy", f"there is no policy {policy}{hint}"
+    for key, argument in parse_kwargs(checked.get("policy_kwargs")).items():
+        if key not in _POLICY_ARGUMENTS:
+            yield "policy_kwargs", f"{policy} takes no {key}{did_you_mean(key, _POLICY_ARGUMENTS)}"
+        elif key in _CLASS_ARGUMENTS and not isinstance(argument, Name):
+            yield "policy_kwargs", f"{key} must name a class such as nn.ReLU, without quotes"
+
+
+_PPO_DEFAULTS: Mapping[str, Any] = {"n_steps": 2048, "batch_size": 64, "n_envs": 1, "normalize_advantage": True}
+
+
+def _contradictions(checked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Values of a PPO entry that are each fine but not together, as (key to blame, message)."""
+    values = {**_PPO_DEFAULTS, **checked}
+    if not values["normalize_advantage"]:
+        return
+    # A single advantage has no standard deviation: PPO would train on NaN.
+    if values["batch_size"] < 2:
+        yield "batch_size", "expected an integer >= 2 because normalize_advantage is on, got 1"
+    if values["n_steps"] * values["n_envs"] < 2:
+        yield "n_steps", "n_steps * n_envs must be >= 2 because normalize_advantage is on, got 1"

@@ -1,0 +1,133 @@
+"""Zoo-style hyperparameter values -> what they mean: schedules, keyword arguments, normalisation, wrappers.
+
+A worker calls these on the unprocessed values of a `RunSpec`; the rules of the configuration call the same functions,
+so that a value which passes the check cannot fail in the run. All raise ConfigError, one line without a place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.config.literals import ALLOWED_NAMES, Name, parse_literal
+from harness.config.rules import describe
+from harness.errors import ConfigError, did_you_mean
+
+__all__ = ["Linear", "parse_class", "parse_kwargs", "parse_normalize", "parse_schedule", "parse_wrappers"]
+
+_LINEAR = re.compile(r"lin_((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
+_NAME_LIKE = re.compile(r"(?:th|torch|nn|optim)\.[\w.]+")
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A value that falls linearly from `initial` to 0 over the training: initial * progress_remaining."""
+
+    initial: float
+
+
+def parse_schedule(value: object) -> float | Linear:
+    """A constant (a number) or a linear schedule ("lin_0.001")."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        # rl_zoo3 takes any word before the underscore for "lin"; a misspelt schedule must not train.
+        if linear := _LINEAR.fullmatch(value):
+            return Linear(float(linear[1]))
+        digits = re.search(r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$", value)
+        hint = f", did you mean lin_{digits[0]}?" if digits and not _is_number(value) else ""
+        hint = f", did you mean {value} without quotes?" if _is_number(value) else hint
+        raise ConfigError(f"expected a number or lin_NUMBER (linear to 0), got {describe(value)}{hint}")
+    raise ConfigError(f"expected a number or lin_NUMBER (linear to 0), got {describe(value)}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_kwargs(value: object) -> dict[str, object]:
+    """Keyword arguments: a YAML mapping, a literal such as "dict(net_arch=[64], activation_fn=nn.ReLU)", or nothing.
+
+    In a YAML mapping the text `nn.ReLU` is the class as well.
+    """
+    parsed = parse_literal(value) if isinstance(value, str) else _with_names(value)
+    if parsed is None:
+        return {}
+    if not isinstance(parsed, dict):
+        raise ConfigError(f"expected a mapping or text such as dict(key=value), got {_describe_parsed(parsed)}")
+    return parsed
+
+
+def _describe_parsed(value: object) -> str:
+    return describe(value) if value is None or isinstance(value, str | int | float | list) else type(value).__name__
+
+
+def _with_names(value: object) -> object:
+    """The YAML value with each spelling of a class replaced by its Name."""
+    match value:
+        case dict():
+            return {key: _with_names(item) for key, item in value.items()}
+        case list():
+            return [_with_names(item) for item in value]
+        case str() if value in ALLOWED_NAMES or _NAME_LIKE.fullmatch(value):
+            return Name(value)
+    return value
+
+
+def parse_class(value: object) -> Name | None:
+    """A class from the table of names, such as a rollout buffer's, or nothing."""
+    if value is None:
+        return None
+    parsed = parse_literal(value) if isinstance(value, str) else value
+    if not isinstance(parsed, Name):
+        raise ConfigError(f"expected the name of a class, got {_describe_parsed(value)}")
+    return parsed
+
+
+def parse_normalize(value: object) -> dict[str, object] | None:
+    """Arguments of VecNormalize, or None where nothing is normalised.
+
+    `true` normalises observations and rewards with VecNormalize's defaults; a mapping or literal gives arguments.
+    """
+    if value is None or isinstance(value, bool):
+        return {} if value else None
+    kwargs = parse_kwargs(value)
+    known = ("norm_obs", "norm_reward", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys", "training")
+    for key in kwargs:
+        if key not in known:
+            raise ConfigError(f"VecNormalize takes no {key}{did_you_mean(key, known)}")
+    return kwargs
+
+
+def parse_wrappers(value: object) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    """Wrappers in the order in which they are applied, as (dotted name of the class, its keyword arguments).
+
+    Like rl_zoo3: a name, a mapping {name: arguments}, or a list of these; nothing means no wrapper.
+    """
+    if value is None:
+        return ()
+    return tuple(_parse_wrapper(item) for item in (value if isinstance(value, list) else [value]))
+
+
+def _parse_wrapper(value: object) -> tuple[str, Mapping[str, Any]]:
+    kwargs: object = None
+    match value:
+        case str():
+            name = value
+        case dict() if len(value) == 1:
+            ((name, kwargs),) = value.items()
+        case dict():
+            raise ConfigError("expected one wrapper in each list item; check the indentation of its arguments")
+        case _:
+            raise ConfigError(f"expected the dotted name of a wrapper class, got {describe(value)}")
+    if re.fullmatch(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", name, flags=re.ASCII) is None:
+        raise ConfigError(f"expected the dotted name of a wrapper class, got {describe(name)}")
+    if not isinstance(kwargs, dict | None):
+        raise ConfigError(f"expected the arguments of {name} as a mapping, got {describe(kwargs)}")
+    return name, kwargs or {}

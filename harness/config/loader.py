@@ -1,0 +1,169 @@
+"""A configuration file -> the validated `ExperimentConfig`, or the list of everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from harness.config.documents import Located, PlacedError, parse_document, read_text
+from harness.config.experiment import (
+    AlgorithmConfig,
+    EnvironmentConfig,
+    EvaluationConfig,
+    ExperimentConfig,
+    StatisticsConfig,
+)
+from harness.config.hyperparams import parse_kwargs
+from harness.config.merging import Merged, merge_hyperparams, reject_unused
+from harness.config.names import REGISTERED
+from harness.config.rules import describe, read_fields, read_value, reject_unknown
+from harness.config.sections import (
+    EVALUATION_RULES,
+    LABEL,
+    AlgorithmDraft,
+    EnvironmentDraft,
+    read_algorithms,
+    read_environments,
+    read_seeds,
+    read_statistics,
+    read_trusted_packages,
+)
+from harness.config.sources import open_sources
+from harness.errors import ConfigError
+
+__all__ = ["check_config", "load_config", "parse_config"]
+
+_REQUIRED = {
+    "name": "the folder of the results",
+    "algorithms": "a list such as [custom_ppo, ppo]",
+    "environments": "a mapping such as {CartPole-v1: {n_timesteps: 50_000}}",
+    "seeds": "a range such as 0-9",
+    "hyperparameters": "a mapping such as {ppo: zoo}",
+}
+_OPTIONAL = ("evaluation", "statistics", "trusted_packages")
+
+T = TypeVar("T")
+
+
+def load_config(path: Path, *, known_algorithms: Collection[str] = REGISTERED) -> ExperimentConfig:
+    """The experiment that a file describes; raises ConfigError with the first mistake.
+
+    known_algorithms: the names that stand for algorithms without a "package.module:Class".
+    """
+    return parse_config(read_text(path), path, known_algorithms=known_algorithms)
+
+
+def parse_config(text: str, path: Path, *, known_algorithms: Collection[str] = REGISTERED) -> ExperimentConfig:
+    """The experiment that a text describes; raises ConfigError with the first mistake.
+
+    path: the name that messages show; the files that the text names are relative to its folder.
+    """
+    config, problems = _read_experiment(text, path, known_algorithms)
+    if config is None or problems:
+        raise problems[0]
+    return config
+
+
+def check_config(path: Path, *, known_algorithms: Collection[str] = REGISTERED) -> list[ConfigError]:
+    """Every mistake in a file and in the hyperparameters that it uses, in the order of their lines; none is well."""
+    try:
+        return [*_read_experiment(read_text(path), path, known_algorithms)[1]]
+    except PlacedError as error:
+        return [error]
+
+
+def _read_experiment(
+    text: str, path: Path, known: Collection[str]
+) -> tuple[ExperimentConfig | None, list[PlacedError]]:
+    """The experiment and its problems; there is none or the other."""
+    root = parse_document(text, str(path)).root
+    if not isinstance(root.value, dict):
+        what = "the file is empty" if root.value is None else f"got {describe(root.value)}"
+        return None, [root.error(f"expected a mapping with the keys {', '.join(_REQUIRED)}; {what}")]
+    problems: list[PlacedError] = []
+    config = _build(root, path, known, problems)
+    return config if not problems else None, _in_order(problems, str(path))
+
+
+def _in_order(problems: list[PlacedError], first_file: str) -> list[PlacedError]:
+    """Each message once; the experiment's own file first, then the others as they were met, each from top to bottom."""
+    unique = list({str(problem): problem for problem in problems}.values())
+    files = list(dict.fromkeys([first_file, *(problem.file for problem in unique)]))
+    return sorted(unique, key=lambda problem: (files.index(problem.file), problem.line))
+
+
+def _build(root: Located, path: Path, known: Collection[str], problems: list[PlacedError]) -> ExperimentConfig:
+    """The experiment of what could be read; complete only if no problem was added."""
+    reject_unknown(root, (*_REQUIRED, *_OPTIONAL), problems)
+    for key, expected in _REQUIRED.items():
+        if key not in root.value:
+            problems.append(root.error(f"{key} is missing, expected {expected}"))
+        elif root.value[key] is None:
+            problems.append(root[key].error(f"is empty, expected {expected}"))
+
+    def section(key: str, read: Callable[[Located], T]) -> T | None:
+        return read(root[key]) if root.value.get(key) is not None else None
+
+    drafts = section("algorithms", lambda place: read_algorithms(place, known, problems)) or []
+    environments = section("environments", lambda place: read_environments(place, problems)) or []
+    envs = [draft.env for draft in environments]
+    trusted = section("trusted_packages", lambda place: read_trusted_packages(place, problems)) or ()
+    evaluation = EvaluationConfig(
+        **(section("evaluation", lambda place: read_fields(place, EVALUATION_RULES, problems)) or {})
+    )
+    sources = section("hyperparameters", lambda place: open_sources(place, path.parent, problems))
+    merged: Merged = {}
+    if sources is not None:
+        reject_unused(root["hyperparameters"], drafts, envs, known, problems)
+        merged = merge_hyperparams(drafts, environments, sources, trusted, problems)
+    return ExperimentConfig(
+        name=section("name", lambda place: read_value(place, LABEL, problems)) or "",
+        algorithms=tuple(_algorithm(draft, merged) for draft in drafts),
+        environments=tuple(_environment(draft, merged, evaluation, problems) for draft in environments),
+        seeds=section("seeds", lambda place: read_seeds(place, problems)) or (),
+        evaluation=evaluation,
+        statistics=section("statistics", lambda place: read_statistics(place, envs, problems)) or StatisticsConfig(),
+        trusted_packages=trusted,
+        path=path,
+        text=root.document.text,
+    )
+
+
+def _algorithm(draft: AlgorithmDraft, merged: Merged) -> AlgorithmConfig:
+    hyperparams = {
+        env: {key: value for key, value in entry.items() if key != "n_timesteps"}
+        for (label, env), entry in merged.items()
+        if label == draft.label
+    }
+    return AlgorithmConfig(draft.label, draft.algo_class, hyperparams)
+
+
+def _environment(
+    draft: EnvironmentDraft, merged: Merged, evaluation: EvaluationConfig, problems: list[PlacedError]
+) -> EnvironmentConfig:
+    """The environment with the one budget of all algorithms.
+
+    A problem where algorithms would train for different budgets, or in environments built with different arguments:
+    their scores could not be compared.
+    """
+    place = draft.place
+    entries = {label: entry for (label, env), entry in merged.items() if env == draft.env}
+    budgets = {label: entry["n_timesteps"] for label, entry in entries.items() if "n_timesteps" in entry}
+    env_kwargs = {label: parse_kwargs(entry.get("env_kwargs")) for label, entry in entries.items()}
+    problems += _disagreement(place, "n_timesteps", budgets) + _disagreement(place, "env_kwargs", env_kwargs)
+    n_timesteps = next(iter(budgets.values()), 0)
+    if budgets and n_timesteps < evaluation.n_evaluations:
+        message = f"{n_timesteps} timesteps are too few for {evaluation.n_evaluations} evaluations (n_evaluations)"
+        problems.append(place.error(message))
+    return EnvironmentConfig(draft.env, n_timesteps)
+
+
+def _disagreement(place: Located, key: str, by_label: Mapping[str, object]) -> list[PlacedError]:
+    """A problem that names the first two algorithms with different values, or nothing."""
+    for label, value in by_label.items():
+        first, expected = next(iter(by_label.items()))
+        if value != expected:
+            message = f"{first} has {key} {expected} but {label} {value}; a comparison needs one: set {key} here"
+            return [place.error(message)]
+    return []

@@ -1,0 +1,34 @@
+"""The only list of algorithms: the names a user may write, and the classes behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["BORROWED", "REGISTERED", "ZOO_FILES"]
+
+REGISTERED: Mapping[str, str] = {
+    "custom_ppo": "custom_ppo.sb3:CustomPPO",
+    "custom_a2c": "custom_ppo.sb3:CustomA2C",
+    "ppo": "stable_baselines3:PPO",
+    "a2c": "stable_baselines3:A2C",
+    "dqn": "stable_baselines3:DQN",
+    "sac": "stable_baselines3:SAC",
+    "td3": "stable_baselines3:TD3",
+    "ddpg": "stable_baselines3:DDPG",
+    "trpo": "sb3_contrib:TRPO",
+    "recurrent_ppo": "sb3_contrib:RecurrentPPO",
+    "qrdqn": "sb3_contrib:QRDQN",
+    "tqc": "sb3_contrib:TQC",
+    "crossq": "sb3_contrib:CrossQ",
+}
+"""Registered name -> "module:Class".
+
+Absent: MaskablePPO, which needs an environment that offers action masks; ARS, whose smallest unit is a generation of
+whole episodes, so that it trains far beyond a small budget.
+"""
+
+BORROWED: Mapping[str, str] = {"custom_ppo": "ppo", "custom_a2c": "a2c"}
+"""Whose hyperparameters an algorithm takes when it has none of its own, so that both train with the same numbers."""
+
+ZOO_FILES: Mapping[str, str] = {**BORROWED, "recurrent_ppo": "ppo_lstm"}
+"""The stem of rl_zoo3's hyperparameter file where it differs from the registered name."""

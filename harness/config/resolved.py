@@ -1,0 +1,31 @@
+"""An experiment as a file of its own: every hyperparameter written out, so that results can be repeated from it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import yaml
+
+from harness.config.experiment import ExperimentConfig
+
+__all__ = ["resolved_text"]
+
+
+def resolved_text(config: ExperimentConfig) -> str:
+    """YAML that plans the same runs as the configuration, without any file but itself."""
+    data: dict[str, Any] = {
+        "name": config.name,
+        "algorithms": [{a.label: {"class": a.algo_class, "hyperparameters_of": a.label}} for a in config.algorithms],
+        "environments": {e.env: {"n_timesteps": e.n_timesteps} for e in config.environments},
+        "seeds": list(config.seeds),
+        "evaluation": asdict(config.evaluation),
+        "statistics": asdict(config.statistics),
+        "hyperparameters": {
+            a.label: {env: dict(entry) for env, entry in a.hyperparams.items()} for a in config.algorithms
+        },
+    }
+    if config.trusted_packages:
+        data["trusted_packages"] = list(config.trusted_packages)
+    header = f"# Made from {config.path.name}; every hyperparameter is written out.\n"
+    return header + yaml.safe_dump(data, sort_keys=False, width=120)

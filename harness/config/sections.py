@@ -1,0 +1,270 @@
+"""The sections of an experiment's file that stand for themselves: seeds, environments, algorithms, statistics.
+
+Every function reads what it can and adds a problem for each mistake, so that one check shows all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from harness.config.documents import Located, PlacedError
+from harness.config.experiment import ReferenceScores, StatisticsConfig
+from harness.config.rules import (
+    Rule,
+    describe,
+    expect_mapping,
+    integer,
+    matching,
+    number,
+    read_fields,
+    read_value,
+    reject_unknown,
+)
+from harness.errors import ConfigError, did_you_mean
+
+__all__ = [
+    "CLASS",
+    "EVALUATION_RULES",
+    "LABEL",
+    "AlgorithmDraft",
+    "EnvironmentDraft",
+    "read_algorithms",
+    "read_environments",
+    "read_seeds",
+    "read_statistics",
+    "read_trusted_packages",
+]
+
+MAX_SEEDS = 100_000
+
+MAX_SEED = 2**32 - 1 - MAX_SEEDS
+"""numpy seeds end at 2**32 - 1, and every environment of a run adds its index to the run's seed."""
+
+LABEL = matching(
+    r"[A-Za-z0-9_][A-Za-z0-9_.:-]*", "a name of letters, digits and _ . : - that starts with a letter, digit or _"
+)
+"""Names become folders: no separators, and no way out of the results folder."""
+
+CLASS = matching(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", "a registered name or package.module:Class")
+
+_PACKAGE = matching(r"[A-Za-z_]\w*", "the name of a package, without dots")
+
+_ENV_ID = matching(
+    r"(?:[A-Za-z_][\w.]*:)?(?:[A-Za-z0-9_][\w-]*/)?[A-Za-z0-9_][\w.-]*", "a gymnasium id such as CartPole-v1"
+)
+
+_ONE_OR_MORE = integer(at_least=1)
+_SEED = integer(at_least=0, at_most=MAX_SEED)
+_SEED_COUNT = Rule("a count >= 1, a range such as 0-9, or a list", _ONE_OR_MORE.read)
+
+EVALUATION_RULES: Mapping[str, Rule] = {
+    "n_evaluations": _ONE_OR_MORE,
+    "n_eval_episodes": _ONE_OR_MORE,
+    "n_final_episodes": _ONE_OR_MORE,
+}
+
+_STATISTICS_RULES: Mapping[str, Rule] = {
+    "confidence": number(above=0, below=1),
+    "n_bootstrap": _ONE_OR_MORE,
+    "smoothing_window": _ONE_OR_MORE,
+    "last_episodes": _ONE_OR_MORE,
+    "equivalence_margin": number(above=0),
+    "references": Rule("a mapping of environments to scores", lambda value: value),
+}
+
+_OVERRIDES = ("n_timesteps", "n_envs", "env_kwargs")
+
+
+def read_seeds(place: Located, problems: list[PlacedError]) -> tuple[int, ...]:
+    """Seeds from a count (10 means 0 to 9), a range "0-9", or a list; empty when there is a mistake."""
+    try:
+        if isinstance(place.value, list):
+            return _listed_seeds(place, problems)
+        return tuple(_seed_range(place.value))
+    except ConfigError as error:
+        problems.append(place.placed(error))
+        return ()
+
+
+def _seed_range(value: object) -> range:
+    if isinstance(value, str):
+        bounds = re.fullmatch(r"(\d{1,10})\s*-\s*(\d{1,10})", value, flags=re.ASCII)
+        if bounds is None:
+            raise ConfigError(f"expected a count, a range such as 0-9, or a list, got {describe(value)}")
+        first, last = int(bounds[1]), int(bounds[2])
+        if first > last:
+            raise ConfigError(f"the range {value} is empty, did you mean {last}-{first}?")
+        seeds = range(first, last + 1)
+    else:
+        seeds = range(_SEED_COUNT(value))
+    # Not len(seeds): a range beyond the machine's integers has none.
+    if seeds.stop - seeds.start > MAX_SEEDS or seeds[-1] > MAX_SEED:
+        raise ConfigError(f"expected at most {MAX_SEEDS} seeds, none above {MAX_SEED}")
+    return seeds
+
+
+def _listed_seeds(place: Located, problems: list[PlacedError]) -> tuple[int, ...]:
+    if not place.value:
+        raise ConfigError("expected at least one seed, got an empty list")
+    seeds: dict[int, None] = {}
+    for item in place.elements():
+        seed = read_value(item, _SEED, problems)
+        if seed in seeds:
+            problems.append(item.error(f"the seed {seed} is given twice"))
+        elif seed is not None:
+            seeds[seed] = None
+    return tuple(seeds)
+
+
+def read_trusted_packages(place: Located, problems: list[PlacedError]) -> tuple[str, ...]:
+    """Names of top-level packages."""
+    if not isinstance(place.value, list):
+        problems.append(place.error(f"expected a list of packages, got {describe(place.value)}"))
+        return ()
+    packages = [read_value(item, _PACKAGE, problems) for item in place.elements()]
+    return tuple(package for package in packages if package is not None)
+
+
+def read_statistics(place: Located, envs: Collection[str], problems: list[PlacedError]) -> StatisticsConfig:
+    """How the results are judged; references may be given for the experiment's environments only."""
+    fields = read_fields(place, _STATISTICS_RULES, problems)
+    if fields.pop("references", None) is None:
+        return StatisticsConfig(**fields)
+    references: dict[str, ReferenceScores] = {}
+    section = place["references"]
+    if expect_mapping(section, "of environments to {random: ..., best: ...}", problems):
+        for env, scores in section.items():
+            if env not in envs:
+                problems.append(scores.error(f"is no environment of this experiment{did_you_mean(env, envs)}"))
+            elif (reference := _read_reference(scores, problems)) is not None:
+                references[env] = reference
+    return StatisticsConfig(**fields, references=references)
+
+
+def _read_reference(place: Located, problems: list[PlacedError]) -> ReferenceScores | None:
+    scores = read_fields(place, {"random": number(), "best": number()}, problems)
+    if isinstance(place.value, dict):
+        missing = [key for key in ("random", "best") if key not in place.value]
+        problems += [place.error(f"{key} is missing, expected a number") for key in missing]
+    if len(scores) < 2:
+        return None
+    if scores["best"] <= scores["random"]:
+        problems.append(place.error(f"expected best above random, got {scores['best']} and {scores['random']}"))
+        return None
+    return ReferenceScores(**scores)
+
+
+@dataclass(frozen=True)
+class EnvironmentDraft:
+    """An environment as the file names it; its overrides are checked with the entries that they override."""
+
+    env: str
+    overrides: Mapping[str, Located]
+    place: Located
+
+
+def read_environments(section: Located, problems: list[PlacedError]) -> list[EnvironmentDraft]:
+    """The environments of the mapping, each with overrides or nothing."""
+    if not expect_mapping(section, "of environment ids to overrides, `CartPole-v1: {n_timesteps: 50_000}`", problems):
+        return []
+    if not section.value:
+        problems.append(section.error("expected at least one environment"))
+    drafts: list[EnvironmentDraft] = []
+    unique = _unique_folders("environment", lambda env: env.replace("/", "-"))
+    for env, place in section.items():
+        try:
+            unique(_ENV_ID(env))
+        except ConfigError as error:
+            problems.append(place.placed(error))
+            continue
+        overrides: dict[str, Located] = {}
+        if place.value is not None and expect_mapping(place, f"of {', '.join(_OVERRIDES)}", problems):
+            reject_unknown(place, _OVERRIDES, problems)
+            overrides = {key: value for key, value in place.items() if key in _OVERRIDES}
+        drafts.append(EnvironmentDraft(env, overrides, place))
+    return drafts
+
+
+@dataclass(frozen=True)
+class AlgorithmDraft:
+    """An algorithm as the file names it, before its hyperparameters are looked up."""
+
+    label: str
+    algo_class: str
+    hyperparameters_of: str | None
+    kwargs: Mapping[str, Located]
+    place: Located
+
+
+def read_algorithms(place: Located, known: Collection[str], problems: list[PlacedError]) -> list[AlgorithmDraft]:
+    """The algorithms of the list, each a name, a "package.module:Class", or a mapping {label: settings}.
+
+    known: the registered names.
+    """
+    if not isinstance(place.value, list):
+        problems.append(place.error(f"expected a list of algorithms, got {describe(place.value)}"))
+        return []
+    if not place.value:
+        problems.append(place.error("expected at least one algorithm, got an empty list"))
+    drafts: list[AlgorithmDraft] = []
+    unique = _unique_folders("algorithm", lambda label: label.replace(":", "."))
+    for item in place.elements():
+        try:
+            draft = _read_algorithm(item, known, problems)
+            unique(draft.label)
+            drafts.append(draft)
+        except ConfigError as error:
+            problems.append(item.placed(error))
+    return drafts
+
+
+def _read_algorithm(item: Located, known: Collection[str], problems: list[PlacedError]) -> AlgorithmDraft:
+    match item.value:
+        case str() as label:
+            return AlgorithmDraft(LABEL(label), _algorithm_class(label, known), None, {}, item)
+        case dict() if len(item.value) == 1:
+            ((label, place),) = item.items()
+        case dict():
+            raise ConfigError("expected one label in each list item; check the indentation of its settings")
+        case other:
+            raise ConfigError(f"expected the name of an algorithm or a mapping, got {describe(other)}")
+    kwargs: dict[str, Located] = {}
+    settings: dict[str, Located] = {}
+    if place.value is not None and expect_mapping(place, "of class, hyperparameters_of, kwargs", problems):
+        reject_unknown(place, ("class", "hyperparameters_of", "kwargs"), problems)
+        settings = dict(place.items())
+    if "kwargs" in settings and expect_mapping(settings["kwargs"], "of hyperparameters", problems):
+        kwargs = dict(settings["kwargs"].items())
+    source = read_value(settings["hyperparameters_of"], LABEL, problems) if "hyperparameters_of" in settings else None
+    class_place = settings.get("class", place)
+    try:
+        algo_class = _algorithm_class(class_place.value if "class" in settings else label, known)
+        return AlgorithmDraft(LABEL(label), algo_class, source, kwargs, place)
+    except ConfigError as error:
+        raise class_place.error(str(error)) from None
+
+
+def _algorithm_class(name: object, known: Collection[str]) -> str:
+    """The registered name, or the "package.module:Class"; raises ConfigError for anything else."""
+    if isinstance(name, str) and name in known:
+        return name
+    if not isinstance(name, str) or (":" in name and not name.startswith(":")):
+        return str(CLASS(name))
+    hint = did_you_mean(name, known) or f", expected one of {', '.join(sorted(known))}, or package.module:Class"
+    raise ConfigError(f"no algorithm is registered as {name}{hint}")
+
+
+def _unique_folders(kind: str, folder_of: Callable[[str], str]) -> Callable[[str], None]:
+    """A function that raises ConfigError at the second name that would share a folder of results."""
+    seen: dict[str, str] = {}
+
+    def check(name: str) -> None:
+        folder = folder_of(name)
+        if folder in seen:
+            same = "is given twice" if seen[folder] == name else f"and {seen[folder]} would share the folder {folder}"
+            raise ConfigError(f"the {kind} {name} {same}")
+        seen[folder] = name
+
+    return check

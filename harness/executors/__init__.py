@@ -1,0 +1,1 @@
+"""Where runs are executed: `local`, a process for each run on this machine."""

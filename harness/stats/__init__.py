@@ -1,0 +1,68 @@
+"""Statistics over seeds: pure functions of arrays, one number or one curve per seed.
+
+The unit is a seed: never a time step, never an episode. NaN is a run that failed or is missing; it is left out of the
+estimate and counted in the result. Whatever draws random numbers takes a `numpy.random.Generator`.
+"""
+
+from harness.stats.coverage import Coverage, coverage_for_data, interval_coverage
+from harness.stats.curves import Band, area_under_curve, interpolate_curve, iqm_curve
+from harness.stats.effects import hedges_g, probability_of_improvement
+from harness.stats.equivalence import EquivalenceTest, tost_welch
+from harness.stats.intervals import Interval, difference_interval, iqm, iqm_interval, mean_interval, std_interval
+from harness.stats.permutation import PermutationTest, holm, permutation_test, smallest_p
+from harness.stats.power import seeds_for_difference, seeds_for_equivalence, seeds_text
+from harness.stats.rolling import WindowSummary, last_window, rolling_mean, rolling_variance
+from harness.stats.samples import Sample, present
+from harness.stats.stability import (
+    dispersion_across_runs,
+    dispersion_across_time,
+    drawdown,
+    long_term_risk,
+    max_drawdown,
+    risk_across_runs,
+    short_term_risk,
+)
+from harness.stats.verdict import Outcome, Verdict, verdict
+
+__all__ = [
+    "Band",
+    "Coverage",
+    "EquivalenceTest",
+    "Interval",
+    "Outcome",
+    "PermutationTest",
+    "Sample",
+    "Verdict",
+    "WindowSummary",
+    "area_under_curve",
+    "coverage_for_data",
+    "difference_interval",
+    "dispersion_across_runs",
+    "dispersion_across_time",
+    "drawdown",
+    "hedges_g",
+    "holm",
+    "interpolate_curve",
+    "interval_coverage",
+    "iqm",
+    "iqm_curve",
+    "iqm_interval",
+    "last_window",
+    "long_term_risk",
+    "max_drawdown",
+    "mean_interval",
+    "permutation_test",
+    "present",
+    "probability_of_improvement",
+    "risk_across_runs",
+    "rolling_mean",
+    "rolling_variance",
+    "seeds_for_difference",
+    "seeds_for_equivalence",
+    "seeds_text",
+    "short_term_risk",
+    "smallest_p",
+    "std_interval",
+    "tost_welch",
+    "verdict",
+]

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.config import check_config
+
+Check = Callable[..., list[str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, so that messages name files without it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def check(folder: Path) -> Check:
+    """The messages of check_config for an experiment of these sections; a section of None is left out."""
+    sections = {
+        "name": "trial",
+        "algorithms": "[ppo]",
+        "environments": "{CartPole-v1: {n_timesteps: 1000}}",
+        "seeds": "0-1",
+        "hyperparameters": "{ppo: {default: {policy: MlpPolicy}}}",
+    }
+
+    def messages(**changes: str | None) -> list[str]:
+        lines = [f"{key}: {value}" for key, value in (sections | changes).items() if value is not None]
+        (folder / "a.yml").write_text("\n".join(lines))
+        return [str(problem) for problem in check_config(Path("a.yml"))]
+
+    return messages
+
+
+@pytest.fixture
+def check_ppo(check: Check) -> Callable[[str], list[str]]:
+    """The messages for one line of a PPO entry, without the place."""
+
+    def messages(line: str, algorithm: str = "ppo") -> list[str]:
+        hyperparameters = f"\n  {algorithm}:\n    CartPole-v1:\n      policy: MlpPolicy\n      {line}"
+        found = check(algorithms=f"[{algorithm}]", hyperparameters=hyperparameters)
+        place = f"a.yml:9: hyperparameters.{algorithm}.CartPole-v1."
+        return [message.removeprefix(place) for message in found]
+
+    return messages
