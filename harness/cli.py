@@ -54,14 +54,12 @@ def compare(config: Config, workers: Workers = None, out: Out = None) -> None:
     Finished runs are kept: run the same command again after an interruption, and only what is missing is done.
     Exit code 1 when a run failed.
     """
-    from rich.console import Console
-
     from harness.compare import compare as compare_experiment
     from harness.config import load_config
 
     experiment = load_config(config)
     folder = out or Path("results") / experiment.name
-    console = Console()
+    console = _console()
     try:
         failed = compare_experiment(experiment, folder, workers or _cores(), console)
     except KeyboardInterrupt:
@@ -93,13 +91,11 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/train"),
 ) -> None:
     """Train one run and evaluate it; the folder has the same layout as those of `compare`."""
-    from rich.console import Console
-
     from harness.compare import compare as compare_experiment
     from harness.single import single_run
 
     experiment = single_run(algo, env, seed, n_timesteps, hyperparameters)
-    if compare_experiment(experiment, out, 1, Console()):
+    if compare_experiment(experiment, out, 1, _console()):
         raise typer.Exit(EXIT_NO)
 
 
@@ -109,8 +105,6 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Where to write; default: the folder, if it is only one.")] = None,
 ) -> None:
     """Make tables and figures anew from what is on disk, without training anything."""
-    from rich.console import Console
-
     from harness.compare import EXPERIMENT_NAME
     from harness.config import StatisticsConfig, load_config
     from harness.reporting import report_folders
@@ -119,7 +113,69 @@ def report(
         raise typer.BadParameter("several folders need --out, the folder to write to")
     experiment = folders[0] / EXPERIMENT_NAME
     statistics = load_config(experiment).statistics if experiment.exists() else StatisticsConfig()
-    report_folders(folders, statistics, out or folders[0], Console())
+    report_folders(folders, statistics, out or folders[0], _console())
+
+
+@app.command()
+def crosscheck(
+    subject: Annotated[str, typer.Argument(help="A registered name, or package.module:Class.")],
+    reference: Annotated[str, typer.Option(help="What it is held against.")] = "ppo",
+    env: Annotated[list[str] | None, typer.Option(help="Gymnasium id; may be given several times.")] = None,
+    seeds: Annotated[str, typer.Option(help="A range such as 0-9, or one seed.")] = "0-9",
+    updates: Annotated[int, typer.Option(min=1, help="Updates to compare.")] = 3,
+) -> None:
+    """Compare the numbers of the first updates with those of SB3's running code, for each seed.
+
+    Exit code 0: bit for bit equal; 1: something differs.
+    """
+    from harness.crosscheck.differences import differences_table
+    from harness.executors.local import call_in_worker
+
+    console = _console()
+    found = call_in_worker(
+        "harness.crosscheck.numbers:compare_numbers",
+        subject,
+        reference,
+        tuple(env or ("CartPole-v1", "Pendulum-v1")),
+        _seed_range(seeds),
+        updates,
+    )
+    console.print(differences_table(found, subject, reference))
+    n_different = sum(not differences.identical for differences in found)
+    if n_different:
+        console.print(f"[red]different[/red] in {n_different} of {len(found)} cases", highlight=False)
+        raise typer.Exit(EXIT_NO)
+    n_gradients = sum(differences.n_gradients for differences in found)
+    console.print(
+        f"[green]identical[/green]: every bit of {n_gradients:,} optimiser steps in {len(found)} cases", highlight=False
+    )
+
+
+def _seed_range(text: str) -> list[int]:
+    first, _, last = text.partition("-")
+    try:
+        seeds = list(range(int(first), int(last or first) + 1))
+    except ValueError:
+        seeds = []
+    if not seeds:
+        raise typer.BadParameter(f"expected a range such as 0-9 or one seed, got {text!r}", param_hint="--seeds")
+    return seeds
+
+
+@app.command()
+def bench(
+    env: Annotated[list[str] | None, typer.Option(help="Gymnasium id; may be given several times.")] = None,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of runs, one of each implementation in turn.")] = 5,
+    n_timesteps: Annotated[int, typer.Option(min=1, help="Environment steps of each run.")] = 20_000,
+) -> None:
+    """Measure the speed of custom PPO against SB3 PPO: in turns, as ratios, the median of the pairs."""
+    from harness.bench import bench_table
+    from harness.executors.local import call_in_worker
+
+    found = call_in_worker(
+        "harness.bench_worker:measure", tuple(env or ("CartPole-v1", "Pendulum-v1")), pairs, n_timesteps
+    )
+    _console().print(bench_table(found))
 
 
 @app.command("check-config")
@@ -141,6 +197,16 @@ def check_config(
             print(f"{file}: well, {len(plan(load_config(file)))} runs")  # noqa: T201
     if n_problems:
         raise typer.Exit(EXIT_NO)
+
+
+def _console() -> Any:
+    """The terminal as wide as it is; a file or a pipe gets lines long enough for the tables."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120
+    return console
 
 
 def _cores() -> int:

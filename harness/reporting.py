@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -135,33 +138,40 @@ def _coverage_note(metrics: pd.DataFrame, statistics: StatisticsConfig) -> str:
 
 
 def _print(tables: dict[str, pd.DataFrame], out: Path, written: Sequence[Path], console: Console) -> None:
-    shown = {
-        "summary": (
-            "environment",
-            "algorithm",
-            "seeds",
-            "mean score",
-            "IQM",
-            "std over seeds",
-            "last episodes",
-            "seconds",
-        ),
-        "pairwise": ("environment", "first", "second", "first − second", "p (Holm)", "P(improvement)", "first is"),
-    }
-    for name, columns in shown.items():
-        header, rows = display_table(name, tables[name])
-        grid = Table(title=name.capitalize(), title_justify="left", title_style="bold", header_style="bold")
-        keep = [header.index(column) for column in columns]
-        for index in keep:
-            grid.add_column(header[index], overflow="fold")
-        for row in rows:
-            grid.add_row(*(row[index] for index in keep))
+    """The end of the terminal's output: for each environment a small table, and the verdicts in words."""
+    header, rows = display_table("summary", tables["summary"])
+    columns = ("algorithm", "seeds", "mean score", "IQM", "std over seeds", "last episodes", "seconds")
+    for env, cells in itertools.groupby(rows, key=lambda row: row[0]):
+        grid = Table(title=env, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            grid.add_column(column, justify="left" if column == "algorithm" else "right", no_wrap=column == "algorithm")
+        for row in cells:
+            grid.add_row(*(row[header.index(column)] for column in columns))
         console.print(grid)
+        for verdict in tables["pairwise"].query("env == @env").itertuples():
+            console.print(_verdict_line(verdict), highlight=False)
+        console.print()
     n_figures = sum(path.suffix == ".png" for path in written)
-    console.print(
-        f"tables  {out / 'tables'}  ({len(tables)} as CSV, most as Markdown)", highlight=False, soft_wrap=True
-    )
-    console.print(
-        f"plots   {out / 'plots'}  ({n_figures} figures, each as SVG and PNG)", highlight=False, soft_wrap=True
-    )
-    console.print(f"runs    {out / 'runs'}", highlight=False, soft_wrap=True)
+    for name, note in (
+        ("tables", f"{len(tables)} as CSV, and as Markdown for people"),
+        ("plots", f"{n_figures} figures, each as SVG and PNG"),
+        ("runs", "everything that each run left"),
+    ):
+        console.print(f"{name:<7} {out / name}  ({note})", highlight=False, soft_wrap=True)
+
+
+STYLES = {"better": "green", "worse": "red", "identical": "green", "equivalent": "cyan", "inconclusive": "yellow"}
+WORDS = {
+    "better": "is better than",
+    "worse": "is worse than",
+    "identical": "is identical to",
+    "equivalent": "is equivalent to",
+}
+
+
+def _verdict_line(row: Any) -> str:
+    """One verdict as a sentence in colour: "custom_ppo is better than a2c: permutation test ..."."""
+    words = WORDS.get(row.verdict, "against")
+    answer = f"[{STYLES[row.verdict]}]{words}[/]" if row.verdict in WORDS else words
+    inconclusive = "" if row.verdict in WORDS else f"[{STYLES[row.verdict]}]{row.verdict}[/], "
+    return f"{row.first} {answer} {row.second}: {inconclusive}{row.reason}"

@@ -63,7 +63,7 @@ def run_jobs(jobs: Iterable[Job], n_workers: int, on_event: OnEvent) -> None:
 def call_in_worker(target: str, *arguments: Any) -> Any:
     """What the function at "module:name" returns for these arguments, in a process with torch and SB3 loaded.
 
-    Raises HarnessError when that process dies.
+    Raises the HarnessError that the function raises, or one that says that the process died.
     """
     context = _context()
     receiver, sender = context.Pipe(duplex=False)
@@ -78,6 +78,8 @@ def call_in_worker(target: str, *arguments: Any) -> Any:
     finally:
         receiver.close()
         process.join()
+    if isinstance(result, HarnessError):
+        raise result
     return result
 
 

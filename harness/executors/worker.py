@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from harness.algorithms import import_target
+from harness.errors import HarnessError
 from harness.executors.events import Job
 from harness.progress import Progress
 from harness.train import train_and_record
@@ -38,7 +39,10 @@ def run_main(job: Job, connection: Connection[Any, Any]) -> None:
 def call_main(target: str, arguments: tuple[Any, ...], connection: Connection[Any, Any]) -> None:
     """Send what the function at "module:name" returns: work that needs torch, for a process that has not loaded it."""
     _prepare()
-    connection.send(import_target(target)(*arguments))
+    try:
+        connection.send(import_target(target)(*arguments))
+    except HarnessError as error:
+        connection.send(error)
 
 
 def _prepare() -> None:

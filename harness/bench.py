@@ -1,0 +1,46 @@
+"""The speed of custom PPO against SB3 PPO, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from rich.table import Table
+
+__all__ = ["Speed", "bench_table"]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Steps per second of both implementations in one setting, pair by pair."""
+
+    env: str
+    n_envs: int
+    batch_size: int
+    custom: tuple[float, ...]
+    sb3: tuple[float, ...]
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """How many times faster custom PPO was, in each pair."""
+        return tuple(ours / theirs for ours, theirs in zip(self.custom, self.sb3, strict=True))
+
+
+def bench_table(found: Sequence[Speed]) -> Table:
+    """A row for each setting: median steps per second of both, and the median and range of the ratios."""
+    table = Table(title="Training speed, steps per second", title_justify="left", title_style="bold")
+    for column in ("environment", "n_envs", "batch_size", "custom_ppo", "ppo (SB3)", "ratio", "lowest - highest"):
+        table.add_column(column, justify="left" if column == "environment" else "right")
+    for speed in found:
+        ratios = speed.ratios
+        table.add_row(
+            speed.env,
+            str(speed.n_envs),
+            str(speed.batch_size),
+            f"{median(speed.custom):,.0f}",
+            f"{median(speed.sb3):,.0f}",
+            f"{median(ratios):.2f}",
+            f"{min(ratios):.2f} - {max(ratios):.2f}",
+        )
+    return table
