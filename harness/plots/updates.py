@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from harness.frames import Results
 from harness.plots.curves import CurvesOf, FloatArray, count_seeds, on_grid, run_curves
@@ -26,6 +26,9 @@ _DIAGNOSTICS = {
     "train/explained_variance": "explained variance\nof returns",
 }
 _RATIO_QUANTILES = tuple(f"update/ratio_{name}" for name in ("q01", "q25", "q50", "q75", "q99"))
+_RATIO_TICKS = ((0.8, 0.9, 1, 1.1, 1.25), (0.5, 0.75, 1, 1.5, 2), (0.2, 0.5, 1, 2, 5), (0.01, 0.1, 1, 10, 100))
+_SHOWN = 0.98
+"""Share of the drawn points of a ratio panel that lie within its axis."""
 _CLIP_LINE: dict[str, Any] = {"color": "0.2", "lw": 0.8, "ls": ":", "zorder": 5}
 
 
@@ -35,7 +38,8 @@ def update_diagnostics(results: Results, *, clip_range: float = 0.2) -> Figure:
 
     The diagnostics: median and quartiles over the seeds, for each algorithm that logs them.
     The last row shows r = pi_new(a|s) / pi_old(a|s) over the samples of a rollout after its update: its median and
-    the range from its 1% to its 99% quantile (medians over the seeds), against the clip range 1 ± clip_range.
+    the range from its 1% to its 99% quantile (medians over the seeds), against the clip range 1 ± clip_range;
+    the axis leaves out the wildest 2% of what is drawn.
     """
     figure, grid = new_figure(len(_DIAGNOSTICS) + 1, len(results.envs), row_inches=1.1)
     logged = {key: _curves_of(results, key) for key in _DIAGNOSTICS}
@@ -56,7 +60,8 @@ def update_diagnostics(results: Results, *, clip_range: float = 0.2) -> Figure:
     ]
     merged = {key: group for curves in [*logged.values(), *ratios.values()] for key, group in curves.items()}
     bands = "median and quartiles of the seeds; of the ratio the median, 25-75% and 1-99% of the samples"
-    return finish(figure, note=f"Diagnostics of the updates; {count_seeds(results, merged)}; {bands}", handles=handles)
+    note = f"Diagnostics of the updates; {count_seeds(results, merged)}; {bands}, the wildest 2% off the axis"
+    return finish(figure, note=note, handles=handles)
 
 
 def _curves_of(results: Results, key: str) -> CurvesOf:
@@ -87,9 +92,18 @@ def _draw_fan(axes: Axes, grid: FloatArray, quantiles: Sequence[FloatArray], loo
 def _show_clip_range(axes: Axes, clip_range: float) -> None:
     if not axes.has_data():
         return
+    extent = _log_extent([line.get_ydata() for line in axes.lines], clip_range)
     for bound in (1 - clip_range, 1 + clip_range):
         axes.axhline(bound, **_CLIP_LINE)
     axes.set_yscale("log")  # r and 1/r are equally far from 1
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axes.set_ylim(float(np.exp(-extent)), float(np.exp(extent)))
+    ticks = next((t for t in _RATIO_TICKS if extent <= 1.6 * np.log(t[-1])), _RATIO_TICKS[-1])
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _log_extent(ratios: Sequence[Any], clip_range: float) -> float:
+    """Half the height of the axis in log r: a few wild updates must not shrink all others to a line."""
+    drawn = np.concatenate([np.abs(np.log(np.maximum(np.asarray(ratio, dtype=float), 1e-12))) for ratio in ratios])
+    return 1.1 * max(float(np.nanquantile(drawn, _SHOWN)), -1.2 * float(np.log1p(-clip_range)))
