@@ -14,6 +14,7 @@ Schulman et al. 2017, arXiv 1707.06347, algorithm 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -92,12 +93,18 @@ class UpdateReport:
     """Whether the KL divergence ended the update."""
 
 
+Observer = Callable[[str], None]
+"""Told when there is something to see: "gradient", when the parameters hold that of a minibatch, before it is clipped;
+"step", when they have moved, and hold the clipped one."""
+
+
 class Engine(Protocol):
     """How the loss of a minibatch is computed and descended."""
 
     def start(self) -> None: ...
     def forward(self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None) -> LossTerms: ...
-    def step(self, terms: LossTerms, config: PPOConfig) -> None: ...
+    def backward(self, terms: LossTerms, config: PPOConfig) -> None: ...
+    def descend(self, config: PPOConfig) -> None: ...
     def finish(self) -> None: ...
 
 
@@ -141,10 +148,13 @@ class AutogradEngine:
                 approx_kl(log_prob, batch.old_log_prob),
             )
 
-    def step(self, terms: LossTerms, config: PPOConfig) -> None:
-        """Descend: gradient, clipped, then one step of the optimiser."""
+    def backward(self, terms: LossTerms, config: PPOConfig) -> None:
+        """Leave the gradient of the loss in the parameters."""
         self.optimizer.zero_grad()
         terms.loss.backward()  # type: ignore[no-untyped-call]
+
+    def descend(self, config: PPOConfig) -> None:
+        """Clip the gradient, and make one step of the optimiser."""
         self.recipe.clip_gradients(self.policy.parameters(), config.max_grad_norm)
         self.optimizer.step()
 
@@ -168,6 +178,7 @@ class PPOAgent:
         self.recipe = recipe
         self.device = device
         self.engine: Engine = AutogradEngine(policy, optimizer, recipe)
+        self.observer: Observer | None = None
 
     # act
 
@@ -180,11 +191,18 @@ class PPOAgent:
 
     @torch.no_grad()
     def act(self, observations: Observation) -> Step:
-        """Sample actions in N states [N, ...]."""
+        """Sample actions in N states [N, ...].
+
+        Raises TrainingDivergedError when none can be drawn, because an observation or a weight is not finite.
+        """
         config = self.config
         if config.use_sde and config.sde_sample_freq > 0 and self.memory.position % config.sde_sample_freq == 0:
             self.policy.reset_noise(self.memory.n_envs)
-        action_tensor, values, log_probs = self.policy(to_tensor(observations, self.device))
+        try:
+            action_tensor, values, log_probs = self.policy(to_tensor(observations, self.device))
+        except (RuntimeError, ValueError) as error:  # both are how PyTorch refuses to sample from NaN
+            self._check_act(observations, error)
+            raise
         actions = action_tensor.cpu().numpy()
         return Step(actions, self.recipe.env_action(actions, self.memory.action_space), values, log_probs)
 
@@ -255,7 +273,14 @@ class PPOAgent:
                 if config.target_kl is not None and recipe.stop_early(report.approx_kls[-1], config.target_kl):
                     report.stopped_early = True
                     return
-                self.engine.step(terms, config)
+                self.engine.backward(terms, config)
+                self._show("gradient")
+                self.engine.descend(config)
+                self._show("step")
+
+    def _show(self, stage: str) -> None:
+        if self.observer is not None:
+            self.observer(stage)
 
     @staticmethod
     def _record(report: UpdateReport, terms: LossTerms) -> None:
@@ -272,6 +297,20 @@ class PPOAgent:
                 f" entropy {report.entropy_losses[-1]}); try a smaller learning_rate, or normalise the rewards"
             )
 
+    def _check_act(self, observations: Observation, error: Exception) -> None:
+        """Say why no action could be drawn, where the reason is a number that is not finite."""
+        where = f"no action can be drawn at step {self.memory.position + 1} of {self.memory.n_steps}"
+        parts = observations if isinstance(observations, dict) else {"": observations}
+        for key, array in parts.items():
+            finite = np.isfinite(array.astype(np.float64)).reshape(len(array), -1).all(axis=1)
+            if not finite.all():
+                raise TrainingDivergedError(
+                    f"{where}: the observation {repr(key) + ' ' if key else ''}of environment {finite.argmin()} "
+                    "holds a number that is not finite"
+                ) from error
+        if not all(bool(parameter.isfinite().all()) for parameter in self.policy.parameters()):
+            raise TrainingDivergedError(f"{where}: the weights have diverged; try a smaller learning_rate") from error
+
     def _check_rollout(self) -> None:
         """Find what is not finite before it reaches the weights; raises TrainingDivergedError."""
         memory = self.memory
@@ -279,7 +318,11 @@ class PPOAgent:
             ("reward", memory.rewards, "the environment returned it"),
             ("value", memory.values, "the observation holds such a number, or the weights have diverged"),
             ("log_prob", memory.log_probs, "the weights have diverged"),
-            ("advantage", memory.advantages, "rewards or values are too large for float32"),
+            (
+                "advantage",
+                memory.advantages,
+                "rewards or values are too large for float32, or the observation after the last step is not finite",
+            ),
         ):
             finite = np.isfinite(array)
             if not finite.all():

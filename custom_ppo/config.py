@@ -65,9 +65,10 @@ class PPOConfig:
                 f"`batch_size` must be greater than 1 to normalise advantages, got {self.batch_size}: "
                 "the standard deviation of one number is undefined"
             )
-        for name in ("n_steps", "n_epochs"):
-            if getattr(self, name) < 1:
-                raise InvalidConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+        for name in ("n_steps", "n_epochs", "batch_size"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise InvalidConfigError(f"`{name}` must be at least 1, got {number}")
         if isinstance(self.clip_range_vf, (int, float)) and self.clip_range_vf <= 0:
             raise InvalidConfigError(
                 f"`clip_range_vf` must be positive, got {self.clip_range_vf}; pass None to leave the value unclipped"

@@ -11,17 +11,19 @@ the clipped objective and Adam, on the CPU. `reason_against` says in words why i
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from custom_ppo.agent import LossTerms
 from custom_ppo.config import PPOConfig
 from custom_ppo.distributions import _GAUSSIAN_ENTROPY, _LOG_SQRT_2PI
 from custom_ppo.memory import Batch
-from custom_ppo.networks import ActorCritic, FlattenExtractor
+from custom_ppo.networks import ActorCritic, FlattenExtractor, TwinMLP
 from custom_ppo.recipe import SB3_PPO, Recipe
 
 __all__ = ["FusedEngine", "reason_against"]
@@ -46,44 +48,75 @@ def _reason_in_policy(policy: Any) -> str | None:
     if not isinstance(policy, ActorCritic):
         return f"{type(policy).__name__} is not a policy of custom_ppo"
     methods = ("evaluate_actions", "_latents", "_distribution", "_encode", "forward")
-    own = [name for name in methods if getattr(type(policy), name) is not getattr(ActorCritic, name)]
+    # Asked of the object, not of its class: a method may be wrapped on one policy alone, by whoever observes it.
+    own = [name for name in methods if getattr(getattr(policy, name), "__func__", None) is not vars(ActorCritic)[name]]
     if own:
         return f"{type(policy).__name__} has its own {', '.join(own)}"
     if not isinstance(policy.action_space, (spaces.Discrete, spaces.Box)):
         return f"actions are {type(policy.action_space).__name__}"
     if policy.sde is not None:
         return "exploration is state-dependent"
-    if not isinstance(policy.features_extractor, FlattenExtractor):
-        return f"features are extracted by {type(policy.features_extractor).__name__}"
-    layers = [*policy.mlp_extractor.policy_net, *policy.mlp_extractor.value_net]
-    strange = [layer for layer in layers if type(layer) not in (nn.Linear, nn.Tanh, nn.ReLU)]
-    if strange:
-        return f"a layer is {type(strange[0]).__name__}"
-    for parameter in policy.parameters():
+    return _reason_in_layers(policy) or _reason_in_parameters(policy)
+
+
+def _reason_in_layers(policy: ActorCritic) -> str | None:
+    for extractor in (policy.pi_features_extractor, policy.vf_features_extractor):
+        if type(extractor) is not FlattenExtractor:
+            return f"features are extracted by {type(extractor).__name__}"
+    twins = policy.mlp_extractor
+    for modules, known in (
+        ((twins, twins.policy_net, twins.value_net), (TwinMLP, nn.Sequential)),
+        ((*twins.policy_net, *twins.value_net), (nn.Linear, nn.Tanh, nn.ReLU)),
+        ((policy.action_net, policy.value_net), (nn.Linear,)),
+    ):
+        for module in modules:
+            if type(module) not in known:
+                return f"a layer is {type(module).__name__}"
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    states = [vars(module) for module in policy.modules()]
+    watched = any("forward" in state or any(state[name] for name in hooks) for state in states)
+    if watched or nn.modules.module._has_any_global_hook():  # type: ignore[no-untyped-call]
+        return "a hook watches a layer"
+    return None
+
+
+def _reason_in_parameters(policy: ActorCritic) -> str | None:
+    parameters = list(policy.parameters())
+    twins = policy.mlp_extractor
+    layers = [*twins.policy_net, *twins.value_net, policy.action_net, policy.value_net]
+    in_layers = [parameter for layer in layers for parameter in layer.parameters()]
+    # `parameters` names a shared one only once, so the count tells.
+    if len(parameters) != len(in_layers) + hasattr(policy, "log_std"):
+        return "a parameter is shared by two layers, or belongs to none"
+    for parameter in parameters:
         if parameter.device.type != "cpu" or parameter.dtype != torch.float32 or not parameter.requires_grad:
             return "a parameter is not a trained float32 on the CPU"
         if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
             return "a hook watches a gradient"
-    if any(module._forward_hooks or module._forward_pre_hooks for module in policy.modules()):
-        return "a hook watches a layer"
     return None
 
 
 def _reason_in_optimizer(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> str | None:
     if type(optimizer) is not torch.optim.Adam:
         return f"the optimiser is {type(optimizer).__name__}"
-    if len(optimizer.param_groups) != 1 or any(
-        ours is not theirs for ours, theirs in zip(parameters, optimizer.param_groups[0]["params"], strict=False)
-    ):
+    if len(optimizer.param_groups) != 1 or not _same(parameters, optimizer.param_groups[0]["params"]):
         return "the optimiser has other parameters than the policy"
     group = optimizer.param_groups[0]
     switches = ("weight_decay", "amsgrad", "maximize", "capturable", "differentiable", "foreach", "fused")
     changed = [name for name in switches if group.get(name)]
     if changed or any(isinstance(beta, Tensor) for beta in group["betas"]):
         return f"Adam is set to {', '.join(changed) or 'tensor betas'}"
-    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks or "step" in vars(optimizer):
+    # A layer that was exchanged starts from zero, while the others go on; one long vector knows one number of steps.
+    if len({float(optimizer.state.get(parameter, {}).get("step", 0)) for parameter in parameters}) > 1:
+        return "some parameters have made more steps than others"
+    hooks = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
+    if any(hooks) or _global_optimizer_pre_hooks or _global_optimizer_post_hooks or "step" in vars(optimizer):
         return "a hook watches the optimiser"
     return None
+
+
+def _same(ours: Sequence[nn.Parameter], theirs: Sequence[nn.Parameter]) -> bool:
+    return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))
 
 
 class FusedEngine:
@@ -98,6 +131,11 @@ class FusedEngine:
         self.head: _CategoricalHead | _GaussianHead = (
             _CategoricalHead() if isinstance(policy.action_space, spaces.Discrete) else _GaussianHead(policy.log_std)
         )
+
+    def serves(self, policy: Any, optimizer: torch.optim.Optimizer) -> bool:
+        """Whether this engine was made for just these objects: a user may exchange a layer, or the whole optimiser."""
+        made_for = policy is self.policy and optimizer is self.adam.optimizer
+        return made_for and _same(list(policy.parameters()), self.adam.parameters)
 
     def start(self) -> None:
         """Look at the optimiser's state before an update: it may have been loaded from a file."""
@@ -146,8 +184,8 @@ class FusedEngine:
         )
 
     @torch.no_grad()
-    def step(self, terms: LossTerms, config: PPOConfig) -> None:
-        """Descend: gradient, clipped, then one step of Adam."""
+    def backward(self, terms: LossTerms, config: PPOConfig) -> None:
+        """Leave the gradient of the loss of the last `forward` in the parameters."""
         n = len(self.ratio)
         # d policy_loss / d log_prob. Where both branches of the minimum are equal, autograd gives half to each, and
         # the clipped branch passes its half on only inside the bounds.
@@ -162,6 +200,10 @@ class FusedEngine:
         if self.moved is not None and self.clip_range_vf is not None:
             grad_values = grad_values * ((self.moved >= -self.clip_range_vf) & (self.moved <= self.clip_range_vf))
         self.critic.backward(grad_values.unsqueeze(1))
+
+    @torch.no_grad()
+    def descend(self, config: PPOConfig) -> None:
+        """Clip the gradient, and make one step of Adam."""
         self.adam.step(config.max_grad_norm)
 
 
@@ -267,7 +309,7 @@ class _FlatAdam:
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer = optimizer
-        self.parameters: list[nn.Parameter] = optimizer.param_groups[0]["params"]
+        self.parameters: list[nn.Parameter] = list(optimizer.param_groups[0]["params"])
         self.n_steps = 0.0
         offsets, size = [], 0
         for parameter in self.parameters:

@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.torch_layers import NatureCNN
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import FloatSchedule, explained_variance, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
@@ -29,7 +30,7 @@ from custom_ppo.config import InvalidConfigError, PPOConfig, Schedule
 from custom_ppo.fused import FusedEngine, reason_against
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.networks import ActorCritic, FlattenExtractor, NetArch
-from custom_ppo.recipe import SB3_PPO, Recipe, rescaled_to_bounds
+from custom_ppo.recipe import SB3_PPO, Recipe, adam, rescaled_to_bounds
 
 __all__ = ["CustomPPO", "MlpPolicy"]
 
@@ -67,7 +68,7 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
     ) -> None:
         if squash_output and not use_sde:
             raise InvalidConfigError("squash_output=True is only available when using gSDE (use_sde=True)")
-        self.net_arch = {"pi": [64, 64], "vf": [64, 64]} if net_arch is None else net_arch
+        self.net_arch = _net_arch(net_arch, features_extractor_class)
         ActorCritic.__init__(
             self,
             observation_space,
@@ -85,14 +86,65 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
             normalize_images=normalize_images,
         )
         self._squash_output = squash_output
-        learning_rate = lr_schedule(1)
-        if optimizer_class is None:
-            self.optimizer = recipe.optimizer(self.parameters(), learning_rate)
-        else:
-            self.optimizer = optimizer_class(self.parameters(), lr=learning_rate, **(optimizer_kwargs or {}))
+        # What `save` writes and `load` gives back to this constructor; the recipe made the optimiser and is done.
+        self._arguments = {
+            "net_arch": self.net_arch,
+            "activation_fn": activation_fn,
+            "ortho_init": ortho_init,
+            "use_sde": use_sde,
+            "log_std_init": log_std_init,
+            "full_std": full_std,
+            "use_expln": use_expln,
+            "squash_output": squash_output,
+            "features_extractor_class": features_extractor_class,
+            "features_extractor_kwargs": features_extractor_kwargs,
+            "share_features_extractor": share_features_extractor,
+            "optimizer_class": optimizer_class,
+            "optimizer_kwargs": optimizer_kwargs,
+        }
+        self.optimizer = _optimizer(
+            list(self.parameters()), lr_schedule(1), optimizer_class, optimizer_kwargs, recipe.optimizer
+        )
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {**super()._get_constructor_parameters(), **self._arguments, "lr_schedule": self._dummy_schedule}
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         return self.get_distribution(observation).actions(deterministic)
+
+
+def _net_arch(net_arch: Any, features_extractor_class: Callable[..., nn.Module]) -> NetArch:
+    """The widths that SB3 makes of the same arguments."""
+    if net_arch is None:
+        return [] if features_extractor_class is NatureCNN else {"pi": [64, 64], "vf": [64, 64]}
+    if isinstance(net_arch, list) and net_arch and isinstance(net_arch[0], dict):
+        warnings.warn("net_arch=[dict(...)] is the form of SB3 before 1.8: write dict(...)", UserWarning, stacklevel=4)
+        net_arch = net_arch[0]
+    return cast("NetArch", net_arch)
+
+
+def _optimizer(
+    parameters: list[nn.Parameter],
+    learning_rate: float,
+    optimizer_class: Callable[..., torch.optim.Optimizer] | None,
+    optimizer_kwargs: dict[str, Any] | None,
+    recipe_optimizer: Callable[..., torch.optim.Optimizer],
+) -> torch.optim.Optimizer:
+    """The recipe's optimiser, unless the user asks for one of their own.
+
+    SB3's eps of 1e-5 belongs to an Adam without optimizer_kwargs; with any of them, PyTorch's 1e-8 comes back.
+    """
+    if optimizer_class is None:
+        if optimizer_kwargs is None:
+            return recipe_optimizer(parameters, learning_rate)
+        if recipe_optimizer is not adam:
+            raise InvalidConfigError(
+                "`optimizer_kwargs` needs an `optimizer_class`: the recipe has an optimiser of its own"
+            )
+        optimizer_class = torch.optim.Adam
+    elif optimizer_class is torch.optim.Adam and optimizer_kwargs is None:
+        return adam(parameters, learning_rate)
+    return optimizer_class(parameters, lr=learning_rate, **(optimizer_kwargs or {}))
 
 
 class CustomPPO(BaseAlgorithm):
@@ -234,6 +286,10 @@ class CustomPPO(BaseAlgorithm):
         kwargs: dict[str, Any] = {"use_sde": self.use_sde, **self.policy_kwargs}
         if issubclass(policy_class, MlpPolicy):
             kwargs["recipe"] = self.recipe
+        elif self.recipe.optimizer is not SB3_PPO.optimizer:
+            raise InvalidConfigError(
+                f"the recipe has its own optimizer, but {policy_class.__name__} brings one with it; use 'MlpPolicy'"
+            )
         self.policy = policy_class(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
         self.policy = self.policy.to(self.device)
         self.rollout_buffer = TrajectoryMemory(self.n_steps, self.n_envs, self.observation_space, self.action_space)
@@ -245,6 +301,12 @@ class CustomPPO(BaseAlgorithm):
         )
         self._choose_engine()
 
+    def _refresh_agent(self) -> None:
+        """Hand on what users of SB3 exchange between two updates: hyperparameters, policy, optimiser, buffer."""
+        agent = self.agent
+        agent.config = self._config()
+        agent.policy, agent.optimizer, agent.memory = self.policy, self.policy.optimizer, self.rollout_buffer
+
     def _choose_engine(self) -> None:
         """Fuse the update where that gives autograd's bits; asked before every update, as hooks may come and go."""
         agent = self.agent
@@ -255,7 +317,7 @@ class CustomPPO(BaseAlgorithm):
             if self.engine == "fused":
                 raise InvalidConfigError(f"engine='fused' is not possible: {reason}; use engine='auto'")
             agent.engine = AutogradEngine(agent.policy, agent.optimizer, agent.recipe)
-        elif not isinstance(agent.engine, FusedEngine):
+        elif not (isinstance(agent.engine, FusedEngine) and agent.engine.serves(agent.policy, agent.optimizer)):
             agent.engine = FusedEngine(self.policy, agent.optimizer, agent.recipe)
 
     def learn(
@@ -272,12 +334,12 @@ class CustomPPO(BaseAlgorithm):
         callback: called at every step, may stop training; as in SB3.
         log_interval: rollouts between two dumps of the logger; None never dumps.
         """
+        iteration = 0
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
         callback.on_training_start(locals(), globals())
         assert self.env is not None
-        iteration = 0
         while self.num_timesteps < total_timesteps:
             if not self.collect_rollouts(self.env, callback):
                 break
@@ -292,7 +354,7 @@ class CustomPPO(BaseAlgorithm):
     def collect_rollouts(self, env: VecEnv, callback: BaseCallback) -> bool:
         """Act for n_steps in all environments and remember it; returns False when a callback stops training."""
         agent = self.agent
-        agent.config = self._config()
+        self._refresh_agent()
         rollout_buffer = self.rollout_buffer  # callbacks read it from the local variables, as in SB3
         agent.start_rollout()
         callback.on_rollout_start()
@@ -325,7 +387,7 @@ class CustomPPO(BaseAlgorithm):
 
     def train(self) -> None:
         """Update the policy and the critic on the current rollout, and log what happened."""
-        self.agent.config = self._config()
+        self._refresh_agent()
         self._choose_engine()
         report = self.agent.update(self._current_progress_remaining)
         self._n_updates += report.n_epochs

@@ -1,0 +1,54 @@
+"""PPOAgent without Stable-Baselines3: agents, and the loop that lets them act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from custom_ppo.agent import PPOAgent
+from custom_ppo.config import PPOConfig
+from custom_ppo.memory import TrajectoryMemory
+from custom_ppo.networks import ActorCritic
+from custom_ppo.recipe import SB3_PPO, Recipe
+
+__all__ = ["Loop", "make_agent"]
+
+
+def make_agent(
+    env: gym.Env[Any, Any], config: PPOConfig, *, n_envs: int = 1, recipe: Recipe = SB3_PPO, **network: Any
+) -> PPOAgent:
+    policy = ActorCritic(env.observation_space, env.action_space, **network)
+    memory = TrajectoryMemory(config.n_steps, n_envs, env.observation_space, env.action_space)
+    optimizer = recipe.optimizer(policy.parameters(), 0.0)
+    return PPOAgent(policy, optimizer, memory, config, recipe, torch.device("cpu"))
+
+
+class Loop:
+    """Some environments and where they are; every difference between two loops is one between their agents."""
+
+    def __init__(self, make_env: Callable[[], gym.Env[Any, Any]], n_envs: int = 1, seed: int = 0) -> None:
+        self.envs: Sequence[gym.Env[Any, Any]] = [make_env() for _ in range(n_envs)]
+        self.observations = np.stack([env.reset(seed=seed + i)[0] for i, env in enumerate(self.envs)])
+        self.episode_starts: NDArray[np.bool_] = np.ones(n_envs, dtype=bool)
+
+    def collect(self, agent: PPOAgent) -> None:
+        """Fill the agent's memory."""
+        agent.start_rollout()
+        while not agent.memory.full:
+            step = agent.act(self.observations)
+            results = [self._step(env, action) for env, action in zip(self.envs, step.env_actions, strict=True)]
+            observations, rewards, dones = (np.stack(column) for column in zip(*results, strict=True))
+            agent.remember(self.observations, step, rewards, self.episode_starts)
+            self.observations, self.episode_starts = observations, dones
+        agent.finish_rollout(self.observations, self.episode_starts)
+
+    @staticmethod
+    def _step(env: gym.Env[Any, Any], action: Any) -> tuple[Any, float, bool]:
+        observation, reward, terminated, truncated, _ = env.step(action)
+        done = terminated or truncated
+        return env.reset()[0] if done else observation, float(reward), done

@@ -1,0 +1,508 @@
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback, StopTrainingOnMaxEpisodes
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import NatureCNN
+from torch import nn
+
+import custom_ppo
+from custom_ppo import CustomPPO
+from custom_ppo.agent import TrainingDivergedError
+from custom_ppo.config import InvalidConfigError
+from custom_ppo.recipe import SB3_A2C
+from custom_ppo.sb3 import MlpPolicy
+from tests.probe_envs import BrokenWorld, RandomWorld
+
+BOTH = (CustomPPO, PPO)
+SMALL: dict[str, Any] = {"n_steps": 16, "batch_size": 16, "n_epochs": 2, "seed": 0, "device": "cpu"}
+
+
+def make(cls: type[Any], env: Any = "CartPole-v1", **kwargs: Any) -> Any:
+    return cls("MlpPolicy", env, **{**SMALL, **kwargs})
+
+
+def weights(model: Any) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.policy.state_dict().items()}
+
+
+def assert_same_weights(ours: Any, theirs: Any) -> None:
+    for name, expected in weights(theirs).items():
+        assert torch.equal(weights(ours)[name], expected), name
+
+
+# Arguments
+
+
+def test_the_arguments_are_those_of_sb3s_ppo() -> None:
+    ours, theirs = (inspect.signature(cls).parameters for cls in BOTH)
+    extra, missing = ("recipe", "engine"), ("rollout_buffer_class", "rollout_buffer_kwargs")
+    assert [name for name in ours if name not in extra] == [name for name in theirs if name not in missing]
+    for name in theirs:
+        if name not in missing:
+            assert ours[name].default == theirs[name].default, name
+            assert ours[name].kind == theirs[name].kind, name
+
+
+@pytest.mark.parametrize("method", ["learn", "predict", "save", "load", "set_parameters", "get_parameters", "set_env"])
+def test_the_methods_take_what_sb3s_take(method: str) -> None:
+    ours, theirs = (inspect.signature(getattr(cls, method)).parameters for cls in BOTH)
+    assert {name: p.default for name, p in ours.items()} == {name: p.default for name, p in theirs.items()}
+
+
+def test_the_policy_takes_what_sb3s_takes() -> None:
+    ours, theirs = (inspect.signature(policy).parameters for policy in (MlpPolicy, ActorCriticPolicy))
+    assert [name for name in ours if name != "recipe"] == list(theirs)
+    # They stand for SB3's defaults, which are classes of its own.
+    own_defaults = ("features_extractor_class", "optimizer_class")
+    assert {n: p.default for n, p in theirs.items() if n not in own_defaults} == {
+        n: p.default for n, p in ours.items() if n not in (*own_defaults, "recipe")
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"n_steps": 1},
+            "`n_steps * n_envs` must be greater than 1 to normalise advantages, got n_steps=1 and n_envs=1",
+        ),
+        ({"n_epochs": 0}, "`n_epochs` must be at least 1, got 0"),
+        ({"clip_range_vf": -1}, "`clip_range_vf` must be positive, got -1; pass None to leave the value unclipped"),
+        (
+            {"policy_kwargs": {"squash_output": True}},
+            "squash_output=True is only available when using gSDE (use_sde=True)",
+        ),
+        (
+            {"recipe": SB3_A2C, "policy_kwargs": {"optimizer_kwargs": {"eps": 0.1}}},
+            "`optimizer_kwargs` needs an `optimizer_class`: the recipe has an optimiser of its own",
+        ),
+        (
+            {"recipe": SB3_A2C, "policy": ActorCriticPolicy},
+            "the recipe has its own optimizer, but ActorCriticPolicy brings one with it; use 'MlpPolicy'",
+        ),
+    ],
+)
+def test_a_mistake_is_reported_where_it_is_made(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidConfigError) as error:
+        CustomPPO(**{"policy": "MlpPolicy", "env": "CartPole-v1", **SMALL, **arguments})
+    assert str(error.value) == message
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_a_batch_that_does_not_divide_the_rollout_is_warned_about_in_numbers() -> None:
+    with pytest.warns(UserWarning) as warned:  # noqa: PT030  the whole message is compared
+        make(CustomPPO, n_steps=20, batch_size=16)
+    assert [str(warning.message) for warning in warned] == [
+        "The rollout of n_steps * n_envs = 20 transitions is not a multiple of batch_size=16: "
+        "the last minibatch of every epoch holds only 4. Use a batch_size that divides 20."
+    ]
+    assert warned[0].filename == __file__, "the warning points at the line that can mend it"
+
+
+def test_a_list_around_net_arch_is_understood_as_sb3_understands_it() -> None:
+    models = []
+    for cls in BOTH:
+        with pytest.warns(UserWarning, match="net_arch"):
+            models.append(make(cls, policy_kwargs={"net_arch": [{"pi": [8], "vf": [4]}]}))
+    assert_same_weights(*models)
+
+
+def test_a_cnn_is_followed_by_no_hidden_layers() -> None:
+    env = RandomWorld(spaces.Box(0, 255, (36, 36, 1), np.uint8), spaces.Discrete(2))
+    assert_same_weights(*(make(cls, env, policy_kwargs={"features_extractor_class": NatureCNN}) for cls in BOTH))
+
+
+# Predicting
+
+
+@pytest.mark.parametrize(
+    ("env", "kwargs"),
+    [
+        ("CartPole-v1", {}),
+        ("Pendulum-v1", {}),
+        ("Pendulum-v1", {"use_sde": True, "policy_kwargs": {"squash_output": True}}),
+    ],
+    ids=["discrete", "box", "squashed"],
+)
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("n", [None, 1, 5])
+def test_predictions_are_sb3s(env: str, kwargs: dict[str, Any], deterministic: bool, n: int | None) -> None:
+    theirs = make(PPO, env, **kwargs).learn(64)
+    ours = make(CustomPPO, env, **kwargs)
+    ours.policy.load_state_dict(theirs.policy.state_dict())
+    shape = ours.observation_space.shape if n is None else (n, *ours.observation_space.shape)
+    observations = np.random.default_rng(0).uniform(-2, 2, shape).astype(np.float32)
+    answers = []
+    for model in (ours, theirs):
+        model.set_random_seed(2)
+        if kwargs:
+            model.policy.reset_noise(n or 1)
+        actions, state = model.predict(observations, deterministic=deterministic)
+        assert state is None
+        answers.append(actions)
+    np.testing.assert_array_equal(*answers)
+    assert answers[0].dtype == answers[1].dtype
+    assert type(answers[0]) is type(answers[1])
+
+
+# Files
+
+
+def test_a_saved_model_predicts_and_trains_on(tmp_path: Path) -> None:
+    model = make(CustomPPO, policy_kwargs={"net_arch": [8]}, clip_range=lambda progress: 0.2 * progress).learn(64)
+    model.save(tmp_path / "model")
+    loaded = CustomPPO.load(tmp_path / "model", env=gym.make("CartPole-v1"), device="cpu")
+    assert_same_weights(loaded, model)
+    assert (loaded.num_timesteps, loaded._n_updates, loaded.recipe) == (64, 8, model.recipe)
+    observations = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    np.testing.assert_array_equal(
+        loaded.predict(observations, deterministic=True)[0], model.predict(observations, deterministic=True)[0]
+    )
+    for ours, theirs in zip(loaded.policy.optimizer.state.values(), model.policy.optimizer.state.values(), strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    loaded.learn(64, reset_num_timesteps=False)
+    assert loaded.num_timesteps == 128
+
+
+def test_a_file_holds_no_rollout_and_no_second_copy_of_the_networks(tmp_path: Path) -> None:
+    make(CustomPPO).learn(16).save(tmp_path / "model")
+    with zipfile.ZipFile(tmp_path / "model.zip") as file:
+        saved = json.loads(file.read("data"))
+    assert {"agent", "policy", "rollout_buffer"}.isdisjoint(saved)
+    assert "recipe" in saved
+
+
+def test_loading_can_change_the_rollout(tmp_path: Path) -> None:
+    make(CustomPPO).save(tmp_path / "model")
+    loaded = CustomPPO.load(tmp_path / "model", env=make_vec_env("CartPole-v1", n_envs=2), n_steps=8, device="cpu")
+    loaded.learn(16)
+    assert loaded.rollout_buffer.rewards.shape == (8, 2)
+    assert loaded.num_timesteps == 16
+
+
+def test_files_change_hands_with_sb3_in_both_directions(tmp_path: Path) -> None:
+    for source_class, target_class in (BOTH, BOTH[::-1]):
+        source = make(source_class).learn(64)
+        source.save(tmp_path / "source")
+        target = make(target_class, seed=5)
+        target.set_parameters(tmp_path / "source", device="cpu")
+        assert_same_weights(target, source)
+        loaded = target_class.load(tmp_path / "source", env=gym.make("CartPole-v1"), device="cpu")
+        assert_same_weights(loaded, source)
+        trained = []
+        for model in (source, target, loaded):
+            model.set_env(make_vec_env("CartPole-v1", seed=4))
+            model.set_random_seed(6)
+            # From the same start: PyTorch's optimisers keep the tensors that they are given, so each gets a copy.
+            model.policy.optimizer.load_state_dict(copy.deepcopy(model.policy.optimizer.state_dict()))
+            trained.append(model.learn(64))
+        for model in trained[1:]:
+            assert_same_weights(model, source)
+
+
+def test_a_policy_can_be_saved_without_its_algorithm(tmp_path: Path) -> None:
+    architecture = {"net_arch": {"pi": [8], "vf": [4]}, "activation_fn": nn.ReLU, "share_features_extractor": False}
+    policy = make(CustomPPO, policy_kwargs=architecture).policy
+    policy.save(tmp_path / "policy.pt")
+    loaded = MlpPolicy.load(str(tmp_path / "policy.pt"))
+    assert not loaded.share_features_extractor
+    observations = torch.randn(5, 4)
+    assert torch.equal(loaded.predict_values(observations), policy.predict_values(observations))
+
+
+def test_parameters_have_sb3s_names() -> None:
+    ours, theirs = (make(cls).get_parameters() for cls in BOTH)
+    assert set(ours) == set(theirs) == {"policy", "policy.optimizer"}
+    assert list(ours["policy"]) == list(theirs["policy"])
+
+
+# Callbacks and locals
+
+
+class Recorder(BaseCallback):
+    """Copies local variables at every step."""
+
+    names = ("new_obs", "rewards", "dones", "actions", "clipped_actions", "values", "log_probs")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[dict[str, Any]] = []
+        self.events: list[str] = []
+        self.keys: dict[str, set[str]] = {}
+
+    def _on_training_start(self) -> None:
+        self.events.append("training start")
+        self.keys["training start"] = set(self.locals)
+
+    def _on_rollout_start(self) -> None:
+        self.events.append("rollout start")
+
+    def _on_step(self) -> bool:
+        step: dict[str, Any] = {name: torch.as_tensor(self.locals[name]).numpy().copy() for name in self.names}
+        step["infos"] = copy.deepcopy(self.locals["infos"])
+        for info in step["infos"]:
+            info.get("episode", {}).pop("t", None)  # seconds
+        step["rollout_buffer"] = self.locals["rollout_buffer"].rewards.copy()
+        step["num_timesteps"] = self.num_timesteps
+        step["episodes"] = len(self.model.ep_info_buffer or ())
+        self.steps.append(step)
+        self.events.append("step")
+        self.keys["step"] = set(self.locals)
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self.events.append("rollout end")
+        buffer = self.locals["rollout_buffer"]
+        self.steps.append({"advantages": buffer.advantages.copy(), "returns": buffer.returns.copy()})
+
+    def _on_training_end(self) -> None:
+        self.events.append("training end")
+
+
+def world() -> gym.Env[Any, Any]:
+    return RandomWorld(spaces.Box(-1, 1, (2,)), spaces.Box(-0.5, 0.5, (2,)))
+
+
+def recorded(cls: type[Any]) -> Recorder:
+    recorder = Recorder()
+    make(cls, make_vec_env(world, n_envs=2, seed=0)).learn(96, callback=recorder)
+    return recorder
+
+
+def test_callbacks_see_the_same_local_variables_at_the_same_moments() -> None:
+    ours, theirs = (recorded(cls) for cls in BOTH)
+    assert ours.events == theirs.events
+    np.testing.assert_equal(ours.steps, theirs.steps)
+
+
+def test_callbacks_find_sb3s_names() -> None:
+    ours, theirs = (recorded(cls) for cls in BOTH)
+    assert theirs.keys["training start"] - ours.keys["training start"] == set()
+    # Loop counters and a tensor that SB3 happens to name; nothing of SB3's own reads them.
+    assert theirs.keys["step"] - ours.keys["step"] == {"n_steps", "n_rollout_steps", "obs_tensor", "idx", "done"} | (
+        {"terminal_obs", "terminal_value"} & theirs.keys["step"]
+    )
+
+
+class StopAfter(BaseCallback):
+    def _on_step(self) -> bool:
+        return self.n_calls < 21
+
+
+@pytest.mark.parametrize("make_callback", [StopAfter, lambda: StopTrainingOnMaxEpisodes(2)], ids=["steps", "episodes"])
+def test_a_callback_stops_training_where_it_stops_sb3s(make_callback: Callable[[], BaseCallback]) -> None:
+    ours, theirs = (make(cls).learn(500, callback=make_callback()) for cls in BOTH)
+    assert ours.num_timesteps == theirs.num_timesteps < 500
+    assert ours._n_updates == theirs._n_updates
+    assert_same_weights(ours, theirs)
+
+
+@pytest.mark.parametrize("form", ["function", "list"])
+def test_a_callback_may_be_a_function_or_a_list(form: str) -> None:
+    calls: list[int] = []
+
+    def count(locals_: dict[str, Any], _globals: dict[str, Any]) -> bool:
+        calls.append(locals_["self"].num_timesteps)
+        return True
+
+    make(CustomPPO).learn(16, callback=count if form == "function" else [StopAfter(), StopAfter()])
+    assert calls == (list(range(1, 17)) if form == "function" else [])
+
+
+# Logs
+
+
+class Rows(KVWriter):
+    """Keeps what is dumped, without the clock's part."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, dict[str, Any], dict[str, Any]]] = []
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        clock = ("time/fps", "time/time_elapsed")
+        values = {key: None if key in clock else value for key, value in key_values.items()}
+        self.rows.append((step, values, dict(key_excluded)))
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def dumped(cls: type[Any], env: Any = "CartPole-v1", log_interval: int | None = 1, **kwargs: Any) -> Rows:
+    rows = Rows()
+    model = make(cls, env, **kwargs)
+    model.set_logger(Logger(None, [rows]))
+    model.learn(96, log_interval=log_interval)
+    return rows
+
+
+@pytest.mark.parametrize("log_interval", [1, 2])
+@pytest.mark.parametrize(
+    ("env", "kwargs"),
+    [("CartPole-v1", {}), ("Pendulum-v1", {"clip_range_vf": 0.1}), ("CartPole-v1", {"target_kl": 1e-6})],
+    ids=["discrete", "box, clipped values", "stopping early"],
+)
+def test_the_logger_gets_sb3s_rows(env: str, kwargs: dict[str, Any], log_interval: int) -> None:
+    ours, theirs = (dumped(cls, env, log_interval, **kwargs).rows for cls in BOTH)
+    assert len(ours) == 6 // log_interval
+    np.testing.assert_equal(ours, theirs)
+
+
+def test_a_log_interval_of_none_dumps_nothing() -> None:
+    assert dumped(CustomPPO, log_interval=None).rows == []
+
+
+class SuccessWorld(RandomWorld):
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, reward, terminated, truncated, {**info, "is_success": terminated}
+
+
+def test_the_success_rate_is_logged_where_environments_tell_it() -> None:
+    def rows(cls: type[Any]) -> Any:
+        env = make_vec_env(lambda: SuccessWorld(spaces.Box(-1, 1, (2,)), spaces.Discrete(2)), seed=0)
+        return dumped(cls, env).rows
+
+    ours, theirs = (rows(cls) for cls in BOTH)
+    assert "rollout/success_rate" in ours[-1][1]
+    np.testing.assert_equal(ours, theirs)
+
+
+def test_early_stopping_is_announced_as_sb3_announces_it(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = []
+    for cls in BOTH:
+        make(cls, target_kl=1e-6, learning_rate=1e-2, verbose=1).learn(48, log_interval=None)
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert re.search(r"^Early stopping at step \d due to reaching max kl: \d\.\d\d$", texts[0], re.MULTILINE)
+
+
+def test_it_is_silent_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    make(CustomPPO, target_kl=1e-6).learn(48)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_tensorboard_gets_a_folder_with_sb3s_name(tmp_path: Path) -> None:
+    pytest.importorskip("torch.utils.tensorboard")
+    for cls in BOTH:
+        make(cls, tensorboard_log=str(tmp_path / cls.__name__)).learn(32)
+    assert [folder.name for folder in (tmp_path / "CustomPPO").iterdir()] == ["PPO_1"]
+    assert [folder.name for folder in (tmp_path / "PPO").iterdir()] == ["PPO_1"]
+
+
+# A life with changes
+
+
+def set_attributes(model: Any) -> None:
+    numbers = {"ent_coef": 0.1, "vf_coef": 2.0, "n_epochs": 3, "max_grad_norm": 0.1, "target_kl": 0.01, "batch_size": 8}
+    for name, value in numbers.items():
+        setattr(model, name, value)
+    model.normalize_advantage = False
+    model.clip_range = lambda _: 0.1
+    model.lr_schedule = lambda _: 1e-2
+
+
+def set_optimizer(model: Any) -> None:
+    model.policy.optimizer = torch.optim.SGD(model.policy.parameters(), lr=0.1)
+
+
+def set_environment(model: Any) -> None:
+    model.set_env(make_vec_env("CartPole-v1", seed=77))
+
+
+def set_policy(model: Any) -> None:
+    torch.manual_seed(3)
+    model.policy = type(model.policy)(model.observation_space, model.action_space, model.lr_schedule, net_arch=[4])
+
+
+def wrap_policy(model: Any) -> None:
+    evaluate = model.policy.evaluate_actions
+
+    def doubled(*args: Any) -> Any:
+        values, log_prob, entropy = evaluate(*args)
+        return 2 * values, log_prob, entropy
+
+    model.policy.evaluate_actions = doubled
+
+
+def replace_head(model: Any) -> None:
+    torch.manual_seed(3)
+    model.policy.action_net = nn.Sequential(nn.Linear(64, 4), nn.Tanh(), nn.Linear(4, 2))
+    model.policy.optimizer = torch.optim.Adam(model.policy.parameters())
+
+
+def train_some_parameters(model: Any) -> None:
+    model.policy.optimizer = torch.optim.Adam(list(model.policy.parameters())[:4])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_attributes,
+        set_optimizer,
+        set_environment,
+        set_policy,
+        wrap_policy,
+        replace_head,
+        train_some_parameters,
+    ],
+)
+def test_what_a_user_changes_between_two_trainings_acts_as_in_sb3(change: Callable[[Any], None]) -> None:
+    models = []
+    for cls in BOTH:
+        model = make(cls, make_vec_env("CartPole-v1", seed=1)).learn(64)
+        before = weights(model)
+        change(model)
+        model.learn(64)
+        assert any(name not in before or not torch.equal(t, before[name]) for name, t in weights(model).items())
+        models.append(model)
+    assert_same_weights(*models)
+
+
+def test_a_changed_discount_acts_at_once_where_sb3s_buffer_keeps_the_old_one() -> None:
+    model = make(CustomPPO).learn(16)
+    model.gamma = 0.0
+    model.learn(16)
+    memory = model.rollout_buffer
+    np.testing.assert_array_equal(memory.advantages, memory.rewards - memory.values)
+
+
+def test_a_model_may_be_made_without_an_environment_or_networks() -> None:
+    model = CustomPPO("MlpPolicy", None, _init_setup_model=False)  # type: ignore[arg-type]
+    assert model.get_env() is None
+
+
+def test_a_divergence_stops_training_with_its_reason() -> None:
+    with pytest.raises(TrainingDivergedError) as error:
+        make(CustomPPO, BrokenWorld(nan_reward_at=20)).learn(64)
+    assert str(error.value) == "the reward of step 4 of 16, environment 0, is nan: the environment returned it"
+
+
+# The package
+
+
+def test_the_public_names_are_there() -> None:
+    assert custom_ppo.__all__ == ["CustomPPO", "PPOConfig", "Recipe"]
+    for name in custom_ppo.__all__:
+        assert getattr(custom_ppo, name).__name__ == name
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'custom_ppo' has no attribute 'TRPO'$"):
+        custom_ppo.TRPO  # noqa: B018
