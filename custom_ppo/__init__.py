@@ -12,16 +12,16 @@ from custom_ppo.config import PPOConfig
 from custom_ppo.recipe import Recipe
 
 if TYPE_CHECKING:
-    from custom_ppo.sb3 import CustomPPO
+    from custom_ppo.sb3 import CustomA2C, CustomPPO
 
-__all__ = ["CustomPPO", "PPOConfig", "Recipe"]
+__all__ = ["CustomA2C", "CustomPPO", "PPOConfig", "Recipe"]
 
 
 def __getattr__(name: str) -> Any:
-    # CustomPPO is the only name that needs stable_baselines3, so it is imported on first use: the paper's part of
-    # the package can be read, tested and used without it.
-    if name == "CustomPPO":
-        from custom_ppo.sb3 import CustomPPO
+    # These names need stable_baselines3, so they are imported on first use: the paper's part of the package can be
+    # read, tested and used without it.
+    if name in ("CustomA2C", "CustomPPO"):
+        from custom_ppo import sb3
 
-        return CustomPPO
+        return getattr(sb3, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -74,9 +74,9 @@ def adam(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer
     return torch.optim.Adam(parameters, lr=lr, eps=1e-5)
 
 
-def rmsprop(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+def rmsprop(parameters: Iterable[nn.Parameter], lr: float, eps: float = 1e-5) -> torch.optim.Optimizer:
     """RMSprop as SB3's A2C sets it: alpha 0.99, eps 1e-5, no weight decay."""
-    return torch.optim.RMSprop(parameters, lr=lr, alpha=0.99, eps=1e-5, weight_decay=0)
+    return torch.optim.RMSprop(parameters, lr=lr, alpha=0.99, eps=eps, weight_decay=0)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from custom_ppo import CustomPPO, fused
 from custom_ppo.agent import AutogradEngine, PPOAgent, UpdateReport
 from custom_ppo.config import InvalidConfigError, PPOConfig
-from custom_ppo.fused import FusedEngine, reason_against
+from custom_ppo.fused import FusedEngine
+from custom_ppo.fusible import reason_against
 from custom_ppo.losses import kl_penalty, normalize_advantages
 from custom_ppo.networks import ActorCritic, FlattenExtractor
 from custom_ppo.recipe import SB3_A2C, SB3_PPO, Recipe, adam

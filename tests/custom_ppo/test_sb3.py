@@ -498,7 +498,7 @@ def test_a_divergence_stops_training_with_its_reason() -> None:
 
 
 def test_the_public_names_are_there() -> None:
-    assert custom_ppo.__all__ == ["CustomPPO", "PPOConfig", "Recipe"]
+    assert custom_ppo.__all__ == ["CustomA2C", "CustomPPO", "PPOConfig", "Recipe"]
     for name in custom_ppo.__all__:
         assert getattr(custom_ppo, name).__name__ == name
 

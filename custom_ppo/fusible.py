@@ -1,0 +1,103 @@
+"""When the update can be fused: what `fused` understands, and in words why something else must be left to autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
+
+from custom_ppo.networks import ActorCritic, FlattenExtractor, TwinMLP
+from custom_ppo.recipe import SB3_PPO, Recipe
+
+__all__ = ["reason_against", "same_parameters"]
+
+_OWN_PARTS = ("policy_objective", "policy_loss", "value_loss", "entropy_loss", "clip_gradients")
+"""Parts of a recipe that `fused` has written out."""
+
+
+def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> str | None:
+    """Why the update cannot be fused, or None if it can."""
+    changed = [part for part in recipe.differs_in(SB3_PPO) if part in _OWN_PARTS]
+    if changed:
+        return f"the recipe has its own {', '.join(changed)}"
+    return _reason_in_policy(policy) or _reason_in_optimizer(optimizer, list(policy.parameters()))
+
+
+def _reason_in_policy(policy: Any) -> str | None:
+    if not isinstance(policy, ActorCritic):
+        return f"{type(policy).__name__} is not a policy of custom_ppo"
+    methods = ("evaluate_actions", "_latents", "_distribution", "_encode", "forward")
+    # Asked of the object, not of its class: a method may be wrapped on one policy alone, by whoever observes it.
+    own = [name for name in methods if getattr(getattr(policy, name), "__func__", None) is not vars(ActorCritic)[name]]
+    if own:
+        return f"{type(policy).__name__} has its own {', '.join(own)}"
+    if not isinstance(policy.action_space, (spaces.Discrete, spaces.Box)):
+        return f"actions are {type(policy.action_space).__name__}"
+    if policy.sde is not None:
+        return "exploration is state-dependent"
+    return _reason_in_layers(policy) or _reason_in_parameters(policy)
+
+
+def _reason_in_layers(policy: ActorCritic) -> str | None:
+    for extractor in (policy.pi_features_extractor, policy.vf_features_extractor):
+        if type(extractor) is not FlattenExtractor:
+            return f"features are extracted by {type(extractor).__name__}"
+    twins = policy.mlp_extractor
+    for modules, known in (
+        ((twins, twins.policy_net, twins.value_net), (TwinMLP, nn.Sequential)),
+        ((*twins.policy_net, *twins.value_net), (nn.Linear, nn.Tanh, nn.ReLU)),
+        ((policy.action_net, policy.value_net), (nn.Linear,)),
+    ):
+        for module in modules:
+            if type(module) not in known:
+                return f"a layer is {type(module).__name__}"
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    states = [vars(module) for module in policy.modules()]
+    watched = any("forward" in state or any(state[name] for name in hooks) for state in states)
+    if watched or nn.modules.module._has_any_global_hook():  # type: ignore[no-untyped-call]
+        return "a hook watches a layer"
+    return None
+
+
+def _reason_in_parameters(policy: ActorCritic) -> str | None:
+    parameters = list(policy.parameters())
+    twins = policy.mlp_extractor
+    layers = [*twins.policy_net, *twins.value_net, policy.action_net, policy.value_net]
+    in_layers = [parameter for layer in layers for parameter in layer.parameters()]
+    # `parameters` names a shared one only once, so the count tells.
+    if len(parameters) != len(in_layers) + hasattr(policy, "log_std"):
+        return "a parameter is shared by two layers, or belongs to none"
+    for parameter in parameters:
+        if parameter.device.type != "cpu" or parameter.dtype != torch.float32 or not parameter.requires_grad:
+            return "a parameter is not a trained float32 on the CPU"
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+            return "a hook watches a gradient"
+    return None
+
+
+def _reason_in_optimizer(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> str | None:
+    if type(optimizer) is not torch.optim.Adam:
+        return f"the optimiser is {type(optimizer).__name__}"
+    if len(optimizer.param_groups) != 1 or not same_parameters(parameters, optimizer.param_groups[0]["params"]):
+        return "the optimiser has other parameters than the policy"
+    group = optimizer.param_groups[0]
+    switches = ("weight_decay", "amsgrad", "maximize", "capturable", "differentiable", "foreach", "fused")
+    changed = [name for name in switches if group.get(name)]
+    if changed or any(isinstance(beta, Tensor) for beta in group["betas"]):
+        return f"Adam is set to {', '.join(changed) or 'tensor betas'}"
+    # A layer that was exchanged starts from zero, while the others go on; one long vector knows one number of steps.
+    if len({float(optimizer.state.get(parameter, {}).get("step", 0)) for parameter in parameters}) > 1:
+        return "some parameters have made more steps than others"
+    hooks = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
+    if any(hooks) or _global_optimizer_pre_hooks or _global_optimizer_post_hooks or "step" in vars(optimizer):
+        return "a hook watches the optimiser"
+    return None
+
+
+def same_parameters(ours: Sequence[nn.Parameter], theirs: Sequence[nn.Parameter]) -> bool:
+    """Whether these are the same objects in the same order."""
+    return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))

@@ -1,0 +1,131 @@
+"""MlpPolicy: `networks.ActorCritic` with the arguments, state dict and `predict` of SB3's policies."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.torch_layers import NatureCNN
+from torch import Tensor, nn
+
+from custom_ppo.config import InvalidConfigError, Schedule
+from custom_ppo.networks import ActorCritic, FlattenExtractor, NetArch
+from custom_ppo.recipe import SB3_PPO, Recipe, adam
+
+__all__ = ["MlpPolicy"]
+
+Space = spaces.Space[Any]
+
+
+class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name their features_extractor
+    """`networks.ActorCritic` with the arguments, the state dict and the `predict` of SB3's ActorCriticPolicy.
+
+    observation_space, action_space: of the environment.
+    lr_schedule: its value at 1 is the optimiser's first learning rate.
+    The other arguments are SB3's `policy_kwargs`. Raises ValueError on combinations that cannot work.
+    """
+
+    def __init__(
+        self,
+        observation_space: Space,
+        action_space: Space,
+        lr_schedule: Schedule,
+        net_arch: NetArch | None = None,
+        activation_fn: type[nn.Module] = nn.Tanh,
+        ortho_init: bool = True,
+        use_sde: bool = False,
+        log_std_init: float = 0.0,
+        full_std: bool = True,
+        use_expln: bool = False,
+        squash_output: bool = False,
+        features_extractor_class: Callable[..., nn.Module] = FlattenExtractor,
+        features_extractor_kwargs: dict[str, Any] | None = None,
+        share_features_extractor: bool = True,
+        normalize_images: bool = True,
+        optimizer_class: Callable[..., torch.optim.Optimizer] | None = None,
+        optimizer_kwargs: dict[str, Any] | None = None,
+        recipe: Recipe = SB3_PPO,
+    ) -> None:
+        if squash_output and not use_sde:
+            raise InvalidConfigError("squash_output=True is only available when using gSDE (use_sde=True)")
+        self.net_arch = _net_arch(net_arch, features_extractor_class)
+        ActorCritic.__init__(
+            self,
+            observation_space,
+            action_space,
+            net_arch=self.net_arch,
+            activation_fn=activation_fn,
+            ortho_init=ortho_init,
+            log_std_init=log_std_init,
+            use_sde=use_sde,
+            full_std=full_std,
+            use_expln=use_expln,
+            squash_output=squash_output,
+            make_features_extractor=lambda space: features_extractor_class(space, **(features_extractor_kwargs or {})),
+            share_features_extractor=share_features_extractor,
+            normalize_images=normalize_images,
+        )
+        self._squash_output = squash_output
+        # What `save` writes and `load` gives back to this constructor; the recipe made the optimiser and is done.
+        self._arguments = {
+            "net_arch": self.net_arch,
+            "activation_fn": activation_fn,
+            "ortho_init": ortho_init,
+            "use_sde": use_sde,
+            "log_std_init": log_std_init,
+            "full_std": full_std,
+            "use_expln": use_expln,
+            "squash_output": squash_output,
+            "features_extractor_class": features_extractor_class,
+            "features_extractor_kwargs": features_extractor_kwargs,
+            "share_features_extractor": share_features_extractor,
+            "optimizer_class": optimizer_class,
+            "optimizer_kwargs": optimizer_kwargs,
+        }
+        self.optimizer = _optimizer(
+            list(self.parameters()), lr_schedule(1), optimizer_class, optimizer_kwargs, recipe.optimizer
+        )
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {**super()._get_constructor_parameters(), **self._arguments, "lr_schedule": self._dummy_schedule}
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        return self.get_distribution(observation).actions(deterministic)
+
+
+def _net_arch(net_arch: Any, features_extractor_class: Callable[..., nn.Module]) -> NetArch:
+    """The widths that SB3 makes of the same arguments."""
+    if net_arch is None:
+        return [] if features_extractor_class is NatureCNN else {"pi": [64, 64], "vf": [64, 64]}
+    if isinstance(net_arch, list) and net_arch and isinstance(net_arch[0], dict):
+        warnings.warn("net_arch=[dict(...)] is the form of SB3 before 1.8: write dict(...)", UserWarning, stacklevel=4)
+        net_arch = net_arch[0]
+    return cast("NetArch", net_arch)
+
+
+def _optimizer(
+    parameters: list[nn.Parameter],
+    learning_rate: float,
+    optimizer_class: Callable[..., torch.optim.Optimizer] | None,
+    optimizer_kwargs: dict[str, Any] | None,
+    recipe_optimizer: Callable[..., torch.optim.Optimizer],
+) -> torch.optim.Optimizer:
+    """The recipe's optimiser, unless the user asks for one of their own.
+
+    SB3's eps of 1e-5 belongs to an Adam without optimizer_kwargs; with any of them, PyTorch's 1e-8 comes back.
+    """
+    if optimizer_class is None:
+        if optimizer_kwargs is None:
+            return recipe_optimizer(parameters, learning_rate)
+        if recipe_optimizer is not adam:
+            raise InvalidConfigError(
+                "`optimizer_kwargs` needs an `optimizer_class`: the recipe has an optimiser of its own"
+            )
+        optimizer_class = torch.optim.Adam
+    elif optimizer_class is torch.optim.Adam and optimizer_kwargs is None:
+        return adam(parameters, learning_rate)
+    return optimizer_class(parameters, lr=learning_rate, **(optimizer_kwargs or {}))
