@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from types import ModuleType
 from typing import Any
 
 from harness.config.names import REGISTERED
 from harness.errors import UnknownNameError, did_you_mean
 
-__all__ = ["import_target", "load_algorithm"]
+__all__ = ["import_module", "import_target", "load_algorithm"]
 
 
 def load_algorithm(name: str) -> type[Any]:
@@ -37,22 +38,30 @@ def load_algorithm(name: str) -> type[Any]:
 def import_target(target: str) -> Any:
     """The object at "package.module:attribute"; raises UnknownNameError that says which part is missing."""
     module_name, _, attribute = target.partition(":")
-    # A console script does not see the folder it is called from; a user's own module usually lies just there.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise UnknownNameError(f"{module_name} cannot be imported: it needs {error.name}, not installed") from error
-        raise UnknownNameError(
-            f"{target}: there is no module {error.name}; run from the folder that holds it, or install it"
-        ) from error
-    except Exception as error:
-        raise UnknownNameError(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error
+    module = import_module(module_name, wanted=target)
     try:
         return getattr(module, attribute)
     except AttributeError as error:
         raise UnknownNameError(
             f"module {module_name} has no {attribute}{did_you_mean(attribute, vars(module))}"
         ) from error
+
+
+def import_module(module_name: str, *, wanted: str) -> ModuleType:
+    """The module, wherever it is installed or in the working directory; raises UnknownNameError.
+
+    wanted: what it is imported for, "package.module:Class", to be named when there is no such module.
+    """
+    # A console script does not see the folder it is called from; a user's own module usually lies just there.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise UnknownNameError(f"{module_name} cannot be imported: it needs {error.name}, not installed") from error
+        raise UnknownNameError(
+            f"{wanted}: there is no module {error.name}; run from the folder that holds it, or install it"
+        ) from error
+    except Exception as error:
+        raise UnknownNameError(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error

@@ -5,6 +5,7 @@ None of them draws a random number, so a run with them trains to the same bits a
 
 from __future__ import annotations
 
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -130,7 +131,8 @@ class TrustRegion(BaseCallback):
                 log_ratio = self._log_ratio(rollout)
             except (TypeError, ValueError, RuntimeError, AttributeError) as error:
                 self.enabled = False
-                warnings.warn(f"the probability ratio cannot be measured for this policy: {error}", stacklevel=2)
+                cause = textwrap.shorten(str(error), 200, placeholder=" ...")  # it may print a whole batch of NaN
+                warnings.warn(f"the probability ratio cannot be measured for this policy: {cause}", stacklevel=2)
                 return
             for quantile, value in zip(RATIO_QUANTILES, np.quantile(np.exp(log_ratio), RATIO_QUANTILES), strict=True):
                 self.logger.record(f"update/ratio_q{round(100 * quantile):02d}", float(value))

@@ -54,23 +54,32 @@ def compare(config: Config, workers: Workers = None, out: Out = None) -> None:
     Finished runs are kept: run the same command again after an interruption, and only what is missing is done.
     Exit code 1 when a run failed.
     """
-    from harness.compare import compare as compare_experiment
     from harness.config import load_config
 
     experiment = load_config(config)
-    folder = out or Path("results") / experiment.name
+    _run(experiment, out or Path("results") / experiment.name, workers or _cores())
+
+
+def _run(experiment: Any, folder: Path, n_workers: int) -> None:
+    """Run what is missing of the experiment; ends with EXIT_NO when a run failed, EXIT_INTERRUPTED after Ctrl-C."""
+    from harness.compare import compare as compare_experiment
+
     console = _console()
     try:
-        failed = compare_experiment(experiment, folder, workers or _cores(), console)
+        failed = compare_experiment(experiment, folder, n_workers, console)
     except KeyboardInterrupt:
         console.print(
-            f"interrupted: every finished run is kept in {folder}; run the same command again to go on", highlight=False
+            f"interrupted: every finished run is kept in {folder}; run the same command again to go on",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if failed:
         console.print(
             f"{failed} run{'s' if failed > 1 else ''} failed: see error in {folder / 'tables' / 'runs.csv'}, "
             "and the traceback in the run.json of each",
+            markup=False,
             highlight=False,
             soft_wrap=True,
         )
@@ -91,12 +100,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/train"),
 ) -> None:
     """Train one run and evaluate it; the folder has the same layout as those of `compare`."""
-    from harness.compare import compare as compare_experiment
     from harness.single import single_run
 
-    experiment = single_run(algo, env, seed, n_timesteps, hyperparameters)
-    if compare_experiment(experiment, out, 1, _console()):
-        raise typer.Exit(EXIT_NO)
+    _run(single_run(algo, env, seed, n_timesteps, hyperparameters), out, 1)
 
 
 @app.command()
@@ -107,13 +113,17 @@ def report(
     """Make tables and figures anew from what is on disk, without training anything."""
     from harness.compare import EXPERIMENT_NAME
     from harness.config import StatisticsConfig, load_config
-    from harness.reporting import report_folders
+    from harness.reporting import report_folders, write_report
 
     if out is None and len(folders) > 1:
         raise typer.BadParameter("several folders need --out, the folder to write to")
     experiment = folders[0] / EXPERIMENT_NAME
-    statistics = load_config(experiment).statistics if experiment.exists() else StatisticsConfig()
-    report_folders(folders, statistics, out or folders[0], _console())
+    config = load_config(experiment) if experiment.exists() else None
+    if config is not None and len(folders) == 1:  # the plan tells which runs are missing, and which no longer count
+        write_report(config, folders[0] / "runs", out or folders[0], _console())
+    else:
+        statistics = StatisticsConfig() if config is None else config.statistics
+        report_folders(folders, statistics, out or folders[0], _console())
 
 
 @app.command()

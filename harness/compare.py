@@ -83,7 +83,9 @@ def compare(config: ExperimentConfig, out: Path, n_workers: int, console: Consol
         _say_what_is_there(state, specs, n_workers, out, console)
         if state.to_run:
             _check_before_running(state.to_run, out)
-            write_text_atomically(out / EXPERIMENT_NAME, resolved_text(config))
+        # Also where nothing is left to run: how the results are judged may have changed since.
+        write_text_atomically(out / EXPERIMENT_NAME, resolved_text(config))
+        if state.to_run:
             jobs = [Job(spec, out / "runs" / spec.run_dir) for spec in state.to_run]
             with Display(jobs, n_workers, console) as display:
                 run_jobs(jobs, n_workers, display)
@@ -91,7 +93,7 @@ def compare(config: ExperimentConfig, out: Path, n_workers: int, console: Consol
         # Imported here: pandas and matplotlib take a second that nobody should wait for before the first run.
         from harness.reporting import write_report
 
-        write_report(config, out, console)
+        write_report(config, out / "runs", out, console)
     return len(state.failed)
 
 
@@ -100,7 +102,7 @@ def _say_what_is_there(state: Survey, specs: Sequence[RunSpec], n_workers: int, 
     again = f" ({len(state.failed)} of them failed before)" if state.failed else ""
     todo = f"{len(state.to_run)} to run{again}" if state.to_run else "nothing to run"
     workers = f" on {n_workers} worker{'s' if n_workers > 1 else ''}" if state.to_run else ""
-    console.print(f"{len(specs)} runs in {out}: {done}{todo}{workers}", highlight=False, soft_wrap=True)
+    console.print(f"{len(specs)} runs in {out}: {done}{todo}{workers}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _check_before_running(specs: Sequence[RunSpec], out: Path) -> None:

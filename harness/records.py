@@ -73,7 +73,7 @@ class RunRecord:
     @property
     def score(self) -> float:
         """Mean return of the final evaluation; NaN for a run that failed."""
-        return math.fsum(self.final_rewards) / len(self.final_rewards) if self.final_rewards else math.nan
+        return sum(self.final_rewards) / len(self.final_rewards) if self.final_rewards else math.nan
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain JSON data, `schema` and `digest` included."""

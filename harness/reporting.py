@@ -36,10 +36,10 @@ __all__ = ["report_folders", "write_report"]
 COVERAGE_TRIALS = 500
 
 
-def write_report(config: ExperimentConfig, out: Path, console: Console) -> None:
+def write_report(config: ExperimentConfig, runs_path: Path, out: Path, console: Console) -> None:
     """Tables and figures of an experiment, of the runs in its plan and no others; written below `out`."""
     specs = plan(config)
-    results = load_results(out / "runs", expected=specs)
+    results = load_results(runs_path, expected=specs)
     _write(_only(results, specs), config.statistics, out, console)
 
 
@@ -157,7 +157,7 @@ def _print(tables: dict[str, pd.DataFrame], out: Path, written: Sequence[Path], 
         ("plots", f"{n_figures} figures, each as SVG and PNG"),
         ("runs", "everything that each run left"),
     ):
-        console.print(f"{name:<7} {out / name}  ({note})", highlight=False, soft_wrap=True)
+        console.print(f"{name:<7} {out / name}  ({note})", markup=False, highlight=False, soft_wrap=True)
 
 
 STYLES = {"better": "green", "worse": "red", "identical": "green", "equivalent": "cyan", "inconclusive": "yellow"}

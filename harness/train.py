@@ -88,7 +88,8 @@ def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] 
     """
     started, clock = _now(), time.perf_counter()
     run_path.mkdir(parents=True, exist_ok=True)
-    zoo_path = run_path / spec.env.replace("/", "-")  # rl_zoo3 keeps a run's settings in a folder of the env's name
+    name = spec.env.replace("/", "-")
+    zoo_path = run_path / name  # rl_zoo3 keeps a run's settings in a folder of the env's name
     _write_settings(spec, zoo_path)
 
     watch = Stopwatch()
@@ -115,9 +116,11 @@ def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] 
         train_clock = time.perf_counter()
         model.learn(spec.n_timesteps, callback=callbacks, log_interval=_log_interval(model, spec))
         train_seconds = time.perf_counter() - train_clock - watch.seconds
-        model.logger.dump(model.num_timesteps)  # what the last update recorded
+        # What the last update recorded; SB3 writes the timestep only with a rollout, and a row without is no row.
+        model.logger.record("time/total_timesteps", model.num_timesteps)
+        model.logger.dump(model.num_timesteps)
         model.logger.close()
-        model.save(run_path / spec.env.replace("/", "-"))
+        model.save(run_path / f"{name}.zip")  # SB3 adds the suffix only to names without a dot
         normalization = model.get_vec_normalize_env()
         if normalization is not None:
             normalization.save(str(zoo_path / "vecnormalize.pkl"))

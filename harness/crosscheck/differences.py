@@ -49,7 +49,8 @@ def largest_difference(ours: Sequence[NDArray[np.float32]], theirs: Sequence[NDA
     largest = 0.0
     for a, b in zip(ours, theirs, strict=True):
         if not np.array_equal(a, b, equal_nan=True):
-            gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
+            with np.errstate(invalid="ignore"):
+                gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
             # Infinity minus itself, or a number beside NaN, has no size, but is a difference all the same.
             largest = max(largest, float(np.nanmax(np.where(np.isnan(gap) & ~_same(a, b), np.inf, gap))))
     return largest

@@ -11,7 +11,7 @@ from gymnasium.error import DependencyNotInstalled, NameNotFound, NamespaceNotFo
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
-from harness.algorithms import import_target
+from harness.algorithms import import_module, import_target
 from harness.config.hyperparams import parse_kwargs, parse_normalize, parse_wrappers
 from harness.errors import UnknownNameError, did_you_mean
 from harness.plan import RunSpec
@@ -23,9 +23,12 @@ N_EVAL_ENVS = 10
 
 
 def check_environment(env_id: str) -> None:
-    """Raise UnknownNameError unless the environment is registered and what it needs is installed."""
+    """Raise UnknownNameError unless the environment is registered and what it needs is installed.
+
+    env_id: "Name-v0", or "package.module:Name-v0" for one that is registered when the module is imported.
+    """
     try:
-        spec = gymnasium.spec(env_id)
+        spec = gymnasium.spec(_registered_id(env_id))
     except (NameNotFound, NamespaceNotFound, UnregisteredEnv) as error:
         hint = did_you_mean(env_id, gymnasium.registry)
         raise UnknownNameError(f"environment {env_id!r} is not registered with gymnasium{hint}") from error
@@ -38,6 +41,16 @@ def check_environment(env_id: str) -> None:
             f"environment {env_id!r} needs a package that is not installed ({_one_line(error)}); "
             "the extras [envs] and [atari] of this project bring the usual ones"
         ) from error
+    except Exception:
+        return  # what else a constructor raises depends on its arguments, which the caller knows
+
+
+def _registered_id(env_id: str) -> str:
+    """Import the module that an id may begin with; returns the rest, by which gymnasium's registry knows it."""
+    module, _, name = env_id.rpartition(":")
+    if module:
+        import_module(module, wanted=env_id)
+    return name
 
 
 def _one_line(error: Exception) -> str:
@@ -57,7 +70,7 @@ def make_eval_env(spec: RunSpec, seed: int, n_episodes: int) -> VecEnv:
 def _make(spec: RunSpec, *, n_envs: int, seed: int, monitor_dir: Path | None, training: bool) -> VecEnv:
     hyperparams = spec.hyperparams
     env: VecEnv = make_vec_env(
-        spec.env,
+        _registered_id(spec.env),
         n_envs=n_envs,
         seed=seed,
         monitor_dir=None if monitor_dir is None else str(monitor_dir),

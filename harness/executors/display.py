@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Collection
 from time import monotonic
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
@@ -122,7 +124,9 @@ class Display:
         label = f"{record.spec.algo:<12} {record.spec.env} seed {record.spec.seed}"
         if record.status == "failed":
             assert record.error is not None
-            return f"{count} [red]failed[/red]   {label}: {record.error['type']}: {record.error['message']}"
+            # An error may show a whole batch of NaN, or speak of "[/dev/shm]", which is no markup of ours.
+            cause = textwrap.shorten(f"{record.error['type']}: {record.error['message']}", 300, placeholder=" ...")
+            return f"{count} [red]failed[/red]   {label}: {escape(cause)}"
         fps = record.steps / record.train_seconds
         return (
             f"{count} [green]finished[/green] {label}: score {record.score:,.1f}, "

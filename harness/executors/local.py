@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from time import monotonic
@@ -21,7 +22,7 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.executors.events import Finished, Job, OnEvent, Progressed, Started
-from harness.records import RECORD_NAME, RunRecord, write_record
+from harness.records import RECORD_NAME, RunRecord, read_record, write_record
 
 __all__ = ["call_in_worker", "run_jobs"]
 
@@ -63,7 +64,7 @@ def run_jobs(jobs: Iterable[Job], n_workers: int, on_event: OnEvent) -> None:
 def call_in_worker(target: str, *arguments: Any) -> Any:
     """What the function at "module:name" returns for these arguments, in a process with torch and SB3 loaded.
 
-    Raises the HarnessError that the function raises, or one that says that the process died.
+    Raises the HarnessError that the function raises, or one that names its other exceptions, or the process's death.
     """
     context = _context()
     receiver, sender = context.Pipe(duplex=False)
@@ -75,6 +76,9 @@ def call_in_worker(target: str, *arguments: Any) -> Any:
     except EOFError:
         process.join()
         raise HarnessError(f"a worker process died ({_cause_of_death(process.exitcode)})") from None
+    except BaseException:  # Ctrl-C, which the worker ignores
+        process.terminate()
+        raise
     finally:
         receiver.close()
         process.join()
@@ -89,6 +93,14 @@ def _context() -> ForkServerContext:
         os.environ[variable] = "1"
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([WORKER_MODULE])
+    # Ctrl-C reaches every process of the terminal. While it loads torch the forkserver would answer with a traceback,
+    # and so would a worker before it ignores the signal; both inherit the mask, which starting the tracker would undo.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     return context
 
 
@@ -139,21 +151,25 @@ def _is_running(worker: Worker, on_event: OnEvent) -> bool:
             if isinstance(message, str):
                 raise HarnessError(f"{worker.job.run_path}: the result cannot be written ({message})")
             on_event(Progressed(worker.job, message.steps, message.episode_return, message.phase))
-    except EOFError:
+    except (EOFError, OSError):  # OSError: killed in the middle of a message
         alive = False
     return True if alive else _finish(worker, _obituary(worker), on_event)
 
 
 def _finish(worker: Worker, record: RunRecord, on_event: OnEvent) -> bool:
-    worker.process.join()
+    worker.process.join(STOP_SECONDS)
+    _stop([worker])  # an environment may have left threads that keep the process from ending
     worker.connection.close()
     on_event(Finished(worker.job, record))
     return False
 
 
 def _obituary(worker: Worker) -> RunRecord:
-    """The record, on disk as well, of a run whose process died without leaving one."""
+    """The record, on disk as well, of a run whose process died before it could send one."""
     worker.process.join()
+    written = read_record(worker.job.run_path)
+    if written is not None:  # it died after its work was done
+        return written
     message = f"the worker process died ({_cause_of_death(worker.process.exitcode)})"
     error = {"type": "WorkerDied", "message": message, "traceback": ""}
     seconds = monotonic() - worker.clock

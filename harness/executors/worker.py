@@ -6,11 +6,13 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 import warnings
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import torch
+import torch._dynamo  # every first optimiser of a process waits seconds for it, unless the forkserver has it
 
 from harness.algorithms import import_target
 from harness.errors import HarnessError
@@ -43,6 +45,9 @@ def call_main(target: str, arguments: tuple[Any, ...], connection: Connection[An
         connection.send(import_target(target)(*arguments))
     except HarnessError as error:
         connection.send(error)
+    except Exception as error:  # of an algorithm or environment: its author needs the traceback
+        traceback.print_exc()
+        connection.send(HarnessError(f"{type(error).__name__}: {' '.join(str(error).split())}"))
 
 
 def _prepare() -> None:

@@ -140,7 +140,11 @@ def _of_evaluations(evaluations: pd.DataFrame) -> dict[str, float]:
 def _of_updates(updates: pd.DataFrame) -> dict[str, float]:
     if updates.empty:
         return {}
-    by_key = updates.pivot_table(index="timestep", columns="key", values="value", observed=True)
+    # The last two updates of a run are logged at the same timestep.
+    nth = updates.groupby(["timestep", "key"], observed=True).cumcount()
+    by_key = updates.assign(nth=nth).pivot_table(
+        index=["timestep", "nth"], columns="key", values="value", observed=True
+    )
     values = {}
     if "update/kl" in by_key:
         values["update_kl"] = float(by_key["update/kl"].median())

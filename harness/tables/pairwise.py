@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,17 @@ from harness.tables.metrics import METRICS, Metric
 from harness.tables.summary import BOOTSTRAP_SEED
 
 __all__ = ["Comparison", "compare_scores", "compare_stability", "pairwise_table", "stability_table"]
+
+PAIRWISE_COLUMNS = (
+    *("env", "first", "second", "n_first", "n_second"),
+    *("difference", "difference_low", "difference_high", "p", "p_holm", "p_equivalence", "margin"),
+    *("improvement", "improvement_low", "improvement_high", "hedges_g", "hedges_g_low", "hedges_g_high"),
+    *("verdict", "reason"),
+)
+STABILITY_COLUMNS = (
+    *("env", "measure", "first", "second", "first_mean", "second_mean"),
+    *("p", "p_holm", "hedges_g", "steadier", "reason"),
+)
 
 STABILITY = ("last_std", "rolling_variance", "dispersion", "worst_change", "max_drawdown", "update_kl", "ratio_spread")
 
@@ -140,7 +151,7 @@ def pairwise_table(comparisons: Sequence[Comparison], statistics: StatisticsConf
                 "reason": verdict.reason,
             }
         )
-    return pd.DataFrame(rows)
+    return _table(rows, PAIRWISE_COLUMNS)
 
 
 def stability_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
@@ -164,7 +175,12 @@ def stability_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
                 "reason": verdict.reason,
             }
         )
-    return pd.DataFrame(rows)
+    return _table(rows, STABILITY_COLUMNS)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    # A single algorithm makes no pair, and its table must still have a header.
+    return pd.DataFrame(rows, columns=list(columns))
 
 
 def _steadier(comparison: Comparison) -> str:

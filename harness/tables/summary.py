@@ -20,7 +20,8 @@ def summary_table(metrics: pd.DataFrame, statistics: StatisticsConfig) -> pd.Dat
     """One row for each environment and algorithm that was run there.
 
     metrics: of `run_metrics`. Columns ending in _low and _high are the limits of the interval of what stands before.
-    Failed and missing runs are counted and nowhere replaced by a number.
+    n_runs: all that there should be; n_seeds: those with a score. Failed and missing runs are counted and nowhere
+    replaced by a number.
     """
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     groups = metrics.groupby(["env", "algo"], observed=True, sort=True)
@@ -36,6 +37,7 @@ def _row(
     return {
         "env": env,
         "algo": algo,
+        "n_runs": len(runs),
         "n_seeds": mean.n,
         "n_failed": int((runs["status"] == "failed").sum()),
         "n_missing": int((runs["status"] == "missing").sum()),

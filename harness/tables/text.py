@@ -61,7 +61,7 @@ def p_value(name: str) -> Callable[[Row], str]:
 
 def seeds(row: Row) -> str:
     """Seeds with a score out of all, as in "9/10"."""
-    total = row["n_seeds"] + row["n_failed"] + row["n_missing"]
+    total = row["n_runs"]
     return f"{row['n_seeds']}/{total}" if row["n_seeds"] < total else f"{total}"
 
 

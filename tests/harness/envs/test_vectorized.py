@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import DependencyNotInstalled
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
+
+from harness.envs import check_environment, make_eval_env, make_training_env
+from harness.errors import UnknownNameError
+from tests.harness.worlds import WORLD, tiny_spec
+
+
+def message(env_id: str) -> str:
+    with pytest.raises(UnknownNameError) as error:
+        check_environment(env_id)
+    return str(error.value)
+
+
+def first_states(env: VecEnv) -> np.ndarray[Any, Any]:
+    observations = env.reset()
+    env.close()
+    assert isinstance(observations, np.ndarray)
+    return observations
+
+
+@pytest.mark.parametrize(
+    ("env_id", "expected"),
+    [
+        ("CartPol-v1", "environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?"),
+        ("CartPole-v9", "environment 'CartPole-v9' is not registered with gymnasium, did you mean CartPole-v1?"),
+        ("Nowhere/Zzzzzzzz-v0", "environment 'Nowhere/Zzzzzzzz-v0' is not registered with gymnasium"),
+        (
+            "no_such_module:CartPole-v1",
+            "no_such_module:CartPole-v1: there is no module no_such_module; "
+            "run from the folder that holds it, or install it",
+        ),
+        ("math:Zzzzzzzz-v0", "environment 'math:Zzzzzzzz-v0' is not registered with gymnasium"),
+    ],
+)
+def test_an_environment_that_does_not_exist_is_named(env_id: str, expected: str) -> None:
+    assert message(env_id) == expected
+
+
+@pytest.mark.parametrize(
+    "error", [DependencyNotInstalled("Box2D is not installed\n, pip it"), ModuleNotFoundError("x")]
+)
+def test_an_environment_without_its_package_says_so(error: Exception) -> None:
+    def construct() -> Any:
+        raise error
+
+    gymnasium.register("WithoutPackage-v0", construct)
+    try:
+        said = " ".join(str(error).split())
+        assert message("WithoutPackage-v0") == (
+            f"environment 'WithoutPackage-v0' needs a package that is not installed ({said}); "
+            "the extras [envs] and [atari] of this project bring the usual ones"
+        )
+    finally:
+        del gymnasium.registry["WithoutPackage-v0"]
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", WORLD])
+def test_an_environment_that_can_be_made_passes(env_id: str) -> None:
+    check_environment(env_id)
+
+
+def test_an_environment_of_a_module_in_the_working_directory_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "my_worlds.py").write_text(
+        "import gymnasium\ngymnasium.register('Mine-v0', lambda: gymnasium.make('CartPole-v1').unwrapped)\n"
+    )
+    try:
+        assert first_states(make_eval_env(tiny_spec(env="my_worlds:Mine-v0"), seed=0, n_episodes=1)).shape == (1, 4)
+    finally:
+        gymnasium.registry.pop("Mine-v0", None)
+
+
+def test_training_environments_start_from_the_seed_of_the_run_and_its_successors(tmp_path: Path) -> None:
+    states = first_states(make_training_env(tiny_spec(seed=7, n_envs=3), tmp_path))
+
+    expected = [gymnasium.make("CartPole-v1").reset(seed=7 + index)[0] for index in range(3)]
+    np.testing.assert_array_equal(states, np.array(expected))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{index}.monitor.csv" for index in range(3)]
+
+
+def test_evaluations_of_one_seed_start_alike_whatever_the_algorithm() -> None:
+    ours, theirs = (make_eval_env(tiny_spec(algo), seed=100, n_episodes=4) for algo in ("custom_ppo", "a2c"))
+
+    assert ours.num_envs == 4
+    np.testing.assert_array_equal(first_states(ours), first_states(theirs))
+
+
+def test_at_most_ten_evaluation_episodes_are_played_side_by_side() -> None:
+    env = make_eval_env(tiny_spec(), seed=0, n_episodes=100)
+    env.close()
+
+    assert env.num_envs == 10
+
+
+def test_wrappers_come_first_then_normalisation_then_the_frame_stack(tmp_path: Path) -> None:
+    spec = tiny_spec(
+        env_wrapper=[
+            {"gymnasium.wrappers.TimeLimit": {"max_episode_steps": 3}},
+            "gymnasium.wrappers.FlattenObservation",
+        ],
+        normalize="{'norm_obs': True, 'norm_reward': True}",
+        gamma=0.5,
+        frame_stack=2,
+    )
+    env = make_training_env(spec, tmp_path)
+
+    assert isinstance(env, VecFrameStack)
+    assert isinstance(env.venv, VecNormalize)
+    assert env.venv.gamma == 0.5
+    assert env.observation_space.shape == (8,)
+    env.reset()
+    ends = [env.step(np.zeros(2, dtype=int))[2].tolist() for _ in range(3)]
+    env.close()
+    assert ends == [[False, False], [False, False], [True, True]]
+
+
+def test_an_evaluation_shows_rewards_as_they_are_and_leaves_the_statistics_alone() -> None:
+    env = make_eval_env(tiny_spec(normalize="{'clip_reward': 0.5}"), seed=0, n_episodes=2)
+    assert isinstance(env, VecNormalize)
+    env.reset()
+    rewards = [env.step(np.zeros(2, dtype=int))[1].tolist() for _ in range(5)]
+    env.close()
+
+    assert rewards == [[1.0, 1.0]] * 5
+    assert env.obs_rms.count == pytest.approx(1e-4)
+
+
+def test_keyword_arguments_reach_the_environment(tmp_path: Path) -> None:
+    env = make_training_env(tiny_spec(env=WORLD, env_kwargs="dict(trouble='nan')"), tmp_path)
+    env.reset()
+    rewards = env.step(np.zeros(2, dtype=int))[1]
+    env.close()
+
+    assert np.isnan(rewards).all()

@@ -1,0 +1,359 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from tests.harness.processes import group_members, is_loading_torch, wait_until
+from tests.results_factory import make_record, make_spec, write_experiment, write_run
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("compare", "train", "report", "crosscheck", "bench", "check-config")
+
+CONFIG = """\
+name: tiny
+algorithms: [ppo]
+environments: {CartPole-v1: {n_timesteps: 128}}
+seeds: 0-1
+evaluation: {n_evaluations: 1, n_eval_episodes: 1, n_final_episodes: 2}
+statistics: {n_bootstrap: 50}
+hyperparameters: {ppo: {default: {policy: MlpPolicy, n_steps: 64, batch_size: 64, n_epochs: 1}}}
+"""
+
+Harness = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Harness:
+    """Call the command line in an empty folder; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    # The forkserver, started by the first call, preloads what it can import from here.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["harness", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as exit_:
+            code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+        output, errors = capfd.readouterr()
+        return code, output, errors
+
+    return run
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, harness.cli\n"
+        "for arguments in ([], ['compare'], ['train'], ['report'], ['crosscheck'], ['bench'], ['check-config']):\n"
+        "    sys.argv = ['harness', *arguments, '--help']\n"
+        "    try: harness.cli.main()\n"
+        "    except SystemExit as exit_: assert exit_.code == 0\n"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'numpy', 'scipy', 'gymnasium', 'stable_baselines3'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(harness: Harness, command: str) -> None:
+    code, output, errors = harness(command, "--help")
+
+    assert (code, errors) == (0, "")
+    assert output.lstrip().startswith(f"Usage: harness {command} ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["comapre", "a.yml"], "No such command 'comapre'. Did you mean 'compare'?"),
+        (["compare"], "Missing argument 'CONFIG'"),
+        (
+            ["compare", "a.yml", "--workers", "0"],
+            "Invalid value for '--workers' / '-j': Input should be greater than or equal to 1",
+        ),
+        (["compare", "a.yml", "--workers", "two"], "'--workers' / '-j': Input should be a valid integer"),
+        (["train", "--algo", "ppo"], "Missing option '--env'"),
+        (
+            ["train", "--algo", "ppo", "--env", "A-v0", "--seed", "-1"],
+            "'--seed': Input should be greater than or equal to 0",
+        ),
+        (
+            ["train", "--algo", "ppo", "--env", "A-v0", "--n-timesteps", "-5"],
+            "'--n-timesteps': Input should be greater than or",
+        ),
+        (["crosscheck", "ppo", "--seeds", "x"], "expected a range such as 0-9 or one seed, got 'x'"),
+        (["crosscheck", "ppo", "--seeds", "5-2"], "expected a range such as 0-9 or one seed, got '5-2'"),
+        (["report", "a", "b"], "several folders need --out, the folder to write to"),
+        (["bench", "--pairs", "0"], "'--pairs': Input should be greater than or equal to 1"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_is_right(harness: Harness, arguments: list[str], problem: str) -> None:
+    code, output, errors = harness(*arguments)
+
+    assert (code, output) == (2, "")
+    assert problem in " ".join(errors.split())
+    assert "Traceback" not in errors
+
+
+def config(text: str = CONFIG) -> str:
+    Path("a.yml").write_text(text)
+    return "a.yml"
+
+
+def replaced(old: str, new: str) -> str:
+    assert old in CONFIG
+    return CONFIG.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (replaced("[ppo]", "[pp0]"), "a.yml:2: algorithms[0]: no algorithm is registered as pp0, did you mean ppo?"),
+        (replaced("0-1", "[3, 3]"), "a.yml:4: seeds[1]: the seed 3 is given twice"),
+        (replaced("0-1", "x"), 'a.yml:4: seeds: expected a count, a range such as 0-9, or a list, got the text "x"'),
+        (
+            replaced("n_timesteps: 128", "n_timesteps: -1"),
+            "a.yml:3: environments.CartPole-v1.n_timesteps: expected an integer >= 1, got -1",
+        ),
+        (
+            replaced("n_steps: 64", "n_step: 64"),
+            "a.yml:7: hyperparameters.ppo.default.n_step: unknown key, did you mean n_steps?",
+        ),
+        (
+            replaced("CartPole-v1", "CartPol-v1"),
+            "environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?",
+        ),
+        (
+            replaced("[ppo]", "[{mine: {class: 'nowhere:Agent', hyperparameters_of: ppo}}]"),
+            "nowhere:Agent: there is no module nowhere; run from the folder that holds it, or install it",
+        ),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_one_line(harness: Harness, text: str, problem: str) -> None:
+    code, _, errors = harness("compare", config(text))
+
+    assert code == 1
+    assert errors == f"error: {problem}\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("nowhere.yml", "error: nowhere.yml: does not exist\n"),
+        (".", "error: .: is a folder, expected a YAML file\n"),
+    ],
+)
+def test_a_configuration_that_is_no_file_is_one_line(harness: Harness, path: str, problem: str) -> None:
+    assert harness("compare", path) == (1, "", problem)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--algo", "pppo", "--env", "CartPole-v1"], "--algo pppo: is not known, did you mean ppo?"),
+        (
+            ["--algo", "ppo", "--env", "CartPol-v1", "--n-timesteps", "9"],
+            "environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?",
+        ),
+    ],
+)
+def test_a_mistake_in_a_single_run_is_one_line(harness: Harness, arguments: list[str], problem: str) -> None:
+    code, _, errors = harness("train", *arguments)
+
+    assert (code, errors) == (1, f"error: {problem}\n")
+
+
+def test_an_environment_whose_package_is_missing_says_so(harness: Harness) -> None:
+    code, _, errors = harness("train", "--algo", "ppo", "--env", "tests.harness.worlds:Unmade-v0", "--n-timesteps", "9")
+
+    assert (code, errors) == (
+        1,
+        "error: environment 'tests.harness.worlds:Unmade-v0' needs a package that is not installed "
+        "(No module named 'rotors'); the extras [envs] and [atari] of this project bring the usual ones\n",
+    )
+
+
+def test_results_that_are_a_file_are_one_line(harness: Harness, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+
+    assert harness("compare", config(), "--out", "taken") == (
+        1,
+        "",
+        "error: taken: cannot be written (File exists)\n",
+    )
+
+
+def test_a_report_on_an_empty_folder_is_one_line(harness: Harness, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    assert harness("report", "empty") == (
+        1,
+        "",
+        "error: empty: holds no runs, expected run.json, *monitor.csv, evaluations.npz or progress.csv\n",
+    )
+    assert harness("report", "nowhere")[::2] == (
+        1,
+        "error: nowhere: is not a folder, expected results of `harness compare` or logs of SB3 or rl_zoo3\n",
+    )
+
+
+def test_a_damaged_record_is_one_line(harness: Harness, tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "runs" / "ppo" / "CartPole-v1_1"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text('{"schema": 1, "sp')
+
+    code, _, errors = harness("report", "results")
+
+    assert code == 1
+    assert errors.startswith("error: results/runs/ppo/CartPole-v1_1/run.json: cannot be read (Unterminated string")
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_report_on_an_experiment_counts_the_runs_of_its_plan(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.reporting.save_all", lambda *_, **__: [])
+    for seed in (0, 7):
+        write_run(tmp_path / "results", make_record(make_spec(seed=seed), [5.0]))
+    (tmp_path / "results" / "experiment.yml").write_text(CONFIG)
+
+    code, output, errors = harness("report", "results", "--out", "elsewhere")
+
+    assert (code, errors) == (0, "")
+    assert [line.split()[:3] for line in output.splitlines() if line.startswith(" ppo")] == [["ppo", "1/2", "5"]]
+    assert (tmp_path / "elsewhere" / "tables" / "summary.csv").exists()
+
+
+def test_a_report_on_runs_without_a_plan_counts_them_all(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.reporting.save_all", lambda *_, **__: [])
+    for seed in (0, 7):
+        write_run(tmp_path / "results", make_record(make_spec(seed=seed), [5.0]))
+
+    code, output, _ = harness("report", "results")
+
+    assert code == 0
+    assert [line.split()[:3] for line in output.splitlines() if line.startswith(" ppo")] == [["ppo", "2", "5"]]
+
+
+def test_check_config_lists_every_mistake_and_names_what_is_well(harness: Harness) -> None:
+    Path("b.yml").write_text(replaced("[ppo]", "[pp0]").replace("0-1", "x"))
+
+    assert harness("check-config", config()) == (0, "a.yml: well, 2 runs\n", "")
+    code, output, errors = harness("check-config", config(), "b.yml")
+
+    assert (code, errors) == (1, "")
+    assert [line.split(" ")[0] for line in output.splitlines()] == ["a.yml:", "b.yml:2:", "b.yml:4:"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "code", "last"),
+    [
+        ("custom_ppo", 0, "identical: every bit of 24 optimiser steps in 2 cases"),
+        ("tests.harness.worlds:NoValueLoss", 1, "different in 2 of 2 cases"),
+    ],
+)
+def test_a_crosscheck_answers_by_its_exit_code(harness: Harness, subject: str, code: int, last: str) -> None:
+    answer, output, errors = harness("crosscheck", subject, "--env", "CartPole-v1", "--seeds", "0-1", "--updates", "1")
+
+    assert (answer, errors) == (code, "")
+    assert output.splitlines()[-1] == last
+
+
+def test_a_crosscheck_of_what_does_not_exist_is_one_line(harness: Harness) -> None:
+    code, output, errors = harness("crosscheck", "custom_pp0")
+
+    assert (code, output) == (1, "")
+    assert errors.startswith("error: algorithm 'custom_pp0' is not known, did you mean custom_ppo? (registered: ")
+    assert len(errors.splitlines()) == 1
+
+
+def test_failed_runs_end_a_comparison_with_1_and_say_where_to_look(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.compare.compare", lambda *_: 2)
+
+    assert harness("compare", config(), "--out", "here[1]") == (
+        1,
+        "2 runs failed: see error in here[1]/tables/runs.csv, and the traceback in the run.json of each\n",
+        "",
+    )
+
+
+@pytest.mark.parametrize("arguments", [["compare", "a.yml"], ["train", "--algo", "ppo", "--env", "CartPole-v1"]])
+def test_an_interruption_ends_with_130_and_says_how_to_go_on(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.compare.compare", interrupt)
+    config()
+
+    assert harness(*arguments, "--out", "here") == (
+        130,
+        "interrupted: every finished run is kept in here; run the same command again to go on\n",
+        "",
+    )
+
+
+@pytest.mark.parametrize("moment", ["while torch is loaded", "while it trains"])
+def test_ctrl_c_in_a_terminal_stops_everyone_without_a_traceback(moment: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(replaced("128}", "5_000_000}"))
+    command = [sys.executable, "-m", "harness", "compare", str(tmp_path / "a.yml"), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
+        if moment == "while it trains":
+            wait_until(lambda: bool(list((tmp_path / "out").rglob("*.monitor.csv"))))
+        else:
+            wait_until(lambda: any(is_loading_torch(pid) for pid in group_members(process.pid)))
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everyone in the group
+        output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert output.splitlines() == [
+        f"2 runs in {tmp_path / 'out'}: 2 to run on {len(os.sched_getaffinity(0))} workers",
+        f"interrupted: every finished run is kept in {tmp_path / 'out'}; run the same command again to go on",
+    ]
+    assert list(tmp_path.rglob("run.json")) == []
+    assert wait_until(lambda: group_members(process.pid) == [])
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    write_experiment(tmp_path, algos=("ppo",), envs=("Constant-v0",), n_seeds=2, n_timesteps=2_000)
+    (tmp_path / "experiment.yml").unlink()
+    script = (
+        "import sys, harness.reporting\n"
+        "harness.reporting.save_all = lambda *_, **__: []\n"
+        "sys.argv = ['harness', 'report', sys.argv[1]]\n"
+        "from harness.cli import main\n"
+        "main()\n"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-u", "-c", script, str(tmp_path)], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_python_m_harness_is_harness() -> None:
+    done = subprocess.run([sys.executable, "-m", "harness", "--help"], cwd=ROOT, capture_output=True, text=True)
+
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in COMMANDS)
