@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from rich import box
 from rich.table import Table
 
 __all__ = ["Speed", "bench_table"]
@@ -29,7 +30,8 @@ class Speed:
 
 def bench_table(found: Sequence[Speed]) -> Table:
     """A row for each setting: median steps per second of both, and the median and range of the ratios."""
-    table = Table(title="Training speed, steps per second", title_justify="left", title_style="bold")
+    title = "Training speed, steps per second"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("environment", "n_envs", "batch_size", "custom_ppo", "ppo (SB3)", "ratio", "lowest - highest"):
         table.add_column(column, justify="left" if column == "environment" else "right")
     for speed in found:

@@ -139,14 +139,13 @@ def _coverage_note(metrics: pd.DataFrame, statistics: StatisticsConfig) -> str:
 
 def _print(tables: dict[str, pd.DataFrame], out: Path, written: Sequence[Path], console: Console) -> None:
     """The end of the terminal's output: for each environment a small table, and the verdicts in words."""
-    header, rows = display_table("summary", tables["summary"])
-    columns = ("algorithm", "seeds", "mean score", "IQM", "std over seeds", "last episodes", "seconds")
+    header, rows = display_table("terminal", tables["summary"])
     for env, cells in itertools.groupby(rows, key=lambda row: row[0]):
         grid = Table(title=env, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
+        for column in header[1:]:
             grid.add_column(column, justify="left" if column == "algorithm" else "right", no_wrap=column == "algorithm")
         for row in cells:
-            grid.add_row(*(row[header.index(column)] for column in columns))
+            grid.add_row(*row[1:])
         console.print(grid)
         for verdict in tables["pairwise"].query("env == @env").itertuples():
             console.print(_verdict_line(verdict), highlight=False)

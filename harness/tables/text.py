@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 
 
 def number(value: float) -> str:
-    """Three significant digits, more for large numbers; a dash where there is none."""
+    """Three or four significant digits, all of large numbers; a dash where there is none."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -24,7 +24,7 @@ def number(value: float) -> str:
     if magnitude >= 1000:
         return f"{value:,.0f}"
     if magnitude >= 100:
-        return f"{value:.1f}"
+        return f"{value:.4g}"
     return f"{value:.3g}" if magnitude >= 1e-3 or value == 0 else f"{value:.1e}"
 
 
@@ -82,6 +82,18 @@ SUMMARY: Columns = {
     "steps": lambda row: number(row["steps"]),
     "seconds": plain("train_seconds"),
 }
+TERMINAL: Columns = {
+    "environment": plain("env"),
+    "algorithm": plain("algo"),
+    "seeds": seeds,
+    "mean score": interval("mean"),
+    "IQM": plain("iqm"),
+    "std over\nseeds": plain("std"),
+    "relative\ndrawdown": plain("relative_drawdown"),
+    "KL\ntail": plain("kl_tail"),
+    "seconds": plain("train_seconds"),
+}
+"""The summary without what does not fit on eighty columns."""
 PAIRWISE: Columns = {
     "environment": plain("env"),
     "first": plain("first"),
@@ -105,11 +117,16 @@ STABILITY: Columns = {
     "Hedges g": plain("hedges_g"),
     "steadier": plain("steadier"),
 }
-DISPLAYED: Mapping[str, Columns] = {"summary": SUMMARY, "pairwise": PAIRWISE, "stability": STABILITY}
+DISPLAYED: Mapping[str, Columns] = {
+    "summary": SUMMARY,
+    "terminal": TERMINAL,
+    "pairwise": PAIRWISE,
+    "stability": STABILITY,
+}
 
 
 def display_table(name: str, table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of the table "summary", "pairwise" or "stability" as people read it."""
+    """Header and cells of a table as people read it: "summary", "pairwise", "stability"; "terminal" is a summary."""
     columns = DISPLAYED[name]
     rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
     return list(columns), [[show(row) for show in columns.values()] for row in rows]

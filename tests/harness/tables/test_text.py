@@ -88,7 +88,7 @@ def test_people_get_intervals_and_the_number_of_seeds(tables: dict[str, pd.DataF
     cells = dict(zip(header, rows[0], strict=True))
     # t interval of 1 and 2: 1.5 -+ 12.706 * 0.5
     assert (cells["algorithm"], cells["seeds"], cells["mean score"]) == ("ppo", "2/3", "1.5 [-4.85, 7.85]")
-    assert (cells["last episodes"], cells["steps"], cells["seconds"]) == ("1.5 ± 1.5", "100.0", "2")
+    assert (cells["last episodes"], cells["steps"], cells["seconds"]) == ("1.5 ± 1.5", "100", "2")
 
 
 def test_every_table_is_written_with_all_digits_and_most_for_people(
