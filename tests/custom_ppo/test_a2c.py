@@ -7,9 +7,11 @@ import pytest
 import torch
 from gymnasium import spaces
 from stable_baselines3 import A2C
+from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.env_util import make_vec_env
 
 from custom_ppo import CustomA2C
+from custom_ppo.config import InvalidConfigError
 from tests.probe_envs import RandomWorld
 
 BOX = spaces.Box(-1, 1, (3,))
@@ -50,9 +52,12 @@ def test_it_trains_to_the_bits_of_sb3s_a2c(action_space: spaces.Space[Any], kwar
 def test_its_arguments_and_defaults_are_those_of_sb3s_a2c() -> None:
     theirs, ours = (inspect.signature(algorithm).parameters for algorithm in (A2C, CustomA2C))
 
-    assert {name: p.default for name, p in ours.items()} == {
-        name: p.default for name, p in theirs.items() if not name.startswith("rollout_buffer_")
-    }
+    assert [(name, p.default) for name, p in ours.items()] == [(name, p.default) for name, p in theirs.items()]
+
+
+def test_a_buffer_of_sb3_is_refused() -> None:
+    with pytest.raises(InvalidConfigError, match="^`rollout_buffer_class` and `rollout_buffer_kwargs` are not taken"):
+        CustomA2C("MlpPolicy", "CartPole-v1", rollout_buffer_class=RolloutBuffer)
 
 
 def test_it_is_saved_and_loaded_with_its_recipe(tmp_path: Any) -> None:
