@@ -56,7 +56,7 @@ def test_its_arguments_and_defaults_are_those_of_sb3s_a2c() -> None:
 
 
 def test_a_buffer_of_sb3_is_refused() -> None:
-    with pytest.raises(InvalidConfigError, match="^`rollout_buffer_class` and `rollout_buffer_kwargs` are not taken"):
+    with pytest.raises(InvalidConfigError, match=r"^`rollout_buffer_class` and `rollout_buffer_kwargs` are not taken"):
         CustomA2C("MlpPolicy", "CartPole-v1", rollout_buffer_class=RolloutBuffer)
 
 
