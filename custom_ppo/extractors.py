@@ -118,8 +118,9 @@ def _check_image(space: Space, normalized: bool) -> None:
     found = " ".join(str(space).split())  # bounds that differ are printed over several lines
     if not is_image(space, normalized=normalized):
         expected = "a Box of three axes" if normalized else "images: a Box of three axes, uint8, from 0 to 255"
+        policy = "MultiInputPolicy" if isinstance(space, spaces.Dict) else "MlpPolicy"
         hint = "" if normalized else ", or normalize_images=False where images are normalised already"
-        raise InvalidConfigError(f"a CNN needs {expected}, got {found}; use 'MlpPolicy'{hint}")
+        raise InvalidConfigError(f"a CNN needs {expected}, got {found}; use '{policy}'{hint}")
     shape = space.shape or ()
     if min(shape[1:]) < _SMALLEST_IMAGE:
         raise InvalidConfigError(

@@ -226,6 +226,12 @@ def test_features_are_the_flat_observation(name: str, features: int) -> None:
             "use a features_extractor_class of your own",
         ),
         (
+            CnnPolicy,
+            spaces.Dict({"a": spaces.Discrete(2)}),
+            {"normalize_images": False},
+            "a CNN needs a Box of three axes, got Dict('a': Discrete(2)); use 'MultiInputPolicy'",
+        ),
+        (
             MultiInputPolicy,
             VECTOR,
             {},
@@ -233,7 +239,7 @@ def test_features_are_the_flat_observation(name: str, features: int) -> None:
             "use 'MlpPolicy' or 'CnnPolicy'",
         ),
     ],
-    ids=["vector", "matrix", "small", "no dict"],
+    ids=["vector", "matrix", "small", "dict", "no dict"],
 )
 def test_a_space_that_does_not_fit_the_policy_is_refused_in_one_line(
     policy: type[MlpPolicy], space: spaces.Space[Any], kwargs: dict[str, Any], message: str

@@ -37,7 +37,7 @@ SMALL: dict[str, Any] = {"n_steps": 16, "batch_size": 16, "n_epochs": 2, "seed":
 
 
 def make(cls: type[Any], env: Any = "CartPole-v1", **kwargs: Any) -> Any:
-    return cls("MlpPolicy", env, **{**SMALL, **kwargs})
+    return cls(**{"policy": "MlpPolicy", "env": env, **SMALL, **kwargs})
 
 
 def weights(model: Any) -> dict[str, torch.Tensor]:
@@ -202,6 +202,45 @@ def test_predictions_are_sb3s(env: str, kwargs: dict[str, Any], deterministic: b
     np.testing.assert_array_equal(*answers)
     assert answers[0].dtype == answers[1].dtype
     assert type(answers[0]) is type(answers[1])
+
+
+IMAGES = spaces.Box(0, 255, (40, 36, 3), np.uint8)
+OTHER_OBSERVATIONS: dict[str, spaces.Space[Any]] = {
+    "CnnPolicy": IMAGES,
+    "MultiInputPolicy": spaces.Dict({"image": IMAGES, "choice": spaces.Discrete(3), "vector": spaces.Box(-1, 1, (2,))}),
+}
+
+
+def make_for(cls: type[Any], policy: str, **kwargs: Any) -> Any:
+    env = make_vec_env(lambda: RandomWorld(OTHER_OBSERVATIONS[policy], spaces.Discrete(3)), n_envs=2, seed=0)
+    return make(cls, env, policy=policy, **kwargs)
+
+
+@pytest.mark.parametrize("policy", list(OTHER_OBSERVATIONS))
+def test_predictions_of_images_and_dicts_are_sb3s_in_either_order_of_axes(policy: str) -> None:
+    ours, theirs = (make_for(cls, policy).learn(32) for cls in BOTH)
+    batch = ours.get_env().reset()  # channels first
+    one: Any = OTHER_OBSERVATIONS[policy].sample()  # channels last, and no batch
+    for observations in (batch, one):
+        for deterministic in (True, False):
+            answers = []
+            for model in (ours, theirs):
+                model.set_random_seed(2)
+                answers.append(model.predict(observations, deterministic=deterministic)[0])
+            np.testing.assert_array_equal(*answers)
+
+
+@pytest.mark.parametrize("policy", list(OTHER_OBSERVATIONS))
+def test_policies_for_images_and_dicts_change_hands_with_sb3(policy: str, tmp_path: Path) -> None:
+    for source_class, target_class in (BOTH, BOTH[::-1]):
+        source = make_for(source_class, policy).learn(32)
+        source.save(tmp_path / "source")
+        target = make_for(target_class, policy, seed=5)
+        target.set_parameters(tmp_path / "source", device="cpu")
+        assert_same_weights(target, source)
+        loaded = target_class.load(tmp_path / "source", env=source.get_env(), device="cpu")
+        assert_same_weights(loaded, source)
+        assert loaded.learn(32).num_timesteps == 32
 
 
 # Files
