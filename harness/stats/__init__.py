@@ -19,7 +19,9 @@ from harness.stats.stability import (
     drawdown,
     long_term_risk,
     max_drawdown,
+    relative_drawdown,
     risk_across_runs,
+    roughness,
     short_term_risk,
 )
 from harness.stats.verdict import Outcome, Verdict, verdict
@@ -54,9 +56,11 @@ __all__ = [
     "permutation_test",
     "present",
     "probability_of_improvement",
+    "relative_drawdown",
     "risk_across_runs",
     "rolling_mean",
     "rolling_variance",
+    "roughness",
     "seeds_for_difference",
     "seeds_for_equivalence",
     "seeds_text",

@@ -7,13 +7,16 @@ numbers can go into the same tests as the scores. Measures across *runs* take th
     short_term_risk           SRT   mean of the worst 5% of the changes between points      nearer to 0 (from below)
     long_term_risk            LRT   mean of the worst 5% of the drawdown                    smaller
     max_drawdown                    the deepest fall below a value reached before           smaller
+    relative_drawdown               the same as a share of the curve's range                smaller
+    roughness                       all rises and falls over the range                      nearer to 1
     dispersion_across_runs    DR    IQR over the seeds at each time                         smaller
     risk_across_runs          RR    mean of the worst 5% of the seeds at each time          larger
 
 Departures from the paper and its code: curves are taken as equally spaced, so that a change is in returns per
 evaluation and not per step (`interpolate_curve` first, if they are not); the measures across runs do not low-pass
 filter the curves, for which tens of evaluations are too short a signal; and ties do not dilute a risk (`_lower_cvar`).
-The numbers are in units of return: compare them inside one environment only.
+All but the relative drawdown and the roughness are in units of return: compare them inside one environment only, and
+where one algorithm reaches far higher returns than another, not even there.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ __all__ = [
     "drawdown",
     "long_term_risk",
     "max_drawdown",
+    "relative_drawdown",
     "risk_across_runs",
+    "roughness",
     "short_term_risk",
 ]
 
@@ -81,6 +86,33 @@ def max_drawdown(curve: npt.ArrayLike) -> float:
     """The deepest fall of one run below a value that it had reached before: 0 if it never falls, NaN without points."""
     falls = drawdown(present(curve).values)
     return float(falls.max()) if falls.size else math.nan
+
+
+def relative_drawdown(curve: npt.ArrayLike) -> float:
+    """The deepest fall of one run as a share of its range, in [0, 1]: 0 never falls, 1 loses all that it ever gained.
+
+        max_t D_t / (max_t v_t - min_t v_t)      D_t of `drawdown`
+
+    Free of the unit, so that it compares algorithms which reach different returns; and a curve that only wanders, as
+    one that learns nothing does, is near 1 and not near 0.
+    curve: one run, [T]; NaN is dropped. NaN where the curve is flat or has no points.
+    """
+    values = present(curve).values
+    span = float(np.ptp(values)) if values.size else 0.0
+    return max_drawdown(values) / span if span > 0 else math.nan
+
+
+def roughness(curve: npt.ArrayLike) -> float:
+    """Total variation over range, at least 1: 1 goes straight up (or down), 3 could have got there in a third.
+
+        sum_t |v_t - v_{t-1}| / (max_t v_t - min_t v_t)
+
+    Free of the unit. Grows with the number of points for a noisy curve: compare curves on the same grid only.
+    curve: one run, [T]; NaN is dropped. NaN where the curve is flat or has no points.
+    """
+    values = present(curve).values
+    span = float(np.ptp(values)) if values.size else 0.0
+    return float(np.abs(np.diff(values)).sum()) / span if span > 0 else math.nan
 
 
 def drawdown(curve: npt.ArrayLike) -> FloatArray:

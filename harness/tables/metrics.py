@@ -67,6 +67,24 @@ METRICS = (
         "lower",
         "deepest fall of the smoothed training curve below a value that it had reached before",
     ),
+    Metric(
+        "relative_drawdown",
+        "relative drawdown",
+        "lower",
+        "max drawdown as a share of the range of the smoothed training curve: 0 never falls, 1 loses all it gained",
+    ),
+    Metric(
+        "roughness",
+        "roughness",
+        "lower",
+        "length of all rises and falls of the smoothed training curve over its range: 1 goes straight up",
+    ),
+    Metric(
+        "kl_tail",
+        "KL tail",
+        "lower",
+        "99% quantile over the updates of KL(before, after), as a multiple of the median: how wild the wildest are",
+    ),
     Metric("update_kl", "KL per update", "lower", "median over the updates of KL(before, after), nats"),
     Metric(
         "ratio_spread",
@@ -127,6 +145,8 @@ def _of_episodes(episodes: pd.DataFrame, statistics: StatisticsConfig) -> dict[s
             "dispersion": stats.dispersion_across_time(curve),
             "worst_change": stats.short_term_risk(curve),
             "max_drawdown": stats.max_drawdown(curve),
+            "relative_drawdown": stats.relative_drawdown(curve),
+            "roughness": stats.roughness(curve),
         }
     return values
 
@@ -147,7 +167,9 @@ def _of_updates(updates: pd.DataFrame) -> dict[str, float]:
     )
     values = {}
     if "update/kl" in by_key:
-        values["update_kl"] = float(by_key["update/kl"].median())
+        median = float(by_key["update/kl"].median())
+        values["update_kl"] = median
+        values["kl_tail"] = float(by_key["update/kl"].quantile(0.99)) / median if median > 0 else math.nan
     if {"update/ratio_q01", "update/ratio_q99"} <= set(by_key.columns):
         values["ratio_spread"] = float((by_key["update/ratio_q99"] - by_key["update/ratio_q01"]).median())
     return values

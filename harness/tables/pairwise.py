@@ -29,7 +29,10 @@ STABILITY_COLUMNS = (
     *("p", "p_holm", "hedges_g", "steadier", "reason"),
 )
 
-STABILITY = ("last_std", "rolling_variance", "dispersion", "worst_change", "max_drawdown", "update_kl", "ratio_spread")
+STABILITY = (
+    *("relative_drawdown", "roughness", "kl_tail"),  # without a unit: comparable where the returns differ, too
+    *("last_std", "rolling_variance", "dispersion", "worst_change", "max_drawdown"),  # in units of return
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def compare_scores(metrics: pd.DataFrame, statistics: StatisticsConfig) -> list[
 
 def compare_stability(metrics: pd.DataFrame, statistics: StatisticsConfig) -> list[Comparison]:
     """Every measure of stability of every pair on every environment; Holm over all of them."""
-    chosen = [metric for metric in METRICS if metric.name in STABILITY]
+    by_name = {metric.name: metric for metric in METRICS}
+    chosen = [by_name[name] for name in STABILITY]
     return _compare(list(_pairs(metrics)), chosen, statistics, with_margin=False)
 
 

@@ -23,14 +23,13 @@ def summary_table(metrics: pd.DataFrame, statistics: StatisticsConfig) -> pd.Dat
     n_runs: all that there should be; n_seeds: those with a score. Failed and missing runs are counted and nowhere
     replaced by a number.
     """
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
     groups = metrics.groupby(["env", "algo"], observed=True, sort=True)
-    return pd.DataFrame([_row(str(env), str(algo), runs, statistics, rng) for (env, algo), runs in groups])
+    return pd.DataFrame([_row(str(env), str(algo), runs, statistics) for (env, algo), runs in groups])
 
 
-def _row(
-    env: str, algo: str, runs: pd.DataFrame, statistics: StatisticsConfig, rng: np.random.Generator
-) -> dict[str, Any]:
+def _row(env: str, algo: str, runs: pd.DataFrame, statistics: StatisticsConfig) -> dict[str, Any]:
+    # Anew for every row: bit-equal algorithms shall have equal intervals.
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
     scores = runs["score"].to_numpy()
     confidence = statistics.confidence
     mean = stats.mean_interval(scores, confidence)
@@ -51,6 +50,9 @@ def _row(
         "dispersion": _mean(runs["dispersion"]),
         "worst_change": _mean(runs["worst_change"]),
         "max_drawdown": _mean(runs["max_drawdown"]),
+        "relative_drawdown": _mean(runs["relative_drawdown"]),
+        "roughness": _mean(runs["roughness"]),
+        "kl_tail": _mean(runs["kl_tail"]),
         "update_kl": _mean(runs["update_kl"]),
         "ratio_spread": _mean(runs["ratio_spread"]),
         "steps": _mean(runs["steps"].where(runs["status"] != "missing")),

@@ -77,6 +77,8 @@ SUMMARY: Columns = {
     "AUC": interval("auc"),
     "last episodes": lambda row: f"{number(row['last_mean'])} ± {number(row['last_std'])}",
     "rolling variance": plain("rolling_variance"),
+    "relative drawdown": plain("relative_drawdown"),
+    "KL tail": plain("kl_tail"),
     "steps": lambda row: number(row["steps"]),
     "seconds": plain("train_seconds"),
 }

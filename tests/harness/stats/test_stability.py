@@ -13,7 +13,9 @@ from harness.stats import (
     drawdown,
     long_term_risk,
     max_drawdown,
+    relative_drawdown,
     risk_across_runs,
+    roughness,
     short_term_risk,
 )
 
@@ -33,6 +35,30 @@ def test_a_gap_in_the_curve_does_not_hide_an_earlier_peak():
 def test_the_deepest_fall_is_the_largest_over_all_ordered_pairs(curve):
     expected = max(curve[i] - curve[j] for i in range(len(curve)) for j in range(i, len(curve)))
     assert max_drawdown(curve) == expected
+
+
+def test_a_fall_is_measured_against_all_that_the_curve_spans():
+    assert relative_drawdown([0, 10, 5, 20]) == pytest.approx(5 / 20)
+    assert relative_drawdown([0, 1, 2]) == 0
+    assert relative_drawdown([3, 1]) == 1
+
+
+def test_roughness_counts_every_rise_and_fall_of_the_way():
+    assert roughness([0, 4, 2, 6]) == pytest.approx((4 + 2 + 4) / 6)
+    assert roughness([0, 1, 5]) == 1
+    assert roughness([5, 1, 0]) == 1
+
+
+@given(CURVES, st.integers(1, 50), st.integers(-50, 50))
+def test_neither_has_a_unit(curve, scale, shift):
+    if len(set(curve)) == 1:
+        assert math.isnan(relative_drawdown(curve))
+        assert math.isnan(roughness(curve))
+        return
+    moved = [scale * value + shift for value in curve]
+    assert relative_drawdown(moved) == pytest.approx(relative_drawdown(curve))
+    assert roughness(moved) == pytest.approx(roughness(curve))
+    assert 0 <= relative_drawdown(curve) <= 1 <= roughness(curve) + 1e-12
 
 
 def test_short_term_risk_is_the_mean_of_the_worst_changes():

@@ -66,6 +66,7 @@ def test_the_area_is_the_mean_of_the_evaluations_over_the_training(run: pd.Serie
 
 def test_updates_logged_at_the_same_timestep_are_still_two(run: pd.Series) -> None:
     assert run["update_kl"] == pytest.approx(0.2)  # of 0.1, 0.5, 0.2
+    assert run["kl_tail"] == pytest.approx(np.quantile([0.1, 0.5, 0.2], 0.99) / 0.2)
     assert run["ratio_spread"] == pytest.approx(0.5)  # of 0.3, 0.5, 2.0
 
 
