@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
@@ -17,10 +18,17 @@ from tests.probe_envs import RandomWorld
 BOX = spaces.Box(-1, 1, (3,))
 
 
-def train(algorithm: type[Any], action_space: spaces.Space[Any], **kwargs: Any) -> Any:
-    env = make_vec_env(lambda: RandomWorld(BOX, action_space), n_envs=3, seed=4)
-    model = algorithm("MlpPolicy", env, seed=4, device="cpu", **kwargs)
-    model.learn(3 * model.n_steps * 30, log_interval=10)
+def train(
+    algorithm: type[Any],
+    action_space: spaces.Space[Any],
+    policy: str = "MlpPolicy",
+    observation_space: spaces.Space[Any] = BOX,
+    n_iterations: int = 30,
+    **kwargs: Any,
+) -> Any:
+    env = make_vec_env(lambda: RandomWorld(observation_space, action_space), n_envs=3, seed=4)
+    model = algorithm(policy, env, seed=4, device="cpu", **kwargs)
+    model.learn(3 * model.n_steps * n_iterations, log_interval=10)
     env.close()
     return model
 
@@ -47,6 +55,16 @@ def test_it_trains_to_the_bits_of_sb3s_a2c(action_space: spaces.Space[Any], kwar
     assert {k: v for k, v in got.items() if not k.startswith("time/")} == {
         k: v for k, v in expected.items() if not k.startswith("time/")
     }
+
+
+@pytest.mark.parametrize("policy", ["CnnPolicy", "MultiInputPolicy"])
+def test_its_policies_for_images_and_dicts_are_sb3s(policy: str) -> None:
+    image = spaces.Box(0, 255, (36, 36, 1), np.uint8)
+    observations = image if policy == "CnnPolicy" else spaces.Dict({"image": image, "vector": BOX})
+    theirs, ours = (train(algorithm, spaces.Discrete(3), policy, observations, 4) for algorithm in (A2C, CustomA2C))
+
+    for name, tensor in theirs.policy.state_dict().items():
+        assert torch.equal(tensor, ours.policy.state_dict()[name]), name
 
 
 def test_its_arguments_and_defaults_are_those_of_sb3s_a2c() -> None:
