@@ -24,11 +24,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_ppo.config import PPOConfig, value_at
-from custom_ppo.losses import approx_kl, clip_fraction, clipped_values
+from custom_ppo.losses import approx_kl, clip_fraction
 from custom_ppo.memory import Batch, Observation, TensorObservation, TrajectoryMemory
 from custom_ppo.recipe import Recipe
 
-__all__ = ["AutogradEngine", "LossTerms", "PPOAgent", "Step", "TrainingDivergedError", "UpdateReport", "to_tensor"]
+__all__ = [
+    "INITIAL_PENALTY",
+    "AutogradEngine",
+    "LossTerms",
+    "PPOAgent",
+    "Step",
+    "TrainingDivergedError",
+    "UpdateReport",
+    "to_tensor",
+]
+
+INITIAL_PENALTY = 1.0
+"""beta before the first update. It matters little, as it is adapted by factors of two."""
 
 
 class TrainingDivergedError(ArithmeticError):
@@ -79,6 +91,8 @@ class UpdateReport:
     learning_rate: float
     clip_range: float
     clip_range_vf: float | None
+    beta: float = INITIAL_PENALTY
+    """The price of KL divergence, for recipes that have one."""
     policy_losses: list[float] = field(default_factory=list)
     value_losses: list[float] = field(default_factory=list)
     entropy_losses: list[float] = field(default_factory=list)
@@ -102,7 +116,9 @@ class Engine(Protocol):
     """How the loss of a minibatch is computed and descended."""
 
     def start(self) -> None: ...
-    def forward(self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None) -> LossTerms: ...
+    def forward(
+        self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None, beta: float
+    ) -> LossTerms: ...
     def backward(self, terms: LossTerms, config: PPOConfig) -> None: ...
     def descend(self, config: PPOConfig) -> None: ...
     def finish(self) -> None: ...
@@ -122,7 +138,9 @@ class AutogradEngine:
     def finish(self) -> None:
         """Nothing is left to do after one."""
 
-    def forward(self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None) -> LossTerms:
+    def forward(
+        self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None, beta: float
+    ) -> LossTerms:
         """The loss of a minibatch of B transitions."""
         recipe = self.recipe
         values, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)
@@ -131,10 +149,11 @@ class AutogradEngine:
         if config.normalize_advantage:
             advantages = recipe.normalize_advantages(advantages)
 
-        objective = recipe.policy_objective(log_prob, batch.old_log_prob, advantages, clip_range)
+        limit = recipe.policy_limit(clip_range, beta)
+        objective = recipe.policy_objective(log_prob, batch.old_log_prob, advantages, limit)
         policy_loss = recipe.policy_loss(objective)
         if clip_range_vf is not None:
-            values = clipped_values(values, batch.old_values, clip_range_vf)
+            values = recipe.clip_values(values, batch.old_values, clip_range_vf, batch.returns)
         value_loss = recipe.value_loss(batch.returns, values)
         entropy_loss = recipe.entropy_loss(entropy, log_prob)
         loss = policy_loss + config.ent_coef * entropy_loss + config.vf_coef * value_loss
@@ -177,6 +196,7 @@ class PPOAgent:
         self.config = config
         self.recipe = recipe
         self.device = device
+        self.beta = INITIAL_PENALTY
         self.engine: Engine = AutogradEngine(policy, optimizer, recipe)
         self.observer: Observer | None = None
 
@@ -250,6 +270,7 @@ class PPOAgent:
             learning_rate=value_at(config.learning_rate, progress_remaining),
             clip_range=value_at(config.clip_range, progress_remaining),
             clip_range_vf=clip_range_vf,
+            beta=self.beta,
         )
         for group in self.optimizer.param_groups:
             group["lr"] = report.learning_rate
@@ -259,6 +280,7 @@ class PPOAgent:
             self._learn_from(self.memory.flatten(self.device), report)
         finally:
             self.engine.finish()
+        self.beta = self.recipe.adapt_penalty(self.beta, float(np.mean(report.approx_kls)), config.target_kl)
         return report
 
     def _learn_from(self, batch: Batch, report: UpdateReport) -> None:
@@ -268,7 +290,7 @@ class PPOAgent:
             report.n_epochs += 1
             report.approx_kls = []
             for minibatch in batch.minibatches(config.batch_size, recipe.minibatch_order(len(batch))):
-                terms = self.engine.forward(minibatch, config, report.clip_range, report.clip_range_vf)
+                terms = self.engine.forward(minibatch, config, report.clip_range, report.clip_range_vf, report.beta)
                 self._record(report, terms)
                 if config.target_kl is not None and recipe.stop_early(report.approx_kls[-1], config.target_kl):
                     report.stopped_early = True

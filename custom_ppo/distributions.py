@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributions, nn
 from torch.nn import functional
 
 __all__ = ["Bernoulli", "Categorical", "DiagGaussian", "Distribution", "MultiCategorical", "StateDependentNoise"]
+
+TorchDistribution = distributions.Distribution
 
 _LOG_SQRT_2PI = math.log(math.sqrt(2 * math.pi))
 _GAUSSIAN_ENTROPY = 0.5 + 0.5 * math.log(2 * math.pi)  # of a standard deviation of one
@@ -42,7 +44,12 @@ class Distribution(ABC):
     def entropy(self) -> Tensor | None:
         """Entropy of each in nats, [B]; None where it has no closed form."""
 
-    def actions(self, deterministic: bool) -> Tensor:
+    @property
+    @abstractmethod
+    def distribution(self) -> TorchDistribution | list[TorchDistribution]:
+        """The same as `torch.distributions` has it, under SB3's name, for callers who want more than is here."""
+
+    def get_actions(self, deterministic: bool = False) -> Tensor:
         """The mode if deterministic, else a sample."""
         return self.mode() if deterministic else self.sample()
 
@@ -57,6 +64,10 @@ class Categorical(Distribution):
     def probs(self) -> Tensor:
         """Probabilities [B, n]."""
         return functional.softmax(self.logits, dim=-1)
+
+    @property
+    def distribution(self) -> TorchDistribution:
+        return distributions.Categorical(logits=self.logits)
 
     def sample(self) -> Tensor:
         return torch.multinomial(self.probs, 1, True).reshape(-1)
@@ -78,6 +89,10 @@ class MultiCategorical(Distribution):
 
     def __init__(self, logits: Tensor, nvec: Sequence[int]) -> None:
         self.parts = [Categorical(part) for part in torch.split(logits, list(nvec), dim=1)]
+
+    @property
+    def distribution(self) -> list[TorchDistribution]:
+        return [part.distribution for part in self.parts]
 
     def sample(self) -> Tensor:
         return torch.stack([part.sample() for part in self.parts], dim=1)
@@ -105,6 +120,10 @@ class Bernoulli(Distribution):
     def probs(self) -> Tensor:
         """Probability of "on", [B, n]."""
         return torch.sigmoid(self.logits)
+
+    @property
+    def distribution(self) -> TorchDistribution:
+        return distributions.Bernoulli(logits=self.logits)
 
     def sample(self) -> Tensor:
         with torch.no_grad():
@@ -134,6 +153,10 @@ class DiagGaussian(Distribution):
     def __init__(self, mean: Tensor, log_std: Tensor) -> None:
         self.mean = mean
         self.std = torch.ones_like(mean) * log_std.exp()
+
+    @property
+    def distribution(self) -> TorchDistribution:
+        return distributions.Normal(self.mean, self.std)
 
     def sample(self) -> Tensor:
         noise = torch.empty(self.mean.shape, dtype=self.mean.dtype, device=self.mean.device).normal_()
@@ -220,6 +243,11 @@ class StateDependentGaussian(Distribution):
         self.mean = mean
         self.std = std
         self.features = features
+
+    @property
+    def distribution(self) -> TorchDistribution:
+        """Before it is squashed, as in SB3."""
+        return distributions.Normal(self.mean, self.std)
 
     def sample(self) -> Tensor:
         return self._squash(self.mean + self.source.noise(self.features))

@@ -59,8 +59,10 @@ class FusedEngine:
         self.adam.write_steps()
 
     @torch.no_grad()
-    def forward(self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None) -> LossTerms:
-        """The loss of a minibatch of B transitions, and what its gradient will need."""
+    def forward(
+        self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None, beta: float
+    ) -> LossTerms:
+        """The loss of a minibatch of B transitions, and what its gradient will need; there is no penalty in it."""
         features = self.policy._encode(batch.observations)
         assert isinstance(features, Tensor)
         features = features.flatten(1)

@@ -10,12 +10,21 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from custom_ppo.networks import ActorCritic, FlattenExtractor, TwinMLP
+from custom_ppo.extractors import FlattenExtractor
+from custom_ppo.networks import ActorCritic, TwinMLP
 from custom_ppo.recipe import SB3_PPO, Recipe
 
 __all__ = ["reason_against", "same_parameters"]
 
-_OWN_PARTS = ("policy_objective", "policy_loss", "value_loss", "entropy_loss", "clip_gradients")
+_OWN_PARTS = (
+    "policy_objective",
+    "policy_limit",
+    "policy_loss",
+    "value_loss",
+    "clip_values",
+    "entropy_loss",
+    "clip_gradients",
+)
 """Parts of a recipe that `fused` has written out."""
 
 

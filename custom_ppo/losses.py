@@ -12,9 +12,11 @@ __all__ = [
     "clipped_surrogate",
     "clipped_values",
     "entropy_loss",
+    "half_value_loss",
     "kl_penalty",
     "log_prob_surrogate",
     "normalize_advantages",
+    "pessimistic_values",
     "policy_loss",
     "value_loss",
 ]
@@ -73,9 +75,27 @@ def value_loss(returns: Tensor, values: Tensor) -> Tensor:
     return functional.mse_loss(returns, values)
 
 
-def clipped_values(values: Tensor, old_values: Tensor, clip_range_vf: float) -> Tensor:
-    """Values [B] that moved at most clip_range_vf, in units of return, away from those of acting time."""
+def half_value_loss(returns: Tensor, values: Tensor) -> Tensor:
+    """Mean of (return - V)^2 / 2 over the minibatch, as CleanRL and OpenAI's baselines have it."""
+    return 0.5 * functional.mse_loss(returns, values)
+
+
+def clipped_values(values: Tensor, old_values: Tensor, clip_range_vf: float, returns: Tensor) -> Tensor:
+    """Values [B] that moved at most clip_range_vf, in units of return, away from those of acting time.
+
+    returns: not read here, but by `pessimistic_values`, which can stand in the same place.
+    """
     return old_values + torch.clamp(values - old_values, -clip_range_vf, clip_range_vf)
+
+
+def pessimistic_values(values: Tensor, old_values: Tensor, clip_range_vf: float, returns: Tensor) -> Tensor:
+    """Of V and its clipped self, [B], the one that is farther from the return.
+
+    The square of its error is max((return - V)^2, (return - V_clipped)^2), the loss of OpenAI's baselines and CleanRL:
+    V is held back where it improved by more than clip_range_vf, and never where it became worse.
+    """
+    clipped = clipped_values(values, old_values, clip_range_vf, returns)
+    return torch.where((returns - values).abs() >= (returns - clipped).abs(), values, clipped)
 
 
 def entropy_loss(entropy: Tensor | None, log_prob: Tensor) -> Tensor:

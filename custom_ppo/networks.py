@@ -2,7 +2,7 @@
 
 Submodules carry the names of SB3's policies, so that state dicts are interchangeable:
 
-    features_extractor                observation -> features; flattening for vectors
+    features_extractor                observation -> features; one of `extractors`
     mlp_extractor.policy_net          features -> actor's last hidden layer
     mlp_extractor.value_net           features -> critic's last hidden layer
     action_net, log_std               actor's last hidden layer -> parameters of the distribution over actions
@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
-from torch.nn import functional
 
 from custom_ppo.distributions import (
     Bernoulli,
@@ -29,9 +28,10 @@ from custom_ppo.distributions import (
     MultiCategorical,
     StateDependentNoise,
 )
+from custom_ppo.extractors import FlattenExtractor, encode
 from custom_ppo.memory import TensorObservation
 
-__all__ = ["ActorCritic", "FlattenExtractor", "TwinMLP", "encode", "orthogonal"]
+__all__ = ["ActorCritic", "TwinMLP", "orthogonal"]
 
 Space = spaces.Space[Any]
 NetArch = Sequence[int] | Mapping[str, Sequence[int]]
@@ -47,57 +47,6 @@ def orthogonal(module: nn.Module, gain: float) -> None:
         nn.init.orthogonal_(module.weight, gain=gain)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def encode(observations: TensorObservation, space: Space, *, normalize_images: bool = True) -> TensorObservation:
-    """Observations as the networks take them, float32: images divided by 255, choices as one-hot vectors."""
-    if isinstance(space, spaces.Dict):
-        assert isinstance(observations, dict)
-        return {key: _encode_one(value, space.spaces[key], normalize_images) for key, value in observations.items()}
-    assert isinstance(observations, Tensor)
-    return _encode_one(observations, space, normalize_images)
-
-
-def _encode_one(observation: Tensor, space: Space, normalize_images: bool) -> Tensor:
-    if isinstance(space, spaces.Box):
-        return observation.float() / 255.0 if normalize_images and is_image(space) else observation.float()
-    if isinstance(space, spaces.Discrete):
-        return functional.one_hot(observation.long(), num_classes=int(space.n)).float()
-    if isinstance(space, spaces.MultiDiscrete):
-        choices = torch.split(observation.long(), 1, dim=1)
-        one_hot = [functional.one_hot(c, num_classes=int(n)) for c, n in zip(choices, space.nvec, strict=True)]
-        return torch.cat(one_hot, dim=-1).float().view(len(observation), -1)
-    if isinstance(space, spaces.MultiBinary):
-        return observation.float()
-    raise NotImplementedError(f"observations of {space} are not supported")
-
-
-def is_image(space: Space) -> bool:
-    """Whether the space holds pictures: three axes of bytes from 0 to 255."""
-    return (
-        isinstance(space, spaces.Box)
-        and len(space.shape) == 3
-        and space.dtype == np.uint8
-        and bool(np.all(space.low == 0))
-        and bool(np.all(space.high == 255))
-    )
-
-
-class FlattenExtractor(nn.Module):
-    """The observation itself as a vector: what MlpPolicy uses as its features."""
-
-    def __init__(self, observation_space: Space) -> None:
-        super().__init__()
-        if isinstance(observation_space, spaces.MultiDiscrete):
-            self.features_dim = int(sum(observation_space.nvec))  # all the one-hot vectors
-        else:
-            self.features_dim = spaces.utils.flatdim(observation_space)
-        self.flatten = nn.Flatten()
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """[B, ...] -> [B, features_dim]."""
-        flat: Tensor = self.flatten(observations)
-        return flat
 
 
 class TwinMLP(nn.Module):
@@ -197,7 +146,7 @@ class ActorCritic(nn.Module):
         latent_pi, latent_vf = self._latents(obs)
         values: Tensor = self.value_net(latent_vf)
         distribution = self._distribution(latent_pi)
-        actions = distribution.actions(deterministic)
+        actions = distribution.get_actions(deterministic)
         log_prob = distribution.log_prob(actions)
         return actions.reshape((-1, *(self.action_space.shape or ()))), values, log_prob
 

@@ -2,12 +2,15 @@
 
 PPO = act, remember, estimate advantages, and for every minibatch: normalise, judge, stop?, descend
 A2C = SB3_PPO.replace(policy_objective=log_prob_surrogate, optimizer=rmsprop) with one epoch over one batch
+
+`PRESETS` holds the recipes that have a name.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +22,11 @@ from torch import Tensor, nn
 
 from custom_ppo import gae as gae_module
 from custom_ppo import losses
+from custom_ppo.config import InvalidConfigError
 
-__all__ = ["SB3_A2C", "SB3_PPO", "Recipe"]
+__all__ = ["CLEANRL_PPO", "PPO_PENALTY", "PRESETS", "SB3_A2C", "SB3_PPO", "Recipe", "named_recipe"]
+
+_DEFAULT_TARGET_KL = 0.01
 
 
 def bootstrapped_reward(reward: float, terminal_value: Tensor, gamma: float) -> Any:
@@ -30,6 +36,11 @@ def bootstrapped_reward(reward: float, terminal_value: Tensor, gamma: float) -> 
     (Pardo et al. 2018, arXiv 1712.00378). terminal_value: float32 [1].
     """
     return reward + gamma * terminal_value
+
+
+def reward_alone(reward: float, terminal_value: Tensor, gamma: float) -> Any:
+    """r: the reward remembered where a time limit counts as an end like any other, and nothing would have followed."""
+    return reward
 
 
 def clipped_to_bounds(actions: NDArray[Any], space: spaces.Space[Any]) -> NDArray[Any]:
@@ -64,6 +75,41 @@ def exceeds_target(approx_kl: NDArray[np.float32], target_kl: float) -> bool:
     return bool(approx_kl > 1.5 * target_kl)
 
 
+def never_stop(approx_kl: NDArray[np.float32], target_kl: float) -> bool:
+    """Whether an update shall end early: it shall not, as something else holds the policy back."""
+    return False
+
+
+def by_clip_range(clip_range: float, beta: float) -> float:
+    """What limits a step in the policy objective: the clip range."""
+    return clip_range
+
+
+def by_penalty(clip_range: float, beta: float) -> float:
+    """What limits a step in the policy objective: the price beta of KL divergence."""
+    return beta
+
+
+def same_penalty(beta: float, approx_kl: float, target_kl: float | None) -> float:
+    """The penalty for the next update: that of the last one."""
+    return beta
+
+
+def adapted_penalty(beta: float, approx_kl: float, target_kl: float | None) -> float:
+    """The penalty for the next update, so that its policy moves by about d_targ.
+
+        beta / 2  where KL < d_targ / 1.5
+        beta * 2  where KL > d_targ * 1.5
+
+    approx_kl: KL(pi_old, pi) of the last update. target_kl: d_targ, 0.01 where it is None.
+    Schulman et al. 2017, arXiv 1707.06347, section 4.
+    """
+    target = _DEFAULT_TARGET_KL if target_kl is None else target_kl
+    if approx_kl < target / 1.5:
+        return beta / 2
+    return beta * 2 if approx_kl > target * 1.5 else beta
+
+
 def clip_global_norm(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
     """Scale all gradients by one factor so that their joint norm is at most max_norm."""
     nn.utils.clip_grad_norm_(parameters, max_norm)
@@ -94,10 +140,16 @@ class Recipe:
     minibatch_order: Callable[[int], NDArray[np.int64]] = shuffled
     normalize_advantages: Callable[[Tensor], Tensor] = losses.normalize_advantages
     policy_objective: Callable[[Tensor, Tensor, Tensor, float], Tensor] = losses.clipped_surrogate
+    policy_limit: Callable[[float, float], float] = by_clip_range
+    """Of the clip range and the penalty beta, the last argument of policy_objective."""
     policy_loss: Callable[[Tensor], Tensor] = losses.policy_loss
     value_loss: Callable[[Tensor, Tensor], Tensor] = losses.value_loss
+    clip_values: Callable[[Tensor, Tensor, float, Tensor], Tensor] = losses.clipped_values
+    """Asked only where clip_range_vf is not None."""
     entropy_loss: Callable[[Tensor | None, Tensor], Tensor] = losses.entropy_loss
     stop_early: Callable[[NDArray[np.float32], float], bool] = exceeds_target
+    adapt_penalty: Callable[[float, float, float | None], float] = same_penalty
+    """From beta, the KL divergence of an update and target_kl to the beta of the next update."""
     clip_gradients: Callable[[Iterable[nn.Parameter], float], None] = clip_global_norm
     optimizer: Callable[[Iterable[nn.Parameter], float], torch.optim.Optimizer] = adam
 
@@ -113,3 +165,47 @@ class Recipe:
 
 SB3_PPO = Recipe()
 SB3_A2C = SB3_PPO.replace(name="a2c", policy_objective=losses.log_prob_surrogate, optimizer=rmsprop)
+
+PPO_PENALTY = SB3_PPO.replace(
+    name="ppo_penalty",
+    policy_objective=losses.kl_penalty,
+    policy_limit=by_penalty,
+    adapt_penalty=adapted_penalty,
+    stop_early=never_stop,
+)
+"""PPO with an adaptive KL penalty for the clip (Schulman et al. 2017, section 4); d_targ is `target_kl`.
+
+The divergence that beta answers to is the mean over the minibatches of the last epoch, `train/approx_kl` in the log:
+it costs nothing, where the paper measures once more after the update.
+"""
+
+CLEANRL_PPO = SB3_PPO.replace(
+    name="cleanrl_ppo",
+    timeout_reward=reward_alone,
+    value_loss=losses.half_value_loss,
+    clip_values=losses.pessimistic_values,
+)
+"""The PPO of CleanRL (`ppo.py`, `ppo_continuous_action.py`), as far as it is another algorithm than SB3's.
+
+What differs: a time limit counts as a termination, the value loss has a factor 1/2, and it is the larger of the clipped
+and the free one. To CleanRL's numbers belong also, as arguments: clip_range_vf equal to clip_range (it clips the value
+by default), a learning_rate that falls linearly to zero, ent_coef 0.01 for discrete actions; as wrappers, VecNormalize
+for continuous ones.
+
+The same in both: Adam's eps 1e-5, normalised advantages (unbiased deviation + 1e-8), orthogonal initialisation, clipped
+actions, clipped gradients. Not reproduced: its target_kl (off by default) ends an update only between two epochs and
+without our factor of 1.5, and its minibatches come in another random order.
+"""
+
+PRESETS: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (SB3_PPO, SB3_A2C, PPO_PENALTY, CLEANRL_PPO)}
+
+
+def named_recipe(recipe: str | Recipe) -> Recipe:
+    """The preset of this name, or the recipe itself if it is one; raises InvalidConfigError for an unknown name."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in PRESETS:
+        close = difflib.get_close_matches(recipe, PRESETS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(PRESETS)}, or a Recipe"
+        raise InvalidConfigError(f"there is no recipe {recipe!r}, {hint}")
+    return PRESETS[recipe]

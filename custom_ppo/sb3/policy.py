@@ -1,24 +1,28 @@
-"""MlpPolicy: `networks.ActorCritic` with the arguments, state dict and `predict` of SB3's policies."""
+"""`networks.ActorCritic` with the arguments, state dict and `predict` of SB3's policies, one for each kind of input."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from gymnasium import spaces
+from stable_baselines3.common import torch_layers as sb3_layers
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.torch_layers import NatureCNN
 from torch import Tensor, nn
 
 from custom_ppo.config import InvalidConfigError, Schedule
-from custom_ppo.networks import ActorCritic, FlattenExtractor, NetArch
+from custom_ppo.extractors import CombinedExtractor, FlattenExtractor, NatureCNN
+from custom_ppo.networks import ActorCritic, NetArch
 from custom_ppo.recipe import SB3_PPO, Recipe, adam
 
-__all__ = ["MlpPolicy"]
+__all__ = ["CnnPolicy", "MlpPolicy", "MultiInputPolicy"]
 
 Space = spaces.Space[Any]
+
+_CNNS = (NatureCNN, sb3_layers.NatureCNN)
+_TAKE_NORMALIZED_IMAGES = (*_CNNS, CombinedExtractor, sb3_layers.CombinedExtractor)
 
 
 class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name their features_extractor
@@ -28,6 +32,9 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
     lr_schedule: its value at 1 is the optimiser's first learning rate.
     The other arguments are SB3's `policy_kwargs`. Raises ValueError on combinations that cannot work.
     """
+
+    default_extractor: ClassVar[type[nn.Module]] = FlattenExtractor
+    """What stands where no features_extractor_class is given."""
 
     def __init__(
         self,
@@ -42,7 +49,7 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
         full_std: bool = True,
         use_expln: bool = False,
         squash_output: bool = False,
-        features_extractor_class: Callable[..., nn.Module] = FlattenExtractor,
+        features_extractor_class: Callable[..., nn.Module] | None = None,
         features_extractor_kwargs: dict[str, Any] | None = None,
         share_features_extractor: bool = True,
         normalize_images: bool = True,
@@ -52,7 +59,9 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
     ) -> None:
         if squash_output and not use_sde:
             raise InvalidConfigError("squash_output=True is only available when using gSDE (use_sde=True)")
-        self.net_arch = _net_arch(net_arch, features_extractor_class)
+        make_extractor = features_extractor_class or self.default_extractor
+        extractor_kwargs = _extractor_kwargs(make_extractor, features_extractor_kwargs, normalize_images)
+        self.net_arch = _net_arch(net_arch, make_extractor)
         ActorCritic.__init__(
             self,
             observation_space,
@@ -65,7 +74,7 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
             full_std=full_std,
             use_expln=use_expln,
             squash_output=squash_output,
-            make_features_extractor=lambda space: features_extractor_class(space, **(features_extractor_kwargs or {})),
+            make_features_extractor=lambda space: make_extractor(space, **extractor_kwargs),
             share_features_extractor=share_features_extractor,
             normalize_images=normalize_images,
         )
@@ -80,8 +89,8 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
             "full_std": full_std,
             "use_expln": use_expln,
             "squash_output": squash_output,
-            "features_extractor_class": features_extractor_class,
-            "features_extractor_kwargs": features_extractor_kwargs,
+            "features_extractor_class": make_extractor,
+            "features_extractor_kwargs": extractor_kwargs,
             "share_features_extractor": share_features_extractor,
             "optimizer_class": optimizer_class,
             "optimizer_kwargs": optimizer_kwargs,
@@ -94,13 +103,34 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
         return {**super()._get_constructor_parameters(), **self._arguments, "lr_schedule": self._dummy_schedule}
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
-        return self.get_distribution(observation).actions(deterministic)
+        return self.get_distribution(observation).get_actions(deterministic)
+
+
+class CnnPolicy(MlpPolicy):
+    """The policy for images: `extractors.NatureCNN`, and no hidden layers after it unless net_arch asks for them."""
+
+    default_extractor = NatureCNN
+
+
+class MultiInputPolicy(MlpPolicy):
+    """The policy for Dict observations: `extractors.CombinedExtractor`, then an MLP."""
+
+    default_extractor = CombinedExtractor
+
+
+def _extractor_kwargs(
+    extractor: Callable[..., nn.Module], kwargs: dict[str, Any] | None, normalize_images: bool
+) -> dict[str, Any]:
+    """The user's, and for a CNN that images which are not to be divided by 255 may hold any numbers."""
+    takes_it = isinstance(extractor, type) and issubclass(extractor, _TAKE_NORMALIZED_IMAGES)
+    return {**(kwargs or {}), **({"normalized_image": True} if takes_it and not normalize_images else {})}
 
 
 def _net_arch(net_arch: Any, features_extractor_class: Callable[..., nn.Module]) -> NetArch:
     """The widths that SB3 makes of the same arguments."""
     if net_arch is None:
-        return [] if features_extractor_class is NatureCNN else {"pi": [64, 64], "vf": [64, 64]}
+        # Not for their subclasses, as in SB3.
+        return [] if features_extractor_class in _CNNS else {"pi": [64, 64], "vf": [64, 64]}
     if isinstance(net_arch, list) and net_arch and isinstance(net_arch[0], dict):
         warnings.warn("net_arch=[dict(...)] is the form of SB3 before 1.8: write dict(...)", UserWarning, stacklevel=4)
         net_arch = net_arch[0]

@@ -16,19 +16,20 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import FloatSchedule, explained_variance, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 
-from custom_ppo.agent import AutogradEngine, PPOAgent, UpdateReport
+from custom_ppo.agent import INITIAL_PENALTY, AutogradEngine, PPOAgent, UpdateReport, to_tensor
 from custom_ppo.config import InvalidConfigError, PPOConfig, Schedule
 from custom_ppo.fused import FusedEngine
 from custom_ppo.fusible import reason_against
 from custom_ppo.memory import TrajectoryMemory
-from custom_ppo.recipe import SB3_PPO, Recipe, rescaled_to_bounds
-from custom_ppo.sb3.policy import MlpPolicy
+from custom_ppo.recipe import SB3_PPO, Recipe, named_recipe, rescaled_to_bounds
+from custom_ppo.sb3.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 
 __all__ = ["CustomPPO"]
 
@@ -38,17 +39,19 @@ class CustomPPO(BaseAlgorithm):
 
     Given the same arguments, environment and seed it trains to the same bits.
 
-    policy: "MlpPolicy" or a policy class.
+    policy: "MlpPolicy", "CnnPolicy" for images, "MultiInputPolicy" for Dict observations, or a policy class.
     env: a Gymnasium environment, a VecEnv of SB3, or an id such as "CartPole-v1".
     learning_rate ... target_kl: see `PPOConfig`; learning_rate, clip_range and clip_range_vf may be functions of the
         progress remaining (from 1 to 0).
+    rollout_buffer_class, rollout_buffer_kwargs: must be left alone; the memory is a part of this algorithm.
     stats_window_size: episodes over which `rollout/ep_rew_mean` is the mean.
     tensorboard_log: folder, or None.
     policy_kwargs: arguments of the policy, as in SB3.
     verbose: 0 silent, 1 information, 2 details.
     seed: of torch, NumPy, Python and the environments; None leaves them as they are.
     device: "cpu", "cuda", or "auto".
-    recipe: which function plays which part; the default is SB3's PPO.
+    recipe: which function plays which part: a `Recipe` or the name of a preset ("ppo", "a2c", "ppo_penalty",
+        "cleanrl_ppo"); the default is SB3's PPO.
     engine: how the update is computed: "fused" (same bits, less time, not for everything), "autograd", or "auto", which
         fuses where that is possible.
 
@@ -56,7 +59,11 @@ class CustomPPO(BaseAlgorithm):
     """
 
     policy: MlpPolicy
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MlpPolicy": MlpPolicy}
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "MlpPolicy": MlpPolicy,
+        "CnnPolicy": CnnPolicy,
+        "MultiInputPolicy": MultiInputPolicy,
+    }
 
     def __init__(
         self,
@@ -76,6 +83,8 @@ class CustomPPO(BaseAlgorithm):
         max_grad_norm: float = 0.5,
         use_sde: bool = False,
         sde_sample_freq: int = -1,
+        rollout_buffer_class: type[RolloutBuffer] | None = None,
+        rollout_buffer_kwargs: dict[str, Any] | None = None,
         target_kl: float | None = None,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
@@ -85,11 +94,17 @@ class CustomPPO(BaseAlgorithm):
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
         *,
-        recipe: Recipe = SB3_PPO,
+        recipe: Recipe | str = SB3_PPO,
         engine: Literal["auto", "autograd", "fused"] = "auto",
     ) -> None:
         if engine not in ("auto", "autograd", "fused"):
             raise InvalidConfigError(f"`engine` must be 'auto', 'autograd' or 'fused', got {engine!r}")
+        if rollout_buffer_class is not None or rollout_buffer_kwargs:
+            raise InvalidConfigError(
+                "`rollout_buffer_class` and `rollout_buffer_kwargs` are not taken, as the memory is a part of this"
+                " algorithm: for other advantages pass recipe=SB3_PPO.replace(advantages=...), for another memory set"
+                " `model.rollout_buffer` to a subclass of custom_ppo.memory.TrajectoryMemory"
+            )
         super().__init__(
             policy=policy,
             env=env,
@@ -117,7 +132,8 @@ class CustomPPO(BaseAlgorithm):
         self.vf_coef = vf_coef
         self.max_grad_norm = max_grad_norm
         self.target_kl = target_kl
-        self.recipe = recipe
+        self.recipe = named_recipe(recipe)
+        self.beta = INITIAL_PENALTY
         self.engine = engine
         self._config()  # reports mistakes here, where they were made, and not during training
         if self.env is not None:
@@ -192,6 +208,7 @@ class CustomPPO(BaseAlgorithm):
         agent = self.agent
         agent.config = self._config()
         agent.policy, agent.optimizer, agent.memory = self.policy, self.policy.optimizer, self.rollout_buffer
+        agent.beta = self.beta
 
     def _choose_engine(self) -> None:
         """Fuse the update where that gives autograd's bits; asked before every update, as hooks may come and go."""
@@ -241,15 +258,16 @@ class CustomPPO(BaseAlgorithm):
         """Act for n_steps in all environments and remember it; returns False when a callback stops training."""
         agent = self.agent
         self._refresh_agent()
-        rollout_buffer = self.rollout_buffer  # callbacks read it from the local variables, as in SB3
+        # Callbacks read the local variables, so many have SB3's names, and some have no other use.
+        rollout_buffer, n_rollout_steps = self.rollout_buffer, self.n_steps
         agent.start_rollout()
         callback.on_rollout_start()
         dones: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=bool)
-        for _ in range(self.n_steps):
+        for n_steps in range(n_rollout_steps):  # noqa: B007
             assert self._last_obs is not None
             assert self._last_episode_starts is not None
+            obs_tensor = to_tensor(self._last_obs, self.device)
             step = agent.act(self._last_obs)
-            # These names are SB3's: callbacks read them through `self.locals`.
             actions, clipped_actions = step.actions, step.env_actions
             values, log_probs = step.values, step.log_probs
             new_obs, rewards, dones, infos = env.step(clipped_actions)
@@ -258,11 +276,11 @@ class CustomPPO(BaseAlgorithm):
             if not callback.on_step():
                 return False
             self._update_info_buffer(infos, dones)
-            for i in np.flatnonzero(dones):
-                info = infos[i]
-                if info.get("TimeLimit.truncated", False) and info.get("terminal_observation") is not None:
-                    terminal_observation, _ = self.policy.obs_to_tensor(info["terminal_observation"])
-                    rewards[i] = agent.timeout_reward(rewards[i], terminal_observation)
+            for idx, done in enumerate(dones):
+                info = infos[idx]
+                if done and info.get("TimeLimit.truncated", False) and info.get("terminal_observation") is not None:
+                    terminal_obs, _ = self.policy.obs_to_tensor(info["terminal_observation"])
+                    rewards[idx] = agent.timeout_reward(rewards[idx], terminal_obs)
             agent.remember(self._last_obs, step, rewards, self._last_episode_starts)
             self._last_obs = new_obs  # type: ignore[assignment]
             self._last_episode_starts = dones
@@ -276,6 +294,7 @@ class CustomPPO(BaseAlgorithm):
         self._refresh_agent()
         self._choose_engine()
         report = self.agent.update(self._current_progress_remaining)
+        self.beta = self.agent.beta
         self._n_updates += report.n_epochs
         if report.stopped_early and self.verbose >= 1:
             print(  # noqa: T201  as SB3 does at this verbosity
@@ -299,6 +318,8 @@ class CustomPPO(BaseAlgorithm):
             log("train/std", torch.exp(self.policy.log_std).mean().item())
         log("train/n_updates", self._n_updates, exclude="tensorboard")
         log("train/clip_range", report.clip_range)
+        if self.recipe.adapt_penalty is not SB3_PPO.adapt_penalty:
+            log("train/beta", report.beta)
         if report.clip_range_vf is not None:
             log("train/clip_range_vf", report.clip_range_vf)
 

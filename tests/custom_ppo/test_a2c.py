@@ -3,22 +3,32 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 from stable_baselines3 import A2C
+from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.env_util import make_vec_env
 
 from custom_ppo import CustomA2C
+from custom_ppo.config import InvalidConfigError
 from tests.probe_envs import RandomWorld
 
 BOX = spaces.Box(-1, 1, (3,))
 
 
-def train(algorithm: type[Any], action_space: spaces.Space[Any], **kwargs: Any) -> Any:
-    env = make_vec_env(lambda: RandomWorld(BOX, action_space), n_envs=3, seed=4)
-    model = algorithm("MlpPolicy", env, seed=4, device="cpu", **kwargs)
-    model.learn(3 * model.n_steps * 30, log_interval=10)
+def train(
+    algorithm: type[Any],
+    action_space: spaces.Space[Any],
+    policy: str = "MlpPolicy",
+    observation_space: spaces.Space[Any] = BOX,
+    n_iterations: int = 30,
+    **kwargs: Any,
+) -> Any:
+    env = make_vec_env(lambda: RandomWorld(observation_space, action_space), n_envs=3, seed=4)
+    model = algorithm(policy, env, seed=4, device="cpu", **kwargs)
+    model.learn(3 * model.n_steps * n_iterations, log_interval=10)
     env.close()
     return model
 
@@ -47,12 +57,25 @@ def test_it_trains_to_the_bits_of_sb3s_a2c(action_space: spaces.Space[Any], kwar
     }
 
 
+@pytest.mark.parametrize("policy", ["CnnPolicy", "MultiInputPolicy"])
+def test_its_policies_for_images_and_dicts_are_sb3s(policy: str) -> None:
+    image = spaces.Box(0, 255, (36, 36, 1), np.uint8)
+    observations = image if policy == "CnnPolicy" else spaces.Dict({"image": image, "vector": BOX})
+    theirs, ours = (train(algorithm, spaces.Discrete(3), policy, observations, 4) for algorithm in (A2C, CustomA2C))
+
+    for name, tensor in theirs.policy.state_dict().items():
+        assert torch.equal(tensor, ours.policy.state_dict()[name]), name
+
+
 def test_its_arguments_and_defaults_are_those_of_sb3s_a2c() -> None:
     theirs, ours = (inspect.signature(algorithm).parameters for algorithm in (A2C, CustomA2C))
 
-    assert {name: p.default for name, p in ours.items()} == {
-        name: p.default for name, p in theirs.items() if not name.startswith("rollout_buffer_")
-    }
+    assert [(name, p.default) for name, p in ours.items()] == [(name, p.default) for name, p in theirs.items()]
+
+
+def test_a_buffer_of_sb3_is_refused() -> None:
+    with pytest.raises(InvalidConfigError, match=r"^`rollout_buffer_class` and `rollout_buffer_kwargs` are not taken"):
+        CustomA2C("MlpPolicy", "CartPole-v1", rollout_buffer_class=RolloutBuffer)
 
 
 def test_it_is_saved_and_loaded_with_its_recipe(tmp_path: Any) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -279,6 +280,9 @@ def test_every_part_of_the_recipe_is_used() -> None:
     parts = [name for name in SB3_PPO.__dataclass_fields__ if name != "name"]
     agent, _ = updated(**{name: spy(name) for name in parts})
     agent.timeout_reward(1.0, torch.zeros(1, 3))
+    assert used == set(parts) - {"clip_values"}
+    agent.config = replace(agent.config, clip_range_vf=0.2)
+    agent.update(1.0)
     assert used == set(parts)
 
 

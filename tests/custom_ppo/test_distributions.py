@@ -133,9 +133,19 @@ def test_the_mode_is_sb3s(pair: Pair) -> None:
 
 
 def test_actions_are_the_mode_when_deterministic_and_a_sample_when_not(pair: Pair) -> None:
-    assert torch.equal(pair.ours.actions(deterministic=True), pair.ours.mode())
-    ours, _ = drawn(lambda: pair.ours.actions(deterministic=False))
+    assert torch.equal(pair.ours.get_actions(deterministic=True), pair.ours.mode())
+    ours, _ = drawn(lambda: pair.ours.get_actions(deterministic=False))
     assert torch.equal(ours, drawn(pair.ours.sample)[0])
+
+
+def test_torchs_own_distribution_is_the_one_that_sb3_holds(pair: Pair) -> None:
+    ours, theirs = (
+        found if isinstance(found, list) else [found] for found in (pair.ours.distribution, pair.theirs.distribution)
+    )
+    assert [type(part) for part in ours] == [type(part) for part in theirs]
+    for our, their in zip(ours, theirs, strict=True):
+        for name in ("mean", "stddev") if isinstance(our, distributions.Normal) else ("probs", "logits"):
+            torch.testing.assert_close(getattr(our, name), getattr(their, name))
 
 
 def test_log_probabilities_and_their_gradients_are_sb3s(pair: Pair) -> None:

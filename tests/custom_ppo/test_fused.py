@@ -16,11 +16,12 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from custom_ppo import CustomPPO, fused
 from custom_ppo.agent import AutogradEngine, PPOAgent, UpdateReport
 from custom_ppo.config import InvalidConfigError, PPOConfig
+from custom_ppo.extractors import FlattenExtractor
 from custom_ppo.fused import FusedEngine
 from custom_ppo.fusible import reason_against
 from custom_ppo.losses import kl_penalty, normalize_advantages
-from custom_ppo.networks import ActorCritic, FlattenExtractor
-from custom_ppo.recipe import SB3_A2C, SB3_PPO, Recipe, adam
+from custom_ppo.networks import ActorCritic
+from custom_ppo.recipe import CLEANRL_PPO, PPO_PENALTY, SB3_A2C, SB3_PPO, Recipe, adam
 from tests.custom_ppo.loops import Loop, make_agent
 from tests.probe_envs import RandomWorld
 
@@ -435,6 +436,8 @@ def test_a_hook_on_all_optimisers_is_respected() -> None:
             "the recipe has its own policy_objective, value_loss",
         ),
         (SB3_PPO.replace(clip_gradients=nothing), "the recipe has its own clip_gradients"),
+        (PPO_PENALTY, "the recipe has its own policy_objective, policy_limit"),
+        (CLEANRL_PPO, "the recipe has its own value_loss, clip_values"),
         (SB3_PPO.replace(minibatch_order=np.arange), None),
         (SB3_PPO.replace(normalize_advantages=lambda a: normalize_advantages(a)), None),
         (SB3_PPO.replace(optimizer=lambda parameters, lr: adam(parameters, lr)), None),

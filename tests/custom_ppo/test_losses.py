@@ -22,9 +22,11 @@ from custom_ppo.losses import (
     clipped_surrogate,
     clipped_values,
     entropy_loss,
+    half_value_loss,
     kl_penalty,
     log_prob_surrogate,
     normalize_advantages,
+    pessimistic_values,
     policy_loss,
     value_loss,
 )
@@ -88,6 +90,13 @@ def test_the_kl_penalty_by_hand() -> None:
     assert gradient == pytest.approx(2 * 3 - 0.5 * (2 - 1))
 
 
+@given(st.floats(0.1, 10.0), st.floats(-5.0, 5.0), st.floats(0.0, 5.0))
+def test_the_penalty_pulls_the_ratio_back_to_one(ratio: float, advantage: float, beta: float) -> None:
+    # d/d log_prob of ratio * A - beta * (ratio - 1 - log ratio)
+    _, gradient = value_and_gradient(kl_penalty, ratio, advantage, beta)
+    assert gradient == pytest.approx(ratio * advantage - beta * (ratio - 1), abs=1e-9)
+
+
 def test_the_kl_penalty_has_no_gradient_of_its_own_where_the_policies_are_equal() -> None:
     assert value_and_gradient(kl_penalty, 1.0, 0.0, 100.0) == (0.0, 0.0)
 
@@ -131,10 +140,31 @@ def test_the_value_loss_has_no_factor_of_one_half() -> None:
 def test_values_are_clipped_around_the_old_ones() -> None:
     old = torch.tensor([1.0, 1.0, 1.0, 1.0])
     values = torch.tensor([1.25, 3.0, -3.0, 1.5], requires_grad=True)
-    clipped = clipped_values(values, old, 0.5)
+    clipped = clipped_values(values, old, 0.5, old)
     assert clipped.tolist() == [1.25, 1.5, 0.5, 1.5]
     # Outside, the value has moved enough; on the border the gradient still passes.
     assert torch.autograd.grad(clipped.sum(), values)[0].tolist() == [1.0, 0.0, 0.0, 1.0]
+
+
+def test_the_half_value_loss_has_it() -> None:
+    assert half_value_loss(torch.tensor([3.0, 2.0]), torch.tensor([1.0, 2.0])).item() == 1.0
+
+
+@given(st.lists(st.tuples(*[st.floats(-3.0, 3.0)] * 3), min_size=1, max_size=6), st.floats(0.1, 2.0))
+def test_the_pessimistic_value_loss_is_the_larger_of_the_two(rows: list[tuple[float, ...]], clip: float) -> None:
+    free, old, returns = torch.tensor(rows, dtype=torch.float64).T
+    worse, clipped = pessimistic_values(free, old, clip, returns), clipped_values(free, old, clip, returns)
+    larger = torch.maximum((free - returns) ** 2, (clipped - returns) ** 2)
+    torch.testing.assert_close((worse - returns) ** 2, larger)
+
+
+def test_pessimistic_values_learn_unless_they_improved_by_more_than_the_clip() -> None:
+    values = torch.tensor([2.0, 2.0, 0.6], requires_grad=True)
+    returns = torch.tensor([3.0, -3.0, 3.0])
+    worse = pessimistic_values(values, torch.zeros(3), 0.5, returns)
+    # Clipped to 0.5 they would be: farther from 3, nearer to -3, farther from 3.
+    assert worse.tolist() == [0.5, 2.0, 0.5]
+    assert torch.autograd.grad(worse.sum(), values)[0].tolist() == [0.0, 1.0, 0.0]
 
 
 def test_the_entropy_is_estimated_by_minus_log_prob_only_where_there_is_none() -> None:
@@ -220,7 +250,9 @@ def test_sb3s_own_update_logs_these_losses_to_the_bit(env: str, normalize: bool,
     logged = model.logger.name_to_value
     advantages = normalize_advantages(batch.advantages) if normalize else batch.advantages
     surrogate = policy_loss(clipped_surrogate(log_prob, batch.old_log_prob, advantages, 0.2))
-    bounded = values if clip_range_vf is None else clipped_values(values, batch.old_values, clip_range_vf)
+    bounded = (
+        values if clip_range_vf is None else clipped_values(values, batch.old_values, clip_range_vf, batch.returns)
+    )
     critic, entropies = value_loss(batch.returns, bounded), entropy_loss(entropy, log_prob)
     assert 0 < logged["train/clip_fraction"] < 1
     assert {

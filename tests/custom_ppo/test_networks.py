@@ -7,11 +7,10 @@ import pytest
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
-from custom_ppo.networks import ActorCritic, FlattenExtractor, TwinMLP, encode, orthogonal
+from custom_ppo.networks import ActorCritic, TwinMLP, orthogonal
 from custom_ppo.sb3 import MlpPolicy
 
 VECTOR = spaces.Box(-1, 1, (3,))
@@ -134,27 +133,6 @@ def test_gsde_gives_sb3s_weights_and_noise(variant: str) -> None:
     assert_equal_answers(ours, theirs, samples(VECTOR, 6))
 
 
-@pytest.mark.parametrize("observations", list(OBSERVATIONS))
-@pytest.mark.parametrize("normalize_images", [False, True])
-def test_observations_are_encoded_as_sb3_encodes_them(observations: str, normalize_images: bool) -> None:
-    space = OBSERVATIONS[observations]
-    batch = samples(space, 6)
-    ours = encode(batch, space, normalize_images=normalize_images)
-    theirs = preprocess_obs(batch, space, normalize_images)
-    assert isinstance(ours, torch.Tensor)
-    assert isinstance(theirs, torch.Tensor)
-    assert ours.dtype == torch.float32
-    assert torch.equal(ours, theirs)
-
-
-def test_an_observation_of_a_dict_is_encoded_key_by_key() -> None:
-    space = spaces.Dict({"image": OBSERVATIONS["image"], "mode": spaces.Discrete(2)})
-    encoded = encode({"image": torch.full((1, 3, 4, 5), 51), "mode": torch.tensor([1])}, space)
-    assert isinstance(encoded, dict)
-    assert encoded["image"].flatten().tolist() == pytest.approx([0.2] * 60)
-    assert encoded["mode"].tolist() == [[0.0, 1.0]]
-
-
 @pytest.mark.parametrize(
     ("space", "message"),
     [
@@ -172,12 +150,6 @@ def test_an_unsupported_action_space_is_named(space: spaces.Space[Any], message:
         ActorCritic(VECTOR, space)
     supported = "Box, Discrete, and one-dimensional MultiDiscrete and MultiBinary are"
     assert str(error.value) == message.replace("charset=", f"charset={spaces.Text(3).characters}") + f"; {supported}"
-
-
-def test_an_unsupported_observation_space_is_named() -> None:
-    with pytest.raises(NotImplementedError) as error:
-        encode(torch.zeros(1), spaces.Sequence(spaces.Discrete(2)))
-    assert str(error.value) == "observations of Sequence(Discrete(2), stack=False) are not supported"
 
 
 def test_noise_is_drawn_anew_only_with_gsde() -> None:
@@ -211,13 +183,3 @@ def test_actor_and_critic_share_no_hidden_layer() -> None:
     twins = TwinMLP(3, [4, 5], nn.Tanh)
     assert not {id(p) for p in twins.policy_net.parameters()} & {id(p) for p in twins.value_net.parameters()}
     assert (twins.latent_dim_pi, twins.latent_dim_vf) == (5, 5)
-
-
-@pytest.mark.parametrize(
-    ("name", "features"), [("matrix of doubles", 6), ("discrete", 5), ("multi-discrete", 5), ("image", 60)]
-)
-def test_features_are_the_flat_observation(name: str, features: int) -> None:
-    extractor = FlattenExtractor(OBSERVATIONS[name])
-    assert extractor.features_dim == features
-    encoded = encode(samples(OBSERVATIONS[name], 2), OBSERVATIONS[name])
-    assert extractor(encoded).shape == (2, features)

@@ -15,6 +15,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback, StopTrainingOnMaxEpisodes
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import KVWriter, Logger
@@ -26,8 +27,9 @@ import custom_ppo
 from custom_ppo import CustomPPO
 from custom_ppo.agent import TrainingDivergedError
 from custom_ppo.config import InvalidConfigError
+from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.recipe import SB3_A2C
-from custom_ppo.sb3 import MlpPolicy
+from custom_ppo.sb3 import CnnPolicy, MlpPolicy, MultiInputPolicy
 from tests.probe_envs import BrokenWorld, RandomWorld
 
 BOTH = (CustomPPO, PPO)
@@ -35,7 +37,7 @@ SMALL: dict[str, Any] = {"n_steps": 16, "batch_size": 16, "n_epochs": 2, "seed":
 
 
 def make(cls: type[Any], env: Any = "CartPole-v1", **kwargs: Any) -> Any:
-    return cls("MlpPolicy", env, **{**SMALL, **kwargs})
+    return cls(**{"policy": "MlpPolicy", "env": env, **SMALL, **kwargs})
 
 
 def weights(model: Any) -> dict[str, torch.Tensor]:
@@ -52,12 +54,10 @@ def assert_same_weights(ours: Any, theirs: Any) -> None:
 
 def test_the_arguments_are_those_of_sb3s_ppo() -> None:
     ours, theirs = (inspect.signature(cls).parameters for cls in BOTH)
-    extra, missing = ("recipe", "engine"), ("rollout_buffer_class", "rollout_buffer_kwargs")
-    assert [name for name in ours if name not in extra] == [name for name in theirs if name not in missing]
+    assert [name for name in ours if name not in ("recipe", "engine")] == list(theirs)
     for name in theirs:
-        if name not in missing:
-            assert ours[name].default == theirs[name].default, name
-            assert ours[name].kind == theirs[name].kind, name
+        assert ours[name].default == theirs[name].default, name
+        assert ours[name].kind == theirs[name].kind, name
 
 
 @pytest.mark.parametrize("method", ["learn", "predict", "save", "load", "set_parameters", "get_parameters", "set_env"])
@@ -66,8 +66,10 @@ def test_the_methods_take_what_sb3s_take(method: str) -> None:
     assert {name: p.default for name, p in ours.items()} == {name: p.default for name, p in theirs.items()}
 
 
-def test_the_policy_takes_what_sb3s_takes() -> None:
-    ours, theirs = (inspect.signature(policy).parameters for policy in (MlpPolicy, ActorCriticPolicy))
+@pytest.mark.parametrize("policy", [MlpPolicy, CnnPolicy, MultiInputPolicy])
+def test_the_policies_take_what_sb3s_take(policy: type[MlpPolicy]) -> None:
+    theirs = inspect.signature(PPO.policy_aliases[policy.__name__]).parameters
+    ours = inspect.signature(policy).parameters
     assert [name for name in ours if name != "recipe"] == list(theirs)
     # They stand for SB3's defaults, which are classes of its own.
     own_defaults = ("features_extractor_class", "optimizer_class")
@@ -94,6 +96,19 @@ def test_the_policy_takes_what_sb3s_takes() -> None:
             "`optimizer_kwargs` needs an `optimizer_class`: the recipe has an optimiser of its own",
         ),
         (
+            {"rollout_buffer_class": RolloutBuffer},
+            "`rollout_buffer_class` and `rollout_buffer_kwargs` are not taken, as the memory is a part of this "
+            "algorithm: for other advantages pass recipe=SB3_PPO.replace(advantages=...), for another memory set "
+            "`model.rollout_buffer` to a subclass of custom_ppo.memory.TrajectoryMemory",
+        ),
+        ({"recipe": "ppo_penlaty"}, "there is no recipe 'ppo_penlaty', did you mean 'ppo_penalty'?"),
+        (
+            {"policy": "CnnPolicy"},
+            "a CNN needs images: a Box of three axes, uint8, from 0 to 255, got Box([-4.8 -inf -0.41887903 -inf], "
+            "[4.8 inf 0.41887903 inf], (4,), float32); use 'MlpPolicy', "
+            "or normalize_images=False where images are normalised already",
+        ),
+        (
             {"recipe": SB3_A2C, "policy": ActorCriticPolicy},
             "the recipe has its own optimizer, but ActorCriticPolicy brings one with it; use 'MlpPolicy'",
         ),
@@ -103,6 +118,33 @@ def test_a_mistake_is_reported_where_it_is_made(arguments: dict[str, Any], messa
     with pytest.raises(InvalidConfigError) as error:
         CustomPPO(**{"policy": "MlpPolicy", "env": "CartPole-v1", **SMALL, **arguments})
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("policy", ["MlpPolicy", "CnnPolicy", "NoPolicy"])
+def test_sb3s_own_complaints_about_a_policy_are_kept(policy: str) -> None:
+    messages = []
+    for cls in BOTH:
+        env = RandomWorld(spaces.Dict({"a": spaces.Box(-1, 1, (2,))}), spaces.Discrete(2))
+        with pytest.raises(ValueError) as error:  # noqa: PT011  the messages are compared
+            cls(policy, env, **SMALL)
+        messages.append(str(error.value))
+    assert messages[0] == messages[1]
+
+
+def test_empty_arguments_of_a_buffer_are_no_arguments() -> None:
+    assert make(CustomPPO, rollout_buffer_kwargs={}).learn(16).num_timesteps == 16
+
+
+class HalvedRewards(TrajectoryMemory):
+    def add(self, observations: Any, actions: Any, rewards: Any, *rest: Any) -> None:
+        super().add(observations, actions, rewards / 2, *rest)
+
+
+def test_another_memory_may_be_set_as_the_message_says() -> None:
+    model = make(CustomPPO)
+    model.rollout_buffer = HalvedRewards(16, 1, model.observation_space, model.action_space)
+    model.learn(16)
+    assert model.rollout_buffer.rewards.tolist() == [[0.5]] * 16
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
@@ -160,6 +202,45 @@ def test_predictions_are_sb3s(env: str, kwargs: dict[str, Any], deterministic: b
     np.testing.assert_array_equal(*answers)
     assert answers[0].dtype == answers[1].dtype
     assert type(answers[0]) is type(answers[1])
+
+
+IMAGES = spaces.Box(0, 255, (40, 36, 3), np.uint8)
+OTHER_OBSERVATIONS: dict[str, spaces.Space[Any]] = {
+    "CnnPolicy": IMAGES,
+    "MultiInputPolicy": spaces.Dict({"image": IMAGES, "choice": spaces.Discrete(3), "vector": spaces.Box(-1, 1, (2,))}),
+}
+
+
+def make_for(cls: type[Any], policy: str, **kwargs: Any) -> Any:
+    env = make_vec_env(lambda: RandomWorld(OTHER_OBSERVATIONS[policy], spaces.Discrete(3)), n_envs=2, seed=0)
+    return make(cls, env, policy=policy, **kwargs)
+
+
+@pytest.mark.parametrize("policy", list(OTHER_OBSERVATIONS))
+def test_predictions_of_images_and_dicts_are_sb3s_in_either_order_of_axes(policy: str) -> None:
+    ours, theirs = (make_for(cls, policy).learn(32) for cls in BOTH)
+    batch = ours.get_env().reset()  # channels first
+    one: Any = OTHER_OBSERVATIONS[policy].sample()  # channels last, and no batch
+    for observations in (batch, one):
+        for deterministic in (True, False):
+            answers = []
+            for model in (ours, theirs):
+                model.set_random_seed(2)
+                answers.append(model.predict(observations, deterministic=deterministic)[0])
+            np.testing.assert_array_equal(*answers)
+
+
+@pytest.mark.parametrize("policy", list(OTHER_OBSERVATIONS))
+def test_policies_for_images_and_dicts_change_hands_with_sb3(policy: str, tmp_path: Path) -> None:
+    for source_class, target_class in (BOTH, BOTH[::-1]):
+        source = make_for(source_class, policy).learn(32)
+        source.save(tmp_path / "source")
+        target = make_for(target_class, policy, seed=5)
+        target.set_parameters(tmp_path / "source", device="cpu")
+        assert_same_weights(target, source)
+        loaded = target_class.load(tmp_path / "source", env=source.get_env(), device="cpu")
+        assert_same_weights(loaded, source)
+        assert loaded.learn(32).num_timesteps == 32
 
 
 # Files
@@ -227,6 +308,15 @@ def test_a_policy_can_be_saved_without_its_algorithm(tmp_path: Path) -> None:
     assert torch.equal(loaded.predict_values(observations), policy.predict_values(observations))
 
 
+def test_the_penalty_goes_on_where_it_was_saved(tmp_path: Path) -> None:
+    model = make(CustomPPO, recipe="ppo_penalty", learning_rate=0.0).learn(48)
+    model.save(tmp_path / "model")
+    loaded = CustomPPO.load(tmp_path / "model", env=gym.make("CartPole-v1"), device="cpu")
+    assert loaded.beta == model.beta == 0.125
+    loaded.learn(16, reset_num_timesteps=False)
+    assert loaded.beta == 0.0625
+
+
 def test_parameters_have_sb3s_names() -> None:
     ours, theirs = (make(cls).get_parameters() for cls in BOTH)
     assert set(ours) == set(theirs) == {"policy", "policy.optimizer"}
@@ -239,7 +329,10 @@ def test_parameters_have_sb3s_names() -> None:
 class Recorder(BaseCallback):
     """Copies local variables at every step."""
 
-    names = ("new_obs", "rewards", "dones", "actions", "clipped_actions", "values", "log_probs")
+    names = (
+        *("n_steps", "n_rollout_steps", "obs_tensor", "new_obs", "rewards", "dones"),
+        *("actions", "clipped_actions", "values", "log_probs"),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -256,6 +349,7 @@ class Recorder(BaseCallback):
 
     def _on_step(self) -> bool:
         step: dict[str, Any] = {name: torch.as_tensor(self.locals[name]).numpy().copy() for name in self.names}
+        step["idx"], step["done"] = (self.locals.get(name) for name in ("idx", "done"))
         step["infos"] = copy.deepcopy(self.locals["infos"])
         for info in step["infos"]:
             info.get("episode", {}).pop("t", None)  # seconds
@@ -295,10 +389,8 @@ def test_callbacks_see_the_same_local_variables_at_the_same_moments() -> None:
 def test_callbacks_find_sb3s_names() -> None:
     ours, theirs = (recorded(cls) for cls in BOTH)
     assert theirs.keys["training start"] - ours.keys["training start"] == set()
-    # Loop counters and a tensor that SB3 happens to name; nothing of SB3's own reads them.
-    assert theirs.keys["step"] - ours.keys["step"] == {"n_steps", "n_rollout_steps", "obs_tensor", "idx", "done"} | (
-        {"terminal_obs", "terminal_value"} & theirs.keys["step"]
-    )
+    # The value that a timeout is bootstrapped with is the agent's business here.
+    assert theirs.keys["step"] - ours.keys["step"] == {"terminal_value"} & theirs.keys["step"]
 
 
 class StopAfter(BaseCallback):
@@ -366,6 +458,15 @@ def test_the_logger_gets_sb3s_rows(env: str, kwargs: dict[str, Any], log_interva
 
 def test_a_log_interval_of_none_dumps_nothing() -> None:
     assert dumped(CustomPPO, log_interval=None).rows == []
+
+
+def test_the_penalty_is_logged_where_there_is_one() -> None:
+    ours, theirs = (
+        dumped(cls, recipe="ppo_penalty") if cls is CustomPPO else dumped(cls, target_kl=None) for cls in BOTH
+    )
+    assert set(ours.rows[-1][1]) - set(theirs.rows[-1][1]) == {"train/beta"}
+    # Dumped before the update of its iteration, so the first row has none.
+    assert ours.rows[1][1]["train/beta"] == 1.0
 
 
 class SuccessWorld(RandomWorld):

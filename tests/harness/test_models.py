@@ -7,6 +7,7 @@ import torch
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.env_util import make_vec_env
 
+from custom_ppo.recipe import PPO_PENALTY
 from harness.errors import ConfigError
 from harness.models import LinearSchedule, build_model, constructor_arguments
 from tests.harness.worlds import tiny_spec
@@ -57,6 +58,13 @@ def test_what_shapes_the_environment_is_no_argument_of_the_algorithm() -> None:
     spec = tiny_spec(normalize=True, frame_stack=2, env_kwargs={"a": 1}, policy=None)
 
     assert constructor_arguments(spec) == {"policy": "MlpPolicy", "n_steps": 64, "batch_size": 64, "n_epochs": 2}
+
+
+def test_a_recipe_is_named_by_its_preset() -> None:
+    assert build("custom_ppo", recipe="ppo_penalty").recipe is PPO_PENALTY
+
+    with pytest.raises(ValueError, match=r"^there is no recipe 'ppo_penality', did you mean 'ppo_penalty'\?$"):
+        build("custom_ppo", recipe="ppo_penality")
 
 
 def test_an_argument_that_the_algorithm_does_not_take_is_named() -> None:

@@ -1,0 +1,132 @@
+"""Two trainings side by side: everything by which they can differ, and the first place where they do."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+__all__ = ["Logged", "Outcome", "assert_identical", "differences", "outcome_of", "train"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything by which two trainings can differ."""
+
+    model: Any
+    logs: list[dict[str, Any]]
+    random_states: list[Any]
+
+
+class Logged(BaseCallback):
+    """Keeps what the logger holds after every update."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, Any]] = []
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        self._keep()
+
+    def _on_training_end(self) -> None:
+        self._keep()
+
+    def _keep(self) -> None:
+        if self.logger.name_to_value:
+            self.rows.append(dict(self.logger.name_to_value))
+
+
+def outcome_of(model: Any, log: Logged) -> Outcome:
+    """What a training that has just ended leaves behind."""
+    return Outcome(model, log.rows, [torch.get_rng_state().numpy(), np.random.get_state(), random.getstate()])  # noqa: NPY002
+
+
+def train(
+    cls: type[Any],
+    env: str | Callable[[], gym.Env[Any, Any]],
+    n_envs: int,
+    *,
+    policy: Any = "MlpPolicy",
+    normalize: bool = False,
+    evaluate: bool = False,
+    parts: int = 1,
+    n_iterations: int = 20,
+    wrap: Callable[[VecEnv], VecEnv] = lambda vec_env: vec_env,
+    **kwargs: Any,
+) -> Outcome:
+    kwargs = {"n_steps": 16, "batch_size": 16, "n_epochs": 2, "seed": 0, "device": "cpu", **kwargs}
+    vec_env = wrap(make_vec_env(env, n_envs=n_envs, seed=kwargs["seed"]))
+    if normalize:
+        vec_env = VecNormalize(vec_env, gamma=kwargs.get("gamma", 0.99))
+    model = cls(policy, vec_env, **kwargs)
+    log = Logged()
+    callbacks: list[BaseCallback] = [log]
+    if evaluate:
+        eval_env = make_vec_env(env, n_envs=1, seed=123)
+        callbacks.append(EvalCallback(eval_env, eval_freq=40, n_eval_episodes=2, deterministic=True, verbose=0))
+    for part in range(parts):
+        model.learn(
+            kwargs["n_steps"] * n_envs * n_iterations // parts,
+            callback=CallbackList(callbacks),
+            log_interval=None,
+            reset_num_timesteps=part == 0,
+        )
+    return outcome_of(model, log)
+
+
+def differences(ours: Outcome, theirs: Outcome) -> Iterator[str]:
+    """In words, every weight, optimiser state, logged value and random generator in which two trainings differ."""
+    yield from _unequal("weights", *(outcome.model.policy.state_dict() for outcome in (ours, theirs)))
+    our_optimizer, their_optimizer = (outcome.model.policy.optimizer.state_dict() for outcome in (ours, theirs))
+    if our_optimizer["param_groups"] != their_optimizer["param_groups"]:
+        yield f"settings of the optimiser: {our_optimizer['param_groups']} != {their_optimizer['param_groups']}"
+    states = ({f"{i}": s for i, s in optimizer["state"].items()} for optimizer in (our_optimizer, their_optimizer))
+    our_state, their_state = states
+    for index in their_state:
+        yield from _unequal(f"optimiser, parameter {index}", our_state.get(index, {}), their_state[index])
+    if len(ours.logs) != len(theirs.logs):
+        yield f"rows of the log: {len(ours.logs)} != {len(theirs.logs)}"
+    for number, (our_row, their_row) in enumerate(zip(ours.logs, theirs.logs, strict=False)):
+        yield from _unequal(f"log {number}", our_row, their_row)
+    for name, our, their in zip(("torch", "NumPy", "Python"), ours.random_states, theirs.random_states, strict=True):
+        if not _equal(our, their):
+            yield f"random generator of {name}"
+    for name in ("num_timesteps", "_n_updates"):
+        our, their = getattr(ours.model, name), getattr(theirs.model, name)
+        if our != their:
+            yield f"{name}: {our} != {their}"
+
+
+def _unequal(where: str, ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[str]:
+    if list(ours) != list(theirs):
+        yield f"{where}: names {list(ours)} != {list(theirs)}"
+        return
+    yield from (f"{where}: {name}" for name in theirs if not _equal(ours[name], theirs[name]))
+
+
+def _equal(ours: Any, theirs: Any) -> bool:
+    if isinstance(theirs, torch.Tensor):
+        return torch.equal(ours, theirs)
+    try:
+        np.testing.assert_equal(ours, theirs)  # NaN equals NaN
+    except AssertionError:
+        return False
+    return True
+
+
+def assert_identical(ours: Outcome, theirs: Outcome) -> None:
+    """Raises AssertionError with all the differences."""
+    assert theirs.logs, "nothing was compared"
+    found = list(differences(ours, theirs))
+    assert not found, "\n".join(found)
