@@ -101,7 +101,7 @@ _CLOSED: Mapping[str, Mapping[str, Rule]] = {
     "ppo": _PPO,
     "a2c": _A2C,
     "custom_ppo": {**_PPO, **_OWN},
-    "custom_a2c": {**_A2C, **_OWN},
+    "custom_a2c": _A2C,
 }
 """Algorithms whose keys are all known. Those of any other class are checked when the class is at hand."""
 
