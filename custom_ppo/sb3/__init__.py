@@ -1,7 +1,9 @@
 """The algorithms behind SB3's interface; the only part of custom_ppo that knows stable_baselines3."""
 
 from custom_ppo.sb3.a2c import CustomA2C
+from custom_ppo.sb3.interchange import ModelFileError
 from custom_ppo.sb3.policy import MlpPolicy
 from custom_ppo.sb3.ppo import CustomPPO
+from custom_ppo.sb3.resume import ExactCheckpoint
 
-__all__ = ["CustomA2C", "CustomPPO", "MlpPolicy"]
+__all__ = ["CustomA2C", "CustomPPO", "ExactCheckpoint", "MlpPolicy", "ModelFileError"]
