@@ -182,7 +182,7 @@ def _check_is_plain(model: BaseAlgorithm, cls: type[Interchangeable]) -> None:
 
 def _for_sb3(data: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes of one of our models as they stand in a file."""
-    parts = data["recipe"].differs_in(SB3_PPO)
+    parts = data.get("recipe", SB3_PPO).differs_in(SB3_PPO)
     if parts:
         return {**data, "policy_class": _OnlyWithRecipe(data["policy_class"], parts)}
     policy_class = ActorCriticPolicy if data["policy_class"] is MlpPolicy else data["policy_class"]

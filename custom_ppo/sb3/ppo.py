@@ -219,6 +219,7 @@ class CustomPPO(Resumable):
 
         callback: called at every step, may stop training; as in SB3.
         log_interval: rollouts between two dumps of the logger; None never dumps.
+        A model that `resume` returned goes on where its checkpoint was made.
         """
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar

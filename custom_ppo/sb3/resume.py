@@ -69,7 +69,9 @@ class Resumable(Interchangeable):
         """The model of a checkpoint, with its environments; the next `learn` goes on as if there had been no break.
 
         Call `learn` with the arguments of the call that was interrupted: total_timesteps counts from where that one
-        began, and reset_num_timesteps is ignored. Callbacks and logger start anew; give the logger a folder of its own.
+        began, and reset_num_timesteps is ignored. Monitor's episode logs lose what was written after the checkpoint.
+        Callbacks and logger start anew: their counts begin at zero; give the logger a folder of its own.
+        Like `load` it runs code from the file, which must come from where you trust.
         Raises ModelFileError when the file is damaged or is no checkpoint, FileNotFoundError when there is none.
         """
         try:
@@ -152,6 +154,7 @@ class ExactCheckpoint(BaseCallback):
         model = self._resumable()
         check_resumable(self.training_env)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.saved_at, self.between_rollouts = -1, True
         model._update_hooks = (*model._update_hooks, self._on_update_end)
 
     def _resumable(self) -> Resumable:

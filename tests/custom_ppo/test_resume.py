@@ -70,6 +70,16 @@ def world() -> gym.Env[Any, Any]:
     return RandomWorld(spaces.Box(-1, 1, (3,)), spaces.MultiDiscrete([2, 3]))
 
 
+class GlobalWorld(RandomWorld):
+    """Draws its rewards from NumPy's global generator, as the agent does its minibatches."""
+
+    def __init__(self) -> None:
+        super().__init__(spaces.Dict({"a": spaces.Box(-1, 1, (3,)), "b": spaces.Discrete(3)}), spaces.Discrete(2))
+
+    def reward(self, action: Any) -> float:
+        return float(np.random.normal())  # noqa: NPY002
+
+
 CASES: dict[str, dict[str, Any]] = {
     "CartPole": {"env": "CartPole-v1", "learning_rate": lambda progress: 1e-2 * progress},
     "CartPole, autograd": {"env": "CartPole-v1", "engine": "autograd"},
@@ -84,17 +94,22 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "Pendulum, A2C": {"cls": CustomA2C, "env": "Pendulum-v1", "n_envs": 2},
     "a world that samples its spaces": {"env": world, "n_envs": 2},
+    "SB3's policy, Dict observations, global randomness": {
+        "env": GlobalWorld,
+        "n_envs": 2,
+        "policy": PPO.policy_aliases["MultiInputPolicy"],
+    },
     "one-step episodes": {"env": ContextReward},
 }
 
 
 def make_model(folder: Path, case: dict[str, Any]) -> Any:
-    kwargs = {"n_envs": 1, "wrap": None, "cls": CustomPPO, **case}
+    kwargs = {"policy": "MlpPolicy", "n_envs": 1, "wrap": None, "cls": CustomPPO, **case}
     cls, wrap = kwargs.pop("cls"), kwargs.pop("wrap")
     env: VecEnv = make_vec_env(kwargs.pop("env"), n_envs=kwargs.pop("n_envs"), seed=3, monitor_dir=str(folder))
     if cls is CustomPPO:
         kwargs = {"batch_size": 16, "n_epochs": 2, **kwargs}
-    return cls("MlpPolicy", wrap(env) if wrap else env, n_steps=N_STEPS, seed=0, device="cpu", **kwargs)
+    return cls(env=wrap(env) if wrap else env, n_steps=N_STEPS, seed=0, device="cpu", **kwargs)
 
 
 def learn(model: Any, *callbacks: BaseCallback) -> list[dict[str, Any]]:
@@ -302,6 +317,13 @@ def test_the_last_rollout_is_saved_too(tmp_path: Path) -> None:
     finished = CustomPPO.resume(checkpoint.path, device="cpu")
     learn(finished)
     assert finished.num_timesteps == N_ROLLOUTS * N_STEPS, "there was nothing left to do"
+
+
+def test_a_callback_can_be_used_for_two_trainings(tmp_path: Path) -> None:
+    checkpoint = CountSaves(tmp_path / "checkpoint", every=100)
+    for _ in range(2):
+        learn(make_model(tmp_path, CASES["CartPole"]), checkpoint)
+    assert checkpoint.saves == [8, 8]
 
 
 def test_no_checkpoint_is_made_within_a_rollout(tmp_path: Path) -> None:
