@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import pathlib
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from custom_ppo.sb3.randomness import preserved_randomness
 __all__ = ["Interchangeable", "ModelFileError", "name_of", "read_member"]
 
 File = str | pathlib.Path | io.BufferedIOBase
+
+_OBJECTS = ("policy_class", "observation_space", "action_space")
 
 
 class ModelFileError(ValueError):
@@ -105,16 +108,14 @@ class Interchangeable(BaseAlgorithm):
     @classmethod
     def _inspect(cls, path: File, custom_objects: dict[str, Any]) -> dict[str, Any]:
         """Spaces, policy class and verbosity of a file, once it is sure to be a model of this algorithm."""
+        content = read_member(path, "data", "a model written by save()")
         try:
-            data = json.loads(read_member(path, "data", "a model written by save()"))
+            data = json.loads(content)
         except ValueError as error:  # not text, or not JSON
-            if isinstance(error, ModelFileError):
-                raise
             raise ModelFileError(f"{name_of(path)}: its 'data' is not that of a model: {error}") from error
-        known = {name: data[name] for name in ("policy_class", "observation_space", "action_space") if name in data}
-        objects = json_to_data(json.dumps(known), custom_objects)
+        objects = _objects(path, data, custom_objects)
         policy = objects.get("policy_class")
-        missing = [name for name in (*cls.file_keys, "policy_class") if name not in data]
+        missing = [name for name in (*cls.file_keys, *_OBJECTS) if name not in data]
         extra = [] if "recipe" in data else [name for name in cls.foreign_keys if name in data]
         # RecurrentPPO and MaskablePPO have everything that PPO has, and more in their policies.
         contributed = getattr(policy, "__module__", "").startswith("sb3_contrib.")
@@ -128,11 +129,11 @@ class Interchangeable(BaseAlgorithm):
             )
         return {"verbose": data.get("verbose", 0), **objects}
 
-    def to_sb3(self) -> OnPolicyAlgorithm:
-        """The same model as one of SB3's PPO: weights, optimiser, hyperparameters, counters; the environment is shared.
+    def to_sb3(self) -> PPO:
+        """The same model as one of SB3's PPO: weights, optimiser, hyperparameters, counters.
 
-        No random number is drawn from the global generators. Raises InvalidConfigError, which names the part, when the
-        recipe is not SB3's.
+        The environment is shared: to train both, give one of them another with `set_env`. The global generators do not
+        move. Raises InvalidConfigError, which names the part, when the recipe is not SB3's.
         """
         parts = self.recipe.differs_in(SB3_PPO)
         if parts:
@@ -143,10 +144,9 @@ class Interchangeable(BaseAlgorithm):
 
     @classmethod
     def from_sb3(cls, model: OnPolicyAlgorithm) -> Self:
-        """The same model as one of ours: weights, optimiser, hyperparameters, counters; the environment is shared.
+        """The same model as one of ours; the counterpart of `to_sb3`.
 
-        No random number is drawn from the global generators. Raises InvalidConfigError when the model is of another
-        class, or has methods or a rollout buffer of its own.
+        Raises InvalidConfigError when the model is of another class, or has methods or a rollout buffer of its own.
         """
         _check_is_plain(model, cls)
         return _handed_over(model, cls)
@@ -195,6 +195,24 @@ def _for_us(policy_class: Any) -> Any:
         return policy_class.policy_class
     # Just this class, and none derived from it, which would have methods of its own.
     return MlpPolicy if policy_class is ActorCriticPolicy else policy_class
+
+
+def _objects(path: File, data: Mapping[str, Any], custom_objects: dict[str, Any]) -> dict[str, Any]:
+    """The objects in a file that are needed before it is loaded, as far as it has them."""
+    known = {name: data[name] for name in _OBJECTS if name in data}
+    try:
+        with warnings.catch_warnings(record=True) as caught:  # SB3 warns, and leaves out what it cannot make
+            warnings.simplefilter("always")
+            objects = json_to_data(json.dumps(known), custom_objects)
+        problem = " ".join(str(caught[-1].message).split()) if len(objects) < len(known) else ""
+    except ImportError as error:
+        problem = str(error)
+    if problem:
+        raise ModelFileError(
+            f"{name_of(path)}: needs code that is not here: {problem}; "
+            "install it, or pass a substitute in custom_objects"
+        )
+    return objects
 
 
 def read_member(path: File, member: str, expected: str) -> bytes:

@@ -5,6 +5,7 @@ import io
 import random
 import subprocess
 import sys
+import types
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -312,6 +313,30 @@ def test_a_file_of_another_algorithm_is_refused(saved: Any, loader: type[Any], r
     with pytest.raises(ModelFileError) as error:
         loader.load(path, device="cpu")
     assert str(error.value) == f"{path}: {reason}; load it with the class that saved it"
+
+
+def test_code_that_is_not_here_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.zip"
+    module = types.ModuleType("their_policies")
+    exec("from custom_ppo.sb3 import MlpPolicy\nclass Theirs(MlpPolicy): pass", vars(module))
+    monkeypatch.setitem(sys.modules, "their_policies", module)
+    make_ppo(CustomPPO, policy=vars(module)["Theirs"]).save(path)
+
+    def refusal() -> str:
+        with pytest.raises(ModelFileError) as error:
+            CustomPPO.load(path, device="cpu")
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    monkeypatch.delattr(module, "Theirs")
+    assert "Can't get attribute 'Theirs' on <module 'their_policies'>" in refusal()
+    monkeypatch.delitem(sys.modules, "their_policies")
+    assert refusal() == (
+        f"{path}: needs code that is not here: No module named 'their_policies'; "
+        "install it, or pass a substitute in custom_objects"
+    )
+    loaded = CustomPPO.load(path, device="cpu", custom_objects={"policy_class": MlpPolicy})
+    assert type(loaded.policy) is MlpPolicy
 
 
 def zip_without_data(path: Path) -> None:
