@@ -1,7 +1,17 @@
 """The algorithms behind SB3's interface; the only part of custom_ppo that knows stable_baselines3."""
 
 from custom_ppo.sb3.a2c import CustomA2C
+from custom_ppo.sb3.interchange import ModelFileError
 from custom_ppo.sb3.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 from custom_ppo.sb3.ppo import CustomPPO
+from custom_ppo.sb3.resume import ExactCheckpoint
 
-__all__ = ["CnnPolicy", "CustomA2C", "CustomPPO", "MlpPolicy", "MultiInputPolicy"]
+__all__ = [
+    "CnnPolicy",
+    "CustomA2C",
+    "CustomPPO",
+    "ExactCheckpoint",
+    "MlpPolicy",
+    "ModelFileError",
+    "MultiInputPolicy",
+]

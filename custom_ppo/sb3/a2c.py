@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from stable_baselines3 import A2C
 from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import explained_variance
@@ -26,6 +28,10 @@ class CustomA2C(CustomPPO):
     Given the same arguments, environment and seed it trains to the same bits as SB3's A2C (arXiv 2205.09123 says why).
     rms_prop_eps, use_rms_prop: RMSprop with this eps, or Adam; the other arguments are those of CustomPPO.
     """
+
+    sb3_class: ClassVar[type[OnPolicyAlgorithm]] = A2C
+    file_keys = ("n_steps", "gae_lambda", "normalize_advantage")
+    foreign_keys = ("n_epochs", "clip_range")  # of a PPO
 
     def __init__(
         self,

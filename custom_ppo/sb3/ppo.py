@@ -1,7 +1,7 @@
 """CustomPPO: the agent behind SB3's interface, so that it can stand wherever `stable_baselines3.PPO` stands.
 
-It brings the environments, callbacks, logger and files; the algorithm itself is in `agent`. It extends SB3's
-BaseAlgorithm, which has no algorithm in it.
+It brings the environments, callbacks and logger; the algorithm itself is in `agent`, files are in `interchange` and
+`resume`. It extends SB3's BaseAlgorithm, which has no algorithm in it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
@@ -30,11 +29,12 @@ from custom_ppo.fusible import reason_against
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.recipe import SB3_PPO, Recipe, named_recipe, rescaled_to_bounds
 from custom_ppo.sb3.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
+from custom_ppo.sb3.resume import Resumable
 
 __all__ = ["CustomPPO"]
 
 
-class CustomPPO(BaseAlgorithm):
+class CustomPPO(Resumable):
     """Proximal policy optimisation with the arguments, defaults, callbacks, logger keys and files of SB3's PPO.
 
     Given the same arguments, environment and seed it trains to the same bits.
@@ -236,21 +236,25 @@ class CustomPPO(BaseAlgorithm):
 
         callback: called at every step, may stop training; as in SB3.
         log_interval: rollouts between two dumps of the logger; None never dumps.
+        A model that `resume` returned goes on where its checkpoint was made.
         """
-        iteration = 0
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
+        iteration = self._n_rollouts
         callback.on_training_start(locals(), globals())
+        self._continue_randomness()
         assert self.env is not None
         while self.num_timesteps < total_timesteps:
             if not self.collect_rollouts(self.env, callback):
                 break
             iteration += 1
+            self._n_rollouts = iteration
             self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
             if log_interval is not None and iteration % log_interval == 0:
                 self.dump_logs(iteration)
             self.train()
+            self._after_update()
         callback.on_training_end()
         return self
 

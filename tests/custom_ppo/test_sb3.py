@@ -267,7 +267,6 @@ def test_a_file_holds_no_rollout_and_no_second_copy_of_the_networks(tmp_path: Pa
     with zipfile.ZipFile(tmp_path / "model.zip") as file:
         saved = json.loads(file.read("data"))
     assert {"agent", "policy", "rollout_buffer"}.isdisjoint(saved)
-    assert "recipe" in saved
 
 
 def test_loading_can_change_the_rollout(tmp_path: Path) -> None:

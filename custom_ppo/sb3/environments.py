@@ -1,0 +1,159 @@
+"""Environments in the middle of an episode, as bytes and back: what an exact checkpoint needs, and SB3 does not save.
+
+Pickling alone is not enough. MuJoCo's and Box2D's environments, and SB3's VecNormalize, tell pickle less than all they
+know, and what comes back is another one, which starts from scratch without a word. Here they are taken as they are, and
+`check_resumable` tries it out before training.
+"""
+
+from __future__ import annotations
+
+import copy
+import copyreg
+import inspect
+import io
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import EzPickle
+from numpy.typing import NDArray
+from stable_baselines3.common.monitor import ResultsWriter
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper
+
+from custom_ppo.config import InvalidConfigError
+from custom_ppo.sb3.randomness import preserved_randomness
+
+__all__ = ["check_resumable", "dumps", "loads"]
+
+_N_STEPS = 20
+"""Steps that `check_resumable` makes before it saves a copy, and again after it."""
+
+
+def dumps(value: Any) -> bytes:
+    """Anything, with the environments in it as they are; raises what pickle raises where that is impossible."""
+    file = io.BytesIO()
+    _Pickler(file).dump(value)
+    return file.getvalue()
+
+
+def loads(data: bytes, *, reopen_logs: bool) -> Any:
+    """What `dumps` was given.
+
+    reopen_logs: whether Monitor's episode logs go on in their files, which lose what was written to them after
+        `dumps`; otherwise the files are not touched, and these copies of the environments write none.
+    Runs code from data, as all pickles do: it must come from where you trust.
+    Raises OSError when a log cannot be reopened, and whatever the classes of the objects in it raise.
+    """
+    return _Unpickler(io.BytesIO(data), reopen_logs).load()
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    def persistent_id(self, obj: Any) -> Any:
+        """A file that an environment writes is not part of it: remembered are its name, and how far it was written."""
+        if not isinstance(obj, ResultsWriter):
+            return None
+        file = obj.file_handler
+        file.flush()
+        os.fsync(file.fileno())
+        return file.name, os.fstat(file.fileno()).st_size, tuple(obj.logger.fieldnames)
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, VecEnv | EzPickle):
+            # Made of members of its class, some of which cannot be pickled; it comes back with the class.
+            state = {name: value for name, value in vars(obj).items() if name != "class_attributes"}
+            # With a setter of our own, as the object's __setstate__ would expect what its __getstate__ returns.
+            return copyreg.__newobj__, (type(obj),), state, None, None, _set_state  # type: ignore[attr-defined]
+        return super().reducer_override(obj)
+
+
+def _set_state(obj: Any, state: dict[str, Any]) -> None:
+    vars(obj).update(state)
+    if isinstance(obj, VecEnvWrapper):
+        obj.class_attributes = dict(inspect.getmembers(type(obj)))
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, reopen_logs: bool) -> None:
+        super().__init__(file)
+        self.reopen_logs = reopen_logs
+
+    def persistent_load(self, pid: Any) -> ResultsWriter | None:
+        """The log of a Monitor, or None, with which it writes no log."""
+        if not self.reopen_logs:
+            return None
+        path, size, fields = pid
+        if os.path.getsize(path) < size:
+            raise OSError(f"{path} has lost rows since: expected {size} bytes, found {os.path.getsize(path)}")
+        os.truncate(path, size)
+        return ResultsWriter(path, extra_keys=fields[3:], override_existing=False)  # after r, l, t
+
+
+def check_resumable(env: VecEnv) -> None:
+    """Raise InvalidConfigError unless these environments go on as before when they are saved and restored.
+
+    It is tried out on copies, so that neither the environments nor the global generators move.
+    """
+    if isinstance(env.unwrapped, SubprocVecEnv):
+        raise InvalidConfigError(
+            "an exact checkpoint is not possible: SubprocVecEnv keeps its environments in other processes; "
+            "use DummyVecEnv"
+        )
+    try:
+        ours = loads(dumps(env), reopen_logs=False)
+    except Exception as error:  # pickle raises PicklingError, TypeError, AttributeError, and what the objects raise
+        reason = " ".join(str(error).split())
+        raise InvalidConfigError(f"an exact checkpoint is not possible: {_culprits(env)}{reason}") from error
+    actions = _actions(env, 2 * _N_STEPS)
+    with preserved_randomness():
+        ours.seed(0)
+        ours.reset()
+        _play(ours, actions[:_N_STEPS])
+        restored = loads(dumps(ours), reopen_logs=False)
+    with preserved_randomness():
+        expected = _play(ours, actions[_N_STEPS:])
+    with preserved_randomness():
+        found = _play(restored, actions[_N_STEPS:])
+    try:
+        np.testing.assert_equal(found, expected)
+    except AssertionError as error:
+        raise InvalidConfigError(
+            f"an exact checkpoint is not possible: environments of {type(env.unwrapped).__name__} go on differently "
+            "after they were saved and restored; is there state outside of their attributes, or a clock?"
+        ) from error
+
+
+def _actions(env: VecEnv, n_steps: int) -> Sequence[NDArray[Any]]:
+    space = copy.deepcopy(env.action_space)  # as sampling moves its generator
+    space.seed(0)
+    return [np.stack([space.sample() for _ in range(env.num_envs)]) for _ in range(n_steps)]
+
+
+def _play(env: VecEnv, actions: Sequence[NDArray[Any]]) -> list[tuple[Any, ...]]:
+    """Observations, rewards and dones of some steps; infos may hold seconds."""
+    return [env.step(action)[:3] for action in actions]
+
+
+def _culprits(env: VecEnv) -> str:
+    """Which attributes of which environment cannot be saved, as the beginning of a message."""
+    base = env.unwrapped
+    for i, member in enumerate(base.envs if isinstance(base, DummyVecEnv) else ()):
+        names = list(_unsavable(member))
+        if names:
+            return f"environment {i} cannot be saved because of {', '.join(names)}: "
+    return ""
+
+
+def _unsavable(env: gym.Env[Any, Any]) -> Iterator[str]:
+    for name, value in vars(env).items():
+        if name == "env":
+            continue  # the wrapped one comes next
+        try:
+            dumps(value)
+        except Exception:
+            yield f"{type(env).__name__}.{name}"
+    if isinstance(env, gym.Wrapper):
+        yield from _unsavable(env.env)

@@ -1,0 +1,258 @@
+"""Files and models that change hands with Stable-Baselines3: what one of the two saved, the other loads.
+
+A file of CustomPPO names SB3's policy class where ours is its equal, and no recipe where it is SB3's: it is then a file
+of SB3's PPO, and needs nothing of custom_ppo. With another recipe SB3 refuses it, as SB3 would go on with an algorithm
+that the model was not trained by.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pathlib
+import warnings
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
+
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import (
+    ActorCriticCnnPolicy,
+    ActorCriticPolicy,
+    BasePolicy,
+    MultiInputActorCriticPolicy,
+)
+from stable_baselines3.common.save_util import json_to_data, open_path, save_to_zip_file
+from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.utils import check_for_correct_spaces
+
+from custom_ppo.config import InvalidConfigError
+from custom_ppo.recipe import SB3_PPO, Recipe
+from custom_ppo.sb3.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
+from custom_ppo.sb3.randomness import preserved_randomness
+
+__all__ = ["Interchangeable", "ModelFileError", "name_of", "read_member"]
+
+File = str | pathlib.Path | io.BufferedIOBase
+
+_POLICIES: Mapping[Any, Any] = {
+    MlpPolicy: ActorCriticPolicy,
+    CnnPolicy: ActorCriticCnnPolicy,
+    MultiInputPolicy: MultiInputActorCriticPolicy,
+}
+"""Our policy class -> the one of SB3 that computes the same bits."""
+
+_OBJECTS = ("policy_class", "observation_space", "action_space")
+
+
+class ModelFileError(ValueError):
+    """A file that is no model, a damaged one, or one of another algorithm or environment than asked for."""
+
+
+@dataclass(frozen=True)
+class _OnlyWithRecipe:
+    """Stands for the policy class in a file whose recipe SB3 does not know: SB3 calls it, and learns why it cannot."""
+
+    policy_class: type[BasePolicy]
+    parts: tuple[str, ...]
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        raise InvalidConfigError(
+            f"this model was trained by a recipe with its own {', '.join(self.parts)}, which SB3 does not have: "
+            "load it with the class of custom_ppo that saved it"
+        )
+
+
+class Interchangeable(BaseAlgorithm):
+    """An algorithm whose files and models SB3's `sb3_class` takes over, and the other way round."""
+
+    recipe: Recipe
+    sb3_class: ClassVar[type[OnPolicyAlgorithm]] = PPO
+    file_keys: ClassVar[Sequence[str]] = ("n_steps", "gae_lambda", "batch_size", "n_epochs", "clip_range")
+    """Attributes by which a file shows its algorithm, as it does not name it."""
+    foreign_keys: ClassVar[Sequence[str]] = ()
+    """Attributes that a file of this algorithm has only if custom_ppo wrote it."""
+
+    def save(self, path: File, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None) -> None:
+        """Write the model to a zip file that `load` reads, and SB3's `load` too if the recipe is SB3's.
+
+        exclude, include: names of attributes to be left out, or not to be left out.
+        """
+        left_out = {*self._excluded_save_params(), *(exclude or ())} - set(include or ())
+        data = {name: value for name, value in vars(self).items() if name not in left_out and name != "policy"}
+        save_to_zip_file(path, _for_sb3(data), params=self.get_parameters(), pytorch_variables={})
+
+    @classmethod
+    def load(
+        cls,
+        path: File,
+        env: GymEnv | None = None,
+        device: torch.device | str = "auto",
+        custom_objects: dict[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        **kwargs: Any,
+    ) -> Self:
+        """Read a model that this class, or SB3's, has saved; the arguments are those of SB3's `load`.
+
+        SB3's policies become ours, which compute the same bits and can be fused.
+        Raises ModelFileError when the file is no such model, or env has other spaces; FileNotFoundError without file.
+        """
+        data = cls._inspect(path, custom_objects or {})
+        if env is not None:
+            env = cls._wrap_env(env, data["verbose"])
+            try:
+                check_for_correct_spaces(env, data["observation_space"], data["action_space"])
+            except ValueError as error:
+                reason = " ".join(str(error).split())  # long arrays are printed over several lines
+                raise ModelFileError(
+                    f"{name_of(path)}: trained in other spaces than those of `env`: {reason}; "
+                    "load it with an environment like that of its training"
+                ) from error
+        objects = {**(custom_objects or {}), "policy_class": _for_us(data["policy_class"])}
+        return super().load(path, env, device, objects, print_system_info, force_reset, **kwargs)
+
+    @classmethod
+    def _inspect(cls, path: File, custom_objects: dict[str, Any]) -> dict[str, Any]:
+        """Spaces, policy class and verbosity of a file, once it is sure to be a model of this algorithm."""
+        content = read_member(path, "data", "a model written by save()")
+        try:
+            data = json.loads(content)
+        except ValueError as error:  # not text, or not JSON
+            raise ModelFileError(f"{name_of(path)}: its 'data' is not that of a model: {error}") from error
+        objects = _objects(path, data, custom_objects)
+        policy = objects.get("policy_class")
+        missing = [name for name in (*cls.file_keys, *_OBJECTS) if name not in data]
+        extra = [] if "recipe" in data else [name for name in cls.foreign_keys if name in data]
+        # RecurrentPPO and MaskablePPO have everything that PPO has, and more in their policies.
+        contributed = getattr(policy, "__module__", "").startswith("sb3_contrib.")
+        if missing or extra or contributed:
+            signs = [f"it has no {', '.join(missing)}"] if missing else []
+            signs += [f"it has {', '.join(extra)}"] if extra else []
+            signs += [f"its policy is {policy.__module__}.{policy.__qualname__}"] if isinstance(policy, type) else []
+            raise ModelFileError(
+                f"{name_of(path)}: not a model of {cls.sb3_class.__name__}: {'; '.join(signs)}; "
+                "load it with the class that saved it"
+            )
+        return {"verbose": data.get("verbose", 0), **objects}
+
+    def to_sb3(self) -> PPO:
+        """The same model as one of SB3's PPO: weights, optimiser, hyperparameters, counters.
+
+        The environment is shared: to train both, give one of them another with `set_env`. The global generators do not
+        move. Raises InvalidConfigError, which names the part, when the recipe is not SB3's.
+        """
+        parts = self.recipe.differs_in(SB3_PPO)
+        if parts:
+            raise InvalidConfigError(
+                f"the recipe {self.recipe.name!r} has its own {', '.join(parts)}, which SB3's PPO cannot express"
+            )
+        return _handed_over(self, PPO)
+
+    @classmethod
+    def from_sb3(cls, model: OnPolicyAlgorithm) -> Self:
+        """The same model as one of ours; the counterpart of `to_sb3`.
+
+        Raises InvalidConfigError when the model is of another class, or has methods or a rollout buffer of its own.
+        """
+        _check_is_plain(model, cls)
+        return _handed_over(model, cls)
+
+
+Model = TypeVar("Model", bound=BaseAlgorithm)
+
+
+def _handed_over(source: BaseAlgorithm, target: type[Model]) -> Model:
+    file = io.BytesIO()
+    source.save(file)
+    # Loaded without its environment, which would be seeded anew, and given it afterwards.
+    with preserved_randomness():
+        model = target.load(file, device=source.device)
+    model.env = source.env
+    model._vec_normalize_env = source._vec_normalize_env
+    return model
+
+
+def _check_is_plain(model: BaseAlgorithm, cls: type[Interchangeable]) -> None:
+    expected = cls.sb3_class
+    if not isinstance(model, expected):
+        raise InvalidConfigError(
+            f"{cls.__name__}.from_sb3() takes a model of SB3's {expected.__name__}, got {type(model).__name__}"
+        )
+    methods = ("learn", "collect_rollouts", "train")
+    own = [f"{name}()" for name in methods if getattr(type(model), name) is not getattr(expected, name)]
+    if model.rollout_buffer_class not in (None, RolloutBuffer, DictRolloutBuffer) or model.rollout_buffer_kwargs:
+        own.append("rollout_buffer_class")
+    if own:
+        raise InvalidConfigError(f"{type(model).__name__} has its own {', '.join(own)}, which would be lost")
+
+
+def _for_sb3(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes of one of our models as they stand in a file."""
+    parts = data.get("recipe", SB3_PPO).differs_in(SB3_PPO)
+    if parts:
+        return {**data, "policy_class": _OnlyWithRecipe(data["policy_class"], parts)}
+    policy_class = _POLICIES.get(data["policy_class"], data["policy_class"])
+    return {**{name: value for name, value in data.items() if name != "recipe"}, "policy_class": policy_class}
+
+
+def _for_us(policy_class: Any) -> Any:
+    """The policy class that a file means."""
+    if isinstance(policy_class, _OnlyWithRecipe):
+        return policy_class.policy_class
+    # Just these classes, and none derived from them, which would have methods of their own.
+    return next((ours for ours, theirs in _POLICIES.items() if theirs is policy_class), policy_class)
+
+
+def _objects(path: File, data: Mapping[str, Any], custom_objects: dict[str, Any]) -> dict[str, Any]:
+    """The objects in a file that are needed before it is loaded, as far as it has them."""
+    known = {name: data[name] for name in _OBJECTS if name in data}
+    try:
+        with warnings.catch_warnings(record=True) as caught:  # SB3 warns, and leaves out what it cannot make
+            warnings.simplefilter("always")
+            objects = json_to_data(json.dumps(known), custom_objects)
+        problem = " ".join(str(caught[-1].message).split()) if len(objects) < len(known) else ""
+    except ImportError as error:
+        problem = str(error)
+    if problem:
+        raise ModelFileError(
+            f"{name_of(path)}: needs code that is not here: {problem}; "
+            "install it, or pass a substitute in custom_objects"
+        )
+    return objects
+
+
+def read_member(path: File, member: str, expected: str) -> bytes:
+    """One member of the zip file of a model; raises ModelFileError when the file is damaged, or has none such.
+
+    expected: what a file with this member is, for the message.
+    """
+    file = open_path(path, "r", suffix="zip")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            # The weights are zip files inside the zip file: without the end of the outer one, an inner one is opened.
+            if min((info.header_offset for info in archive.infolist()), default=0) > 0:
+                raise zipfile.BadZipFile("File ends too early")
+            broken = archive.testzip()
+            if broken is not None:
+                raise zipfile.BadZipFile(f"{broken!r} is damaged")
+            if member not in archive.namelist():
+                raise ModelFileError(f"{name_of(path)}: a zip file without {member!r}; expected {expected}")
+            return archive.read(member)
+    except zipfile.BadZipFile as error:
+        raise ModelFileError(
+            f"{name_of(path)}: not a model, or only a part of one: {error}; save it again, or take an older copy"
+        ) from error
+    finally:
+        if file is not path:
+            file.close()
+
+
+def name_of(path: File) -> str:
+    """A file as messages call it."""
+    return str(path) if isinstance(path, str | pathlib.Path) else str(getattr(path, "name", type(path).__name__))

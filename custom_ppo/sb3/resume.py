@@ -1,0 +1,243 @@
+"""Exact resume: training that was killed ends with the same bits as if it had never been.
+
+    model.learn(100_000, callback=ExactCheckpoint("run/checkpoint.zip", every=10))
+    ...
+    CustomPPO.resume("run/checkpoint.zip").learn(100_000)
+
+A checkpoint is a model file, which `load` reads, with one member more: the environments in the middle of their
+episodes, the random generators, and what the logger was told since it last wrote. It is made between an update and the
+next rollout, the one moment at which no rollout and no drawn noise must be kept.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import time
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import gymnasium
+import numpy as np
+import stable_baselines3
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.type_aliases import MaybeCallback
+from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
+
+from custom_ppo.config import InvalidConfigError
+from custom_ppo.sb3.environments import check_resumable, dumps, loads
+from custom_ppo.sb3.interchange import Interchangeable, ModelFileError, read_member
+from custom_ppo.sb3.randomness import Randomness
+
+__all__ = ["ExactCheckpoint", "Resumable", "previous_of"]
+
+_MEMBER = "exact_state.pkl"
+
+
+@dataclass(frozen=True)
+class ExactState:
+    """What a model file does not hold, and exact resume needs."""
+
+    env: VecEnv
+    randomness: Randomness
+    logged: tuple[dict[str, Any], ...]
+    """What the logger was told since it last wrote: values, counts, exclusions."""
+    elapsed: int
+    """Nanoseconds since learn() began."""
+    circumstances: dict[str, Any]
+
+
+class Resumable(Interchangeable):
+    """An algorithm that `ExactCheckpoint` saves, and that `resume` goes on with."""
+
+    # Of the class, as a file may come from SB3, which has none of these.
+    _n_rollouts: int = 0
+    """Since learn() began, as the logger's time/iterations."""
+    _interrupted: ExactState | None = None
+    _update_hooks: tuple[Callable[[], None], ...] = ()
+    """Called between an update and the next rollout; learn() begins without any."""
+
+    @classmethod
+    def resume(cls, path: str | Path, device: torch.device | str = "auto") -> Self:
+        """The model of a checkpoint, with its environments; the next `learn` goes on as if there had been no break.
+
+        Call `learn` with the arguments of the call that was interrupted: total_timesteps counts from where that one
+        began, and reset_num_timesteps is ignored. Monitor's episode logs lose what was written after the checkpoint.
+        Callbacks and logger start anew: their counts begin at zero; give the logger a folder of its own.
+        Like `load` it runs code from the file, which must come from where you trust.
+        Raises ModelFileError when the file is damaged or is no checkpoint, FileNotFoundError when there is none.
+        """
+        try:
+            data = read_member(path, _MEMBER, "a checkpoint of ExactCheckpoint (load() reads other models)")
+            model = cls.load(path, device=device)
+        except ModelFileError as error:
+            previous = previous_of(Path(path))
+            hint = f"; resume from {previous}" if previous.exists() else ""
+            raise ModelFileError(f"{error}{hint}") from error
+        try:
+            state: ExactState = loads(data, reopen_logs=True)
+        except Exception as error:  # whatever the classes of the environments raise
+            reason = " ".join(str(error).split())
+            raise ModelFileError(f"{path}: its environments cannot be restored: {reason}") from error
+        _warn_of_other(state.circumstances, path)
+        model.env = state.env
+        model._vec_normalize_env = unwrap_vec_normalize(state.env)
+        model.observation_space, model.action_space = state.env.observation_space, state.env.action_space
+        model._interrupted = state
+        return model
+
+    def _setup_learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        reset_num_timesteps: bool = True,
+        tb_log_name: str = "run",
+        progress_bar: bool = False,
+    ) -> tuple[int, BaseCallback]:
+        self._update_hooks = ()
+        if self._interrupted is None:
+            self._n_rollouts = 0
+            return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        began_at = self._num_timesteps_at_start
+        # SB3 adds the timesteps that were made to what it takes for a further training.
+        remaining = began_at + total_timesteps - self.num_timesteps
+        total_timesteps, callback = super()._setup_learn(remaining, callback, False, tb_log_name, progress_bar)
+        self._num_timesteps_at_start = began_at
+        self.start_time = time.time_ns() - self._interrupted.elapsed
+        for ours, theirs in zip(_pending(self), self._interrupted.logged, strict=True):
+            ours.update(theirs)
+        return total_timesteps, callback
+
+    def _continue_randomness(self) -> None:
+        """The last thing before the first rollout: callbacks may have drawn while they were set up."""
+        if self._interrupted is not None:
+            self._interrupted.randomness.restore()
+            self._interrupted = None
+
+    def _after_update(self) -> None:
+        for hook in self._update_hooks:
+            hook()
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_interrupted", "_update_hooks"]
+
+
+class ExactCheckpoint(BaseCallback):
+    """Saves a CustomPPO every few rollouts, and at the end, so that `CustomPPO.resume` goes on to the same bits.
+
+    path: of the file, with or without ".zip"; the one before it is kept as NAME.previous.zip. A file appears under its
+        name only when it is complete, so there is a good one at every moment.
+    every: rollouts between two checkpoints.
+
+    Before training it tries out whether the environments can be saved at all; raises InvalidConfigError if not, or when
+    the model is not one of custom_ppo. A training that a callback stops within a rollout is resumed from before that.
+    """
+
+    def __init__(self, path: str | Path, every: int = 1, verbose: int = 0) -> None:
+        super().__init__(verbose)
+        if every < 1:
+            raise InvalidConfigError(f"`every` must be at least 1 rollout, got {every}")
+        path = Path(path)
+        self.path = path if path.suffix == ".zip" else path.with_name(f"{path.name}.zip")
+        self.every = every
+        self.saved_at = -1
+        self.between_rollouts = True
+
+    def _on_training_start(self) -> None:
+        model = self._resumable()
+        check_resumable(self.training_env)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.saved_at, self.between_rollouts = -1, True
+        model._update_hooks = (*model._update_hooks, self._on_update_end)
+
+    def _resumable(self) -> Resumable:
+        if not isinstance(self.model, Resumable):
+            raise InvalidConfigError(
+                f"ExactCheckpoint needs a CustomPPO, got {type(self.model).__name__}: SB3 calls no callback between an "
+                "update and the next rollout; CustomPPO.from_sb3(model) makes one of it"
+            )
+        return self.model
+
+    def _on_rollout_start(self) -> None:
+        self.between_rollouts = False
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_update_end(self) -> None:
+        self.between_rollouts = True
+        if self._resumable()._n_rollouts % self.every == 0:
+            self.save()
+
+    def _on_training_end(self) -> None:
+        if self.between_rollouts and self.saved_at != self.num_timesteps:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment, which must lie between two rollouts; raises OSError as writing does."""
+        _publish(_checkpoint(self._resumable()), self.path)
+        self.saved_at = self.num_timesteps
+
+
+def previous_of(path: Path) -> Path:
+    """Where the checkpoint before this one is."""
+    return path.with_name(f"{path.name.removesuffix('.zip')}.previous.zip")
+
+
+def _checkpoint(model: Resumable) -> bytes:
+    assert model.env is not None
+    logged = tuple(dict(part) for part in _pending(model))
+    elapsed = time.time_ns() - int(model.start_time)
+    state = ExactState(model.env, Randomness.now(), logged, elapsed, _circumstances())
+    file = io.BytesIO()
+    model.save(file)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(_MEMBER, dumps(state))
+    return file.getvalue()
+
+
+def _publish(content: bytes, path: Path) -> None:
+    """Write a file that is there as a whole or not at all, even if the machine stops; the old one stays beside it."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    if path.exists():
+        shutil.copyfile(path, previous_of(path))
+    unfinished.replace(path)
+
+
+def _pending(model: BaseAlgorithm) -> tuple[dict[str, Any], ...]:
+    """What the logger was told since it last wrote, as the very dictionaries that it fills."""
+    logger = model.logger
+    return logger.name_to_value, logger.name_to_count, logger.name_to_excluded
+
+
+def _circumstances() -> dict[str, Any]:
+    """What decides the last bits of a number, apart from the training itself."""
+    return {
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "gymnasium": gymnasium.__version__,
+        "stable_baselines3": stable_baselines3.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _warn_of_other(circumstances: dict[str, Any], path: str | Path) -> None:
+    here = _circumstances()
+    other = [f"{name} {value} (here {here[name]})" for name, value in circumstances.items() if here[name] != value]
+    if other:
+        warnings.warn(
+            f"{path} was written with {', '.join(other)}: training goes on, but perhaps not to the same last bits",
+            UserWarning,
+            stacklevel=3,
+        )
