@@ -42,6 +42,8 @@ def main() -> None:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_NO)
+    except KeyboardInterrupt:  # between the commands' own answers to it, such as while modules are loaded
+        sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  it lives until the process ends
         sys.exit(EXIT_NO)

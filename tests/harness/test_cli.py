@@ -309,6 +309,13 @@ def test_an_interruption_ends_with_130_and_says_how_to_go_on(
     )
 
 
+def expected_lines(out: Path) -> list[str]:
+    return [
+        f"2 runs in {out}: 2 to run on {len(os.sched_getaffinity(0))} workers",
+        f"interrupted: every finished run is kept in {out}; run the same command again to go on",
+    ]
+
+
 @pytest.mark.parametrize("moment", ["while torch is loaded", "while it trains"])
 def test_ctrl_c_in_a_terminal_stops_everyone_without_a_traceback(moment: str, tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text(replaced("128}", "5_000_000}"))
@@ -321,13 +328,13 @@ def test_ctrl_c_in_a_terminal_stops_everyone_without_a_traceback(moment: str, tm
         else:
             wait_until(lambda: any(is_loading_torch(pid) for pid in group_members(process.pid)))
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everyone in the group
-        output, _ = process.communicate(timeout=60)
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            if process.poll() is None:  # or the tests would wait for it forever
+                os.killpg(process.pid, signal.SIGKILL)
 
-    assert process.returncode == 130
-    assert output.splitlines() == [
-        f"2 runs in {tmp_path / 'out'}: 2 to run on {len(os.sched_getaffinity(0))} workers",
-        f"interrupted: every finished run is kept in {tmp_path / 'out'}; run the same command again to go on",
-    ]
+    assert (process.returncode, output.splitlines()) == (130, expected_lines(tmp_path / "out"))
     assert list(tmp_path.rglob("run.json")) == []
     assert wait_until(lambda: group_members(process.pid) == [])
 
