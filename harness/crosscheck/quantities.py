@@ -72,7 +72,7 @@ QUANTITIES: tuple[Quantity, ...] = (
         "advantages",
         last_value="V(s) after the last step of a rollout, [N]",
         advantage="advantage estimates of a rollout, [T, N]",
-        return_="what the critic is to learn, [T, N]",
+        **{"return": "what the critic is to learn, [T, N]"},
     ),
     *_quantities(
         "update",
