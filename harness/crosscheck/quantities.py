@@ -66,7 +66,7 @@ QUANTITIES: tuple[Quantity, ...] = (
         episode_start="whether the remembered observation is the first of an episode, [N]",
         stored_value="the value that is remembered, [N]",
         stored_log_prob="the log-probability that is remembered, [N]",
-        acting_randomness="state of torch's and NumPy's global generators after the step",
+        acting_randomness="state of torch's and NumPy's global generators once the actions are drawn",
     ),
     *_quantities(
         "advantages",
@@ -99,7 +99,7 @@ QUANTITIES: tuple[Quantity, ...] = (
         learning_rate="step size of the optimiser",
         parameters="weights after the step",
         optimizer_state="moments of the optimiser after the step",
-        update_randomness="state of torch's and NumPy's global generators after the minibatch",
+        final_randomness="state of torch's and NumPy's global generators when training ended",
     ),
 )
 

@@ -16,7 +16,7 @@ __all__ = ["Deviation"]
 
 @dataclass(frozen=True)
 class Deviation:
-    """A small change of CustomPPO. Exactly what it does is its `settings`, `recipe` and `surgery`, applied in this order.
+    """A small change of CustomPPO: its `settings`, its `recipe` and its `surgery`, applied in this order.
 
     Deviations can be combined: each is applied to what the ones before have made.
     """

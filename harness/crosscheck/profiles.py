@@ -1,0 +1,96 @@
+"""Under which settings two implementations are held against each other.
+
+Defaults hide about a third of all mistakes: a clip range that is never reached, an entropy coefficient of zero, a time
+limit that no episode meets. The stress profile reaches all of it within three short updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from harness.errors import UnknownNameError, did_you_mean
+
+__all__ = ["PROFILES", "Case", "Profile", "named_profile"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One environment with the hyperparameters to train in it."""
+
+    env: str
+    """A name in `worlds.WORLDS`, or a Gymnasium id."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Hyperparameters under SB3's names."""
+    n_envs: int = 2
+    n_updates: int = 3
+    policy: str = "MlpPolicy"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Several cases."""
+
+    name: str
+    meaning: str
+    cases: tuple[Case, ...]
+
+    def on(self, envs: tuple[str, ...]) -> Profile:
+        """The same settings on other environments: for each its own case, or else the settings of the first."""
+        known = {case.env: case for case in self.cases}
+        return replace(self, cases=tuple(known.get(env) or replace(self.cases[0], env=env) for env in envs))
+
+
+def _falling(progress_remaining: float, first: float) -> float:
+    """A schedule: `first` at the start, a third of it at the end."""
+    return first * (1 + 2 * progress_remaining) / 3
+
+
+_STRESS: Mapping[str, Any] = {
+    "n_steps": 32,
+    "batch_size": 24,  # does not divide 2 * 32: the last minibatch is smaller
+    "n_epochs": 3,
+    "learning_rate": 1e-2,  # the policy moves, so that clipping is at work from the second minibatch on
+    "clip_range": 0.1,
+    "clip_range_vf": 0.2,
+    "ent_coef": 0.01,
+    "vf_coef": 0.7,
+    "gamma": 0.98,
+    "gae_lambda": 0.9,
+}
+
+STRESS = Profile(
+    "stress",
+    "every term of the loss at work, both kinds of episode ends, schedules, and a trust region that is reached",
+    (
+        Case("TightBounds", _STRESS),
+        Case(
+            "CartPole15",
+            {**_STRESS, "learning_rate": partial(_falling, first=1e-2), "clip_range": partial(_falling, first=0.15)},
+        ),
+        Case("ManySwitches", {**_STRESS, "target_kl": 0.02, "clip_range_vf": None}),
+        Case("Pendulum20", {**_STRESS, "clip_range_vf": None, "n_steps": 30, "batch_size": 20}, n_envs=1),
+    ),
+)
+
+DEFAULT = Profile(
+    "default",
+    "SB3's default hyperparameters; rollouts are shortened to 256 steps",
+    (
+        Case("CartPole-v1", {"n_steps": 256}, n_envs=1, n_updates=2),
+        Case("Pendulum-v1", {"n_steps": 256}, n_envs=1, n_updates=2),
+    ),
+)
+
+PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (DEFAULT, STRESS)}
+
+
+def named_profile(name: str) -> Profile:
+    """The profile of this name; raises UnknownNameError."""
+    if name not in PROFILES:
+        raise UnknownNameError(
+            f"profile {name!r} is not known{did_you_mean(name, PROFILES)} (there are: {', '.join(PROFILES)})"
+        )
+    return PROFILES[name]

@@ -1,0 +1,99 @@
+"""Small environments that make mistakes visible: tight bounds, several action dimensions, frequent ends of both kinds.
+
+Each takes a few microseconds a step, and everything random in it is its own generator's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.wrappers import TimeLimit
+
+__all__ = ["WORLDS", "ManySwitches", "TightBounds", "make_world"]
+
+Transition = tuple[Any, float, bool, bool, dict[str, Any]]
+
+
+class TightBounds(gym.Env[Any, Any]):
+    """A point in the plane is pushed around; the two force components have different, tight bounds.
+
+    Most Gaussian samples lie outside the bounds, so clipping the action matters at once. Observed are position and
+    velocity, float32 [4]; the reward is minus the distance to the origin, minus a price for force; the episode
+    terminates when the point has left the unit square.
+    """
+
+    def __init__(self) -> None:
+        self.observation_space = spaces.Box(-np.inf, np.inf, (4,), np.float32)
+        self.action_space = spaces.Box(np.array([-0.3, -0.5]), np.array([0.4, 0.2]), dtype=np.float32)
+        self.position: Any = np.zeros(2)
+        self.velocity: Any = np.zeros(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.position = self.np_random.uniform(-0.5, 0.5, 2)
+        self.velocity = self.np_random.uniform(-0.1, 0.1, 2)
+        return self._observe(), {}
+
+    def step(self, action: Any) -> Transition:
+        force = np.asarray(action, dtype=np.float64)
+        self.velocity = 0.9 * self.velocity + force + self.np_random.normal(0, 0.02, 2)
+        self.position = self.position + 0.3 * self.velocity
+        distance = float(np.hypot(*self.position))
+        terminated = bool(np.abs(self.position).max() > 1)
+        return self._observe(), -distance - 0.1 * float(force @ force), terminated, False, {}
+
+    def _observe(self) -> Any:
+        return np.concatenate([self.position, self.velocity]).astype(np.float32)
+
+
+class ManySwitches(gym.Env[Any, Any]):
+    """Three choices are made at once (MultiDiscrete [3, 2, 4]); how good they are depends on what is observed.
+
+    Observed are three numbers, float32 [3]; episodes terminate by chance, one step in twelve.
+    """
+
+    def __init__(self) -> None:
+        self.observation_space = spaces.Box(-1.0, 1.0, (3,), np.float32)
+        self.action_space = spaces.MultiDiscrete([3, 2, 4])
+        self.state: Any = np.zeros(3)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.state = self.np_random.uniform(-1, 1, 3)
+        return self.state.astype(np.float32), {}
+
+    def step(self, action: Any) -> Transition:
+        targets = np.array([1.0, 0.5, 1.5]) * (1 + self.state)
+        reward = 2.0 - float(np.abs(np.asarray(action) - targets).sum())
+        self.state = np.clip(self.state + self.np_random.normal(0, 0.3, 3), -1, 1)
+        return self.state.astype(np.float32), reward, bool(self.np_random.random() < 1 / 12), False, {}
+
+
+def _limited(make: Callable[[], gym.Env[Any, Any]], n_steps: int) -> gym.Env[Any, Any]:
+    return TimeLimit(make(), n_steps)
+
+
+def _unlimited(env_id: str) -> gym.Env[Any, Any]:
+    """The environment of this id without the time limit that is registered with it."""
+    env = gym.make(env_id).unwrapped
+    return env
+
+
+WORLDS: Mapping[str, Callable[[], gym.Env[Any, Any]]] = {
+    "TightBounds": partial(_limited, TightBounds, 9),
+    "ManySwitches": partial(_limited, ManySwitches, 7),
+    "CartPole15": partial(_limited, partial(_unlimited, "CartPole-v1"), 15),
+    "Pendulum20": partial(_limited, partial(_unlimited, "Pendulum-v1"), 20),
+}
+"""Name -> constructor, with a time limit that is reached several times in a rollout. CartPole15 ends in both ways,
+Pendulum20 only by its limit."""
+
+
+def make_world(name: str) -> gym.Env[Any, Any]:
+    """The world of this name, or the Gymnasium environment of this id."""
+    return WORLDS[name]() if name in WORLDS else gym.make(name)
