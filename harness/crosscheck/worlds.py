@@ -29,7 +29,7 @@ class TightBounds(gym.Env[Any, Any]):
 
     def __init__(self) -> None:
         self.observation_space = spaces.Box(-np.inf, np.inf, (4,), np.float32)
-        self.action_space = spaces.Box(np.array([-0.3, -0.5]), np.array([0.4, 0.2]), dtype=np.float32)
+        self.action_space = spaces.Box(np.array([-0.3, -0.5], np.float32), np.array([0.4, 0.2], np.float32))
         self.position: Any = np.zeros(2)
         self.velocity: Any = np.zeros(2)
 
@@ -80,8 +80,7 @@ def _limited(make: Callable[[], gym.Env[Any, Any]], n_steps: int) -> gym.Env[Any
 
 def _unlimited(env_id: str) -> gym.Env[Any, Any]:
     """The environment of this id without the time limit that is registered with it."""
-    env = gym.make(env_id).unwrapped
-    return env
+    return gym.make(env_id).unwrapped
 
 
 WORLDS: Mapping[str, Callable[[], gym.Env[Any, Any]]] = {

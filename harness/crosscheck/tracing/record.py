@@ -1,0 +1,185 @@
+"""One run of one implementation, watched from its first weights to its last step."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+from custom_ppo import CustomPPO
+from harness.crosscheck.profiles import Case
+from harness.crosscheck.tracing.custom import is_fused, watch_custom
+from harness.crosscheck.tracing.descent import Descent
+from harness.crosscheck.tracing.operations import OperationLog
+from harness.crosscheck.tracing.recorder import (
+    EnoughSeen,
+    Recorder,
+    random_states,
+    randomness_digest,
+    restore_random_states,
+)
+from harness.crosscheck.tracing.sb3 import watch_buffer, watch_policy
+from harness.crosscheck.tracing.trace import Trace
+from harness.crosscheck.tracing.traffic import RecordedEnv
+from harness.crosscheck.tracing.weights import find_optimizers, matched_parameters, named_parameters
+from harness.crosscheck.worlds import make_world
+from harness.errors import HarnessError
+
+__all__ = ["Watching", "accepted_settings", "record"]
+
+OPTIONAL = ("batch_size", "n_epochs", "clip_range", "clip_range_vf", "target_kl", "ent_coef", "vf_coef")
+"""Settings that an algorithm may lack: then both sides go without, as far as the reference can."""
+
+
+@dataclass(frozen=True)
+class Watching:
+    """How a run is watched.
+
+    like: a trace of the same case, whose order of weights is followed, and whose first weights may be copied.
+    copy_weights: start from the first weights of `like`, and from its state of the random generators.
+    feed: `like` replaces everything that is seen by its own numbers.
+    operations: log the tensor operations of updates.
+    keep: remember what is needed to feed others.
+    check: called after every step of acting and learning; it may raise EnoughSeen.
+    """
+
+    like: Trace | None = None
+    copy_weights: bool = False
+    feed: bool = False
+    operations: bool = True
+    keep: bool = False
+    check: Callable[[Trace, int, int], None] | None = None
+
+
+def accepted_settings(algorithm: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that its constructor takes."""
+    parameters = inspect.signature(algorithm).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return dict(settings)
+    return {name: value for name, value in settings.items() if name in parameters}
+
+
+def record(
+    algorithm: type[Any], case: Case, seed: int, watching: Watching = Watching(), *, name: str = "", **more: Any
+) -> Trace:
+    """Train for the case's number of updates; the global random state is left as it was.
+
+    more: further arguments of the constructor. Raises HarnessError when the model cannot be made; what goes wrong
+    later is in the trace.
+    """
+    states = random_states()
+    trace = Trace(name or algorithm.__name__, n_envs=case.n_envs, n_steps=int(case.settings.get("n_steps", 0)))
+    log = OperationLog() if watching.operations else None
+    recorder = Recorder(trace, feed=watching.like if watching.feed else None, operations=log)
+    env = make_vec_env(lambda: make_world(case.env), n_envs=case.n_envs, seed=seed)
+    try:
+        with warnings.catch_warnings(), _quiet():
+            warnings.simplefilter("ignore")
+            total = trace.n_steps * case.n_envs * case.n_updates
+            last_step = trace.n_steps * case.n_updates or None
+            recorded = RecordedEnv(env, recorder, keep=watching.keep, last_step=last_step)
+            model = _made(algorithm, case, seed, recorded, name, more)
+            trace.n_steps = trace.n_steps or int(getattr(model, "n_steps", 0))
+            _watch(model, recorder, watching)
+            _train(model, total, recorder, log)
+    finally:
+        env.close()
+        restore_random_states(states)
+    return trace
+
+
+def _made(algorithm: type[Any], case: Case, seed: int, env: RecordedEnv, name: str, more: Mapping[str, Any]) -> Any:
+    wanted = {**case.settings, "seed": seed, "device": "cpu", **more}
+    try:
+        return algorithm(case.policy, env, **accepted_settings(algorithm, wanted))
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise HarnessError(
+            f"{name or algorithm.__name__} cannot be made for {case.env}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _watch(model: Any, recorder: Recorder, watching: Watching) -> None:
+    trace, like = recorder.trace, watching.like
+    optimizers = find_optimizers(model)
+    own = named_parameters(model, optimizers)
+    if like is not None and like.parameters:
+        first = like.get(0, 0, "initial_parameters")
+        assert first is not None
+        own = matched_parameters(own, like.parameters, first)
+    descent = Descent(recorder, own, optimizers)
+    if watching.check is not None:
+        check = watching.check
+        recorder.on_progress = lambda: check(trace, recorder.step, recorder.n_minibatches)
+    if like is not None and watching.copy_weights:
+        copy_weights(descent, like)
+        restore_random_states(like.randomness[0])
+    trace.randomness[0] = random_states()
+    recorder.saw("initial_parameters", descent.weights())
+    if isinstance(model, CustomPPO):
+        if is_fused(model):
+            recorder.operations = None
+        watch_custom(model, recorder, descent)
+        return
+    if isinstance(getattr(model, "policy", None), ActorCriticPolicy):
+        watch_policy(model.policy, recorder)
+    if isinstance(getattr(model, "rollout_buffer", None), RolloutBuffer):
+        watch_buffer(model.rollout_buffer, recorder)
+    descent.watch()
+
+
+def copy_weights(descent: Descent, like: Trace) -> None:
+    """Start from the other's first weights; raises HarnessError when the networks have other shapes."""
+    first = like.get(0, 0, "initial_parameters")
+    shapes = tuple((name, tuple(tensor.shape)) for name, tensor in descent.parameters)
+    if first is None or [shape for _, shape in shapes] != [shape for _, shape in like.parameters]:
+        raise HarnessError(
+            f"the weights cannot be copied: {_listed(shapes)}, but the reference has {_listed(like.parameters)}"
+        )
+    start = 0
+    with torch.no_grad():
+        for _, tensor in descent.parameters:
+            part = first[start : start + tensor.numel()]
+            tensor.copy_(torch.from_numpy(part.reshape(tuple(tensor.shape))))
+            start += tensor.numel()
+
+
+def _listed(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> str:
+    return ", ".join("x".join(map(str, shape)) for _, shape in shapes)
+
+
+def _train(model: Any, total: int, recorder: Recorder, log: OperationLog | None) -> None:
+    trace = recorder.trace
+    try:
+        with log if log is not None and recorder.operations is not None else contextlib.nullcontext():
+            model.learn(total or int(getattr(model, "n_steps", 1)) * trace.n_envs)
+    except EnoughSeen:
+        return
+    except Exception as error:
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        trace.error = f"{type(error).__name__}: {first_line}"
+        return
+    recorder.take_operations()
+    trace.put(recorder.step, recorder.minibatch, "final_randomness", randomness_digest())
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """What implementations print is of no interest here."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
