@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from types import FrameType
+from types import CodeType
 from typing import Any
 
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -33,6 +34,8 @@ class OperationLog(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.paused = False
+        self.roots: list[NDArray[Any]] = []
+        """What was differentiated since it was last emptied."""
         self._operations: list[Operation] = []
 
     def take(self) -> list[Operation]:
@@ -44,24 +47,36 @@ class OperationLog(TorchFunctionMode):
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Called by PyTorch in place of each of its functions."""
+        watched = not self.paused and getattr(func, "__name__", "") not in _SILENT
+        inputs = _digests(args) if watched else ()  # before the call, which may change them
         result = func(*args, **(kwargs or {}))
-        if not self.paused and isinstance(result, Tensor) and result.dtype.is_floating_point:
-            name = getattr(func, "__name__", "")
-            if name not in _SILENT and 0 < result.numel() <= LARGEST_SEEN:
-                self._operations.append(_operation(name, result))
+        if not watched:
+            return result
+        if func is Tensor.backward:
+            self.roots.append(args[0].detach().cpu().numpy().copy())
+        elif isinstance(result, Tensor) and result.dtype.is_floating_point and 0 < result.numel() <= LARGEST_SEEN:
+            self._operations.append(_operation(func.__name__, result, inputs))
         return result
 
 
-def _operation(name: str, result: Tensor) -> Operation:
+def _digests(arguments: Sequence[Any]) -> tuple[bytes, ...]:
+    return tuple(
+        digest(argument.detach().cpu().numpy())
+        for argument in arguments
+        if isinstance(argument, Tensor) and argument.dtype.is_floating_point and argument.numel() <= LARGEST_KEPT
+    )
+
+
+def _operation(name: str, result: Tensor, inputs: tuple[bytes, ...]) -> Operation:
     values = result.detach().cpu().numpy()
-    frame = _caller()
+    code, line = _caller()
     kept = values.copy() if values.size <= LARGEST_KEPT else None
-    return Operation(name, values.shape, digest(values), kept, frame.f_code.co_filename, frame.f_lineno)
+    return Operation(name, values.shape, digest(values), kept, inputs, code.co_filename, line, code.co_name)
 
 
-def _caller() -> FrameType:
-    """The innermost frame that belongs neither to PyTorch nor to what observes it."""
+def _caller() -> tuple[CodeType, int]:
+    """Of the innermost frame that belongs neither to PyTorch nor to what observes it."""
     frame = sys._getframe(3)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_TORCH):
         frame = frame.f_back
-    return frame
+    return frame.f_code, frame.f_lineno

@@ -87,6 +87,9 @@ class Recorder:
         if self.operations is not None:
             key = self.step, self.minibatch
             self.trace.operations[key] = self.trace.operations.get(key, []) + self.operations.take()
+            if len(self.operations.roots) == 1:  # of several losses, none is the loss
+                self.learns("loss", self.operations.roots[0])
+            self.operations.roots.clear()
 
     def end_minibatch(self) -> None:
         """The optimisers have made their step."""

@@ -27,8 +27,11 @@ class Operation:
     """Of the result, with its sign left out: a loss and minus a loss have the same."""
     values: Array | None
     """The result; None where it is large."""
+    inputs: tuple[bytes, ...]
+    """Digests of the small tensors that went in."""
     file: str
     line: int
+    function: str
 
 
 @dataclass(frozen=True)

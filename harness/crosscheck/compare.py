@@ -1,0 +1,228 @@
+"""The first place at which two traces part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.crosscheck.quantities import ORDER, QUANTITIES, Place
+from harness.crosscheck.tracing.trace import Operation, Trace, digest
+
+__all__ = ["ROUNDING", "Comparison", "Divergence", "Moment", "Watched", "compare", "divergences_at", "gap"]
+
+Array = NDArray[Any]
+Moment = tuple[int, int]
+"""Step of the environments, and minibatch of the update that follows."""
+
+ROUNDING = 1e-5
+"""Numbers that differ by less than this share of the largest among them may have been computed in another order."""
+
+MADE_OF: Mapping[str, Sequence[str]] = {
+    "normalized_advantage": (),
+    "ratio": (),
+    "surrogate": ("normalized_advantage", "ratio"),
+    "policy_loss": ("normalized_advantage", "ratio", "surrogate"),
+    "predicted_value": (),
+    "value_loss": ("predicted_value",),
+    "entropy_loss": (),
+    "loss": (),
+}
+"""What an implementation keeps in local variables, and what each is made of. It is looked for among the results of all
+operations; who has the right surrogate without ever computing a ratio has no need for it."""
+LOCAL: Mapping[int, frozenset[int]] = {
+    ORDER[name]: frozenset(ORDER[part] for part in parts) for name, parts in MADE_OF.items()
+}
+DECISIVE = tuple(ORDER[name] for name in ("gradient", "clipped_gradient", "parameters"))
+"""Where these agree, it does not matter how they came about."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A number that differs."""
+
+    place: Place
+    kind: Literal["value", "shape", "missing", "extra", "error"]
+    """missing, extra: the subject has no such number, or has one where the reference has none."""
+    ours: Array | None
+    """The subject's; None where it is not there, or not shown."""
+    theirs: Array | None
+    size: float
+    """Largest difference as a share of the largest of their numbers."""
+
+    @property
+    def beyond_rounding(self) -> bool:
+        """Whether another order of the same operations cannot be the reason."""
+        return self.kind != "value" or not self.size <= ROUNDING
+
+    @cached_property
+    def index(self) -> tuple[int, ...] | None:
+        """Of the first element that differs, in the shape of theirs; None where elements cannot be compared."""
+        if self.ours is None or self.theirs is None or self.ours.size != self.theirs.size:
+            return None
+        different = ~_same(self.theirs.reshape(-1), self.ours.reshape(-1))
+        first = int(np.flatnonzero(different)[0]) if different.any() else 0
+        return tuple(int(i) for i in np.unravel_index(first, self.theirs.shape)) if self.theirs.shape else ()
+
+    @cached_property
+    def ratio(self) -> float | None:
+        """Ours by theirs, where it is the same for all elements that differ."""
+        if self.ours is None or self.theirs is None or self.ours.size != self.theirs.size:
+            return None
+        theirs, ours = (array.reshape(-1).astype(np.float64) for array in (self.theirs, self.ours))
+        different = ~_same(theirs, ours) & (theirs != 0)
+        if not different.any() or (~_same(theirs, ours) & (theirs == 0)).any():
+            return None
+        ratios = ours[different] / theirs[different]
+        return float(np.median(ratios)) if np.ptp(ratios) <= 1e-3 * abs(np.median(ratios)) else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two traces side by side."""
+
+    first: Divergence | None
+    """Of any size; None where every bit agrees."""
+    first_beyond_rounding: Divergence | None
+    n_compared: int
+    """Numbers that both show."""
+    largest: Mapping[int, float]
+    """Iteration, from 1 -> the largest difference in it, as a share; infinite for what is not there."""
+
+
+class Watched:
+    """A trace, made ready to be searched."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    @cached_property
+    def moments(self) -> list[Moment]:
+        """All at which something was seen, in order."""
+        return sorted({(place.step, place.minibatch) for place in self.trace.numbers})
+
+    @cached_property
+    def sees(self) -> frozenset[int]:
+        """Ranks of what can be compared."""
+        searchable = frozenset(LOCAL) if self.trace.operations else frozenset[int]()
+        return self.trace.sees | searchable
+
+    def search(self, moment: Moment, wanted: Array) -> Array | None:
+        """A result of an operation with these numbers (or minus these), exactly or nearly; None if there is none."""
+        exact = self._digests(moment).get(digest(wanted))
+        if exact is not None:
+            return wanted
+        scale = float(np.abs(wanted).max(initial=0))
+        for operation in self.trace.operations.get(moment, ()):
+            values = operation.values
+            if values is None or values.size != wanted.size:
+                continue
+            flat = values.reshape(wanted.shape)
+            for candidate in (flat, -flat):
+                if np.abs(candidate - wanted).max(initial=0) <= ROUNDING * scale:
+                    return candidate
+        return None
+
+    def _digests(self, moment: Moment) -> dict[bytes, Operation]:
+        if moment not in self._known:
+            self._known[moment] = {op.digest: op for op in reversed(self.trace.operations.get(moment, []))}
+        return self._known[moment]
+
+    @cached_property
+    def _known(self) -> dict[Moment, dict[bytes, Operation]]:
+        return {}
+
+
+def compare(reference: Trace, subject: Trace | Watched) -> Comparison:
+    """Everything that both traces show, in order.
+
+    The reference has names for all its numbers; those that the subject does not name are searched for.
+    """
+    watched = subject if isinstance(subject, Watched) else Watched(subject)
+    visible = reference.sees & watched.sees
+    first: Divergence | None = None
+    beyond: Divergence | None = None
+    largest: dict[int, float] = {}
+    moments = sorted({(place.step, place.minibatch) for place in reference.numbers} | set(watched.moments))
+    for moment in moments:
+        iteration = reference.iteration(moment[0])
+        largest.setdefault(iteration, 0.0)
+        for divergence in divergences_at(reference, watched, moment, visible):
+            first = first or divergence
+            if beyond is None and divergence.beyond_rounding:
+                beyond = divergence
+            largest[iteration] = max(largest[iteration], divergence.size)
+    if watched.trace.error is not None:
+        ending = Place(*(watched.moments[-1] if watched.moments else (0, 0)), len(QUANTITIES) - 1)
+        if beyond is None or beyond.kind == "missing":
+            beyond = Divergence(ending, "error", None, None, np.inf)
+            first = first if first is not None and first.kind != "missing" else beyond
+    n_compared = sum(place.rank in visible for place in reference.numbers)
+    return Comparison(first, beyond, n_compared, largest)
+
+
+def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: frozenset[int]) -> Iterator[Divergence]:
+    """What differs at one moment, in order.
+
+    Of what an implementation keeps to itself, only that is reported which shows in its gradient.
+    """
+    pending: list[Divergence] = []
+    for rank in sorted(visible):
+        place = Place(*moment, rank)
+        theirs, ours = reference.numbers.get(place), subject.trace.numbers.get(place)
+        if theirs is None and ours is None:
+            continue
+        if rank in LOCAL:
+            if theirs is None:
+                continue
+            if ours is None:
+                if not subject.trace.operations.get(moment):
+                    continue
+                ours = subject.search(moment, theirs)
+            divergence = Divergence(place, "value", None, theirs, np.inf) if ours is None else gap(place, theirs, ours)
+            if divergence is None or not divergence.beyond_rounding:
+                pending = [other for other in pending if other.place.rank not in LOCAL[rank]]
+            if divergence is not None:
+                pending.append(divergence)
+            continue
+        divergence = gap(place, theirs, ours)
+        if divergence is None:
+            if rank in DECISIVE:
+                pending = []
+            continue
+        if rank in DECISIVE:
+            for other in pending:  # how much those differ that were not found shows in the gradient
+                yield replace(other, size=divergence.size) if other.ours is None else other
+            pending = []
+        yield divergence
+
+
+def gap(place: Place, theirs: Array | None, ours: Array | None) -> Divergence | None:
+    """How two arrays differ; None where every number is the same. Shapes may differ by dimensions of one."""
+    if theirs is None or ours is None:
+        return Divergence(place, "extra" if theirs is None else "missing", ours, theirs, np.inf)
+    if theirs.size != ours.size:
+        return Divergence(place, "shape", ours, theirs, np.inf)
+    a, b = theirs.reshape(-1), ours.reshape(-1)
+    same = _same(a, b)
+    if same.all():
+        return None
+    if theirs.dtype.kind in "biu":
+        return Divergence(place, "value", ours, theirs, np.inf)
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        largest = float(np.max(np.where(same, 0.0, np.abs(x - y))))
+        scale = float(np.max(np.abs(np.where(np.isfinite(x), x, 0.0)), initial=0.0))
+    size = largest / scale if scale else np.inf
+    return Divergence(place, "value", ours, theirs, float("inf") if np.isnan(size) else size)
+
+
+def _same(a: Array, b: Array) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = a == b
+    if a.dtype.kind == "f" and b.dtype.kind == "f":
+        same = same | (np.isnan(a) & np.isnan(b))
+    return same
