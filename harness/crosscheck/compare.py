@@ -103,7 +103,7 @@ class Watched:
     @cached_property
     def moments(self) -> list[Moment]:
         """All at which something was seen, in order."""
-        return sorted({(place.step, place.minibatch) for place in self.trace.numbers})
+        return sorted(self.trace.moments)
 
     @cached_property
     def sees(self) -> frozenset[int]:
@@ -147,7 +147,7 @@ def compare(reference: Trace, subject: Trace | Watched) -> Comparison:
     first: Divergence | None = None
     beyond: Divergence | None = None
     largest: dict[int, float] = {}
-    moments = sorted({(place.step, place.minibatch) for place in reference.numbers} | set(watched.moments))
+    moments = sorted({*reference.moments, *watched.moments})
     for moment in moments:
         iteration = reference.iteration(moment[0])
         largest.setdefault(iteration, 0.0)

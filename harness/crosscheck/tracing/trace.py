@@ -52,6 +52,8 @@ class Trace:
     n_steps: int = 0
     n_envs: int = 0
     numbers: dict[Place, Array] = field(default_factory=dict)
+    moments: dict[tuple[int, int], None] = field(default_factory=dict)
+    """(step, minibatch) at which something was seen, as an ordered set."""
     operations: dict[tuple[int, int], list[Operation]] = field(default_factory=dict)
     """(step, minibatch) -> what was computed since the minibatch (or the step) before."""
     parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()
@@ -68,6 +70,7 @@ class Trace:
     def put(self, step: int, minibatch: int, quantity: str, array: Array) -> None:
         """Remember a copy; what was at this place is forgotten."""
         self.numbers[Place(step, minibatch, ORDER[quantity])] = np.array(array)
+        self.moments.setdefault((step, minibatch))
 
     def get(self, step: int, minibatch: int, quantity: str) -> Array | None:
         """What was seen at a place, or None."""

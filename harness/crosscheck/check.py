@@ -1,0 +1,331 @@
+"""A PPO beside SB3's, in every environment of a profile and for every seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from harness.algorithms import load_algorithm
+from harness.crosscheck.compare import Divergence, Watched, compare, divergences_at
+from harness.crosscheck.explain import END, Explanation, Run, Score, explain_runs, score_of
+from harness.crosscheck.findings import Finding, finding
+from harness.crosscheck.lines import Line, first_foreign_line
+from harness.crosscheck.profiles import Case, Profile, named_profile
+from harness.crosscheck.quantities import ORDER
+from harness.crosscheck.tracing.record import Watching, accepted_settings, record
+from harness.envs import check_environment
+from harness.errors import HarnessError
+from harness.executors.local import call_in_worker
+
+__all__ = ["Crosscheck", "RunResult", "check_run", "crosscheck", "explain"]
+
+Subject = str | type[Any]
+Verdict = Literal["identical", "rounding", "different"]
+
+NEUTRAL = ("clip_range_vf", "target_kl", "ent_coef")
+"""Settings without which PPO can do: a subject that lacks one is held against a reference without it."""
+
+MODELS: Mapping[str, tuple[str, str]] = {
+    "ppo": ("custom_ppo", "harness.crosscheck.deviant:DeviantPPO"),
+    "a2c": ("custom_ppo:CustomA2C", "harness.crosscheck.deviant:DeviantA2C"),
+}
+"""Reference -> what trains to its bits and has names for all its numbers, and the same with deviations."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The subject in one environment with one seed."""
+
+    env: str
+    seed: int
+    verdict: Verdict
+    first: Finding | None
+    """The first difference of any size."""
+    first_beyond_rounding: Finding | None
+    our_line: Line | None
+    """Where the subject's update first computes what the reference's never does."""
+    their_line: Line | None
+    """The same with the roles exchanged."""
+    faults: tuple[Finding, ...]
+    """What differs even when everything before it is put right; empty if that was not asked for."""
+    largest: tuple[float, ...]
+    """Largest difference in each iteration, as a share; infinite where something is missing."""
+    n_compared: int
+    """Arrays that both show."""
+    n_minibatches: int
+    optimizers: tuple[str, str] | None
+    """The subject's and the reference's, where they are set differently."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Crosscheck:
+    """The answer for one subject."""
+
+    subject: str
+    reference: str
+    profile: str
+    verdict: Verdict
+    runs: tuple[RunResult, ...]
+    explanation: Explanation | None
+    verified: tuple[int, int] | None
+    """Of all runs, how many the explanation reproduces."""
+    seconds: float
+
+    @property
+    def identical(self) -> bool:
+        """Whether every bit of every run agrees."""
+        return self.verdict == "identical"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How runs are compared."""
+
+    copy_weights: bool = False
+    resync: bool = True
+    threads: int = 1
+
+
+def crosscheck(
+    subject: Subject,
+    reference: str = "ppo",
+    *,
+    profile: str | Profile = "stress",
+    envs: Sequence[str] = (),
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    updates: int | None = None,
+    explain: bool = False,
+    copy_weights: bool = False,
+    resync: bool = True,
+    threads: int = 1,
+    seconds: float = 120.0,
+    workers: int = 1,
+) -> Crosscheck:
+    """Hold a PPO against SB3's running code, and find where and why they part.
+
+    subject: a class that trains like one of SB3's, `Class(policy, env, seed=..., **hyperparameters).learn(steps)`,
+        or its name, registered or "package.module:Class".
+    reference: "ppo" or "a2c" of SB3; any other algorithm can be a reference, too, but then nothing is explained.
+    profile: settings, and environments unless envs names others (Gymnasium ids or names of `worlds.WORLDS`).
+    updates: how many to compare; the default is the profile's.
+    explain: search for the deviations that reproduce the subject's numbers, for at most `seconds`.
+    copy_weights: start the subject from the reference's first weights and random state.
+    resync: look at each stage with right inputs as well, so that one mistake does not hide the next.
+    threads: of torch. workers: processes; a subject that is given as a class is watched in this one.
+
+    Raises HarnessError for what does not exist or cannot be made.
+    """
+    started = time.monotonic()
+    cases = _cases(profile, envs, updates)
+    options = Options(copy_weights, resync, threads)
+    pairs = [(case, seed) for seed in seeds for case in cases]
+    results = _results(subject, reference, pairs, options, workers)
+    verdict: Verdict = max((result.verdict for result in results), key=["identical", "rounding", "different"].index)
+    explanation, verified = None, None
+    if explain and verdict != "identical" and reference in MODELS:
+        arguments = (subject, reference, pairs, options, seconds)
+        if isinstance(subject, str) and workers > 1:
+            explanation, verified = call_in_worker("harness.crosscheck.check:explain_pairs", *arguments)
+        else:
+            explanation, verified = explain_pairs(*arguments)
+    return Crosscheck(
+        subject=_name(subject),
+        reference=reference,
+        profile=profile if isinstance(profile, str) else profile.name,
+        verdict=verdict,
+        runs=tuple(results),
+        explanation=explanation,
+        verified=verified,
+        seconds=time.monotonic() - started,
+    )
+
+
+def explain(subject: Subject, reference: str = "ppo", **options: Any) -> Crosscheck:
+    """`crosscheck` with a search for the causes."""
+    return crosscheck(subject, reference, explain=True, **options)
+
+
+def _cases(profile: str | Profile, envs: Sequence[str], updates: int | None) -> list[Case]:
+    chosen = named_profile(profile) if isinstance(profile, str) else profile
+    if envs:
+        from harness.crosscheck.worlds import WORLDS
+
+        for env in envs:
+            if env not in WORLDS:
+                check_environment(env)
+        chosen = chosen.on(tuple(envs))
+    return [case if updates is None else dataclasses.replace(case, n_updates=updates) for case in chosen.cases]
+
+
+def _results(
+    subject: Subject, reference: str, pairs: Sequence[tuple[Case, int]], options: Options, workers: int
+) -> list[RunResult]:
+    if isinstance(subject, str) and workers > 1:
+        shares = [pairs[worker::workers] for worker in range(workers) if pairs[worker::workers]]
+        with ThreadPoolExecutor(len(shares)) as pool:
+            found = pool.map(
+                lambda share: call_in_worker("harness.crosscheck.check:check_runs", subject, reference, share, options),
+                shares,
+            )
+            by_share = list(found)
+        return [by_share[index % workers][index // workers] for index in range(len(pairs))]
+    return check_runs(subject, reference, pairs, options)
+
+
+def check_runs(
+    subject: Subject, reference: str, pairs: Sequence[tuple[Case, int]], options: Options
+) -> list[RunResult]:
+    """Every pair of case and seed, one after the other."""
+    return [check_run(subject, reference, case, seed, options) for case, seed in pairs]
+
+
+def check_run(subject: Subject, reference: str, case: Case, seed: int, options: Options = Options()) -> RunResult:
+    """One run of the subject beside one of the reference."""
+    torch.set_num_threads(options.threads)
+    case, notes = _common(case, _load(subject), load_algorithm(reference))
+    run = _record(subject, reference, case, seed, options)
+    comparison = run.comparison
+    faults: tuple[Finding, ...] = ()
+    verdict: Verdict = "identical"
+    per_epoch = _minibatches_per_epoch(case, reference)
+
+    def described(divergence: Divergence | None) -> Finding | None:
+        return None if divergence is None else finding(divergence, run.baseline, per_epoch, run.subject.error)
+
+    if comparison.first is not None:
+        verdict = "rounding" if comparison.first_beyond_rounding is None else "different"
+        grown = verdict == "different" and not comparison.first.beyond_rounding
+        if options.resync or grown:
+            found = _faults(subject, run, case, seed)
+            faults = tuple(filter(None, map(described, found)))
+            if grown and not found:  # it is rounding that has grown through the updates
+                verdict = "rounding"
+    ours, theirs = None, None
+    place = None if comparison.first_beyond_rounding is None else comparison.first_beyond_rounding.place
+    if place is not None and place.minibatch:
+        moment = place.step, place.minibatch
+        ours = first_foreign_line(run.subject, run.reference, moment, run.baseline)
+        theirs = first_foreign_line(run.reference, run.subject, moment, run.baseline)
+    optimizers = run.subject.optimizer, run.reference.optimizer
+    return RunResult(
+        env=case.env,
+        seed=seed,
+        verdict=verdict,
+        first=described(comparison.first),
+        first_beyond_rounding=described(comparison.first_beyond_rounding),
+        our_line=ours,
+        their_line=theirs,
+        faults=faults,
+        largest=tuple(comparison.largest[iteration] for iteration in sorted(comparison.largest)),
+        n_compared=comparison.n_compared,
+        n_minibatches=sum(place.rank == ORDER["parameters"] for place in run.baseline.numbers),
+        optimizers=optimizers if optimizers[0] != optimizers[1] and all(optimizers) else None,
+        notes=notes,
+    )
+
+
+def _record(subject: Subject, reference: str, case: Case, seed: int, options: Options) -> Run:
+    """The traces of all three: the reference, CustomPPO which names its numbers, and the subject."""
+    theirs = record(load_algorithm(reference), case, seed, Watching(keep=True), name=reference)
+    if theirs.error is not None:
+        raise HarnessError(f"the reference {reference} cannot train in {case.env}: {theirs.error}")
+    baseline = theirs
+    if reference in MODELS:
+        model = load_algorithm(MODELS[reference][0])
+        baseline = record(model, case, seed, Watching(keep=True), engine="autograd")
+        check = compare(baseline, theirs)
+        if check.first is not None:
+            raise HarnessError(
+                f"CustomPPO does not reproduce {reference} in {case.env} with seed {seed} (first in "
+                f"{check.first.place.quantity}), so the numbers have no names: please report this"
+            )
+    ours = record(
+        _load(subject), case, seed, Watching(like=baseline, copy_weights=options.copy_weights), name=_name(subject)
+    )
+    return Run(case, seed, theirs, baseline, ours, compare(baseline, ours), options.copy_weights)
+
+
+def _faults(subject: Subject, run: Run, case: Case, seed: int) -> list[Divergence]:
+    """The first difference of each quantity in a run in which every stage gets the reference's inputs.
+
+    What follows from another one at the same moment is left out.
+    """
+    watching = Watching(like=run.baseline, copy_weights=run.copy_weights, feed=True)
+    fed = Watched(record(_load(subject), case, seed, watching, name=_name(subject)))
+    visible = run.baseline.sees & fed.sees
+    found: dict[int, Divergence] = {}
+    for moment in sorted({*run.baseline.moments, *fed.moments}):
+        in_loss = False
+        for divergence in divergences_at(run.baseline, fed, moment, visible):
+            rank = divergence.place.rank
+            if not divergence.beyond_rounding or rank == ORDER["final_randomness"]:
+                continue
+            if ORDER["normalized_advantage"] <= rank <= ORDER["gradient"]:
+                if in_loss:
+                    continue  # not fed in between: what follows in the loss follows from this
+                in_loss = True
+            found.setdefault(rank, divergence)
+    return sorted(found.values(), key=lambda divergence: divergence.place)
+
+
+def explain_pairs(
+    subject: Subject, reference: str, pairs: Sequence[tuple[Case, int]], options: Options, seconds: float
+) -> tuple[Explanation, tuple[int, int]]:
+    """Explain the first seed of every case, then try the explanation on all the others."""
+    from harness.crosscheck.deviations import CATALOGUE
+
+    torch.set_num_threads(options.threads)
+    subject_class, reference_class = _load(subject), load_algorithm(reference)
+    common = [(_common(case, subject_class, reference_class)[0], seed) for case, seed in pairs]
+    first_seed = min(seed for _, seed in common)
+    runs = [_record(subject, reference, case, seed, options) for case, seed in common if seed == first_seed]
+    deviant = load_algorithm(MODELS[reference][1])
+    catalogue = [candidate for candidate in CATALOGUE if reference in candidate.algorithms]
+    explanation = explain_runs(deviant, runs, catalogue, seconds=seconds)
+    by_id = {candidate.id: candidate for candidate in catalogue}
+    chosen = tuple(by_id[names[0]] for names in explanation.deviations)
+    n_good = sum(_explained(score, explanation) for score in explanation.scores)
+    if chosen:
+        others = [_record(subject, reference, case, seed, options) for case, seed in common if seed != first_seed]
+        n_good += sum(_explained(score_of(deviant, chosen, run), explanation) for run in others)
+    return explanation, (n_good, len(common))
+
+
+def _explained(score: Score, explanation: Explanation) -> bool:
+    return score == (END, END) or (explanation.verdict != "explained exactly" and score[0] == END)
+
+
+def _common(case: Case, subject: type[Any], reference: type[Any]) -> tuple[Case, tuple[str, ...]]:
+    """The case with the settings that both can have, and what was left out."""
+    settings = accepted_settings(reference, case.settings)
+    known = accepted_settings(subject, settings)
+    missing = [name for name in settings if name not in known]
+    left_out = [name for name in missing if name in NEUTRAL]
+    notes = [f"it takes no {name}: both go without" for name in left_out]
+    notes += [f"it takes no {name}: the reference has {settings[name]}" for name in missing if name not in NEUTRAL]
+    kept = {name: value for name, value in settings.items() if name not in left_out}
+    return dataclasses.replace(case, settings=kept), tuple(notes)
+
+
+def _minibatches_per_epoch(case: Case, reference: str) -> int | None:
+    if "batch_size" not in accepted_settings(load_algorithm(reference), {"batch_size": 0}):
+        return None
+    size = case.settings.get("batch_size", 64)
+    n_steps = int(case.settings.get("n_steps", 2048))
+    return math.ceil(n_steps * case.n_envs / size) if size else 1
+
+
+def _load(subject: Subject) -> type[Any]:
+    return load_algorithm(subject) if isinstance(subject, str) else subject
+
+
+def _name(subject: Subject) -> str:
+    return subject if isinstance(subject, str) else f"{subject.__module__}:{subject.__qualname__}"
