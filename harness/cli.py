@@ -131,36 +131,62 @@ def report(
 @app.command()
 def crosscheck(
     subject: Annotated[str, typer.Argument(help="A registered name, or package.module:Class.")],
-    reference: Annotated[str, typer.Option(help="What it is held against.")] = "ppo",
-    env: Annotated[list[str] | None, typer.Option(help="Gymnasium id; may be given several times.")] = None,
-    seeds: Annotated[str, typer.Option(help="A range such as 0-9, or one seed.")] = "0-9",
-    updates: Annotated[int, typer.Option(min=1, help="Updates to compare.")] = 3,
+    reference: Annotated[str, typer.Option(help="What it is held against: ppo, a2c, or any other algorithm.")] = "ppo",
+    env: Annotated[
+        list[str] | None, typer.Option(help="Gymnasium id; may be given several times. Default: the profile's.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="A range such as 0-9, or one seed.")] = "0-4",
+    profile: Annotated[
+        str, typer.Option(help="Settings: stress makes mistakes visible, default has SB3's default hyperparameters.")
+    ] = "stress",
+    hyperparameters: Annotated[
+        Path | None, typer.Option(help="Settings of your own: a zoo-style YAML file with an entry for each --env.")
+    ] = None,
+    updates: Annotated[int | None, typer.Option(min=1, help="Updates to compare. Default: the profile's.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Search for the causes of what differs.")] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="For how long to search.")] = 120.0,
+    copy_weights: Annotated[
+        bool, typer.Option("--copy-weights", help="Start from the reference's first weights and random state.")
+    ] = False,
+    resync: Annotated[
+        bool, typer.Option(help="Look at each stage with right inputs, too, so that no mistake hides the next.")
+    ] = True,
+    allow_rounding: Annotated[
+        bool, typer.Option("--allow-rounding", help="Exit code 0 also where nothing but rounding differs.")
+    ] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was found there.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw seeds by updates: the largest difference; writes FIGURE.svg and .png.")
+    ] = None,
 ) -> None:
-    """Compare the numbers of the first updates with those of SB3's running code, for each seed.
+    """Hold a PPO against SB3's running code, number by number: where they part, and why.
 
     Exit code 0: bit for bit equal; 1: something differs.
     """
-    from harness.crosscheck.differences import differences_table
-    from harness.executors.local import call_in_worker
+    from harness.crosscheck.command import run_crosscheck
 
-    console = _console()
-    found = call_in_worker(
-        "harness.crosscheck.numbers:compare_numbers",
+    verdict = run_crosscheck(
+        _console(),
         subject,
         reference,
-        tuple(env or ("CartPole-v1", "Pendulum-v1")),
-        _seed_range(seeds),
-        updates,
+        profile=profile,
+        envs=tuple(env or ()),
+        hyperparameters=hyperparameters,
+        seeds=_seed_range(seeds),
+        updates=updates,
+        explain=explain,
+        seconds=seconds,
+        copy_weights=copy_weights,
+        resync=resync,
+        threads=threads,
+        workers=workers or _cores(),
+        json_file=json_file,
+        figure=figure,
     )
-    console.print(differences_table(found, subject, reference))
-    n_different = sum(not differences.identical for differences in found)
-    if n_different:
-        console.print(f"[red]different[/red] in {n_different} of {len(found)} cases", highlight=False)
+    if verdict != "identical" and not (allow_rounding and verdict == "rounding"):
         raise typer.Exit(EXIT_NO)
-    n_gradients = sum(differences.n_gradients for differences in found)
-    console.print(
-        f"[green]identical[/green]: every bit of {n_gradients:,} optimiser steps in {len(found)} cases", highlight=False
-    )
 
 
 def _seed_range(text: str) -> list[int]:

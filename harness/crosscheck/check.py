@@ -55,8 +55,8 @@ class RunResult:
     """The same with the roles exchanged."""
     faults: tuple[Finding, ...]
     """What differs even when everything before it is put right; empty if that was not asked for."""
-    largest: tuple[float, ...]
-    """Largest difference in each iteration, as a share; infinite where something is missing."""
+    largest: tuple[tuple[int, int, float], ...]
+    """(iteration, minibatch, largest difference as a share): minibatch 0 is the rollout; see `Comparison.largest`."""
     n_compared: int
     """Arrays that both show."""
     n_minibatches: int
@@ -224,7 +224,7 @@ def check_run(subject: Subject, reference: str, case: Case, seed: int, options: 
         our_line=ours,
         their_line=theirs,
         faults=faults,
-        largest=tuple(comparison.largest[iteration] for iteration in sorted(comparison.largest)),
+        largest=tuple((*key, size) for key, size in sorted(comparison.largest.items())),
         n_compared=comparison.n_compared,
         n_minibatches=sum(place.rank == ORDER["parameters"] for place in run.baseline.numbers),
         optimizers=optimizers if optimizers[0] != optimizers[1] and all(optimizers) else None,

@@ -90,8 +90,9 @@ class Comparison:
     first_beyond_rounding: Divergence | None
     n_compared: int
     """Numbers that both show."""
-    largest: Mapping[int, float]
-    """Iteration, from 1 -> the largest difference in it, as a share; infinite for what is not there."""
+    largest: Mapping[tuple[int, int], float]
+    """(iteration, minibatch) -> the largest difference, as a share; minibatch 0 is the rollout before the update.
+    Infinite for what is missing, and for what has no size, such as another choice."""
 
 
 class Watched:
@@ -146,16 +147,16 @@ def compare(reference: Trace, subject: Trace | Watched) -> Comparison:
     visible = reference.sees & watched.sees
     first: Divergence | None = None
     beyond: Divergence | None = None
-    largest: dict[int, float] = {}
+    largest: dict[tuple[int, int], float] = {}
     moments = sorted({*reference.moments, *watched.moments})
     for moment in moments:
-        iteration = reference.iteration(moment[0])
-        largest.setdefault(iteration, 0.0)
+        key = reference.iteration(moment[0]), moment[1]
+        largest.setdefault(key, 0.0)
         for divergence in divergences_at(reference, watched, moment, visible):
             first = first or divergence
             if beyond is None and divergence.beyond_rounding:
                 beyond = divergence
-            largest[iteration] = max(largest[iteration], divergence.size)
+            largest[key] = max(largest[key], divergence.size)
     if watched.trace.error is not None:
         ending = Place(*(watched.moments[-1] if watched.moments else (0, 0)), len(QUANTITIES) - 1)
         if beyond is None or beyond.kind == "missing":
@@ -184,7 +185,7 @@ def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: 
                     continue
                 ours = subject.search(moment, theirs)
             divergence = Divergence(place, "value", None, theirs, np.inf) if ours is None else gap(place, theirs, ours)
-            if divergence is None or not divergence.beyond_rounding:
+            if _tells(theirs) and (divergence is None or not divergence.beyond_rounding):
                 pending = [other for other in pending if other.place.rank not in LOCAL[rank]]
             if divergence is not None:
                 pending.append(divergence)
@@ -199,6 +200,11 @@ def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: 
                 yield replace(other, size=divergence.size) if other.ours is None else other
             pending = []
         yield divergence
+
+
+def _tells(array: Array) -> bool:
+    """Whether its being right says that what it is made of is right: a loss of (nearly) zero comes about in many ways."""
+    return array.size > 1 or bool(np.abs(array).max(initial=0) > ROUNDING)
 
 
 def gap(place: Place, theirs: Array | None, ours: Array | None) -> Divergence | None:

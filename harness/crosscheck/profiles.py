@@ -6,14 +6,17 @@ limit that no episode meets. The stress profile reaches all of it within three s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from harness.errors import UnknownNameError, did_you_mean
+from harness.plan import RunSpec, plan
+from harness.single import single_run
 
-__all__ = ["PROFILES", "Case", "Profile", "named_profile"]
+__all__ = ["PROFILES", "Case", "Profile", "named_profile", "profile_of_file"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,9 @@ class Case:
     """Hyperparameters under SB3's names."""
     n_envs: int = 2
     n_updates: int = 3
-    policy: str = "MlpPolicy"
+    policy: Any = "MlpPolicy"
+    spec: RunSpec | None = None
+    """Where it comes from a file: how the environments are wrapped and normalised."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,23 @@ DEFAULT = Profile(
 )
 
 PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (DEFAULT, STRESS)}
+
+
+def profile_of_file(file: Path, envs: Sequence[str], algorithm: str) -> Profile:
+    """The user's own settings for these environments, from a zoo-style file; raises ConfigError as training would.
+
+    algorithm: registered name of the one whose hyperparameters they are.
+    """
+    from harness.models import constructor_arguments
+
+    cases = []
+    for env in envs:
+        (spec,) = plan(single_run(algorithm, env, 0, None, str(file)))
+        arguments = constructor_arguments(spec)
+        policy = arguments.pop("policy")
+        n_envs = int(spec.hyperparams.get("n_envs", 1))
+        cases.append(Case(env, arguments, n_envs=n_envs, n_updates=2, policy=policy, spec=spec))
+    return Profile(file.name, "settings from a file", tuple(cases))
 
 
 def named_profile(name: str) -> Profile:

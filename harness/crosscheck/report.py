@@ -55,7 +55,7 @@ def _table(runs: Sequence[RunResult]) -> Table:
     table.add_column("first difference")
     for env in dict.fromkeys(run.env for run in runs):
         mine = [run for run in runs if run.env == env]
-        counts = Counter(run.verdict for run in mine)
+        counts: Counter[str] = Counter(run.verdict for run in mine)
         cells = [
             f"[{_COLOURS[verdict]}]{counts[verdict]}[/]" if counts[verdict] else "[dim]0[/]" for verdict in _COLOURS
         ]

@@ -141,13 +141,18 @@ def themed() -> Iterator[None]:
 
 
 def new_figure(
-    n_rows: int, n_columns: int, *, row_inches: float = 1.8, sharey: Literal["none", "col"] = "none"
+    n_rows: int,
+    n_columns: int,
+    *,
+    row_inches: float = 1.8,
+    sharex: Literal["none", "col"] = "col",
+    sharey: Literal["none", "col"] = "none",
 ) -> tuple[Figure, Any]:
     """A figure and its axes [n_rows, n_columns], unknown to pyplot: nothing to close, no state shared."""
     width = max(_NARROWEST_INCHES, _COLUMN_INCHES * n_columns)
     layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
     figure = Figure(figsize=(width, row_inches * n_rows + 0.4), layout=layout)
-    return figure, figure.subplots(n_rows, n_columns, squeeze=False, sharex="col", sharey=sharey)
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False, sharex=sharex, sharey=sharey)
 
 
 def step_axis(axes: Axes, *, label: bool = True) -> None:

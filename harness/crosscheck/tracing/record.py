@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 import io
 import logging
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnv
 
 from custom_ppo import CustomPPO
 from harness.crosscheck.profiles import Case
@@ -33,6 +37,7 @@ from harness.crosscheck.tracing.trace import Trace
 from harness.crosscheck.tracing.traffic import RecordedEnv
 from harness.crosscheck.tracing.weights import find_optimizers, matched_parameters, named_parameters
 from harness.crosscheck.worlds import make_world
+from harness.envs import make_training_env
 from harness.errors import HarnessError
 
 __all__ = ["Watching", "accepted_settings", "record"]
@@ -81,7 +86,7 @@ def record(
     trace = Trace(name or algorithm.__name__, n_envs=case.n_envs, n_steps=int(case.settings.get("n_steps", 0)))
     log = OperationLog() if watching.operations else None
     recorder = Recorder(trace, feed=watching.like if watching.feed else None, operations=log)
-    env = make_vec_env(lambda: make_world(case.env), n_envs=case.n_envs, seed=seed)
+    env = _environments(case, seed)
     try:
         with warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")
@@ -96,6 +101,13 @@ def record(
         env.close()
         restore_random_states(states)
     return trace
+
+
+def _environments(case: Case, seed: int) -> VecEnv:
+    if case.spec is None:
+        return make_vec_env(lambda: make_world(case.env), n_envs=case.n_envs, seed=seed)
+    with tempfile.TemporaryDirectory() as folder:  # episodes are logged to files that nobody reads
+        return make_training_env(dataclasses.replace(case.spec, seed=seed), Path(folder))
 
 
 def _made(algorithm: type[Any], case: Case, seed: int, env: RecordedEnv, name: str, more: Mapping[str, Any]) -> Any:

@@ -1,0 +1,77 @@
+"""`harness crosscheck`: options to a question, the answer to terminal and files. Without torch, which workers have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from rich.console import Console
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.crosscheck.check import Crosscheck
+
+__all__ = ["run_crosscheck"]
+
+
+def run_crosscheck(
+    console: Console,
+    subject: str,
+    reference: str,
+    *,
+    profile: str,
+    envs: Sequence[str],
+    hyperparameters: Path | None,
+    json_file: Path | None,
+    figure: Path | None,
+    **options: Any,
+) -> str:
+    """Ask, print, write; returns the verdict: identical, rounding or different."""
+    from harness.crosscheck.check import crosscheck
+    from harness.crosscheck.deviations import CATALOGUE
+    from harness.crosscheck.profiles import named_profile, profile_of_file
+    from harness.crosscheck.report import as_json, as_text
+
+    for path in (json_file, figure):
+        if path is not None and not path.resolve().parent.is_dir():
+            raise HarnessError(f"{path} cannot be written: there is no folder {path.resolve().parent}")
+    chosen = named_profile(profile)
+    if hyperparameters is not None:
+        if not envs:
+            raise HarnessError("--hyperparameters needs --env, to say for which environments of the file")
+        chosen = profile_of_file(hyperparameters, envs, reference)
+    with console.status(f"{subject} beside {reference} ..."):
+        result = crosscheck(subject, reference, profile=chosen, envs=envs, **options)
+    console.print(as_text(result, {deviation.id: deviation for deviation in CATALOGUE}), highlight=False)
+    if json_file is not None:
+        _write(json_file, json.dumps(as_json(result), indent=1) + "\n")
+    if figure is not None:
+        _draw(result, figure)
+    return result.verdict
+
+
+def _draw(result: Crosscheck, path: Path) -> None:
+    from harness.plots.divergence import divergence_map
+    from harness.plots.style import save_figure
+
+    rows = [
+        (run.env, run.seed, iteration, minibatch, size)
+        for run in result.runs
+        for iteration, minibatch, size in run.largest
+    ]
+    frame = pd.DataFrame(rows, columns=["env", "seed", "iteration", "minibatch", "largest"])
+    try:
+        save_figure(divergence_map(frame, result.subject, result.reference), path.with_suffix(""))
+    except OSError as error:
+        raise HarnessError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HarnessError(f"{path} cannot be written: {error.strerror}") from error
