@@ -203,7 +203,7 @@ def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: 
 
 
 def _tells(array: Array) -> bool:
-    """Whether its being right says that what it is made of is right: a loss of (nearly) zero comes about in many ways."""
+    """Whether what it is made of must be right if it is: a loss of (nearly) zero comes about in many ways."""
     return array.size > 1 or bool(np.abs(array).max(initial=0) > ROUNDING)
 
 
