@@ -13,13 +13,15 @@ from typing import Any, Literal
 import torch
 
 from harness.algorithms import load_algorithm
-from harness.crosscheck.compare import Divergence, Watched, compare, divergences_at
+from harness.crosscheck.compare import Divergence, compare
 from harness.crosscheck.explain import END, Explanation, Run, Score, explain_runs, score_of
 from harness.crosscheck.findings import Finding, finding
-from harness.crosscheck.lines import Line, first_foreign_line
+from harness.crosscheck.lines import Line
 from harness.crosscheck.profiles import Case, Profile, named_profile
 from harness.crosscheck.quantities import ORDER
+from harness.crosscheck.stages import completed, faults, lines
 from harness.crosscheck.tracing.record import Watching, accepted_settings, record
+from harness.crosscheck.tracing.trace import Trace
 from harness.envs import check_environment
 from harness.errors import HarnessError
 from harness.executors.local import call_in_worker
@@ -192,48 +194,55 @@ def check_run(subject: Subject, reference: str, case: Case, seed: int, options: 
     torch.set_num_threads(options.threads)
     case, notes = _common(case, _load(subject), load_algorithm(reference))
     run = _record(subject, reference, case, seed, options)
-    comparison = run.comparison
-    faults: tuple[Finding, ...] = ()
-    verdict: Verdict = "identical"
+    first, beyond = run.comparison.first, run.comparison.first_beyond_rounding
     per_epoch = _minibatches_per_epoch(case, reference)
 
     def described(divergence: Divergence | None) -> Finding | None:
         return None if divergence is None else finding(divergence, run.baseline, per_epoch, run.subject.error)
 
-    if comparison.first is not None:
-        verdict = "rounding" if comparison.first_beyond_rounding is None else "different"
-        grown = verdict == "different" and not comparison.first.beyond_rounding
-        if options.resync or grown:
-            found = _faults(subject, run, case, seed)
-            faults = tuple(filter(None, map(described, found)))
+    verdict: Verdict = "identical"
+    fed: Trace | None = None
+    found: list[Divergence] = []
+    if first is not None:
+        verdict = "rounding" if beyond is None else "different"
+        grown = verdict == "different" and not first.beyond_rounding
+        if (options.resync and beyond is not None) or grown:
+            fed = _fed(subject, run, case, seed)
+            found = faults(run.baseline, fed)
             if grown and not found:  # it is rounding that has grown through the updates
                 verdict = "rounding"
-    ours, theirs = None, None
-    place = None if comparison.first_beyond_rounding is None else comparison.first_beyond_rounding.place
-    if place is not None and place.minibatch:
-        moment = place.step, place.minibatch
-        ours = first_foreign_line(run.subject, run.reference, moment, run.baseline)
-        theirs = first_foreign_line(run.reference, run.subject, moment, run.baseline)
+    our_line, their_line = None, None
+    if beyond is not None:
+        beyond = completed(beyond, run.subject, run.reference)
+        our_line, their_line = lines(beyond, run.subject, fed, run.reference, run.baseline)
     optimizers = run.subject.optimizer, run.reference.optimizer
     return RunResult(
         env=case.env,
         seed=seed,
         verdict=verdict,
-        first=described(comparison.first),
-        first_beyond_rounding=described(comparison.first_beyond_rounding),
-        our_line=ours,
-        their_line=theirs,
-        faults=faults,
-        largest=tuple((*key, size) for key, size in sorted(comparison.largest.items())),
-        n_compared=comparison.n_compared,
+        first=described(first),
+        first_beyond_rounding=described(beyond),
+        our_line=our_line,
+        their_line=their_line,
+        faults=tuple(filter(None, map(described, found))),
+        largest=tuple((*key, size) for key, size in sorted(run.comparison.largest.items())),
+        n_compared=run.comparison.n_compared,
         n_minibatches=sum(place.rank == ORDER["parameters"] for place in run.baseline.numbers),
         optimizers=optimizers if optimizers[0] != optimizers[1] and all(optimizers) else None,
         notes=notes,
     )
 
 
-def _record(subject: Subject, reference: str, case: Case, seed: int, options: Options) -> Run:
-    """The traces of all three: the reference, CustomPPO which names its numbers, and the subject."""
+def _record(subject: Subject, reference: str, case: Case, seed: int, options: Options, *, proven: bool = False) -> Run:
+    """The traces of all three: the reference, CustomPPO which names its numbers, and the subject.
+
+    proven: that CustomPPO equals the reference here was checked before, and it stands for both.
+    """
+    if proven:
+        model = load_algorithm(MODELS[reference][0])
+        baseline = record(model, case, seed, Watching(keep=True, operations=False), engine="autograd")
+        ours = _subject(subject, case, seed, baseline, options)
+        return Run(case, seed, baseline, baseline, ours, compare(baseline, ours), options.copy_weights)
     theirs = record(load_algorithm(reference), case, seed, Watching(keep=True), name=reference)
     if theirs.error is not None:
         raise HarnessError(f"the reference {reference} cannot train in {case.env}: {theirs.error}")
@@ -247,33 +256,19 @@ def _record(subject: Subject, reference: str, case: Case, seed: int, options: Op
                 f"CustomPPO does not reproduce {reference} in {case.env} with seed {seed} (first in "
                 f"{check.first.place.quantity}), so the numbers have no names: please report this"
             )
-    ours = record(
-        _load(subject), case, seed, Watching(like=baseline, copy_weights=options.copy_weights), name=_name(subject)
-    )
+    ours = _subject(subject, case, seed, baseline, options)
     return Run(case, seed, theirs, baseline, ours, compare(baseline, ours), options.copy_weights)
 
 
-def _faults(subject: Subject, run: Run, case: Case, seed: int) -> list[Divergence]:
-    """The first difference of each quantity in a run in which every stage gets the reference's inputs.
+def _subject(subject: Subject, case: Case, seed: int, like: Trace, options: Options) -> Trace:
+    watching = Watching(like=like, copy_weights=options.copy_weights)
+    return record(_load(subject), case, seed, watching, name=_name(subject))
 
-    What follows from another one at the same moment is left out.
-    """
+
+def _fed(subject: Subject, run: Run, case: Case, seed: int) -> Trace:
+    """The subject with the reference's inputs at every stage."""
     watching = Watching(like=run.baseline, copy_weights=run.copy_weights, feed=True)
-    fed = Watched(record(_load(subject), case, seed, watching, name=_name(subject)))
-    visible = run.baseline.sees & fed.sees
-    found: dict[int, Divergence] = {}
-    for moment in sorted({*run.baseline.moments, *fed.moments}):
-        in_loss = False
-        for divergence in divergences_at(run.baseline, fed, moment, visible):
-            rank = divergence.place.rank
-            if not divergence.beyond_rounding or rank == ORDER["final_randomness"]:
-                continue
-            if ORDER["normalized_advantage"] <= rank <= ORDER["gradient"]:
-                if in_loss:
-                    continue  # not fed in between: what follows in the loss follows from this
-                in_loss = True
-            found.setdefault(rank, divergence)
-    return sorted(found.values(), key=lambda divergence: divergence.place)
+    return record(_load(subject), case, seed, watching, name=_name(subject))
 
 
 def explain_pairs(
@@ -286,7 +281,9 @@ def explain_pairs(
     subject_class, reference_class = _load(subject), load_algorithm(reference)
     common = [(_common(case, subject_class, reference_class)[0], seed) for case, seed in pairs]
     first_seed = min(seed for _, seed in common)
-    runs = [_record(subject, reference, case, seed, options) for case, seed in common if seed == first_seed]
+    runs = [
+        _record(subject, reference, case, seed, options, proven=True) for case, seed in common if seed == first_seed
+    ]
     deviant = load_algorithm(MODELS[reference][1])
     catalogue = [candidate for candidate in CATALOGUE if reference in candidate.algorithms]
     explanation = explain_runs(deviant, runs, catalogue, seconds=seconds)
@@ -294,7 +291,9 @@ def explain_pairs(
     chosen = tuple(by_id[names[0]] for names in explanation.deviations)
     n_good = sum(_explained(score, explanation) for score in explanation.scores)
     if chosen:
-        others = [_record(subject, reference, case, seed, options) for case, seed in common if seed != first_seed]
+        others = [
+            _record(subject, reference, case, seed, options, proven=True) for case, seed in common if seed != first_seed
+        ]
         n_good += sum(_explained(score_of(deviant, chosen, run), explanation) for run in others)
     return explanation, (n_good, len(common))
 

@@ -37,6 +37,9 @@ END = Place(10**9, 0, 0)
 
 START = Place(0, 0, 0)
 
+_WIDTH = 6
+"""Equally good explanations that are followed up."""
+
 _LOOK_BACK = 64
 """Moments that may come about between two looks."""
 
@@ -72,8 +75,10 @@ class Explanation:
     """Each deviation that was found; several ids where they cannot be told apart in these runs."""
     scores: tuple[Score, ...]
     """For each run, where the explained numbers still part from the subject's."""
-    ruled_out: tuple[str, ...]
-    """Deviations that would show before or in the difference that remains, and do not explain it."""
+    early: tuple[str, ...]
+    """Deviations that are ruled out because they would have shown before the difference that remains."""
+    touching: tuple[str, ...]
+    """Deviations that change the number that differs, but not to what the subject has."""
     silent: tuple[str, ...]
     """Deviations that do not show until then in the runs: nothing can be said of them."""
     n_candidates: int
@@ -93,6 +98,14 @@ class _Try:
     """Its number where the one before it parted from the subject."""
 
 
+@dataclass(frozen=True)
+class _Solution:
+    """Deviations, and how far CustomPPO with them goes along with the subject in every run."""
+
+    chosen: Chosen
+    scores: tuple[Score, ...]
+
+
 class _Search:
     """Candidates against the runs of one subject."""
 
@@ -103,7 +116,8 @@ class _Search:
         self.n_candidates = 0
         self.deadline = time.monotonic() + seconds
         self.late = False
-        self.ruled_out: tuple[str, ...] = ()
+        self.early: tuple[str, ...] = ()
+        self.touching: tuple[str, ...] = ()
         self.silent: tuple[str, ...] = ()
 
     def attempt(self, chosen: Chosen, run: Run, at: Place | None = None) -> _Try:
@@ -133,6 +147,14 @@ class _Search:
         """The scores on all runs."""
         return tuple(self.attempt(chosen, run).score for run in self.runs)
 
+    def longer(self, solution: _Solution) -> list[_Solution]:
+        """The solution with what explains more of the run that parts first."""
+        if _all_explained(solution.scores):
+            return [solution]
+        run = _first_unexplained(solution.scores)
+        options = self.next_step(solution.chosen, self.runs[run], solution.scores[run])
+        return [_Solution(option, self.on_all(option)) for option in options]
+
     def next_step(self, chosen: Chosen, run: Run, score: Score) -> list[Chosen]:
         """What explains more of a run than `chosen` does: the best of one more deviation, or else of two, or three.
 
@@ -152,9 +174,10 @@ class _Search:
             for attempt in tries
             if attempt.score[0] >= at and not _equal(attempt.at, before.at) and attempt.at is not None
         ]
-        early = [attempt.chosen[-1] for attempt in tries if attempt.score[0] < at]
-        self.ruled_out = tuple(deviation.id for deviation in (*early, *touching))
-        self.silent = tuple(deviation.id for deviation in free if deviation.id not in self.ruled_out)
+        self.early = tuple(attempt.chosen[-1].id for attempt in tries if attempt.score[0] < at)
+        self.touching = tuple(deviation.id for deviation in touching)
+        known = {*self.early, *self.touching}
+        self.silent = tuple(deviation.id for deviation in free if deviation.id not in known)
         for size in (2, 3):
             groups = ((*chosen, *group) for group in itertools.combinations(touching, size))
             best = _best(self.attempts(groups, run, at), score)
@@ -234,26 +257,16 @@ def explain_runs(
     """
     started = time.monotonic()
     search = _Search(deviant, runs, catalogue, seconds)
-    chosen: Chosen = ()
-    alike: list[tuple[str, ...]] = []
-    scores = tuple(_score(run.comparison) for run in runs)
-    while len(chosen) < most and not _all_explained(scores) and not search.late:
-        run = _first_unexplained(runs, scores)
-        options = search.next_step(chosen, runs[run], scores[run])
-        if not options:
+    beam: list[_Solution] = [_Solution((), tuple(_score(run.comparison) for run in runs))]
+    for _ in range(most):
+        if search.late or _all_explained(beam[0].scores):
             break
-        ranked = [(search.on_all(option), option) for option in options]
-        best = max(_total(found) for found, _ in ranked)
-        if best <= _total(scores):
+        grown = [longer for solution in beam for longer in search.longer(solution)]
+        best = max((_total(solution.scores) for solution in grown), default=_total(beam[0].scores))
+        if best <= _total(beam[0].scores):
             break
-        equals = [(found, option) for found, option in ranked if _total(found) == best]
-        added = len(equals[0][1]) - len(chosen)
-        if added == 1:
-            alike.append(tuple(option[-1].id for _, option in equals))
-        else:
-            alike += [(deviation.id,) for deviation in equals[0][1][len(chosen) :]]
-        scores, chosen = equals[0]
-    return _explanation(search, chosen, alike, scores, started)
+        beam = [solution for solution in grown if _total(solution.scores) == best][:_WIDTH]
+    return _explanation(search, beam, started)
 
 
 def _score(comparison: Comparison) -> Score:
@@ -276,14 +289,13 @@ def _all_explained(scores: Sequence[Score]) -> bool:
     return all(score == (END, END) for score in scores)
 
 
-def _first_unexplained(runs: Sequence[Run], scores: Sequence[Score]) -> int:
+def _first_unexplained(scores: Sequence[Score]) -> int:
     """The run that parts first: it is the shortest to try candidates on."""
     return min((index for index, score in enumerate(scores) if score != (END, END)), key=lambda i: scores[i])
 
 
-def _explanation(
-    search: _Search, chosen: Chosen, alike: list[tuple[str, ...]], scores: Sequence[Score], started: float
-) -> Explanation:
+def _explanation(search: _Search, beam: Sequence[_Solution], started: float) -> Explanation:
+    chosen, scores = beam[0].chosen, beam[0].scores
     verdict: Literal["explained exactly", "explained up to rounding", "partly explained", "not explained"]
     if _all_explained(scores):
         verdict = "explained exactly"
@@ -293,14 +305,27 @@ def _explanation(
         verdict = "partly explained" if chosen else "not explained"
     return Explanation(
         verdict=verdict,
-        deviations=tuple(alike),
+        deviations=_alike(beam),
         scores=tuple(scores),
-        ruled_out=search.ruled_out,
+        early=search.early,
+        touching=search.touching,
         silent=search.silent,
         n_candidates=search.n_candidates,
         seconds=time.monotonic() - started,
         exhausted=not search.late,
     )
+
+
+def _alike(beam: Sequence[_Solution]) -> tuple[tuple[str, ...], ...]:
+    """The deviations of the first solution, each with those that stand in its place in an equally good one."""
+    first = [deviation.id for deviation in beam[0].chosen]
+    names = [[name] for name in first]
+    for solution in beam[1:]:
+        other = [deviation.id for deviation in solution.chosen]
+        new, gone = [name for name in other if name not in first], [name for name in first if name not in other]
+        if len(new) == 1 and len(gone) == 1 and new[0] not in names[first.index(gone[0])]:
+            names[first.index(gone[0])].append(new[0])
+    return tuple(map(tuple, names))
 
 
 def score_of(deviant: type[Any], chosen: Chosen, run: Run) -> Score:

@@ -194,4 +194,4 @@ def _proportion(divergence: Divergence) -> str:
             return f"{np.median(offsets):+.5g} wherever it differs"
     if theirs.size > 1 and np.array_equal(np.sort(ours.reshape(-1)), np.sort(theirs.reshape(-1))):
         return "the same numbers in another order"
-    return ""
+    return f"up to {divergence.size:.2g} of the largest number apart" if math.isfinite(divergence.size) else ""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import linecache
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.crosscheck.compare import ROUNDING, Moment
 from harness.crosscheck.tracing.trace import Operation, Trace, digest
 
-__all__ = ["Line", "first_foreign_line"]
+__all__ = ["Line", "counterpart", "first_foreign_line"]
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,34 @@ class Line:
         return f"{where}: {self.code}" if self.code else f"{where}, in {self.function}: {self.operation}"
 
 
-def first_foreign_line(of: Trace, beside: Trace, moment: Moment, names: Trace) -> Line | None:
+def first_foreign_line(
+    of: Trace, beside: Trace, moment: Moment, names: Trace, *, after_backward: bool = True
+) -> Line | None:
     """The first operation in an update of `of` whose result `beside` never has; None where there is none.
 
     names: a trace that has names for the quantities of this moment, to say what went in.
+    after_backward: whether also those count that come after the loss was differentiated.
     """
-    known = {operation.digest for operation in beside.operations.get(moment, ())}
-    for operation in of.operations.get(moment, ()):
-        if operation.digest not in known and not _nearly_known(operation, beside.operations.get(moment, ())):
+    for operation in _foreign(of, beside, moment):
+        if after_backward or not operation.differentiated:
             return _line(operation, moment, names)
     return None
+
+
+def counterpart(of: Trace, beside: Trace, moment: Moment, wanted: Array) -> Array | None:
+    """What `of` most likely has in the place of an array of `beside`: its first foreign result of the same size."""
+    for operation in _foreign(of, beside, moment):
+        if operation.values is not None and operation.values.size == wanted.size:
+            return operation.values.reshape(wanted.shape)
+    return None
+
+
+def _foreign(of: Trace, beside: Trace, moment: Moment) -> Iterator[Operation]:
+    others = beside.operations.get(moment, ())
+    known = {operation.digest for operation in others}
+    for operation in of.operations.get(moment, ()):
+        if operation.digest not in known and not _nearly_known(operation, others):
+            yield operation
 
 
 def _nearly_known(operation: Operation, others: Sequence[Operation]) -> bool:

@@ -18,6 +18,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from harness.crosscheck.check import Crosscheck, RunResult
     from harness.crosscheck.deviations.deviation import Deviation
+    from harness.crosscheck.explain import Explanation
     from harness.crosscheck.findings import Finding
 
 __all__ = ["as_json", "as_text", "seeds_in_words"]
@@ -153,14 +154,24 @@ def _explanation(result: Crosscheck, catalogue: Mapping[str, Deviation]) -> list
         good, total = result.verified
         parts.append(_indented(f"together they reproduce {good} of {total} runs"))
     if explanation.verdict in ("not explained", "partly explained"):
-        ruled_out, silent = explanation.ruled_out, explanation.silent
-        if ruled_out:
-            parts.append(_indented(f"ruled out, as they would show by then and look otherwise: {', '.join(ruled_out)}"))
-        if silent:
-            parts.append(_indented(f"not ruled out, as they show nothing until then: {', '.join(silent)}"))
+        parts += _ruled_out(explanation)
     late = "" if explanation.exhausted else "; time was up before everything was tried (--seconds gives more)"
     parts.append(_indented(f"{explanation.n_candidates:,} runs of CustomPPO in {explanation.seconds:.0f} s{late}"))
     return [*parts, Text()]
+
+
+def _ruled_out(explanation: Explanation) -> list[RenderableType]:
+    """Of those that were tried in vain, the ones that come closest by name."""
+    lines = []
+    if explanation.touching:
+        lines.append(f"it is none of those that would change this number: {', '.join(explanation.touching)}")
+    if explanation.early:
+        lines.append(f"nor of {len(explanation.early)} that would have shown before")
+    if explanation.silent:
+        lines.append(
+            f"{len(explanation.silent)} more show nothing until then and are not ruled out (--json lists them)"
+        )
+    return [_indented(line) for line in lines]
 
 
 def _indented(text: str) -> RenderableType:

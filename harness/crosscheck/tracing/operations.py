@@ -55,7 +55,7 @@ class OperationLog(TorchFunctionMode):
         if func is Tensor.backward:
             self.roots.append(args[0].detach().cpu().numpy().copy())
         elif isinstance(result, Tensor) and result.dtype.is_floating_point and 0 < result.numel() <= LARGEST_SEEN:
-            self._operations.append(_operation(func.__name__, result, inputs))
+            self._operations.append(_operation(func.__name__, result, inputs, differentiated=bool(self.roots)))
         return result
 
 
@@ -67,11 +67,13 @@ def _digests(arguments: Sequence[Any]) -> tuple[bytes, ...]:
     )
 
 
-def _operation(name: str, result: Tensor, inputs: tuple[bytes, ...]) -> Operation:
+def _operation(name: str, result: Tensor, inputs: tuple[bytes, ...], *, differentiated: bool) -> Operation:
     values = result.detach().cpu().numpy()
     code, line = _caller()
     kept = values.copy() if values.size <= LARGEST_KEPT else None
-    return Operation(name, values.shape, digest(values), kept, inputs, code.co_filename, line, code.co_name)
+    return Operation(
+        name, values.shape, digest(values), kept, inputs, code.co_filename, line, code.co_name, differentiated
+    )
 
 
 def _caller() -> tuple[CodeType, int]:

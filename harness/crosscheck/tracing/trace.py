@@ -32,6 +32,8 @@ class Operation:
     file: str
     line: int
     function: str
+    differentiated: bool = False
+    """Whether it came after the loss was differentiated: it clips the gradient, say."""
 
 
 @dataclass(frozen=True)

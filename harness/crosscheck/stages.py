@@ -1,0 +1,77 @@
+"""Stages that go wrong by themselves, seen in a run in which each was given the reference's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from harness.crosscheck.compare import Divergence, Moment, Watched, divergences_at
+from harness.crosscheck.lines import Line, counterpart, first_foreign_line
+from harness.crosscheck.quantities import ORDER
+from harness.crosscheck.tracing.trace import Trace
+
+__all__ = ["completed", "faults", "lines"]
+
+CHAINS: Mapping[str, Sequence[str]] = {
+    "policy": ("normalized_advantage", "ratio", "surrogate", "policy_loss"),
+    "value": ("predicted_value", "value_loss"),
+    "entropy": ("entropy_loss",),
+    "total": ("loss", "gradient"),
+}
+"""What an implementation keeps to itself cannot be replaced, so that what goes wrong in it goes on to its end."""
+CHAIN_OF: Mapping[int, str] = {ORDER[name]: chain for chain, names in CHAINS.items() for name in names}
+
+
+def faults(baseline: Trace, fed: Trace) -> list[Divergence]:
+    """The first difference of each stage beyond rounding; what follows from another one is left out.
+
+    fed: of the subject, with the baseline's inputs at every stage.
+    """
+    watched = Watched(fed)
+    visible = baseline.sees & watched.sees
+    found: dict[int | str, Divergence] = {}
+    for moment in sorted({*baseline.moments, *fed.moments}):
+        chains = set()
+        for divergence in divergences_at(baseline, watched, moment, visible):
+            rank = divergence.place.rank
+            if not divergence.beyond_rounding or rank == ORDER["final_randomness"]:
+                continue
+            chain = CHAIN_OF.get(rank)
+            if chain is not None:
+                chains.add(chain)
+                if chain == "total" and (len(chains) > 1 or {"policy", "value", "entropy"} & found.keys()):
+                    continue
+            found.setdefault(chain or rank, divergence)
+    return sorted(found.values(), key=lambda divergence: divergence.place)
+
+
+def completed(divergence: Divergence, subject: Trace, reference: Trace) -> Divergence:
+    """The divergence with what the subject most likely has in the place of a number that was not found."""
+    place = divergence.place
+    if divergence.ours is not None or divergence.theirs is None or divergence.kind != "value" or not place.minibatch:
+        return divergence
+    return replace(divergence, ours=counterpart(subject, reference, (place.step, place.minibatch), divergence.theirs))
+
+
+def lines(
+    divergence: Divergence, subject: Trace, fed: Trace | None, reference: Trace, names: Trace
+) -> tuple[Line | None, Line | None]:
+    """The lines of the subject and of the reference that first compute what the other never does.
+
+    Looked for where the two part; if the numbers show nothing there (a ratio of one has many equals), in the run that
+    got right inputs, at the first minibatch that shows something.
+    """
+    place = divergence.place
+    if not place.minibatch:
+        return None, None
+    after = place.rank > ORDER["gradient"]
+    moment: Moment = (place.step, place.minibatch)
+    ours = first_foreign_line(subject, reference, moment, names, after_backward=after)
+    theirs = first_foreign_line(reference, subject, moment, names, after_backward=after)
+    if ours is None and theirs is None and fed is not None and not after:
+        for later in (other for other in sorted(fed.operations) if other >= moment):
+            ours = first_foreign_line(fed, reference, later, names, after_backward=False)
+            theirs = first_foreign_line(reference, fed, later, names, after_backward=False)
+            if ours is not None or theirs is not None:
+                break
+    return ours, theirs
