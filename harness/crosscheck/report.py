@@ -111,7 +111,7 @@ def _divergence(result: Crosscheck, run: RunResult) -> list[RenderableType]:
             table.add_row(f"{escape(name)}'s line", f"[cyan]{escape(str(line))}[/]{of}")
     if run.optimizers is not None:
         table.add_row("optimisers", f"subject {escape(run.optimizers[0])}, {result.reference} {run.optimizers[1]}")
-    if run.first is not None and run.first != found:
+    if run.first is not None and (run.first.quantity, run.first.where) != (found.quantity, found.where):
         table.add_row("before that", f"rounding, first in {run.first.quantity}: {run.first.where}")
     for note in run.notes:
         table.add_row("note", escape(note))
