@@ -58,10 +58,11 @@ class Batch:
         """The batch in parts of batch_size in the order of the permutation; the last part may be smaller.
 
         batch_size None gives the whole batch at once, permuted all the same: the order decides the last bits of sums.
+        What the order leaves out is in no part.
         """
         indices = torch.from_numpy(permutation).to(self.returns.device)
-        for start in range(0, len(self), batch_size or len(self)):
-            yield self[indices[start : start + (batch_size or len(self))]]
+        for start in range(0, len(indices), batch_size or len(indices)):
+            yield self[indices[start : start + (batch_size or len(indices))]]
 
 
 class TrajectoryMemory:

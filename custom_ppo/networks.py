@@ -95,6 +95,7 @@ class ActorCritic(nn.Module):
         make_features_extractor: Callable[[Space], nn.Module] = FlattenExtractor,
         share_features_extractor: bool = True,
         normalize_images: bool = True,
+        initialise: Callable[..., None] = orthogonal,
     ) -> None:
         nn.Module.__init__(self)
         self.observation_space = observation_space
@@ -125,9 +126,9 @@ class ActorCritic(nn.Module):
             self.log_std = nn.Parameter(torch.ones(_n_distribution_inputs(action_space)) * log_std_init)
         self.value_net = nn.Linear(self.mlp_extractor.latent_dim_vf, 1)
         if ortho_init:
-            self._initialise_orthogonally()
+            self._initialise(initialise)
 
-    def _initialise_orthogonally(self) -> None:
+    def _initialise(self, initialise: Callable[..., None]) -> None:
         extractors = (
             [self.features_extractor]
             if self.share_features_extractor
@@ -137,7 +138,7 @@ class ActorCritic(nn.Module):
         hidden = [(module, np.sqrt(2)) for module in extractors]
         rest = [(self.mlp_extractor, np.sqrt(2)), (self.action_net, 0.01), (self.value_net, 1)]
         for module, gain in hidden + rest if self.share_features_extractor else rest + hidden:
-            module.apply(partial(orthogonal, gain=gain))
+            module.apply(partial(initialise, gain=gain))
 
     # The three questions that PPO asks.
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from custom_ppo import gae as gae_module
 from custom_ppo import losses
 from custom_ppo.config import InvalidConfigError
+from custom_ppo.networks import orthogonal
 
 __all__ = ["CLEANRL_PPO", "PPO_PENALTY", "PRESETS", "SB3_A2C", "SB3_PPO", "Recipe", "named_recipe"]
 
@@ -131,6 +132,9 @@ class Recipe:
 
     name: str = "ppo"
 
+    # begin
+    initialise: Callable[..., None] = orthogonal
+    """Takes a module and `gain`; asked for every module unless the policy has ortho_init=False."""
     # act
     env_action: Callable[[NDArray[Any], spaces.Space[Any]], NDArray[Any]] = clipped_to_bounds
     # remember

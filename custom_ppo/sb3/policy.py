@@ -77,6 +77,7 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
             make_features_extractor=lambda space: make_extractor(space, **extractor_kwargs),
             share_features_extractor=share_features_extractor,
             normalize_images=normalize_images,
+            initialise=recipe.initialise,
         )
         self._squash_output = squash_output
         # What `save` writes and `load` gives back to this constructor; the recipe made the optimiser and is done.

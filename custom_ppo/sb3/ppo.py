@@ -188,10 +188,13 @@ class CustomPPO(Resumable):
         kwargs: dict[str, Any] = {"use_sde": self.use_sde, **self.policy_kwargs}
         if issubclass(policy_class, MlpPolicy):
             kwargs["recipe"] = self.recipe
-        elif self.recipe.optimizer is not SB3_PPO.optimizer:
-            raise InvalidConfigError(
-                f"the recipe has its own optimizer, but {policy_class.__name__} brings one with it; use 'MlpPolicy'"
-            )
+        else:
+            own = {"optimizer", "initialise"}.intersection(self.recipe.differs_in(SB3_PPO))
+            if own:
+                raise InvalidConfigError(
+                    f"the recipe has its own {', '.join(sorted(own))}, but {policy_class.__name__} brings one with it; "
+                    "use 'MlpPolicy'"
+                )
         self.policy = policy_class(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
         self.policy = self.policy.to(self.device)
         self.rollout_buffer = TrajectoryMemory(self.n_steps, self.n_envs, self.observation_space, self.action_space)

@@ -155,6 +155,14 @@ def test_every_transition_is_in_one_minibatch_of_an_epoch(batch_size: int | None
         assert torch.equal(part.observations["b"][:, 0], part.actions), "fields of one transition stay together"
 
 
+@pytest.mark.parametrize(("batch_size", "sizes"), [(2, [2, 1]), (None, [3])])
+def test_what_the_order_leaves_out_is_in_no_minibatch(batch_size: int | None, sizes: list[int]) -> None:
+    n = torch.arange(15.0)
+    parts = list(Batch(n, n, n, n, n, n).minibatches(batch_size, np.array([4, 0, 2])))
+    assert [len(part) for part in parts] == sizes
+    assert torch.cat([part.returns for part in parts]).tolist() == [4, 0, 2]
+
+
 def test_a_space_without_a_shape_cannot_be_remembered() -> None:
     with pytest.raises(NotImplementedError) as error:
         TrajectoryMemory(1, 1, spaces.Sequence(spaces.Discrete(2)), spaces.Discrete(2))

@@ -172,6 +172,19 @@ def test_a_layer_without_a_bias_can_be_orthogonal_and_other_modules_are_left_alo
     assert norm.weight.tolist() == [1.0, 1.0, 1.0]
 
 
+def test_layers_can_be_initialised_in_another_way() -> None:
+    asked: list[tuple[str, float]] = []
+
+    def ones(module: nn.Module, gain: float) -> None:
+        asked.append((type(module).__name__, round(gain, 2)))
+        if isinstance(module, nn.Linear):
+            nn.init.ones_(module.weight)
+
+    model = ActorCritic(VECTOR, ACTIONS["box"], net_arch=[4], initialise=ones)
+    assert {gain for name, gain in asked if name == "Linear"} == {0.01, 1.0, 1.41}
+    assert all((layer.weight == 1).all() for layer in model.modules() if isinstance(layer, nn.Linear))
+
+
 def test_the_first_policy_is_almost_uniform() -> None:
     torch.manual_seed(0)
     policy = ActorCritic(VECTOR, spaces.Discrete(4))

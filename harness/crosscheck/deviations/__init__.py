@@ -1,0 +1,33 @@
+"""The catalogue of deviations: ways in which a PPO can part from Stable-Baselines3's, each as a change of CustomPPO.
+
+CustomPPO equals SB3's PPO to the bit, so that with a deviation it equals a PPO of SB3 with the same mistake: that is
+what makes an explanation exact. Where people write a mistake in several ways with different bits, each is an entry of
+its own, or the description says which one is meant.
+"""
+
+from __future__ import annotations
+
+from harness.crosscheck.deviations.advantages import ADVANTAGES
+from harness.crosscheck.deviations.deviation import Deviation
+from harness.crosscheck.deviations.losses import LOSSES
+from harness.crosscheck.deviations.minibatches import MINIBATCHES
+from harness.crosscheck.deviations.optimisation import OPTIMISATION
+from harness.crosscheck.deviations.policies import POLICIES
+from harness.crosscheck.deviations.rollout import ROLLOUT
+from harness.crosscheck.deviations.start import START
+from harness.errors import UnknownNameError, did_you_mean
+
+__all__ = ["CATALOGUE", "Deviation", "deviation"]
+
+CATALOGUE: tuple[Deviation, ...] = (*START, *POLICIES, *ROLLOUT, *ADVANTAGES, *MINIBATCHES, *LOSSES, *OPTIMISATION)
+"""Every deviation that is known, from the first weights to the optimiser's step."""
+
+_BY_ID = {entry.id: entry for entry in CATALOGUE}
+
+
+def deviation(name: str) -> Deviation:
+    """The deviation with this id; raises UnknownNameError."""
+    if name not in _BY_ID:
+        hint = did_you_mean(name, _BY_ID) or "; `python -m harness.crosscheck.deviations` lists them"
+        raise UnknownNameError(f"deviation {name!r} is not in the catalogue{hint}")
+    return _BY_ID[name]

@@ -1,0 +1,386 @@
+"""How the rollout is cut into minibatches: order, size, number, and what is computed once or again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from custom_ppo.agent import PPOAgent, to_tensor
+from custom_ppo.memory import Batch
+from custom_ppo.recipe import Recipe
+from harness.crosscheck.deviations.deviation import Deviation
+from harness.crosscheck.deviations.surgery import (
+    PPO_ONLY,
+    WALK,
+    Surgery,
+    at_every_epoch,
+    huang,
+    learning_with,
+    parts,
+    settings,
+    wrap,
+)
+
+if TYPE_CHECKING:
+    from custom_ppo import CustomPPO
+
+__all__ = ["MINIBATCHES"]
+
+Order = NDArray[np.int64]
+
+
+# order
+
+
+def _by_torch(n: int) -> Order:
+    return torch.randperm(n).numpy()
+
+
+def _by_data_loader(n: int) -> Order:
+    loader: Any = DataLoader(range(n), batch_size=n, shuffle=True)  # type: ignore[arg-type]
+    order: Order = next(iter(loader)).numpy()
+    return order
+
+
+def _with_replacement(n: int) -> Order:
+    return np.random.randint(0, n, size=n)  # noqa: NPY002
+
+
+def _by_own_generator(model: CustomPPO) -> None:
+    generator = np.random.default_rng(model.seed)
+    model.agent.recipe = model.agent.recipe.replace(minibatch_order=generator.permutation)
+
+
+def _ordered(make: Callable[[PPOAgent, Callable[[int], Order]], Callable[[int], Order]]) -> Surgery:
+    """Surgery: make(agent, the recipe's order) gives the order of one update's epochs."""
+
+    def change(agent: PPOAgent, batch: Batch) -> tuple[Batch, Recipe]:
+        return batch, agent.recipe.replace(minibatch_order=make(agent, agent.recipe.minibatch_order))
+
+    return learning_with(change)
+
+
+def _once(_: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
+    first: list[Order] = []
+
+    def order(n: int) -> Order:
+        if not first:
+            first.append(shuffled(n))
+        return first[0]
+
+    return order
+
+
+def _in_place(_: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
+    # Shuffling in place draws what a permutation draws, but starts from the order that the last epoch left.
+    last: list[Order] = []
+
+    def order(n: int) -> Order:
+        last[:] = [last[0][shuffled(n)] if last else shuffled(n)]
+        return last[0]
+
+    return order
+
+
+def _by_time(agent: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
+    n_steps, n_envs = agent.memory.n_steps, agent.memory.n_envs
+
+    def order(n: int) -> Order:
+        index = shuffled(n)  # of step t and environment i: t * N + i, where SB3 counts i * T + t
+        return index % n_envs * n_steps + index // n_envs
+
+    return order
+
+
+def _whole_ones(agent: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
+    size = agent.config.batch_size
+
+    def order(n: int) -> Order:
+        return shuffled(n)[: n - n % size if size is not None and size <= n else n]
+
+    return order
+
+
+def _first_one(agent: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
+    return lambda n: shuffled(n)[: agent.config.batch_size]
+
+
+def _size_is_number(model: CustomPPO) -> None:
+    if model.batch_size is not None:
+        model.batch_size = max(model.n_steps * model.n_envs // model.batch_size, 2)
+
+
+# what a batch holds
+
+
+def _advantages_by_time(agent: PPOAgent, batch: Batch) -> tuple[Batch, Recipe]:
+    flat = agent.memory.advantages.reshape(-1)
+    return replace(batch, advantages=torch.tensor(flat, device=agent.device)), agent.recipe
+
+
+def _log_probs_again(agent: PPOAgent, batch: Batch, epoch: int) -> None:
+    with torch.no_grad():
+        _, log_prob, _ = agent.policy.evaluate_actions(batch.observations, batch.actions)
+    batch.old_log_prob.copy_(log_prob)
+
+
+def _advantages_again(model: CustomPPO) -> None:
+    end: list[Any] = []
+
+    def finish(original: Callable[..., None], observations: Any, dones: Any) -> None:
+        end[:] = [observations, dones]
+        original(observations, dones)
+
+    def prepare(agent: PPOAgent, batch: Batch, epoch: int) -> None:
+        if epoch == 0:
+            return
+        memory, config = agent.memory, agent.config
+        with torch.no_grad():
+            values = agent.policy.predict_values(batch.observations).cpu().numpy()  # [N * T, 1]
+            last_values = agent.policy.predict_values(to_tensor(end[0], agent.device)).cpu().numpy().flatten()
+        estimates = agent.recipe.advantages(
+            memory.rewards,
+            np.ascontiguousarray(values.reshape(memory.n_envs, memory.n_steps).T),
+            memory.episode_starts,
+            last_values,
+            end[1],
+            gamma=config.gamma,
+            gae_lambda=config.gae_lambda,
+        )
+        for old, new in zip((batch.advantages, batch.returns), estimates, strict=True):
+            old.copy_(torch.from_numpy(np.ascontiguousarray(new.T).reshape(-1)))
+
+    wrap(model.agent, "finish_rollout", finish)
+    at_every_epoch(prepare)(model)
+
+
+def _normalised_over_rollout(normalise: Callable[[Any], Any]) -> Surgery:
+    """Surgery: advantages [T, N] are normalised before the first epoch, by NumPy, and no more for a minibatch."""
+
+    def change(agent: PPOAgent, batch: Batch) -> tuple[Batch, Recipe]:
+        if not agent.config.normalize_advantage:
+            return batch, agent.recipe
+        normalised = np.ascontiguousarray(normalise(agent.memory.advantages).T).reshape(-1)
+        return replace(batch, advantages=torch.tensor(normalised, device=agent.device)), agent.recipe
+
+    def surgery(model: CustomPPO) -> None:
+        model.agent.recipe = model.agent.recipe.replace(normalize_advantages=lambda advantages: advantages)
+        learning_with(change)(model)
+
+    return surgery
+
+
+def _by_numpy(advantages: Any) -> Any:
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+
+def _by_tensor(advantages: Any) -> Any:
+    tensor = torch.tensor(advantages).flatten()  # time after time, as the memory lies
+    return ((tensor - tensor.mean()) / (tensor.std() + 1e-8)).numpy().reshape(advantages.shape)
+
+
+MINIBATCHES: tuple[Deviation, ...] = (
+    Deviation(
+        id="minibatches_not_shuffled",
+        description="Minibatches are cut from the rollout in its order, without shuffling",
+        stage="minibatch",
+        source=huang("core detail 6"),
+        remedy="Shuffle in every epoch by np.random.permutation",
+        recipe=parts(minibatch_order=np.arange),
+    ),
+    Deviation(
+        id="shuffled_once_per_update",
+        description="One permutation serves all epochs of an update",
+        stage="minibatch",
+        source="leggedrobotics/rsl_rl#26",
+        remedy="Shuffle in every epoch",
+        shows="more than one epoch",
+        surgery=_ordered(_once),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="shuffled_in_place",
+        description="The indices are shuffled in place, so that each epoch shuffles the order of the one before",
+        stage="minibatch",
+        source="vwxyzjn/cleanrl, ppo.py",
+        remedy="Draw a new permutation in every epoch; it takes the same random numbers",
+        shows="more than one epoch",
+        surgery=_ordered(_in_place),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="shuffled_by_torch",
+        description="Minibatches are drawn by torch.randperm, which also moves the generator that actions come from",
+        stage="minibatch",
+        source="Toni-SM/skrl#311",
+        remedy="Shuffle by np.random.permutation",
+        recipe=parts(minibatch_order=_by_torch),
+    ),
+    Deviation(
+        id="shuffled_by_data_loader",
+        description="Minibatches come from a shuffling DataLoader, which draws two seeds from torch's generator",
+        stage="minibatch",
+        source="higgsfield-ai/higgsfield#7",
+        remedy="Shuffle by np.random.permutation",
+        recipe=parts(minibatch_order=_by_data_loader),
+    ),
+    Deviation(
+        id="shuffled_by_own_generator",
+        description="Minibatches are drawn by np.random.default_rng(seed) instead of NumPy's global generator",
+        stage="minibatch",
+        source=WALK,
+        remedy="Shuffle by np.random.permutation, of the global generator, or accept another order",
+        surgery=_by_own_generator,
+    ),
+    Deviation(
+        id="sampled_with_replacement",
+        description="The transitions of an epoch are drawn with replacement",
+        stage="minibatch",
+        source="higgsfield-ai/higgsfield#7",
+        remedy="Shuffle, so that every transition is in one minibatch of an epoch",
+        recipe=parts(minibatch_order=_with_replacement),
+    ),
+    Deviation(
+        id="flattened_by_time",
+        description="The rollout is flattened step after step instead of environment after environment",
+        stage="minibatch",
+        source="vwxyzjn/cleanrl, ppo.py",
+        remedy="Swap the axes before flattening, or accept another order",
+        shows="more than one environment",
+        surgery=_ordered(_by_time),
+    ),
+    Deviation(
+        id="last_partial_minibatch_dropped",
+        description="What is left after the last full minibatch of an epoch is not learnt from",
+        stage="minibatch",
+        source="DLR-RM/stable-baselines3#1025",
+        remedy="Learn from the last minibatch, too, if it is smaller",
+        shows="a batch_size that does not divide n_steps * n_envs",
+        surgery=_ordered(_whole_ones),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="one_minibatch_per_epoch",
+        description="Of every epoch only the first minibatch is learnt from",
+        stage="minibatch",
+        source="bmazoure/ppo_jax#1",
+        remedy="Go through all minibatches of an epoch",
+        shows="more than one minibatch",
+        surgery=_ordered(_first_one),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="whole_rollout_is_one_minibatch",
+        description="Every epoch makes one step on the whole rollout",
+        stage="minibatch",
+        source=huang("core detail 6"),
+        remedy="Cut the rollout into minibatches of batch_size",
+        shows="more than one minibatch",
+        settings=settings(batch_size=None),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="batch_size_is_number_of_minibatches",
+        description="batch_size is taken for the number of minibatches",
+        stage="minibatch",
+        source="openai/baselines, ppo2 (nminibatches)",
+        remedy="Let every minibatch hold batch_size transitions",
+        shows="a batch_size that is not the root of n_steps * n_envs",
+        surgery=_size_is_number,
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="batch_size_always_64",
+        description="Minibatches hold 64 transitions, whatever was asked for",
+        stage="minibatch",
+        source=WALK,
+        remedy="Use the batch_size that was asked for",
+        shows="another batch_size, and rollouts of more than 64 transitions",
+        settings=settings(batch_size=64),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="one_epoch_less",
+        description="An update makes n_epochs - 1 epochs",
+        stage="minibatch",
+        source="DLR-RM/stable-baselines3#270",
+        remedy="Make n_epochs epochs",
+        shows="more than one epoch",
+        settings=lambda given: {"n_epochs": max(given["n_epochs"] - 1, 1)},
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="one_epoch_more",
+        description="An update makes n_epochs + 1 epochs",
+        stage="minibatch",
+        source=WALK,
+        remedy="Make n_epochs epochs",
+        settings=lambda given: {"n_epochs": given["n_epochs"] + 1},
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="one_epoch",
+        description="An update makes one epoch",
+        stage="minibatch",
+        source=WALK,
+        remedy="Make n_epochs epochs",
+        shows="more than one epoch",
+        settings=settings(n_epochs=1),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="old_log_prob_recomputed_per_epoch",
+        description="The log-probabilities of acting time are computed again before every epoch, by the current policy",
+        stage="old_log_prob",
+        source="tensorforce/tensorforce#312",
+        remedy="Keep the log-probabilities that were stored while acting",
+        shows="more than one epoch; rounding in the first",
+        surgery=at_every_epoch(_log_probs_again),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="advantages_recomputed_per_epoch",
+        description="From the second epoch on, advantages and returns are estimated again by the current critic",
+        stage="batch_advantage",
+        source="michaelnny/deep_rl_zoo#5",
+        remedy="Estimate advantages once for an update",
+        shows="more than one epoch",
+        surgery=_advantages_again,
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="advantages_flattened_by_time",
+        description="Advantages are flattened step after step, all else environment after environment",
+        stage="batch_advantage",
+        source=WALK,
+        remedy="Swap the axes of every array before flattening",
+        shows="more than one environment",
+        surgery=learning_with(_advantages_by_time),
+    ),
+    Deviation(
+        id="advantages_normalised_per_rollout",
+        description="Advantages are normalised once over the rollout by NumPy (biased deviation), not per minibatch",
+        stage="batch_advantage",
+        source=huang("core detail 7"),
+        remedy="Normalise the advantages of every minibatch by themselves",
+        shows="normalize_advantage and more than one minibatch, or the biased deviation",
+        surgery=_normalised_over_rollout(_by_numpy),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="advantages_normalised_per_rollout_by_torch",
+        description="Advantages are normalised once over the rollout by torch (unbiased deviation), not per minibatch",
+        stage="batch_advantage",
+        source="zhangchuheng123/Reinforcement-Implementation#3",
+        remedy="Normalise the advantages of every minibatch by themselves",
+        shows="normalize_advantage and more than one minibatch",
+        surgery=_normalised_over_rollout(_by_tensor),
+        algorithms=PPO_ONLY,
+    ),
+)
