@@ -89,9 +89,9 @@ MUTANTS = (
         "environments_seeded_alike",
         "BaseAlgorithm.set_random_seed",
         "self.env.seed(seed)",
-        "self.env._seeds = [seed] * self.env.num_envs",
+        "self.env.unwrapped._seeds = [seed] * self.env.num_envs",
         "observation",
-        profile_note="several environments, of which the vectorised one is not wrapped",
+        profile_note="several environments",
     ),
     # optimiser
     Mutant("adam_eps_1e-8", "ActorCriticPolicy.__init__", '["eps"] = 1e-5', '["eps"] = 1e-8', "parameters"),
@@ -123,8 +123,8 @@ MUTANTS = (
         BUILD,
         "**self.optimizer_kwargs)",
         "betas=(0.9, 0.99), **self.optimizer_kwargs)",
-        "parameters",
-        profile_note="the moments differ from the first step on, the weights from the second",
+        "optimizer_state",
+        profile_note="the first step corrects for it: the weights part at the second",
     ),
     Mutant(
         "amsgrad",
@@ -139,7 +139,7 @@ MUTANTS = (
         BUILD,
         "self.optimizer_class(self.parameters(),",
         'self.optimizer_class([p for n, p in self.named_parameters() if n != "log_std"],',
-        "parameters",
+        "clipped_gradient",
         profile_note="Box actions",
     ),
     Mutant(
@@ -147,7 +147,7 @@ MUTANTS = (
         BUILD,
         "self.optimizer_class(self.parameters(),",
         'self.optimizer_class([p for n, p in self.named_parameters() if "value_net" not in n],',
-        "parameters",
+        "clipped_gradient",
     ),
     # schedules
     Mutant(
@@ -173,7 +173,7 @@ MUTANTS = (
         "OnPolicyAlgorithm.learn",
         PROGRESS,
         "",
-        "surrogate",
+        "learning_rate",
         "CartPole15",
         "schedules",
         also=(Edit("OnPolicyAlgorithm.learn", TRAIN, TRAIN + PROGRESS),),
@@ -183,7 +183,7 @@ MUTANTS = (
         "BaseAlgorithm._update_current_progress_remaining",
         "float(num_timesteps)",
         "float(num_timesteps // self.n_envs)",
-        "surrogate",
+        "learning_rate",
         "CartPole15",
         "schedules",
     ),
