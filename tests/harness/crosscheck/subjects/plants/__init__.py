@@ -1,0 +1,1 @@
+"""The planted bugs, by the stage of training that they are in."""
