@@ -3,71 +3,111 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from harness.crosscheck.functions.case import FunctionCheck, Inputs, Mistake, Outputs
+from harness.crosscheck.functions.case import Array, FunctionCheck, Outputs
 from harness.crosscheck.functions.closeness import distance
 
 __all__ = ["probable_cause"]
 
-Judged = Mapping[str, tuple[Outputs, Outputs, Outputs]]
-"""Name of a case -> what was got, what was expected, and the magnitude of the latter."""
+Answer = tuple[Outputs, Outputs, Outputs]
+"""What was got, what was expected, and the magnitude of the latter."""
+Judged = Mapping[str, Answer]
+"""Name of a case -> its answer."""
 
 
 def probable_cause(check: FunctionCheck, judged: Judged, wrong: Sequence[str]) -> str:
-    """The known mistakes that reproduce the subject's numbers, in words; else a constant factor; else nothing."""
+    """What may be behind the wrong numbers, in words; empty where nothing is known to give them.
+
+    The best of: a mistake that gives the subject's numbers in every case; one for each wrong result, where there are
+    several; a constant factor; a mistake that gives its numbers in at least half of the wrong cases.
+    """
     answered = {name: answer for name, answer in judged.items() if answer[0]}
     failed = [name for name in wrong if name in answered]
     if not failed:
         return ""
-    inputs = {case.name: case.inputs for case in check.cases}
-    explained = {
-        text: [name for name in failed if _reproduces(mistake, inputs[name], answered[name])]
-        for text, mistake in check.mistakes.items()
-    }
-    right = [name for name in answered if name not in failed]
-    everywhere = [
-        text
-        for text, names in explained.items()
-        if names == failed and all(_reproduces(check.mistakes[text], inputs[name], answered[name]) for name in right)
-    ]
-    if everywhere:
-        return f"{' / or: '.join(everywhere[:2])}\n    (it gives the same numbers in all {len(answered)} cases)"
+    mistakes = _Mistakes(check, answered)
+    results = answered[failed[0]][0]
+    order = [*failed, *(name for name in answered if name not in failed)]  # most formulae part in the failed ones
+    everywhere = f"\n    (it gives the same numbers in all {len(answered)} cases)"
+    if found := mistakes.that_explain(order, results):
+        return f"{' / or: '.join(found[:2])}{everywhere}"
+    by_result = {name: mistakes.that_explain(order, [name]) for name in results if _is_wrong(name, answered, failed)}
+    if by_result and all(by_result.values()):
+        return "\n    ".join(f"{name}: {found[0]}" for name, found in by_result.items()) + everywhere
     if factor := _constant_factor([answered[name] for name in failed]):
         return factor
-    best = max(explained, key=lambda text: len(explained[text]), default="")
-    if best and 2 * len(explained[best]) >= len(failed):
-        n = len(explained[best])
-        return f"in part: {best}\n    (it gives the same numbers in {n} of the {len(failed)} wrong cases)"
+    counts = {text: mistakes.count(text, failed, results) for text in check.mistakes}
+    best = max(counts, key=lambda text: counts[text], default="")
+    if best and 2 * counts[best] >= len(failed):
+        return f"in part: {best}\n    (it gives the same numbers in {counts[best]} of the {len(failed)} wrong cases)"
     return ""
 
 
-def _reproduces(mistake: Mistake, inputs: Inputs, answer: tuple[Outputs, Outputs, Outputs]) -> bool:
-    got, expected, magnitude = answer
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            numbers = mistake(inputs)
-        except (ValueError, RuntimeError, IndexError, TypeError):  # a formula that does not work for shapes like these
-            return False
-    for name, array in got.items():
-        if name not in numbers or numbers[name].shape != array.shape:
-            return False
-        size = np.abs(np.nan_to_num(array, posinf=0.0, neginf=0.0))
-        if expected[name].shape == array.shape:
-            size = np.maximum(size, magnitude[name])
-        if distance(array, numbers[name], size).wrong(exact=False).any():
-            return False
-    return True
+class _Mistakes:
+    """The numbers of every known mistake, each computed when it is first asked for."""
+
+    def __init__(self, check: FunctionCheck, answered: Judged) -> None:
+        self._mistakes = check.mistakes
+        self._inputs = {case.name: case.inputs for case in check.cases}
+        self._answered = answered
+        self._numbers: dict[tuple[str, str], Outputs] = {}
+
+    def that_explain(self, cases: Iterable[str], results: Collection[str]) -> list[str]:
+        """Mistakes that give the subject's numbers for these results in all these cases."""
+        names = list(cases)
+        return [text for text in self._mistakes if all(self._gives(text, case, results) for case in names)]
+
+    def count(self, text: str, cases: Iterable[str], results: Collection[str]) -> int:
+        """In how many of the cases a mistake gives the subject's numbers."""
+        return sum(self._gives(text, case, results) for case in cases)
+
+    def _gives(self, text: str, case: str, results: Collection[str]) -> bool:
+        got, expected, magnitude = self._answered[case]
+        numbers = self._of(text, case)
+        return all(
+            name in numbers
+            and numbers[name].shape == got[name].shape
+            and not distance(got[name], numbers[name], _size(name, got, expected, magnitude)).wrong(exact=False).any()
+            for name in results
+            if name in got
+        )
+
+    def _of(self, text: str, case: str) -> Outputs:
+        key = text, case
+        if key not in self._numbers:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    self._numbers[key] = self._mistakes[text](self._inputs[case])
+                except (ValueError, RuntimeError, IndexError, TypeError):  # no formula for shapes like these
+                    self._numbers[key] = {}
+        return self._numbers[key]
 
 
-def _constant_factor(failed: Sequence[tuple[Outputs, Outputs, Outputs]]) -> str:
+def _size(name: str, got: Outputs, expected: Outputs, magnitude: Outputs) -> Array:
+    """What the rounding of the subject's numbers is relative to."""
+    size = np.abs(np.nan_to_num(got[name], posinf=0.0, neginf=0.0))
+    return np.asarray(np.maximum(size, magnitude[name]) if expected[name].shape == size.shape else size)
+
+
+def _is_wrong(name: str, answered: Judged, failed: Sequence[str]) -> bool:
+    """Whether a result differs in any failed case."""
+    return any(
+        got[name].shape != expected[name].shape
+        or bool(distance(got[name], expected[name], magnitude[name]).wrong(exact=False).any())
+        for got, expected, magnitude in (answered[case] for case in failed)
+        if name in got
+    )
+
+
+def _constant_factor(failed: Sequence[Answer]) -> str:
     """In words, where one and the same factor explains a result in every case; else nothing."""
     for name in failed[0][0]:
-        got = [answer[0][name].ravel() for answer in failed]
-        expected = [answer[1][name].ravel() for answer in failed]
+        got = [answer[0][name].ravel() for answer in failed if name in answer[0]]
+        expected = [answer[1][name].ravel() for answer in failed if name in answer[0]]
         if any(a.shape != b.shape for a, b in zip(got, expected, strict=True)):
             continue
         ours, theirs = np.concatenate(got), np.concatenate(expected)

@@ -11,10 +11,11 @@ from harness.crosscheck.functions.case import Array
 
 __all__ = ["ULPS", "Distance", "distance"]
 
-ULPS = 16
-"""How many units in the last place, at the size of the summands, rounding explains.
+ULPS = 8
+"""How many units of float32, at the size of the summands, rounding explains.
 
-Another order of the same operations, or float64, was at most 5 away in the tests; a wrong epsilon of 1e-5 is 80 away.
+Right functions in float64 or in other arrangements, 41 of them under 60 seeds, were at most 1.6 away; an epsilon of
+1e-5 where 1e-8 belongs is 80 away from numbers around 1.
 """
 
 EPSILON = float(np.finfo(np.float32).eps)

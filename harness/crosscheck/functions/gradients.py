@@ -132,6 +132,9 @@ def gradients(result: Any, given: Mapping[str, Any], leaves: Sequence[str], *, o
         )
     if one_number and result.numel() != 1:
         raise UnusableError(f"returned the shape {list(result.shape)}, expected one number: the loss of the minibatch")
+    rows = len(given[leaves[0]])
+    if not one_number and result.shape != (rows,):
+        raise UnusableError(f"returned the shape {list(result.shape)}, expected one number for each row, [{rows}]")
     if not result.requires_grad:
         raise UnusableError("returned a tensor without a gradient: it was detached, or computed under no_grad")
     try:
@@ -159,6 +162,7 @@ def _check(
     mistakes: Mapping[str, Callable[..., Tensor]],
     *,
     one_number: bool = True,
+    arrange: Callable[[Inputs], Inputs] = dict,
 ) -> FunctionCheck:
     """A check of gradients. expected: from inputs to SB3's gradient of each leaf; size: of the terms of one of them."""
     check = FunctionCheck(
@@ -171,6 +175,7 @@ def _check(
         magnitude=lambda inputs, found: {
             gradient_of(name): np.abs(found[gradient_of(name)]) + size(inputs, name) for name in leaves
         },
+        arrange=arrange,
         tensors=True,
         leaves=frozenset(leaves),
     )
@@ -190,7 +195,7 @@ def _check(
     return replace(
         check,
         mistakes={
-            text: lambda inputs, formula=formula: numbers(formula, check.arrange(inputs))  # type: ignore[misc]
+            text: lambda inputs, formula=formula: numbers(formula, arrange(inputs))  # type: ignore[misc]
             for text, formula in mistakes.items()
         },
     )
@@ -244,7 +249,7 @@ def _total(seed: int, normalize_advantage: bool) -> FunctionCheck:
         if name == "entropy":
             return np.asarray(0.0)
         if name == "values":
-            return inputs["vf_coef"] * _value_size(inputs)
+            return np.asarray(inputs["vf_coef"] * _value_size(inputs))
         advantages = np.abs(inputs["advantages"].astype(np.float64))
         if normalize_advantage and len(advantages) > 1:
             advantages = np.full_like(advantages, advantages.max() / (inputs["advantages"].std(ddof=1) + 1e-8))
@@ -309,7 +314,7 @@ def _of_log_prob(distribution: str, seed: int) -> FunctionCheck:
 
 def _of_entropy(distribution: str, seed: int) -> FunctionCheck:
     names = PARAMETERS[distribution]
-    check = _check(
+    return _check(
         f"fn({', '.join(names)}) -> entropies [B]",
         DISTRIBUTION_ARGUMENTS[distribution],
         distribution_cases(distribution, seed),
@@ -318,5 +323,5 @@ def _of_entropy(distribution: str, seed: int) -> FunctionCheck:
         lambda inputs, name: _sizes(distribution)({**inputs, "actions": inputs.get("mean", inputs["actions"])}, name),
         entropy_mistakes(distribution),
         one_number=False,
+        arrange=lambda inputs: {name: inputs[name] for name in names},
     )
-    return replace(check, arrange=lambda inputs: {name: inputs[name] for name in names})

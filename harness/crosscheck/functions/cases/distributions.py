@@ -37,7 +37,7 @@ def _categorical_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield case("a single choice", [[2.0], [-1.0]], [0, 0])
     yield case("as many rows as choices", rng.normal(size=(3, 3)), [2, 0, 1])
     yield case("logits around 100", 100 + rng.normal(size=(3, 4)), [0, 3, 1])
-    yield case("a nearly certain choice", [[40, 0, -40], [0, 40, -40]], [0, 2])
+    yield case("a nearly certain choice", [[60, 0, -60], [0, 60, -60]], [0, 2])
     yield case("an impossible choice, masked by -inf", [[1, -np.inf, 0], [-np.inf, 0.5, 2]], [0, 2])
     for number in range(4):
         rows, n = int(rng.integers(2, 12)), int(rng.integers(2, 8))

@@ -30,6 +30,8 @@ def policy_cases(seed: int) -> Iterator[Case]:
     yield case("bad action, far less likely", [-1.0], [-2.0])
     yield case("all ratios inside the clip range", rng.uniform(-0.15, 0.15, 6), rng.normal(size=6))
     yield case("both signs on both sides of the clip range", [-1, -1, 1, 1, 0.1, -0.1], [1, -1, 1, -1, 1, -1])
+    border = np.log([0.79, 0.81, 1.19, 1.21, 0.81, 1.21])
+    yield case("ratios close to the border of the clip range", border, [1, 1, 1, 1, -1, -1])
     yield case("advantages of zero", [-1, 0, 1], [0, 0, 0])
     yield case("all advantages equal", rng.normal(size=5), np.full(5, -1.5))
     yield case("clip range 0", rng.normal(size=5), rng.normal(size=5), 0.0)
@@ -113,6 +115,13 @@ def total_cases(seed: int) -> Iterator[Case]:
     yield case("other coefficients", 6, ent_coef=0.3, vf_coef=2.0, clip_range=0.1)
     yield case("all advantages equal", 4, advantages=np.full(4, 2.0, np.float32), ent_coef=0.01)
     yield case("advantages of great spread", 5, advantages=np.array([100, -50, 25, 0, 3], np.float32))
+    near = {"old_log_prob": np.zeros(6, np.float32), "advantages": np.array([1, 1, 1, -1, -1, -1], np.float32)}
+    yield case(
+        "close to the border of the clip", 6, log_prob=np.log(float32([0.81, 1.21, 0.79, 0.81, 1.21, 1])), **near
+    )
+    yield case("far outside of the clip", 6, log_prob=float32([-2, 2, 1, -1, 1.5, 2]), **near)
+    unlikely = {"log_prob": float32([-120, -150, -130]), "old_log_prob": float32([-120.25, -149.5, -130])}
+    yield case("probabilities below float32", 3, **unlikely)
     for number in range(5):
         yield case(
             f"random {number + 1}", int(rng.integers(3, 40)),
