@@ -1,7 +1,11 @@
 """Cross-check: hold the numbers of a PPO against those of SB3's running code.
 
-The checks of single functions are imported when they are first asked for: the command line, which looks into this
-package too, shall not wait for PyTorch.
+    crosscheck("my_package:MyPPO")          where does it part from SB3's PPO?
+    explain("my_package:MyPPO")             and why?
+    check_gae(my_gae)                       is this function right?
+
+All are imported when they are first asked for: the command line, which looks into this package, too, shall not wait for
+PyTorch.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.crosscheck.check import Crosscheck, crosscheck, explain
     from harness.crosscheck.functions import (
         CheckFailed,
         CheckReport,
@@ -24,18 +29,22 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckFailed",
     "CheckReport",
+    "Crosscheck",
     "check_clipped_loss",
     "check_entropy",
     "check_gae",
     "check_gradient",
     "check_log_prob",
     "check_value_loss",
+    "crosscheck",
+    "explain",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module("harness.crosscheck.functions"), name)
+        module = "check" if name in ("Crosscheck", "crosscheck", "explain") else "functions"
+        return getattr(import_module(f"harness.crosscheck.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -149,14 +149,17 @@ def compare(reference: Trace, subject: Trace | Watched) -> Comparison:
     beyond: Divergence | None = None
     largest: dict[tuple[int, int], float] = {}
     moments = sorted({*reference.moments, *watched.moments})
+    endings = {(p.step, p.minibatch) for p in reference.numbers if p.rank == ORDER["final_randomness"]}
     for moment in moments:
         key = reference.iteration(moment[0]), moment[1]
-        largest.setdefault(key, 0.0)
+        if moment not in endings:
+            largest.setdefault(key, 0.0)
         for divergence in divergences_at(reference, watched, moment, visible):
             first = first or divergence
             if beyond is None and divergence.beyond_rounding:
                 beyond = divergence
-            largest[key] = max(largest[key], divergence.size)
+            if key in largest:
+                largest[key] = max(largest[key], divergence.size)
     if watched.trace.error is not None:
         ending = Place(*(watched.moments[-1] if watched.moments else (0, 0)), len(QUANTITIES) - 1)
         if beyond is None or beyond.kind == "missing":

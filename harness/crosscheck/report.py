@@ -16,10 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from harness.crosscheck.check import Crosscheck, RunResult
+    from harness.crosscheck.causes import Explanation
+    from harness.crosscheck.check import Crosscheck
     from harness.crosscheck.deviations.deviation import Deviation
-    from harness.crosscheck.explain import Explanation
     from harness.crosscheck.findings import Finding
+    from harness.crosscheck.runs import RunResult
 
 __all__ = ["as_json", "as_text", "seeds_in_words"]
 

@@ -1,0 +1,231 @@
+"""One subject beside one reference, in one environment with one seed; and why they part."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from harness.algorithms import load_algorithm
+from harness.crosscheck.causes import END, Explanation, Run, Score, explain_runs, score_of
+from harness.crosscheck.compare import Divergence, compare
+from harness.crosscheck.findings import Finding, finding
+from harness.crosscheck.lines import Line
+from harness.crosscheck.profiles import Case
+from harness.crosscheck.quantities import ORDER
+from harness.crosscheck.stages import completed, faults, lines
+from harness.crosscheck.tracing.record import Watching, accepted_settings, record
+from harness.crosscheck.tracing.trace import Trace
+from harness.errors import HarnessError
+
+__all__ = [
+    "MODELS",
+    "Options",
+    "RunResult",
+    "Subject",
+    "Verdict",
+    "check_run",
+    "check_runs",
+    "explain_pairs",
+    "name_of",
+]
+
+Subject = str | type[Any]
+Verdict = Literal["identical", "rounding", "different"]
+
+NEUTRAL = ("clip_range_vf", "target_kl", "ent_coef")
+"""Settings without which PPO can do: a subject that lacks one is held against a reference without it."""
+
+MODELS: Mapping[str, tuple[str, str]] = {
+    "ppo": ("custom_ppo", "harness.crosscheck.deviant:DeviantPPO"),
+    "a2c": ("custom_ppo:CustomA2C", "harness.crosscheck.deviant:DeviantA2C"),
+}
+"""Reference -> what trains to its bits and has names for all its numbers, and the same with deviations."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The subject in one environment with one seed."""
+
+    env: str
+    seed: int
+    verdict: Verdict
+    first: Finding | None
+    """The first difference of any size."""
+    first_beyond_rounding: Finding | None
+    our_line: Line | None
+    """Where the subject's update first computes what the reference's never does."""
+    their_line: Line | None
+    """The same with the roles exchanged."""
+    faults: tuple[Finding, ...]
+    """What differs even when everything before it is put right; empty if that was not asked for."""
+    largest: tuple[tuple[int, int, float], ...]
+    """(iteration, minibatch, largest difference as a share): minibatch 0 is the rollout; see `Comparison.largest`."""
+    n_compared: int
+    """Arrays that both show."""
+    n_minibatches: int
+    optimizers: tuple[str, str] | None
+    """The subject's and the reference's, where they are set differently."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How runs are compared."""
+
+    copy_weights: bool = False
+    resync: bool = True
+    threads: int = 1
+
+
+def check_runs(
+    subject: Subject, reference: str, pairs: Sequence[tuple[Case, int]], options: Options
+) -> list[RunResult]:
+    """Every pair of case and seed, one after the other."""
+    return [check_run(subject, reference, case, seed, options) for case, seed in pairs]
+
+
+def check_run(subject: Subject, reference: str, case: Case, seed: int, options: Options = Options()) -> RunResult:
+    """One run of the subject beside one of the reference."""
+    torch.set_num_threads(options.threads)
+    case, notes = _common(case, _load(subject), load_algorithm(reference))
+    run = _record(subject, reference, case, seed, options)
+    first, beyond = run.comparison.first, run.comparison.first_beyond_rounding
+    per_epoch = _minibatches_per_epoch(case, reference)
+
+    def described(divergence: Divergence | None) -> Finding | None:
+        return None if divergence is None else finding(divergence, run.baseline, per_epoch, run.subject.error)
+
+    verdict: Verdict = "identical"
+    fed: Trace | None = None
+    found: list[Divergence] = []
+    if first is not None:
+        verdict = "rounding" if beyond is None else "different"
+        grown = verdict == "different" and not first.beyond_rounding
+        if (options.resync and beyond is not None) or grown:
+            fed = _fed(subject, run, case, seed)
+            found = faults(run.baseline, fed)
+            if grown and not found:  # it is rounding that has grown through the updates
+                verdict = "rounding"
+    our_line, their_line = None, None
+    if beyond is not None:
+        beyond = completed(beyond, run.subject, run.reference)
+        our_line, their_line = lines(beyond, run.subject, fed, run.reference, run.baseline)
+    optimizers = run.subject.optimizer, run.reference.optimizer
+    return RunResult(
+        env=case.env,
+        seed=seed,
+        verdict=verdict,
+        first=described(first),
+        first_beyond_rounding=described(beyond),
+        our_line=our_line,
+        their_line=their_line,
+        faults=tuple(filter(None, map(described, found))),
+        largest=tuple((*key, size) for key, size in sorted(run.comparison.largest.items())),
+        n_compared=run.comparison.n_compared,
+        n_minibatches=sum(place.rank == ORDER["parameters"] for place in run.baseline.numbers),
+        optimizers=optimizers if optimizers[0] != optimizers[1] and all(optimizers) else None,
+        notes=notes,
+    )
+
+
+def _record(subject: Subject, reference: str, case: Case, seed: int, options: Options, *, proven: bool = False) -> Run:
+    """The traces of all three: the reference, CustomPPO which names its numbers, and the subject.
+
+    proven: that CustomPPO equals the reference here was checked before, and it stands for both.
+    """
+    if proven:
+        model = load_algorithm(MODELS[reference][0])
+        baseline = record(model, case, seed, Watching(keep=True, operations=False), engine="autograd")
+        ours = _subject(subject, case, seed, baseline, options)
+        return Run(case, seed, baseline, baseline, ours, compare(baseline, ours), options.copy_weights)
+    theirs = record(load_algorithm(reference), case, seed, Watching(keep=True), name=reference)
+    if theirs.error is not None:
+        raise HarnessError(f"the reference {reference} cannot train in {case.env}: {theirs.error}")
+    baseline = theirs
+    if reference in MODELS:
+        model = load_algorithm(MODELS[reference][0])
+        baseline = record(model, case, seed, Watching(keep=True), engine="autograd")
+        check = compare(baseline, theirs)
+        if check.first is not None:
+            raise HarnessError(
+                f"CustomPPO does not reproduce {reference} in {case.env} with seed {seed} (first in "
+                f"{check.first.place.quantity}), so the numbers have no names: please report this"
+            )
+    ours = _subject(subject, case, seed, baseline, options)
+    return Run(case, seed, theirs, baseline, ours, compare(baseline, ours), options.copy_weights)
+
+
+def _subject(subject: Subject, case: Case, seed: int, like: Trace, options: Options) -> Trace:
+    watching = Watching(like=like, copy_weights=options.copy_weights)
+    return record(_load(subject), case, seed, watching, name=name_of(subject))
+
+
+def _fed(subject: Subject, run: Run, case: Case, seed: int) -> Trace:
+    """The subject with the reference's inputs at every stage."""
+    watching = Watching(like=run.baseline, copy_weights=run.copy_weights, feed=True)
+    return record(_load(subject), case, seed, watching, name=name_of(subject))
+
+
+def explain_pairs(
+    subject: Subject, reference: str, pairs: Sequence[tuple[Case, int]], options: Options, seconds: float
+) -> tuple[Explanation, tuple[int, int]]:
+    """Explain the first seed of every case, then try the explanation on all the others."""
+    from harness.crosscheck.deviations import CATALOGUE
+
+    torch.set_num_threads(options.threads)
+    subject_class, reference_class = _load(subject), load_algorithm(reference)
+    common = [(_common(case, subject_class, reference_class)[0], seed) for case, seed in pairs]
+    first_seed = min(seed for _, seed in common)
+    runs = [
+        _record(subject, reference, case, seed, options, proven=True) for case, seed in common if seed == first_seed
+    ]
+    deviant = load_algorithm(MODELS[reference][1])
+    catalogue = [candidate for candidate in CATALOGUE if reference in candidate.algorithms]
+    explanation = explain_runs(deviant, runs, catalogue, seconds=seconds)
+    by_id = {candidate.id: candidate for candidate in catalogue}
+    chosen = tuple(by_id[names[0]] for names in explanation.deviations)
+    n_good = sum(_explained(score, explanation) for score in explanation.scores)
+    if chosen:
+        others = [
+            _record(subject, reference, case, seed, options, proven=True) for case, seed in common if seed != first_seed
+        ]
+        n_good += sum(_explained(score_of(deviant, chosen, run), explanation) for run in others)
+    return explanation, (n_good, len(common))
+
+
+def _explained(score: Score, explanation: Explanation) -> bool:
+    return score == (END, END) or (explanation.verdict != "explained exactly" and score[0] == END)
+
+
+def _common(case: Case, subject: type[Any], reference: type[Any]) -> tuple[Case, tuple[str, ...]]:
+    """The case with the settings that both can have, and what was left out."""
+    settings = accepted_settings(reference, case.settings)
+    known = accepted_settings(subject, settings)
+    missing = [name for name in settings if name not in known]
+    left_out = [name for name in missing if name in NEUTRAL]
+    notes = [f"it takes no {name}: both go without" for name in left_out]
+    notes += [f"it takes no {name}: the reference has {settings[name]}" for name in missing if name not in NEUTRAL]
+    kept = {name: value for name, value in settings.items() if name not in left_out}
+    return dataclasses.replace(case, settings=kept), tuple(notes)
+
+
+def _minibatches_per_epoch(case: Case, reference: str) -> int | None:
+    if "batch_size" not in accepted_settings(load_algorithm(reference), {"batch_size": 0}):
+        return None
+    size = case.settings.get("batch_size", 64)
+    n_steps = int(case.settings.get("n_steps", 2048))
+    return math.ceil(n_steps * case.n_envs / size) if size else 1
+
+
+def _load(subject: Subject) -> type[Any]:
+    return load_algorithm(subject) if isinstance(subject, str) else subject
+
+
+def name_of(subject: Subject) -> str:
+    """The name under which a subject can be asked for."""
+    return subject if isinstance(subject, str) else f"{subject.__module__}:{subject.__qualname__}"
