@@ -186,7 +186,9 @@ def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: 
             if ours is None:
                 if not subject.trace.operations.get(moment):
                     continue
-                ours = subject.search(moment, theirs)
+                ours = _reported(reference, subject.trace, moment, theirs)
+                if ours is None:
+                    ours = subject.search(moment, theirs)
             divergence = Divergence(place, "value", None, theirs, np.inf) if ours is None else gap(place, theirs, ours)
             if _tells(theirs) and (divergence is None or not divergence.beyond_rounding):
                 pending = [other for other in pending if other.place.rank not in LOCAL[rank]]
@@ -203,6 +205,14 @@ def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: 
                 yield replace(other, size=divergence.size) if other.ours is None else other
             pending = []
         yield divergence
+
+
+def _reported(reference: Trace, subject: Trace, moment: Moment, theirs: Array) -> Array | None:
+    """A term of the loss as the subject itself reports it, where it reports as many numbers as the reference does."""
+    reported, expected = subject.reported.get(moment, []), reference.reported.get(moment, [])
+    if theirs.size != 1 or len(reported) != len(expected) or float(theirs) not in expected:
+        return None
+    return np.array(reported[expected.index(float(theirs))], dtype=theirs.dtype).reshape(theirs.shape)
 
 
 def _tells(array: Array) -> bool:

@@ -156,6 +156,7 @@ def _record(subject: Subject, reference: str, case: Case, seed: int, options: Op
                 f"CustomPPO does not reproduce {reference} in {case.env} with seed {seed} (first in "
                 f"{check.first.place.quantity}), so the numbers have no names: please report this"
             )
+    baseline.reported = theirs.reported  # the subject is more likely to report like the reference
     ours = _subject(subject, case, seed, baseline, options)
     return Run(case, seed, theirs, baseline, ours, compare(baseline, ours), options.copy_weights)
 

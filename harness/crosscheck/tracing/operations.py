@@ -36,6 +36,8 @@ class OperationLog(TorchFunctionMode):
         self.paused = False
         self.roots: list[NDArray[Any]] = []
         """What was differentiated since it was last emptied."""
+        self.items: list[float] = []
+        """What was taken out of tensors since it was last emptied."""
         self._operations: list[Operation] = []
 
     def take(self) -> list[Operation]:
@@ -54,6 +56,8 @@ class OperationLog(TorchFunctionMode):
             return result
         if func is Tensor.backward:
             self.roots.append(args[0].detach().cpu().numpy().copy())
+        elif func is Tensor.item:
+            self.items.append(float(result))
         elif isinstance(result, Tensor) and result.dtype.is_floating_point and 0 < result.numel() <= LARGEST_SEEN:
             self._operations.append(_operation(func.__name__, result, inputs, differentiated=bool(self.roots)))
         return result

@@ -69,6 +69,8 @@ class Recorder:
         self.trace.put(self.step, 0, "acting_randomness", randomness_digest())
         if self.operations is not None:
             self.operations.take()  # those of acting are of no interest
+            self.operations.items.clear()
+            self.operations.roots.clear()
 
     def saw(self, quantity: str, array: Any) -> Array:
         """A number of the current step, outside of an update; returns what to go on with."""
@@ -89,7 +91,9 @@ class Recorder:
             self.trace.operations[key] = self.trace.operations.get(key, []) + self.operations.take()
             if len(self.operations.roots) == 1:  # of several losses, none is the loss
                 self.learns("loss", self.operations.roots[0])
+            self.trace.reported.setdefault(key, []).extend(self.operations.items)
             self.operations.roots.clear()
+            self.operations.items.clear()
 
     def end_minibatch(self) -> None:
         """The optimisers have made their step."""

@@ -58,6 +58,8 @@ class Trace:
     """(step, minibatch) at which something was seen, as an ordered set."""
     operations: dict[tuple[int, int], list[Operation]] = field(default_factory=dict)
     """(step, minibatch) -> what was computed since the minibatch (or the step) before."""
+    reported: dict[tuple[int, int], list[float]] = field(default_factory=dict)
+    """(step, minibatch) -> numbers that were taken out of tensors, mostly for the log."""
     parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Name and shape of every weight, in the order in which `parameters` and `gradient` hold them."""
     optimizer: str = ""
