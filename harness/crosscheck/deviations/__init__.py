@@ -8,18 +8,42 @@ its own, or the description says which one is meant.
 from __future__ import annotations
 
 from harness.crosscheck.deviations.advantages import ADVANTAGES
+from harness.crosscheck.deviations.batches import BATCHES
 from harness.crosscheck.deviations.deviation import Deviation
+from harness.crosscheck.deviations.divergence import DIVERGENCE
+from harness.crosscheck.deviations.gradients import GRADIENTS
 from harness.crosscheck.deviations.losses import LOSSES
 from harness.crosscheck.deviations.minibatches import MINIBATCHES
+from harness.crosscheck.deviations.normalisation import NORMALISATION
 from harness.crosscheck.deviations.optimisation import OPTIMISATION
 from harness.crosscheck.deviations.policies import POLICIES
+from harness.crosscheck.deviations.returns import RETURNS
+from harness.crosscheck.deviations.rewards import REWARDS
 from harness.crosscheck.deviations.rollout import ROLLOUT
+from harness.crosscheck.deviations.schedules import SCHEDULES
 from harness.crosscheck.deviations.start import START
+from harness.crosscheck.deviations.surrogates import SURROGATES
 from harness.errors import UnknownNameError, did_you_mean
 
 __all__ = ["CATALOGUE", "Deviation", "deviation"]
 
-CATALOGUE: tuple[Deviation, ...] = (*START, *POLICIES, *ROLLOUT, *ADVANTAGES, *MINIBATCHES, *LOSSES, *OPTIMISATION)
+CATALOGUE: tuple[Deviation, ...] = (
+    *START,
+    *POLICIES,
+    *ROLLOUT,
+    *REWARDS,
+    *ADVANTAGES,
+    *RETURNS,
+    *MINIBATCHES,
+    *BATCHES,
+    *NORMALISATION,
+    *SURROGATES,
+    *LOSSES,
+    *DIVERGENCE,
+    *GRADIENTS,
+    *SCHEDULES,
+    *OPTIMISATION,
+)
 """Every deviation that is known, from the first weights to the optimiser's step."""
 
 _BY_ID = {entry.id: entry for entry in CATALOGUE}

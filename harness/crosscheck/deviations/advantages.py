@@ -1,95 +1,41 @@
-"""Between rollout and update: advantages and what the critic is to learn."""
+"""Between rollout and update: estimates of advantages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from custom_ppo.recipe import Recipe
 from harness.crosscheck.deviations.deviation import Deviation
-from harness.crosscheck.deviations.surgery import WALK, huang, settings
+from harness.crosscheck.deviations.estimates import Array, Estimates, around, following, monte_carlo, normalised, summed
+from harness.crosscheck.deviations.surgery import WALK, huang, parts, settings
 
 __all__ = ["ADVANTAGES"]
 
-Array = NDArray[Any]
-Estimates = tuple[Array, Array]
-"""Advantages and returns, [T, N]."""
+
+def _target(rewards: Array, next_values: Array, mask: Array, gamma: float) -> Array:
+    """r + gamma * V(s') * mask, as it should be."""
+    target: Array = rewards + gamma * next_values * mask
+    return target
 
 
-def _of(estimate: Callable[..., Estimates]) -> Callable[[Recipe], Recipe]:
-    """Recipe: the estimates are these."""
-    return lambda recipe: recipe.replace(advantages=estimate)
+def _decay(mask: Array, gamma: float, gae_lambda: float) -> Array:
+    """gamma * lambda * mask, as it should be."""
+    return gamma * gae_lambda * mask
 
 
-def _around(estimate: Callable[..., Estimates]) -> Callable[[Recipe], Recipe]:
-    """Recipe: estimate(original, ...) with the recipe's own estimates as its first argument."""
-    return lambda recipe: recipe.replace(advantages=partial(estimate, recipe.advantages))
+def _recursion(target: Callable[..., Array] = _target, decay: Callable[..., Array] = _decay) -> Any:
+    """Recipe: A_t = target_t - V_t + decay_t * A_{t+1}."""
 
+    def estimate(
+        rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
+    ) -> Estimates:
+        next_values, mask = following(values, starts, last, dones)
+        advantages = summed(target(rewards, next_values, mask, gamma) - values, decay(mask, gamma, gae_lambda))
+        return advantages, advantages + values
 
-def _following(values: Array, starts: Array, last_values: Array, dones: Array) -> tuple[Array, Array]:
-    """V(s_{t+1}) and whether s_{t+1} belongs to the same episode, [T, N]."""
-    mask = np.float32(1) - np.concatenate([starts[1:], dones[None]], dtype=np.float32)
-    return np.concatenate([values[1:], last_values[None]]), mask
-
-
-def _summed(terms: Array, decay: Array, last: Any = 0) -> Array:
-    """x_t = terms_t + decay_t * x_{t+1}, with `last` in the place of row T."""
-    sums = np.empty_like(terms)
-    for step in reversed(range(len(terms))):
-        last = terms[step] + decay[step] * last
-        sums[step] = last
-    return sums
-
-
-def _monte_carlo(rewards: Array, values: Array, starts: Array, last_values: Array, dones: Array, gamma: float) -> Array:
-    """r_t + gamma * r_{t+1} + ..., with V after the last step, [T, N]."""
-    _, mask = _following(values, starts, last_values, dones)
-    return _summed(rewards, gamma * mask, last_values)
-
-
-def _no_delta_mask(
-    rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
-) -> Estimates:
-    following, mask = _following(values, starts, last, dones)
-    advantages = _summed(rewards + gamma * following - values, gamma * gae_lambda * mask)
-    return advantages, advantages + values
-
-
-def _no_recursion_mask(
-    rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
-) -> Estimates:
-    following, mask = _following(values, starts, last, dones)
-    decay = np.full_like(mask, gamma * gae_lambda)
-    advantages = _summed(rewards + gamma * following * mask - values, decay)
-    return advantages, advantages + values
-
-
-def _no_gamma_in_delta(
-    rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
-) -> Estimates:
-    following, mask = _following(values, starts, last, dones)
-    advantages = _summed(rewards + following * mask - values, gamma * gae_lambda * mask)
-    return advantages, advantages + values
-
-
-def _no_gamma_in_recursion(
-    rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
-) -> Estimates:
-    following, mask = _following(values, starts, last, dones)
-    advantages = _summed(rewards + gamma * following * mask - values, gae_lambda * mask)
-    return advantages, advantages + values
-
-
-def _no_lambda_in_recursion(
-    rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
-) -> Estimates:
-    following, mask = _following(values, starts, last, dones)
-    advantages = _summed(rewards + gamma * following * mask - values, gamma * mask)
-    return advantages, advantages + values
+    return parts(advantages=estimate)
 
 
 def _no_mask(
@@ -148,8 +94,8 @@ def _in_float64(
     rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
 ) -> Estimates:
     rewards, values, last = (array.astype(np.float64) for array in (rewards, values, last))
-    following, mask = _following(values, starts, last, dones)
-    advantages = _summed(rewards + gamma * following * mask - values, gamma * gae_lambda * mask)
+    next_values, mask = following(values, starts, last, dones)
+    advantages = summed(rewards + gamma * next_values * mask - values, gamma * gae_lambda * mask)
     return advantages.astype(np.float32), (advantages + values).astype(np.float32)
 
 
@@ -161,50 +107,14 @@ def _rewards_normalized(original: Any, rewards: Array, *rest: Array, **discounts
 def _monte_carlo_advantages(
     rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
 ) -> Estimates:
-    returns = _monte_carlo(rewards, values, starts, last, dones, gamma)
+    returns = monte_carlo(rewards, values, starts, last, dones, gamma)
     return returns - values, returns
-
-
-def _td_advantages(
-    rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
-) -> Estimates:
-    following, mask = _following(values, starts, last, dones)
-    advantages = rewards + gamma * following * mask - values
-    return advantages, advantages + values
-
-
-def _returns(of: Callable[..., Array]) -> Callable[[Recipe], Recipe]:
-    """Recipe: the returns are of(advantages, rewards, values, starts, last_values, dones, gamma)."""
-
-    def estimate(original: Any, rewards: Array, values: Array, *rest: Array, gamma: float, gae_lambda: float) -> Any:
-        advantages, _ = original(rewards, values, *rest, gamma=gamma, gae_lambda=gae_lambda)
-        return advantages, of(advantages, rewards, values, *rest, gamma)
-
-    return _around(estimate)
-
-
-def _one_step_target(
-    _: Array, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, gamma: float
-) -> Array:
-    following, mask = _following(values, starts, last, dones)
-    target: Array = rewards + gamma * following * mask
-    return target
-
-
-def _normalized(array: Array) -> Array:
-    normalized: Array = (array - array.mean()) / (array.std() + 1e-8)
-    return normalized
 
 
 def _normalized_first(original: Any, rewards: Array, values: Array, *rest: Array, **discounts: float) -> Estimates:
     advantages, _ = original(rewards, values, *rest, **discounts)
-    advantages = _normalized(advantages)
+    advantages = normalised(advantages)
     return advantages, advantages + values
-
-
-def _normalized_returns(original: Any, *arrays: Array, **discounts: float) -> Estimates:
-    advantages, returns = original(*arrays, **discounts)
-    return advantages, _normalized(returns)
 
 
 ADVANTAGES: tuple[Deviation, ...] = (
@@ -215,7 +125,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source="vietnh1009/Super-mario-bros-PPO-pytorch#21",
         remedy="Multiply V(s') and the recursion by 1 - done",
         shows="an episode that ends",
-        recipe=_around(_no_mask),
+        recipe=around(_no_mask),
     ),
     Deviation(
         id="gae_done_mask_missing_in_delta",
@@ -224,7 +134,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source="EdanToledo/Stoix#142",
         remedy="Multiply V(s') by 1 - done",
         shows="an episode that ends",
-        recipe=_of(_no_delta_mask),
+        recipe=_recursion(target=lambda rewards, next_values, mask, gamma: rewards + gamma * next_values),
     ),
     Deviation(
         id="gae_done_mask_missing_in_recursion",
@@ -233,7 +143,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source="walkinglabs/hands-on-modern-rl#63",
         remedy="Multiply the recursion by 1 - done",
         shows="an episode that ends within a rollout",
-        recipe=_of(_no_recursion_mask),
+        recipe=_recursion(decay=lambda mask, gamma, gae_lambda: np.full_like(mask, gamma * gae_lambda)),
     ),
     Deviation(
         id="gae_masked_by_own_start",
@@ -242,7 +152,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source="DLR-RM/stable-baselines3#105",
         remedy="Read the mask of step t from episode_starts[t + 1], and that of the last from dones",
         shows="an episode that ends",
-        recipe=_around(_starts_not_shifted),
+        recipe=around(_starts_not_shifted),
     ),
     Deviation(
         id="last_values_zero",
@@ -251,7 +161,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source="bmazoure/ppo_jax#2",
         remedy="Bootstrap the rollout with V of the observation after its last step",
         shows="an episode that goes on after a rollout",
-        recipe=_around(_last_is_zero),
+        recipe=around(_last_is_zero),
     ),
     Deviation(
         id="last_values_are_stored_ones",
@@ -260,7 +170,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl#16",
         remedy="Bootstrap the rollout with V of the observation after its last step",
         shows="an episode that goes on after a rollout",
-        recipe=_around(_last_is_stored),
+        recipe=around(_last_is_stored),
     ),
     Deviation(
         id="final_dones_ignored",
@@ -269,7 +179,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Multiply the value after the last step by 1 - done",
         shows="an episode that ends with the last step of a rollout",
-        recipe=_around(_last_dones_ignored),
+        recipe=around(_last_dones_ignored),
     ),
     Deviation(
         id="rollout_ends_episodes",
@@ -278,7 +188,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source=huang("core detail 5"),
         remedy="Bootstrap the rollout with V of the observation after its last step",
         shows="an episode that goes on after a rollout",
-        recipe=_around(_last_is_end),
+        recipe=around(_last_is_end),
     ),
     Deviation(
         id="gae_gamma_missing_in_delta",
@@ -286,7 +196,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         stage="advantage",
         source="AI4Finance-Foundation/ElegantRL#183",
         remedy="Multiply V(s') by gamma",
-        recipe=_of(_no_gamma_in_delta),
+        recipe=_recursion(target=lambda rewards, next_values, mask, gamma: rewards + next_values * mask),
     ),
     Deviation(
         id="gae_gamma_missing_in_recursion",
@@ -294,7 +204,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         stage="advantage",
         source=WALK,
         remedy="Let the recursion decay by gamma * lambda",
-        recipe=_of(_no_gamma_in_recursion),
+        recipe=_recursion(decay=lambda mask, gamma, gae_lambda: gae_lambda * mask),
     ),
     Deviation(
         id="gae_lambda_missing_in_recursion",
@@ -303,7 +213,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Let the recursion decay by gamma * lambda",
         shows="gae_lambda below 1",
-        recipe=_of(_no_lambda_in_recursion),
+        recipe=_recursion(decay=lambda mask, gamma, gae_lambda: gamma * mask),
     ),
     Deviation(
         id="gamma_and_lambda_swapped",
@@ -312,7 +222,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Discount V(s') by gamma",
         shows="gamma and gae_lambda that differ",
-        recipe=_around(
+        recipe=around(
             lambda original, *arrays, gamma, gae_lambda: original(*arrays, gamma=gae_lambda, gae_lambda=gamma)
         ),
     ),
@@ -349,7 +259,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         stage="advantage",
         source=huang("core detail 5"),
         remedy="Estimate advantages by GAE",
-        recipe=_of(_monte_carlo_advantages),
+        recipe=parts(advantages=_monte_carlo_advantages),
     ),
     Deviation(
         id="advantages_are_td_errors",
@@ -358,16 +268,16 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source=huang("core detail 5"),
         remedy="Estimate advantages by GAE",
         shows="gae_lambda above 0",
-        recipe=_of(_td_advantages),
+        recipe=_recursion(decay=lambda mask, gamma, gae_lambda: 0 * mask),
     ),
     Deviation(
         id="gae_across_environments",
-        description="Rollouts of several environments are flattened before GAE: a step follows one of another environment",
+        description="Rollouts of several environments are flattened before GAE, so that one's step follows another's",
         stage="advantage",
         source=WALK,
         remedy="Estimate advantages for each environment by itself",
         shows="more than one environment",
-        recipe=_around(_across_environments),
+        recipe=around(_across_environments),
     ),
     Deviation(
         id="gae_in_float64",
@@ -375,7 +285,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         stage="advantage",
         source="thu-ml/tianshou#65",
         remedy="Estimate advantages in float32, or accept the rounding",
-        recipe=_of(_in_float64),
+        recipe=parts(advantages=_in_float64),
     ),
     Deviation(
         id="rewards_normalised_per_rollout",
@@ -383,7 +293,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         stage="advantage",
         source="Andrychowicz et al. 2021, arXiv 2006.05990",
         remedy="Leave rewards as the environment returns them, or use VecNormalize",
-        recipe=_around(_rewards_normalized),
+        recipe=around(_rewards_normalized),
     ),
     Deviation(
         id="advantages_normalised_before_returns",
@@ -391,40 +301,6 @@ ADVANTAGES: tuple[Deviation, ...] = (
         stage="advantage",
         source="luchris429/model-free-opponent-shaping#1",
         remedy="Make the returns from the advantages as they are",
-        recipe=_around(_normalized_first),
-    ),
-    Deviation(
-        id="returns_monte_carlo",
-        description="The critic learns discounted sums of rewards instead of advantages plus values",
-        stage="return",
-        source=huang("core detail 5"),
-        remedy="Let the critic learn advantages + values: TD(lambda)",
-        shows="gae_lambda below 1",
-        recipe=_returns(lambda _, *arrays: _monte_carlo(*arrays)),
-    ),
-    Deviation(
-        id="returns_of_one_step",
-        description="The critic learns r + gamma * V(s') instead of advantages plus values",
-        stage="return",
-        source="DLR-RM/stable-baselines3#375",
-        remedy="Let the critic learn advantages + values: TD(lambda)",
-        shows="gae_lambda above 0",
-        recipe=_returns(_one_step_target),
-    ),
-    Deviation(
-        id="returns_without_values",
-        description="The critic learns the advantages: values are not added",
-        stage="return",
-        source="marlbenchmark/on-policy#12",
-        remedy="Let the critic learn advantages + values",
-        recipe=_returns(lambda advantages, *_: advantages.copy()),
-    ),
-    Deviation(
-        id="returns_normalised",
-        description="The critic learns returns with their mean and deviation over the rollout taken out",
-        stage="return",
-        source=WALK,
-        remedy="Let the critic learn the returns as they are",
-        recipe=_around(_normalized_returns),
+        recipe=around(_normalized_first),
     ),
 )

@@ -34,7 +34,8 @@ class Deviation:
     shows: str = ""
     """What it needs to make a difference, such as "Box actions and a sample outside the bounds"; "" is nothing."""
     settings: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
-    """From the keyword arguments of the algorithm (hyperparameters, policy_kwargs ...) to those that are different."""
+    """From the keyword arguments of the algorithm (hyperparameters, policy_kwargs ...), its defaults included, to those
+    that are different."""
     recipe: Callable[[Recipe], Recipe] | None = None
     """From a recipe to the deviating one."""
     surgery: Callable[[CustomPPO], None] | None = None

@@ -1,25 +1,21 @@
-"""From the gradient to the step: clipping, optimiser, step size."""
+"""The optimiser: its kind, its constants, and what it knows of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
-from custom_ppo.config import value_at
 from custom_ppo.recipe import Recipe, adam
 from harness.crosscheck.deviations.deviation import Deviation
 from harness.crosscheck.deviations.surgery import (
     A2C_ONLY,
     PPO_ONLY,
     WALK,
-    Surgery,
     huang,
     parts,
-    settings,
     wrap,
 )
 
@@ -27,49 +23,6 @@ if TYPE_CHECKING:
     from custom_ppo import CustomPPO
 
 __all__ = ["OPTIMISATION"]
-
-Parameters = Iterable[nn.Parameter]
-
-
-# gradient
-
-
-def _unclipped(parameters: Parameters, max_norm: float) -> None:
-    """Gradients stay as they are."""
-
-
-def _per_tensor(parameters: Parameters, max_norm: float) -> None:
-    for parameter in parameters:
-        nn.utils.clip_grad_norm_(parameter, max_norm)
-
-
-def _by_value(parameters: Parameters, max_norm: float) -> None:
-    nn.utils.clip_grad_value_(parameters, max_norm)
-
-
-def _by_largest(parameters: Parameters, max_norm: float) -> None:
-    nn.utils.clip_grad_norm_(parameters, max_norm, norm_type=float("inf"))
-
-
-def _per_network(model: CustomPPO) -> None:
-    def clip(parameters: Parameters, max_norm: float) -> None:
-        critic = {
-            id(parameter)
-            for network in (model.policy.mlp_extractor.value_net, model.policy.value_net)
-            for parameter in network.parameters()
-        }
-        everything = list(parameters)
-        nn.utils.clip_grad_norm_([parameter for parameter in everything if id(parameter) not in critic], max_norm)
-        nn.utils.clip_grad_norm_([parameter for parameter in everything if id(parameter) in critic], max_norm)
-
-    model.agent.recipe = model.agent.recipe.replace(clip_gradients=clip)
-
-
-def _accumulated(model: CustomPPO) -> None:
-    wrap(model.policy.optimizer, "zero_grad", lambda original, set_to_none=True: None)
-
-
-# optimiser
 
 
 def _optimizer(make: Callable[..., torch.optim.Optimizer], **arguments: Any) -> Callable[[Recipe], Recipe]:
@@ -115,156 +68,7 @@ def _forgetful(model: CustomPPO) -> None:
     wrap(model.agent, "update", update)
 
 
-# step size
-
-
-def _progress(change: Callable[[CustomPPO, float], float]) -> Surgery:
-    """Surgery: the schedules are asked for change(model, progress remaining)."""
-
-    def surgery(model: CustomPPO) -> None:
-        wrap(model.agent, "update", lambda original, remaining: original(change(model, remaining)))
-
-    return surgery
-
-
-def _late(model: CustomPPO) -> None:
-    def move(original: Callable[[int, int], None], num_timesteps: int, total_timesteps: int) -> None:
-        original(num_timesteps - model.n_steps * model.n_envs, total_timesteps)
-
-    wrap(model, "_update_current_progress_remaining", move)
-
-
-def _annealed(given: Any) -> dict[str, Any]:
-    learning_rate = given["learning_rate"]
-    return {"learning_rate": lambda remaining: remaining * value_at(learning_rate, remaining)}
-
-
 OPTIMISATION: tuple[Deviation, ...] = (
-    Deviation(
-        id="gradients_accumulate",
-        description="Gradients are not set to zero between two steps",
-        stage="gradient",
-        source=WALK,
-        remedy="Call optimizer.zero_grad() before loss.backward()",
-        shows="more than one step",
-        surgery=_accumulated,
-    ),
-    Deviation(
-        id="gradients_not_clipped",
-        description="Gradients are not clipped, or before they are computed, or after they were used",
-        stage="clipped_gradient",
-        source=huang("core detail 11"),
-        remedy="Call clip_grad_norm_ between loss.backward() and optimizer.step()",
-        shows="a gradient longer than max_grad_norm",
-        recipe=parts(clip_gradients=_unclipped),
-    ),
-    Deviation(
-        id="gradients_clipped_per_tensor",
-        description="The gradient of every parameter tensor is clipped by itself",
-        stage="clipped_gradient",
-        source=huang("core detail 11"),
-        remedy="Clip the joint norm of all parameters",
-        shows="a gradient longer than max_grad_norm",
-        recipe=parts(clip_gradients=_per_tensor),
-    ),
-    Deviation(
-        id="gradients_clipped_per_network",
-        description="The gradients of actor and critic are clipped separately",
-        stage="clipped_gradient",
-        source=huang("core detail 11"),
-        remedy="Clip the joint norm of all parameters",
-        shows="a gradient longer than max_grad_norm",
-        surgery=_per_network,
-    ),
-    Deviation(
-        id="gradients_clipped_by_value",
-        description="Every number in a gradient is clipped by itself (clip_grad_value_)",
-        stage="clipped_gradient",
-        source=WALK,
-        remedy="Clip the joint norm: clip_grad_norm_",
-        shows="a gradient longer than max_grad_norm",
-        recipe=parts(clip_gradients=_by_value),
-    ),
-    Deviation(
-        id="gradients_clipped_by_largest",
-        description="Gradients are clipped by their largest number instead of their Euclidean norm",
-        stage="clipped_gradient",
-        source=WALK,
-        remedy="Clip the Euclidean norm: norm_type=2",
-        shows="a gradient longer than max_grad_norm",
-        recipe=parts(clip_gradients=_by_largest),
-    ),
-    Deviation(
-        id="max_grad_norm_10_times",
-        description="Gradients are clipped to ten times max_grad_norm",
-        stage="clipped_gradient",
-        source=WALK,
-        remedy="Use the max_grad_norm that was asked for",
-        shows="a gradient longer than max_grad_norm",
-        settings=lambda given: {"max_grad_norm": 10 * given["max_grad_norm"]},
-    ),
-    Deviation(
-        id="max_grad_norm_1",
-        description="Gradients are clipped to norm 1, whatever was asked for",
-        stage="clipped_gradient",
-        source=WALK,
-        remedy="Use the max_grad_norm that was asked for",
-        shows="another max_grad_norm, and a gradient longer than one of the two",
-        settings=settings(max_grad_norm=1.0),
-    ),
-    Deviation(
-        id="learning_rate_always_3e-4",
-        description="The learning rate is 3e-4, whatever was asked for",
-        stage="learning_rate",
-        source=WALK,
-        remedy="Use the learning_rate that was asked for",
-        shows="another learning_rate",
-        settings=settings(learning_rate=3e-4),
-    ),
-    Deviation(
-        id="learning_rate_not_annealed",
-        description="The learning rate stays at what its schedule gives at the start",
-        stage="learning_rate",
-        source=huang("core detail 4"),
-        remedy="Ask the schedule in every update, and set the optimiser's lr",
-        shows="a schedule for learning_rate",
-        settings=lambda given: {"learning_rate": value_at(given["learning_rate"], 1.0)},
-    ),
-    Deviation(
-        id="learning_rate_annealed",
-        description="The learning rate falls linearly to 0, on top of what was asked for",
-        stage="learning_rate",
-        source=huang("core detail 4"),
-        remedy="Keep a constant learning rate constant",
-        settings=_annealed,
-    ),
-    Deviation(
-        id="schedules_one_update_late",
-        description="Schedules are asked for the progress before the rollout, so that the first update is at 1",
-        stage="learning_rate",
-        source="vwxyzjn/cleanrl, ppo.py",
-        remedy="Ask the schedules after the rollout: its steps count as progress",
-        shows="a schedule; with one for clip_range alone the surrogate differs first",
-        surgery=_late,
-    ),
-    Deviation(
-        id="schedules_stand_still",
-        description="Schedules are always asked for the start of the training",
-        stage="learning_rate",
-        source=WALK,
-        remedy="Update the progress before every update",
-        shows="a schedule; with one for clip_range alone the surrogate differs first",
-        surgery=_progress(lambda model, remaining: 1.0),
-    ),
-    Deviation(
-        id="schedules_reversed",
-        description="Schedules are asked for the progress made instead of what remains",
-        stage="learning_rate",
-        source=WALK,
-        remedy="Pass the progress remaining, from 1 to 0",
-        shows="a schedule; with one for clip_range alone the surrogate differs first",
-        surgery=_progress(lambda model, remaining: 1.0 - remaining),
-    ),
     Deviation(
         id="adam_eps_1e-8",
         description="Adam has PyTorch's eps, 1e-8, instead of 1e-5",
@@ -315,7 +119,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
     Deviation(
         id="adam_amsgrad",
         description="Adam is its variant AMSGrad",
-        stage="parameters",
+        stage="optimizer_state",
         source=WALK,
         remedy="Leave amsgrad=False",
         shows="a gradient that becomes smaller",
@@ -404,7 +208,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
     Deviation(
         id="log_std_not_in_optimizer",
         description="log_std is not among the optimiser's parameters, though its gradient is clipped with the others",
-        stage="parameters",
+        stage="clipped_gradient",
         source="nikhilbarhate99/PPO-PyTorch#23",
         remedy="Give the optimiser all parameters of the policy",
         shows="Box actions",

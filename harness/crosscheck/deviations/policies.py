@@ -160,7 +160,7 @@ POLICIES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="log_prob_of_clipped_action",
-        description="The log-probability that is stored is that of the clipped action, beside the action before clipping",
+        description="The log-probability that is stored is that of the clipped action; the stored action is not",
         stage="log_prob",
         source="vwxyzjn/cleanrl#240",
         remedy="Ask for the log-probability of the sample before it is clipped to the bounds",
@@ -224,7 +224,7 @@ POLICIES: tuple[Deviation, ...] = (
     Deviation(
         id="probabilities_as_logits",
         description="The actor ends in a softmax, and its probabilities are passed to the distribution as logits",
-        stage="action",
+        stage="log_prob",
         source=WALK,
         remedy="Pass the output of the last layer as logits, or its softmax as probs",
         shows="Discrete or MultiDiscrete actions",
@@ -233,7 +233,7 @@ POLICIES: tuple[Deviation, ...] = (
     Deviation(
         id="sde_noise_drawn_while_learning",
         description="gSDE's noise is drawn anew before every minibatch, as in SB3 before 2.4",
-        stage="update_randomness",
+        stage="action",
         source="DLR-RM/stable-baselines3#1929",
         remedy="Call reset_noise() only while collecting rollouts",
         shows="use_sde",

@@ -1,4 +1,4 @@
-"""While acting: what the environments get, and what is remembered."""
+"""While acting: what the environments get, and what is remembered of it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.recipe import Recipe, rescaled_to_bounds
 from harness.crosscheck.deviations.deviation import Deviation
-from harness.crosscheck.deviations.surgery import WALK, Surgery, huang, parts, wrap, wrap_steps
+from harness.crosscheck.deviations.surgery import WALK, Surgery, huang, parts, remembering, wrap, wrap_steps
 
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
 
 __all__ = ["ROLLOUT"]
-
-
-# what the environments get
 
 
 def _unclipped(actions: NDArray[Any], space: spaces.Space[Any]) -> NDArray[Any]:
@@ -43,30 +40,12 @@ def _rescaled(recipe: Recipe) -> Recipe:
     return recipe.replace(env_action=env_action)
 
 
-# what is remembered
-
-
-def _remembering(change: Callable[..., tuple[Any, ...]]) -> Surgery:
-    """Surgery: change(model, observations, step, rewards, episode_starts) gives the four that are remembered."""
-
-    def surgery(model: CustomPPO) -> None:
-        wrap(model.agent, "remember", lambda original, *given: original(*change(model, *given)))
-
-    return surgery
-
-
 def _clipped_action(model: CustomPPO, observations: Any, step: Any, rewards: Any, starts: Any) -> tuple[Any, ...]:
     return observations, replace(step, actions=step.env_actions), rewards, starts
 
 
 def _no_starts(model: CustomPPO, observations: Any, step: Any, rewards: Any, starts: Any) -> tuple[Any, ...]:
     return observations, step, rewards, np.zeros_like(starts)
-
-
-def _clipped_return_of_step(
-    model: CustomPPO, observations: Any, step: Any, rewards: Any, starts: Any
-) -> tuple[Any, ...]:
-    return observations, step, np.clip(rewards, -1, 1), starts
 
 
 def _remembering_of_step(change: Callable[..., tuple[Any, ...]]) -> Surgery:
@@ -91,17 +70,6 @@ def _next_observation(after: Any, observations: Any, step: Any, rewards: Any, st
 
 def _dones_of_this_step(after: Any, observations: Any, step: Any, rewards: Any, starts: Any) -> tuple[Any, ...]:
     return observations, step, rewards, after[2]
-
-
-def _late_rewards(model: CustomPPO) -> None:
-    last: list[Any] = []
-
-    def remember(original: Callable[..., None], observations: Any, step: Any, rewards: Any, starts: Any) -> None:
-        last.append(rewards)
-        late = last.pop(0) if len(last) > 1 else np.zeros_like(rewards)
-        original(observations, step, late, starts)
-
-    wrap(model.agent, "remember", remember)
 
 
 def _truncated(info: Any) -> bool:
@@ -148,88 +116,6 @@ def _in_training_mode(model: CustomPPO) -> None:
         model.policy.train(True)
 
     wrap(model.agent, "start_rollout", start)
-
-
-# rewards
-
-
-def _rewards(change: Callable[[Any], Any]) -> Surgery:
-    """Surgery: rewards are changed where they come from the environment, before a bootstrap is added."""
-
-    def surgery(model: CustomPPO) -> None:
-        wrap_steps(model, lambda observations, rewards, dones, infos: (observations, change(rewards), dones, infos))
-
-    return surgery
-
-
-# time limits
-
-
-def _reward_alone(reward: float, terminal_value: Any, gamma: float) -> Any:
-    return reward
-
-
-def _undiscounted(reward: float, terminal_value: Any, gamma: float) -> Any:
-    return reward + terminal_value
-
-
-def _value_alone(reward: float, terminal_value: Any, gamma: float) -> Any:
-    return gamma * terminal_value
-
-
-def _limits(change: Callable[[CustomPPO, Any, int, dict[str, Any]], dict[str, Any]]) -> Surgery:
-    """Surgery: where an episode ended, change(model, next observations, environment, info) gives its info."""
-
-    def surgery(model: CustomPPO) -> None:
-        def changed(observations: Any, rewards: Any, dones: Any, infos: Any) -> Any:
-            infos = [
-                change(model, observations, i, info) if done else info
-                for i, (done, info) in enumerate(zip(dones, infos, strict=True))
-            ]
-            return observations, rewards, dones, infos
-
-        wrap_steps(model, changed)
-
-    return surgery
-
-
-def _row(observations: Any, i: int) -> Any:
-    return {key: value[i] for key, value in observations.items()} if isinstance(observations, dict) else observations[i]
-
-
-def _every_end_is_a_limit(model: CustomPPO, observations: Any, i: int, info: dict[str, Any]) -> dict[str, Any]:
-    return {**info, "TimeLimit.truncated": True}
-
-
-def _terminal_is_reset(model: CustomPPO, observations: Any, i: int, info: dict[str, Any]) -> dict[str, Any]:
-    return {**info, "terminal_observation": _row(observations, i)}
-
-
-def _terminal_is_last(model: CustomPPO, observations: Any, i: int, info: dict[str, Any]) -> dict[str, Any]:
-    return {**info, "terminal_observation": _row(model._last_obs, i)}
-
-
-def _raw_terminal_observation(model: CustomPPO) -> None:
-    normalization = model.get_vec_normalize_env()
-    if normalization is None:
-        return
-    key = "raw terminal observation"
-
-    def step_wait(original: Callable[[], Any]) -> Any:
-        observations, rewards, dones, infos = original()
-        for info in infos:
-            if "terminal_observation" in info:
-                info[key] = info["terminal_observation"]
-        return observations, rewards, dones, infos
-
-    def raw(_: CustomPPO, observations: Any, i: int, info: dict[str, Any]) -> dict[str, Any]:
-        return {**info, "terminal_observation": info[key]} if key in info else info
-
-    wrap(normalization.venv, "step_wait", step_wait)
-    _limits(raw)(model)
-
-
-# random numbers
 
 
 def _draw_while_acting(draw: Callable[[], Any]) -> Surgery:
@@ -281,7 +167,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="hill-a/stable-baselines#36",
         remedy="Store the sample as it was before it was clipped for the environment",
         shows="Box actions and a sample outside the bounds",
-        surgery=_remembering(_clipped_action),
+        surgery=remembering(_clipped_action),
     ),
     Deviation(
         id="next_observation_stored",
@@ -290,112 +176,6 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="Farama-Foundation/SuperSuit#116",
         remedy="Store the observation that the action was chosen by, as a copy",
         surgery=_remembering_of_step(_next_observation),
-    ),
-    Deviation(
-        id="rewards_one_step_late",
-        description="With every step the reward of the step before is stored",
-        stage="stored_reward",
-        source=WALK,
-        remedy="Store the reward that the stored action earned",
-        surgery=_late_rewards,
-    ),
-    Deviation(
-        id="rewards_clipped",
-        description="Rewards are clipped to -1 and 1",
-        stage="stored_reward",
-        source=huang("Atari detail 6"),
-        remedy="Leave rewards as the environment returns them",
-        shows="rewards beyond -1 and 1",
-        surgery=_rewards(lambda rewards: np.clip(rewards, -1, 1)),
-    ),
-    Deviation(
-        id="rewards_clipped_with_bootstrap",
-        description="Rewards are clipped to -1 and 1 where they are stored, with the bootstrap at a time limit",
-        stage="stored_reward",
-        source=huang("continuous detail 9"),
-        remedy="Leave rewards as the environment returns them",
-        shows="rewards beyond -1 and 1, or a time limit",
-        surgery=_remembering(_clipped_return_of_step),
-    ),
-    Deviation(
-        id="rewards_are_signs",
-        description="Of a reward only its sign is kept",
-        stage="stored_reward",
-        source=huang("Atari detail 6"),
-        remedy="Leave rewards as the environment returns them",
-        shows="rewards other than -1, 0 and 1",
-        surgery=_rewards(np.sign),
-    ),
-    Deviation(
-        id="rewards_scaled_by_0-1",
-        description="Rewards are divided by 10",
-        stage="stored_reward",
-        source=huang("continuous detail 8"),
-        remedy="Leave rewards as the environment returns them",
-        surgery=_rewards(lambda rewards: rewards * 0.1),
-    ),
-    Deviation(
-        id="timeout_is_termination",
-        description="A time limit counts as a termination: what would have followed is worth nothing",
-        stage="stored_reward",
-        source="DLR-RM/stable-baselines3#633",
-        remedy="Add gamma * V(terminal_observation) to the reward where TimeLimit.truncated is set",
-        shows="a time limit",
-        recipe=parts(timeout_reward=_reward_alone),
-    ),
-    Deviation(
-        id="bootstrap_on_every_done",
-        description="A value is added to the last reward of every episode, terminated ones too",
-        stage="stored_reward",
-        source="DLR-RM/stable-baselines3#1864",
-        remedy="Bootstrap only where TimeLimit.truncated is set",
-        shows="a termination",
-        surgery=_limits(_every_end_is_a_limit),
-    ),
-    Deviation(
-        id="bootstrap_with_reset_observation",
-        description="At a time limit the value of the next episode's first observation is added",
-        stage="stored_reward",
-        source="Unity-Technologies/ml-agents#574",
-        remedy='Take the value of info["terminal_observation"]',
-        shows="a time limit",
-        surgery=_limits(_terminal_is_reset),
-    ),
-    Deviation(
-        id="bootstrap_with_last_observation",
-        description="At a time limit the value of the observation before the last step is added",
-        stage="stored_reward",
-        source=WALK,
-        remedy='Take the value of info["terminal_observation"]',
-        shows="a time limit",
-        surgery=_limits(_terminal_is_last),
-    ),
-    Deviation(
-        id="bootstrap_with_raw_observation",
-        description="At a time limit the value of the terminal observation is taken before it is normalised",
-        stage="stored_reward",
-        source="SB3's changelog, pre-releases of 1.0",
-        remedy="Normalise the terminal observation like all the others",
-        shows="VecNormalize and a time limit",
-        surgery=_raw_terminal_observation,
-    ),
-    Deviation(
-        id="bootstrap_undiscounted",
-        description="At a time limit V(s) is added instead of gamma * V(s)",
-        stage="stored_reward",
-        source=WALK,
-        remedy="Multiply the value of the terminal observation by gamma",
-        shows="a time limit",
-        recipe=parts(timeout_reward=_undiscounted),
-    ),
-    Deviation(
-        id="bootstrap_replaces_reward",
-        description="At a time limit gamma * V(s) stands in the place of the reward instead of being added",
-        stage="stored_reward",
-        source=WALK,
-        remedy="Add gamma * V(s) to the reward",
-        shows="a time limit",
-        recipe=parts(timeout_reward=_value_alone),
     ),
     Deviation(
         id="episode_starts_one_step_early",
@@ -413,7 +193,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="vietnh1009/Super-mario-bros-PPO-pytorch#21",
         remedy="Store the done flags of the step before with every step",
         shows="an episode that ends within a rollout; the first row only is never read",
-        surgery=_remembering(_no_starts),
+        surgery=remembering(_no_starts),
     ),
     Deviation(
         id="timeouts_do_not_end_episodes",

@@ -106,7 +106,7 @@ START: tuple[Deviation, ...] = (
         recipe=_initialised_by(nn.init.xavier_uniform_),
     ),
     Deviation(
-        id="layers_initialised_orthogonally_without_gain",
+        id="all_layer_gains_1",
         description="All layers are orthogonal with gain 1",
         stage="initial_parameters",
         source="ToruOwO/minimal-stable-PPO#3",

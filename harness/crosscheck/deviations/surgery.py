@@ -30,6 +30,7 @@ __all__ = [
     "learning_with",
     "parts",
     "policy_settings",
+    "remembering",
     "settings",
     "wrap",
     "wrap_engine",
@@ -109,6 +110,15 @@ def wrap_steps(model: CustomPPO, change: Callable[..., Steps]) -> None:
         return original(_Environments(env, change), callback)
 
     wrap(model, "collect_rollouts", collect)
+
+
+def remembering(change: Callable[..., tuple[Any, ...]]) -> Surgery:
+    """Surgery: change(model, observations, step, rewards, episode_starts) gives the four that are remembered."""
+
+    def surgery(model: CustomPPO) -> None:
+        wrap(model.agent, "remember", lambda original, *given: original(*change(model, *given)))
+
+    return surgery
 
 
 def learning_with(change: Callable[[PPOAgent, Batch], tuple[Batch, Recipe]]) -> Surgery:

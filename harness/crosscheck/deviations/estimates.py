@@ -1,0 +1,50 @@
+"""Recursions over a rollout, of which estimates of advantages and returns are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from custom_ppo.recipe import Recipe
+
+__all__ = ["Array", "Estimates", "around", "following", "monte_carlo", "normalised", "summed"]
+
+Array = NDArray[Any]
+Estimates = tuple[Array, Array]
+"""Advantages and returns, [T, N]."""
+
+
+def following(values: Array, starts: Array, last_values: Array, dones: Array) -> tuple[Array, Array]:
+    """V(s_{t+1}) and whether s_{t+1} belongs to the same episode, [T, N]."""
+    mask = np.float32(1) - np.concatenate([starts[1:], dones[None]], dtype=np.float32)
+    return np.concatenate([values[1:], last_values[None]]), mask
+
+
+def summed(terms: Array, decay: Array, last: Any = 0) -> Array:
+    """x_t = terms_t + decay_t * x_{t+1}, with `last` in the place of row T."""
+    sums = np.empty_like(terms)
+    for step in reversed(range(len(terms))):
+        last = terms[step] + decay[step] * last
+        sums[step] = last
+    return sums
+
+
+def monte_carlo(rewards: Array, values: Array, starts: Array, last_values: Array, dones: Array, gamma: float) -> Array:
+    """r_t + gamma * r_{t+1} + ..., with V after the last step, [T, N]."""
+    _, mask = following(values, starts, last_values, dones)
+    return summed(rewards, gamma * mask, last_values)
+
+
+def around(estimate: Callable[..., Estimates]) -> Callable[[Recipe], Recipe]:
+    """Recipe: estimate(original, ...) with the recipe's own estimates as its first argument."""
+    return lambda recipe: recipe.replace(advantages=partial(estimate, recipe.advantages))
+
+
+def normalised(array: Array) -> Array:
+    """(x - mean) / (std + 1e-8) over the rollout, by NumPy, whose deviation is the biased one."""
+    normalized: Array = (array - array.mean()) / (array.std() + 1e-8)
+    return normalized
