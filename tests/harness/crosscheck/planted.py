@@ -84,7 +84,7 @@ class Outcome:
 
     @property
     def place(self) -> str:
-        """How the first difference lies to its bugs: "at" the quantity of one, "later", or "before" all, which is wrong.
+        """Where the first difference is: "at" the quantity of a bug, "later", or "before" all, which is wrong.
 
         Of a subject that keeps its numbers to itself, a bug can only be seen later. Of an equivalent it is "at" where
         the verdict is no worse than it should be.
@@ -96,7 +96,7 @@ class Outcome:
             return "at"
         first = min(ORDER[stage] for stage in self.planted.stages)
         later = self.iteration > 1 or ORDER.get(self.found_at, -1) > first
-        return "later" if later and self.verdict == "different" else "before"
+        return "later" if later and self.verdict != "identical" else "before"
 
     @property
     def located(self) -> bool:
@@ -159,6 +159,7 @@ def _of_mutants(chosen: Sequence[mutation.Mutant]) -> Planted:
         tuple(dict.fromkeys(mutant.world for mutant in chosen)),
         settings={name: value for mutant in chosen for name, value in mutant.settings.items()},
         reference="a2c" if chosen[0].algorithm == "A2C" else "ppo",
+        verdict="rounding" if all(mutant.rounding for mutant in chosen) else "different",
     )
 
 
@@ -238,7 +239,9 @@ def _totals(found: Sequence[Outcome]) -> Iterator[str]:
     yield f"{len(found)} subjects, {len(found) - len(usable)} not checked, {sum(one.seconds for one in found):.0f} s"
     yield f"found: {sum(one.verdict == one.planted.verdict for one in usable)} with the verdict they should have"
     places = Counter(one.place for one in usable)
-    yield f"first difference at the expected quantity: {places['at']}, later: {places['later']}, before: {places['before']}"
+    yield f"first difference at the expected quantity: {places['at']}, " + (
+        f"later: {places['later']}, before: {places['before']}"
+    )
     yield f"every bug isolated with right inputs: {sum(one.isolated for one in usable)}"
     named = Counter(one.rightly_named for one in usable)
     if named[True] or named[False]:

@@ -84,6 +84,8 @@ class Mutant:
     """Changes to the hyperparameters of the stress profile without which it does not show."""
     also: tuple[Edit, ...] = ()
     """More fragments."""
+    rounding: bool = False
+    """Whether it changes no more than another order of the same operations does."""
 
     @property
     def edits(self) -> tuple[Edit, ...]:

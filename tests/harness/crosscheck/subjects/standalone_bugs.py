@@ -183,7 +183,7 @@ _BUGS = (
         SWITCHES,
     ),
     Bug("log_std_is_log_variance", "self.log_std.exp()", "(0.5 * self.log_std).exp()", "gradient"),
-    Bug("log_std_not_trained", "self.log_std.exp()", "self.log_std.detach().exp()", "gradient"),
+    Bug("log_std_detached", "self.log_std.exp()", "self.log_std.detach().exp()", "gradient"),
     Bug(
         "log_prob_mean_over_dims",
         "return log_prob.sum(1), entropy.sum(1)",

@@ -123,7 +123,7 @@ MUTANTS = (
         "rewards_standardised_per_rollout",
         GAE,
         "    last_gae_lam = 0\n",
-        "    last_gae_lam = 0\n    self.rewards = (self.rewards - self.rewards.mean()) / (self.rewards.std() + 1e-8)\n",
+        "    last_gae_lam = 0\n    self.rewards = (self.rewards - self.rewards.mean()) / (self.rewards.std() + 1e-7)\n",
         "advantage",
     ),
     Mutant("returns_are_monte_carlo", GAE, RETURNS, MONTE_CARLO, "return"),

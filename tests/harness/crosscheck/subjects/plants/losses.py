@@ -60,8 +60,8 @@ MUTANTS = (
         TRAIN,
         "(advantages.std() + 1e-8)",
         "th.sqrt(advantages.var() + 1e-8)",
-        "normalized_advantage",
-        profile_note="a difference in the last bits",
+        "surrogate",
+        rounding=True,
     ),
     Mutant("advantages_divided_by_variance", TRAIN, "advantages.std()", "advantages.var()", "normalized_advantage"),
     Mutant(
@@ -84,12 +84,12 @@ MUTANTS = (
         TRAIN,
         NORMALISED,
         f"({NORMALISED}).clamp(-2, 2)",
-        "normalized_advantage",
+        "surrogate",
     ),
     # policy objective
-    Mutant("old_log_prob_recomputed", TRAIN, RATIO, "ratio = th.exp(log_prob - log_prob.detach())", "ratio"),
-    Mutant("ratio_inverted", TRAIN, RATIO, "ratio = th.exp(rollout_data.old_log_prob - log_prob)", "ratio"),
-    Mutant("ratio_without_exp", TRAIN, RATIO, "ratio = 1 + log_prob - rollout_data.old_log_prob", "ratio"),
+    Mutant("old_log_prob_recomputed", TRAIN, RATIO, "ratio = th.exp(log_prob - log_prob.detach())", "surrogate"),
+    Mutant("ratio_inverted", TRAIN, RATIO, "ratio = th.exp(rollout_data.old_log_prob - log_prob)", "gradient"),
+    Mutant("ratio_without_exp", TRAIN, RATIO, "ratio = 1 + log_prob - rollout_data.old_log_prob", "surrogate"),
     Mutant("max_instead_of_min", TRAIN, POLICY_LOSS, POLICY_LOSS.replace("th.min", "th.max"), "surrogate"),
     Mutant("clipped_branch_only", TRAIN, POLICY_LOSS, "policy_loss = -policy_loss_2.mean()", "surrogate"),
     Mutant("surrogate_unclipped", TRAIN, POLICY_LOSS, "policy_loss = -policy_loss_1.mean()", "surrogate"),
@@ -108,14 +108,14 @@ MUTANTS = (
         TRAIN,
         SECOND,
         "policy_loss_2 = th.clamp(advantages * ratio, 1 - clip_range, 1 + clip_range)",
-        "surrogate",
+        "policy_loss",
     ),
     Mutant(
-        "dual_clip_for_all_advantages",
+        "objective_bounded_from_below",
         TRAIN,
         POLICY_LOSS,
         "policy_loss = -th.max(th.min(policy_loss_1, policy_loss_2), 0.5 * advantages).mean()",
-        "surrogate",
+        "policy_loss",
         profile_note="the constant is small enough to be reached",
     ),
     Mutant(
@@ -141,7 +141,7 @@ MUTANTS = (
         "gradient",
         profile_note="ties between the branches: the gradient is halved while the ratio is inside the range",
     ),
-    Mutant("policy_loss_sign", TRAIN, POLICY_LOSS, POLICY_LOSS.replace("-th", "th"), "policy_loss"),
+    Mutant("policy_loss_sign", TRAIN, POLICY_LOSS, POLICY_LOSS.replace("-th", "th"), "gradient"),
     Mutant("policy_loss_summed", TRAIN, POLICY_LOSS, POLICY_LOSS.replace(".mean()", ".sum()"), "policy_loss"),
     Mutant(
         "positive_advantages_only",
@@ -151,7 +151,7 @@ MUTANTS = (
         "policy_loss",
     ),
     # value loss
-    Mutant("value_loss_halved", TRAIN, VALUE_LOSS, VALUE_LOSS.replace("F.mse", "0.5 * F.mse"), "value_loss"),
+    Mutant("value_loss_halved", TRAIN, VALUE_LOSS, VALUE_LOSS.replace("F.mse", "0.5 * F.mse"), "loss"),
     Mutant(
         "value_loss_summed",
         TRAIN,
@@ -160,7 +160,7 @@ MUTANTS = (
         "value_loss",
     ),
     Mutant("value_loss_huber", TRAIN, "F.mse_loss(", "F.smooth_l1_loss(", "value_loss"),
-    Mutant("value_loss_root", TRAIN, VALUE_LOSS, f"{VALUE_LOSS}.sqrt()", "value_loss"),
+    Mutant("value_loss_root", TRAIN, VALUE_LOSS, f"{VALUE_LOSS}.sqrt()", "loss"),
     Mutant(
         "value_not_clipped", TRAIN, VALUES_PRED, "values_pred = values", "predicted_value", profile_note=VALUE_CLIPPING
     ),
@@ -175,21 +175,21 @@ MUTANTS = (
         TRAIN,
         VALUES_PRED,
         "values_pred = rollout_data.returns + th.clamp(values - rollout_data.returns, -clip_range_vf, clip_range_vf)",
-        "predicted_value",
+        "value_loss",
     ),
     Mutant(
         "value_clipped_to_range",
         TRAIN,
         VALUES_PRED,
         "values_pred = th.clamp(values, -clip_range_vf, clip_range_vf)",
-        "predicted_value",
+        "value_loss",
     ),
     Mutant(
         "values_not_flattened",
         TRAIN,
         "values = values.flatten()",
         "pass",
-        "predicted_value",
+        "value_loss",
         profile_note="[B, 1] is broadcast against [B]",
     ),
     Mutant(
@@ -225,7 +225,7 @@ MUTANTS = (
     Mutant("vf_coef_missing", TRAIN, VALUE_TERM, "value_loss", "loss"),
     Mutant("vf_coef_0_5", TRAIN, VALUE_TERM, "0.5 * value_loss", "loss", profile_note="another vf_coef is asked for"),
     # entropy
-    Mutant("entropy_sign", TRAIN, ENTROPY_LOSS, "entropy_loss = th.mean(entropy)", "entropy_loss"),
+    Mutant("entropy_sign", TRAIN, ENTROPY_LOSS, "entropy_loss = th.mean(entropy)", "loss"),
     Mutant("entropy_dropped", TRAIN, ENTROPY_LOSS, "entropy_loss = th.zeros(())", "entropy_loss"),
     Mutant("entropy_not_added", TRAIN, LOSS, f"loss = policy_loss + {VALUE_TERM}", "loss"),
     Mutant("entropy_twice", TRAIN, LOSS, f"{LOSS} + {ENTROPY_TERM}", "loss"),

@@ -20,7 +20,8 @@ MUTANTS = (
         "minibatches_by_own_generator",
         GET,
         PERMUTATION,
-        f"indices = np.random.default_rng(0).permutation({N})",
+        f'if not hasattr(self, "rng"):\n        self.rng = np.random.default_rng(0)\n'
+        f"    indices = self.rng.permutation({N})",
         "minibatch",
     ),
     Mutant(
@@ -74,6 +75,21 @@ MUTANTS = (
     Mutant(
         "full_batch", "PPO.train", "self.rollout_buffer.get(self.batch_size)", "self.rollout_buffer.get()", "minibatch"
     ),
+    Mutant(
+        "batch_size_is_number_of_minibatches",
+        "PPO.train",
+        "self.rollout_buffer.get(self.batch_size)",
+        "self.rollout_buffer.get(self.n_steps * self.n_envs // self.batch_size)",
+        "minibatch",
+    ),
+    Mutant(
+        "batch_size_always_64",
+        "PPO.train",
+        "self.rollout_buffer.get(self.batch_size)",
+        "self.rollout_buffer.get(64)",
+        "minibatch",
+    ),
+    Mutant("one_epoch", "PPO.train", EPOCHS, "for epoch in range(1):", "minibatch"),
     Mutant("one_epoch_less", "PPO.train", EPOCHS, "for epoch in range(self.n_epochs - 1):", "minibatch"),
     Mutant("one_epoch_more", "PPO.train", EPOCHS, "for epoch in range(self.n_epochs + 1):", "minibatch"),
     Mutant(
@@ -103,14 +119,14 @@ MUTANTS = (
         "BaseBuffer.swap_and_flatten",
         "arr.swapaxes(0, 1).reshape",
         "arr.reshape",
-        "minibatch",
+        "batch_observation",
         profile_note="several environments; consistent, so it is but another permutation",
     ),
     Mutant(
         "advantages_flattened_step_by_step",
         GET,
         FLATTEN,
-        f"{FLATTEN} if tensor not in ('advantages', 'returns') else self.__dict__[tensor].reshape(-1, 1)",
+        f"{FLATTEN} if tensor != 'advantages' else self.__dict__[tensor].reshape(-1, 1)",
         "batch_advantage",
         profile_note="several environments",
     ),
@@ -178,6 +194,6 @@ MUTANTS = (
         "    data = (\n",
         "    good = self.returns[batch_inds].flatten() > np.quantile(self.returns, 0.02)\n"
         "    batch_inds = batch_inds[good]\n    data = (\n",
-        "minibatch",
+        "batch_observation",
     ),
 )

@@ -38,6 +38,14 @@ MUTANTS = (
     Mutant("gradient_clipped_by_value", TRAIN, CLIP, BY_VALUE, "clipped_gradient", profile_note=LARGE),
     Mutant("gradient_clipped_by_largest_entry", TRAIN, CLIP, INF_NORM, "clipped_gradient", profile_note=LARGE),
     Mutant(
+        "max_grad_norm_1",
+        TRAIN,
+        "self.max_grad_norm)",
+        "1.0)",
+        "clipped_gradient",
+        profile_note=LARGE,
+    ),
+    Mutant(
         "max_grad_norm_times_10",
         TRAIN,
         "self.max_grad_norm)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.harness.crosscheck.subjects.mutation import Mutant
+from tests.harness.crosscheck.subjects.mutation import Edit, Mutant
 
 __all__ = ["MUTANTS"]
 
@@ -49,7 +49,61 @@ MUTANTS = (
         profile_note="Box actions",
     ),
     Mutant("env_gets_unclipped_action", COLLECT, CLIPPED, "actions", "env_action", profile_note=BOX),
-    Mutant("env_gets_tanh_of_action", COLLECT, CLIPPED, "np.tanh(actions)", "env_action", profile_note="Box actions"),
+    Mutant(
+        "env_gets_tanh_of_action",
+        COLLECT,
+        CLIPPED,
+        "self.policy.unscale_action(np.tanh(actions))",
+        "env_action",
+        profile_note="Box actions",
+    ),
+    Mutant(
+        "env_gets_rescaled_action",
+        COLLECT,
+        CLIPPED,
+        "self.policy.unscale_action(np.clip(actions, -1, 1))",
+        "env_action",
+        profile_note="Box actions whose bounds are not -1 and 1",
+    ),
+    Mutant(
+        "log_prob_mean_while_learning",
+        EVALUATE,
+        LOG_PROB,
+        LOG_PROB + " / actions.shape[1]",
+        "new_log_prob",
+        profile_note="2-D Box",
+    ),
+    Mutant(
+        "mean_squashed_by_tanh",
+        "ActorCriticPolicy._get_action_dist_from_latent",
+        "mean_actions = self.action_net(latent_pi)",
+        "mean_actions = th.tanh(self.action_net(latent_pi))",
+        "action",
+        profile_note="Box actions",
+    ),
+    Mutant(
+        "probabilities_as_logits",
+        "CategoricalDistribution.proba_distribution",
+        "Categorical(logits=action_logits)",
+        "Categorical(logits=action_logits.softmax(dim=1))",
+        "log_prob",
+        "CartPole15",
+    ),
+    Mutant(
+        "n_steps_shared_by_environments",
+        "OnPolicyAlgorithm.__init__",
+        "self.n_steps = n_steps",
+        "self.n_steps = n_steps // self.n_envs",
+        "last_value",
+        profile_note="several environments",
+    ),
+    Mutant(
+        "gamma_always_0_99",
+        "OnPolicyAlgorithm.__init__",
+        "self.gamma = gamma",
+        "self.gamma = 0.99",
+        "stored_reward",
+    ),
     Mutant(
         "action_bounds_of_first_dimension",
         COLLECT,
@@ -123,23 +177,29 @@ MUTANTS = (
         profile_note=BOX,
     ),
     Mutant(
-        "rewards_clipped",
+        "rewards_clipped_with_bootstrap",
         COLLECT,
         ADD_ACTIONS,
         ADD_ACTIONS.replace("rewards", "np.clip(rewards, -1, 1)"),
         "stored_reward",
         SWITCHES,
     ),
+    Mutant("rewards_scaled_by_0_1", COLLECT, STEP, STEP + "        rewards = 0.1 * rewards\n", "stored_reward"),
+    Mutant("rewards_signed", COLLECT, STEP, STEP + "        rewards = np.sign(rewards)\n", "stored_reward"),
     Mutant(
-        "rewards_scaled_by_0_1", COLLECT, ADD_ACTIONS, ADD_ACTIONS.replace("rewards", "0.1 * rewards"), "stored_reward"
+        "rewards_clipped",
+        COLLECT,
+        STEP,
+        STEP + "        rewards = np.clip(rewards, -1, 1)\n",
+        "stored_reward",
+        SWITCHES,
     ),
-    Mutant("rewards_signed", COLLECT, ADD_ACTIONS, ADD_ACTIONS.replace("rewards", "np.sign(rewards)"), "stored_reward"),
     Mutant("stores_done_as_episode_start", COLLECT, STARTS, "            dones,\n", "episode_start"),
     Mutant(
         "episode_starts_lost",
         COLLECT,
-        "self._last_episode_starts = dones",
-        "self._last_episode_starts = np.zeros_like(dones)",
+        STARTS,
+        "            np.zeros_like(self._last_episode_starts),\n",
         "episode_start",
     ),
     Mutant(
@@ -149,13 +209,21 @@ MUTANTS = (
         'self._last_episode_starts = dones & [not info.get("TimeLimit.truncated", False) for info in infos]',
         "episode_start",
         profile_note="a time limit",
+        also=(Edit(COLLECT, "dones=dones)", "dones=self._last_episode_starts)"),),
     ),
     Mutant(
         "reward_of_previous_step",
-        "RolloutBuffer.add",
-        "self.rewards[self.pos] = np.array(reward)",
-        "self.rewards[(self.pos + 1) % self.buffer_size] = np.array(reward)",
+        COLLECT,
+        ADD_ACTIONS,
+        ADD_ACTIONS.replace("rewards", 'getattr(self, "_rewards", np.zeros_like(rewards))'),
         "stored_reward",
+        also=(
+            Edit(
+                COLLECT,
+                "        self._last_episode_starts = dones\n",
+                "        self._last_episode_starts = dones\n        self._rewards = rewards\n",
+            ),
+        ),
     ),
     Mutant(
         "log_probs_rounded_to_half",
@@ -234,7 +302,8 @@ MUTANTS = (
         "environments_reset_every_rollout",
         COLLECT,
         "    callback.on_rollout_start()\n",
-        "    callback.on_rollout_start()\n    if self.num_timesteps:\n        self._last_obs = env.reset()\n",
+        "    callback.on_rollout_start()\n    if self.num_timesteps:\n        self._last_obs = env.reset()\n"
+        "        self._last_episode_starts = np.ones(env.num_envs, dtype=bool)\n",
         "observation",
     ),
     Mutant(

@@ -8,6 +8,7 @@ __all__ = ["MUTANTS"]
 
 BUILD = "ActorCriticPolicy._build"
 OPTIMIZER = "self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)"
+SGD = "th.optim.SGD(self.parameters(), lr=lr_schedule(1)"
 CLIP_RANGE = "clip_range = self.clip_range(self._current_progress_remaining)"
 CLIP_RANGE_VF = "clip_range_vf = self.clip_range_vf(self._current_progress_remaining)"
 PROGRESS = "        self._update_current_progress_remaining(self.num_timesteps, total_timesteps)\n"
@@ -57,11 +58,25 @@ MUTANTS = (
         "initial_parameters",
     ),
     Mutant(
+        "one_hidden_layer",
+        "ActorCriticPolicy._build_mlp_extractor",
+        "net_arch=self.net_arch",
+        "net_arch=[64]",
+        "initial_parameters",
+    ),
+    Mutant(
         "hidden_layers_of_32",
         "ActorCriticPolicy._build_mlp_extractor",
         "net_arch=self.net_arch",
         "net_arch=[32, 32]",
         "initial_parameters",
+    ),
+    Mutant(
+        "torch_seeded_again_after_the_networks",
+        "OnPolicyAlgorithm._setup_model",
+        "    self.policy = self.policy.to(self.device)\n",
+        "    self.policy = self.policy.to(self.device)\n    th.manual_seed(self.seed)\n",
+        "action",
     ),
     Mutant(
         "seeded_after_the_networks",
@@ -118,6 +133,7 @@ MUTANTS = (
         "weight_decay=1e-4, **self.optimizer_kwargs)",
         "parameters",
     ),
+    Mutant("sgd_with_momentum", BUILD, OPTIMIZER, f"{SGD}, momentum=0.9)", "parameters"),
     Mutant(
         "adam_beta2_0_99",
         BUILD,
@@ -158,6 +174,13 @@ MUTANTS = (
         "learning_rate",
         "CartPole15",
         "a schedule for the learning rate",
+    ),
+    Mutant(
+        "learning_rate_always_3e-4",
+        "BaseAlgorithm._update_learning_rate",
+        "update_learning_rate(optimizer, self.lr_schedule(self._current_progress_remaining))",
+        "update_learning_rate(optimizer, 3e-4)",
+        "learning_rate",
     ),
     Mutant(
         "learning_rate_annealed_backwards",
