@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 
 class Descent:
-    """Watches the optimisers of a run, which may be several for one minibatch.
+    """Watches the optimisers of a run, which may be several: a minibatch ends when all weights have been moved.
 
     parameters: the weights, in the order in which they are remembered.
     """
@@ -32,6 +32,9 @@ class Descent:
         self._raw: dict[int, Tensor] = {}
         self._clipped: dict[int, Tensor] = {}
         self._stepped: list[torch.optim.Optimizer] = []
+        self._handles: list[Any] = []
+        own = {id(tensor) for _, tensor in parameters}
+        self._held = [_held(optimizer) & own for optimizer in self.optimizers]
         self._offsets = np.cumsum([0, *(tensor.numel() for _, tensor in parameters)])
         recorder.trace.parameters = tuple((name, tuple(tensor.shape)) for name, tensor in parameters)
         recorder.trace.optimizer = ", ".join(describe(optimizer) for optimizer in optimizers)
@@ -41,10 +44,18 @@ class Descent:
         for index, (_, parameter) in enumerate(self.parameters):
             if parameter.is_leaf and parameter.requires_grad:
                 hook: Any = partial(self._accumulated, index)
-                parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+                handle = parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+                self._handles.append(handle)
         for optimizer in self.optimizers:
-            optimizer.register_step_pre_hook(lambda optimizer, *_: self.before_step(optimizer))
-            optimizer.register_step_post_hook(lambda optimizer, *_: self.after_step(optimizer))
+            self._handles += [
+                optimizer.register_step_pre_hook(lambda optimizer, *_: self.before_step(optimizer)),
+                optimizer.register_step_post_hook(lambda optimizer, *_: self.after_step(optimizer)),
+            ]
+
+    def unwatch(self) -> None:
+        """Let go: the hooks of weights are out of the garbage collector's sight, and would keep the trace for ever."""
+        for handle in self._handles:
+            handle.remove()
 
     def see_gradients(self) -> None:
         """All weights hold their gradient, not yet clipped: for implementations that say so themselves."""
@@ -60,13 +71,13 @@ class Descent:
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """The gradients are clipped, and the weights about to move."""
-        if optimizer in self._stepped:  # the others made no step for this minibatch
+        if optimizer in self._stepped:  # the others make no step for this minibatch
             self._end_minibatch()
         log = self.recorder.operations
         if log is not None:
             self.recorder.take_operations()
             log.paused = True
-        mine = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        mine = _held(optimizer)
         for index, (_, parameter) in enumerate(self.parameters):
             if id(parameter) in mine and parameter.grad is not None:
                 self._clipped[index] = parameter.grad.detach().clone()
@@ -78,7 +89,8 @@ class Descent:
         if self.recorder.operations is not None:
             self.recorder.operations.paused = False
         self._stepped.append(optimizer)
-        if len(self._stepped) == len(self.optimizers):
+        moved = [held for other, held in zip(self.optimizers, self._held, strict=True) if other in self._stepped]
+        if set().union(*moved) >= set().union(*self._held):
             self._end_minibatch()
 
     def _accumulated(self, index: int, parameter: Tensor) -> None:
@@ -148,6 +160,11 @@ class Descent:
             ]
             or [np.empty(0, np.float32)]
         )
+
+
+def _held(optimizer: torch.optim.Optimizer) -> set[int]:
+    """Ids of the weights that it moves."""
+    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
 
 
 def _is_big(value: Any) -> bool:

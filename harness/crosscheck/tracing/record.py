@@ -35,7 +35,12 @@ from harness.crosscheck.tracing.recorder import (
 from harness.crosscheck.tracing.sb3 import watch_buffer, watch_policy
 from harness.crosscheck.tracing.trace import Trace
 from harness.crosscheck.tracing.traffic import RecordedEnv
-from harness.crosscheck.tracing.weights import find_optimizers, matched_parameters, named_parameters
+from harness.crosscheck.tracing.weights import (
+    find_optimizers,
+    matched_parameters,
+    named_parameters,
+    without_bystanders,
+)
 from harness.crosscheck.worlds import make_world
 from harness.envs import make_training_env
 from harness.errors import HarnessError
@@ -95,8 +100,11 @@ def record(
             recorded = RecordedEnv(env, recorder, keep=watching.keep, last_step=last_step)
             model = _made(algorithm, case, seed, recorded, name, more)
             trace.n_steps = trace.n_steps or int(getattr(model, "n_steps", 0))
-            _watch(model, recorder, watching)
-            _train(model, total, recorder, log)
+            descent = _watch(model, recorder, watching)
+            try:
+                _train(model, total, recorder, log)
+            finally:
+                descent.unwatch()
     finally:
         env.close()
         restore_random_states(states)
@@ -116,19 +124,18 @@ def _made(algorithm: type[Any], case: Case, seed: int, env: RecordedEnv, name: s
         return algorithm(case.policy, env, **accepted_settings(algorithm, wanted))
     except HarnessError:
         raise
-    except Exception as error:
-        raise HarnessError(
-            f"{name or algorithm.__name__} cannot be made for {case.env}: {type(error).__name__}: {error}"
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise HarnessError(f"{name or algorithm.__name__} cannot be made for {case.env}: {_in_a_line(error)}") from error
 
 
-def _watch(model: Any, recorder: Recorder, watching: Watching) -> None:
+def _watch(model: Any, recorder: Recorder, watching: Watching) -> Descent:
     trace, like = recorder.trace, watching.like
     optimizers = find_optimizers(model)
     own = named_parameters(model, optimizers)
     if like is not None and like.parameters:
         first = like.get(0, 0, "initial_parameters")
         assert first is not None
+        own, optimizers = without_bystanders(own, optimizers, like.parameters)
         own = matched_parameters(own, like.parameters, first)
     descent = Descent(recorder, own, optimizers)
     if watching.check is not None:
@@ -138,17 +145,19 @@ def _watch(model: Any, recorder: Recorder, watching: Watching) -> None:
         copy_weights(descent, like)
         restore_random_states(like.randomness[0])
     trace.randomness[0] = random_states()
-    recorder.saw("initial_parameters", descent.weights())
+    if own:
+        recorder.saw("initial_parameters", descent.weights())
     if isinstance(model, CustomPPO):
         if is_fused(model):
             recorder.operations = None
         watch_custom(model, recorder, descent)
-        return
+        return descent
     if isinstance(getattr(model, "policy", None), ActorCriticPolicy):
         watch_policy(model.policy, recorder)
     if isinstance(getattr(model, "rollout_buffer", None), RolloutBuffer):
         watch_buffer(model.rollout_buffer, recorder)
     descent.watch()
+    return descent
 
 
 def copy_weights(descent: Descent, like: Trace) -> None:
@@ -178,20 +187,26 @@ def _train(model: Any, total: int, recorder: Recorder, log: OperationLog | None)
             model.learn(total or int(getattr(model, "n_steps", 1)) * trace.n_envs)
     except EnoughSeen:
         return
-    except Exception as error:
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        trace.error = f"{type(error).__name__}: {first_line}"
+    except (Exception, SystemExit) as error:
+        trace.error = _in_a_line(error)
         return
     recorder.take_operations()
     trace.put(recorder.step, recorder.minibatch, "final_randomness", randomness_digest())
+
+
+def _in_a_line(error: BaseException) -> str:
+    """Such as "ValueError: the first line of what it says"."""
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 
 
 @contextlib.contextmanager
 def _quiet() -> Any:
     """What implementations print is of no interest here."""
     with contextlib.redirect_stdout(io.StringIO()):
+        before = logging.root.manager.disable
         logging.disable(logging.WARNING)
         try:
             yield
         finally:
-            logging.disable(logging.NOTSET)
+            logging.disable(before)

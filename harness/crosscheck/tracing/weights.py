@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["Named", "find_optimizers", "matched_parameters", "named_parameters"]
+__all__ = ["Named", "find_optimizers", "matched_parameters", "named_parameters", "without_bystanders"]
 
 Array = NDArray[Any]
 Named = list[tuple[str, Tensor]]
@@ -54,6 +55,28 @@ def named_parameters(model: Any, optimizers: Iterable[torch.optim.Optimizer]) ->
     return list(found.values())
 
 
+def without_bystanders(
+    own: Named, optimizers: Sequence[torch.optim.Optimizer], shapes: Shapes
+) -> tuple[Named, list[torch.optim.Optimizer]]:
+    """Weights and optimisers less those that have no counterpart, such as a moving average or a curiosity network.
+
+    Only where the rest matches the other's shapes one to one; otherwise all stay.
+    """
+    wanted = sorted(shape for _, shape in shapes)
+    if _shapes(own) != wanted:
+        for size in range(len(optimizers), 0, -1):
+            for group in combinations(optimizers, size):
+                held = {id(tensor) for optimizer in group for part in optimizer.param_groups for tensor in part["params"]}
+                rest = [(name, tensor) for name, tensor in own if id(tensor) in held]
+                if _shapes(rest) == wanted:
+                    return rest, list(group)
+    return own, list(optimizers)
+
+
+def _shapes(parameters: Named) -> list[tuple[int, ...]]:
+    return sorted(tuple(tensor.shape) for _, tensor in parameters)
+
+
 def matched_parameters(own: Named, shapes: Shapes, values: Array) -> Named:
     """The weights in the order of another implementation's, under its names.
 
@@ -61,7 +84,7 @@ def matched_parameters(own: Named, shapes: Shapes, values: Array) -> Named:
     the same first values; where these differ, the same place in a stack of layers; or else the same name, or at least
     the same shape. Where the shapes do not match one to one, the weights stay as they are.
     """
-    if sorted(tuple(tensor.shape) for _, tensor in own) != sorted(shape for _, shape in shapes):
+    if _shapes(own) != sorted(shape for _, shape in shapes):
         return own
     starts = np.cumsum([0, *(int(np.prod(shape)) for _, shape in shapes)])
     first = [values[starts[index] : starts[index + 1]] for index in range(len(shapes))]
