@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +48,37 @@ def check_environment(env_id: str) -> None:
 
 
 def _registered_id(env_id: str) -> str:
-    """Import the module that an id may begin with; returns the rest, by which gymnasium's registry knows it."""
+    """Import the module that registers the environment; returns the id by which gymnasium's registry knows it.
+
+    It is the one that an id begins with, or that of an extra of this project, which need not be named.
+    """
     module, _, name = env_id.rpartition(":")
     if module:
         import_module(module, wanted=env_id)
+    elif name not in gymnasium.registry:
+        extra = next((extra for pattern, extra in _EXTRAS.items() if fnmatchcase(name, pattern)), None)
+        if extra is not None:
+            _import_extra(env_id, *extra)
     return name
+
+
+_EXTRAS = {
+    "ALE/*": ("ale_py", "atari"),
+    "*NoFrameskip-v?": ("ale_py", "atari"),
+    "MiniGrid-*": ("minigrid", "minigrid"),
+    "BabyAI-*": ("minigrid", "minigrid"),
+    "*BulletEnv-v?": ("pybullet_envs_gymnasium", "pybullet"),
+}
+"""Ids -> (module that registers them, extra of this project that brings it): rl_zoo3's files name them without it."""
+
+
+def _import_extra(env_id: str, module: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise UnknownNameError(
+            f"environment {env_id!r} needs {module}, which is not installed; "
+            f"the extra [{extra}] of this project brings it"
+        )
+    import_module(module, wanted=env_id)
 
 
 def _one_line(error: Exception) -> str:

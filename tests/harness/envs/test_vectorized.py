@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,29 @@ def first_states(env: VecEnv) -> np.ndarray[Any, Any]:
 )
 def test_an_environment_that_does_not_exist_is_named(env_id: str, expected: str) -> None:
     assert message(env_id) == expected
+
+
+@pytest.mark.parametrize(
+    ("env_id", "module", "extra"),
+    [
+        ("ALE/Pong-v5", "ale_py", "atari"),
+        ("PongNoFrameskip-v4", "ale_py", "atari"),
+        ("MiniGrid-Empty-5x5-v0", "minigrid", "minigrid"),
+        ("AntBulletEnv-v0", "pybullet_envs_gymnasium", "pybullet"),
+    ],
+)
+def test_an_environment_of_an_extra_is_found_by_its_id_alone_or_the_extra_is_named(
+    env_id: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec(module)
+    if found:
+        check_environment(env_id)
+        assert env_id in gymnasium.registry
+        monkeypatch.delitem(gymnasium.registry, env_id)
+    monkeypatch.setattr("harness.envs.vectorized.importlib.util.find_spec", lambda name: None)
+    assert message(env_id) == (
+        f"environment {env_id!r} needs {module}, which is not installed; the extra [{extra}] of this project brings it"
+    )
 
 
 @pytest.mark.parametrize(
