@@ -90,6 +90,11 @@ def test_only_the_sizes_are_capped() -> None:
     assert full.hyperparams["n_epochs"] == 10
 
 
+def test_short_rollouts_get_more_updates() -> None:
+    caps = Caps(n_updates=3, n_envs=1, rollout=64, n_epochs=1, at_least=100)
+    assert [caps.n_timesteps(rollout) for rollout in (64, 8, 33, 34)] == [192, 104, 132, 102]
+
+
 def test_an_environment_that_no_package_has_is_told() -> None:
     row = compare(entry("ppo", "MinitaurBulletEnv-v0"))
     assert row.outcome == "not created"
@@ -126,15 +131,15 @@ def test_the_table_counts_and_says_why() -> None:
     made = entry("ppo", "CartPole-v1"), entry("ppo", "MountainCarContinuous-v0"), entry("ppo", "Acrobot-v1")
     text = markdown(
         [
-            Row(made[0], "equal", "", "fused", 1234, 1.26),
-            Row(made[1], "not equal", "weights: log_std", "autograd", 10, 2.0),
+            Row(made[0], "equal", "", "fused", 12, 1234, 1.26),
+            Row(made[1], "not equal", "weights: log_std", "autograd", 8, 10, 2.0),
             Row(made[2], "not created", "no such thing"),
         ]
     )
     assert "- `ppo.yml`: 3 entries, 3 trainings: 1 equal, 1 not equal, 1 not created." in text
-    assert "| ppo.yml | CartPole-v1 | CartPole-v1 | MlpPolicy | fused | equal | 1,234 | 1.3 |" in text
-    assert "| MlpPolicy, gSDE | autograd | not equal: weights: log_std | 10 | 2.0 |" in text
-    assert "| Acrobot-v1 | MlpPolicy |  | not created: no such thing |  |  |" in text
+    assert "| ppo.yml | CartPole-v1 | CartPole-v1 | MlpPolicy | fused | equal | 96 | 12 | 1,234 | 1.3 |" in text
+    assert "| MlpPolicy, gSDE | autograd | not equal: weights: log_std | 16 | 8 | 10 | 2.0 |" in text
+    assert "| Acrobot-v1 | MlpPolicy |  | not created: no such thing |  |  |  |  |" in text
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("equal", 0), ("not created", 0), ("not equal", 1)])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
+import math
 import platform
 import sys
 import time
@@ -45,14 +46,21 @@ class Caps:
     """The most of an entry's numbers that is trained."""
 
     n_updates: int
+    """As many as it takes for `at_least`, where rollouts are short."""
     n_envs: int
     rollout: int
     """Transitions in a rollout, n_steps * n_envs."""
     n_epochs: int
+    at_least: int = 0
+    """Transitions of all updates together."""
+
+    def n_timesteps(self, rollout: int) -> int:
+        """Steps to train for with rollouts of this many transitions."""
+        return rollout * max(self.n_updates, math.ceil(self.at_least / rollout))
 
 
 CAPS: Mapping[tuple[str, str], Caps] = {
-    ("ppo", "MlpPolicy"): Caps(n_updates=5, n_envs=16, rollout=1024, n_epochs=10),
+    ("ppo", "MlpPolicy"): Caps(n_updates=5, n_envs=16, rollout=1024, n_epochs=10, at_least=1024),
     ("ppo", "CnnPolicy"): Caps(n_updates=3, n_envs=8, rollout=512, n_epochs=4),
     ("a2c", "MlpPolicy"): Caps(n_updates=100, n_envs=16, rollout=1024, n_epochs=1),
     ("a2c", "CnnPolicy"): Caps(n_updates=40, n_envs=8, rollout=512, n_epochs=1),
@@ -101,6 +109,7 @@ class Row:
     reason: str = ""
     """The first difference, or why the environment was not created."""
     engine: str = ""
+    n_optimizer_steps: int = 0
     n_compared: int = 0
     """Numbers: weights, states of the optimiser, logged values."""
     seconds: float = 0.0
@@ -120,7 +129,7 @@ def entries(algo: str, caps: Caps | None = None) -> Iterator[Entry]:
         hyperparams.pop("n_timesteps")
         limits = caps or CAPS[algo, hyperparams["policy"]]
         capped = _capped(algo, hyperparams, limits)
-        n_timesteps = limits.n_updates * capped["n_envs"] * capped["n_steps"]
+        n_timesteps = limits.n_timesteps(capped["n_envs"] * capped["n_steps"])
         for env in STAND_INS.get(name, (name,)):
             yield Entry(algo, name, env, capped, n_timesteps)
 
@@ -156,6 +165,7 @@ def compare(entry: Entry, ours: str | None = None) -> Row:
         "not equal" if reasons else "equal",
         reasons[0] if reasons else "",
         type(subject.model.agent.engine).__name__.removesuffix("Engine").lower(),
+        _optimizer_steps(theirs),
         _size(theirs),
         time.perf_counter() - started,
     )
@@ -181,6 +191,11 @@ def _size(outcome: Outcome) -> int:
     return sum(torch.as_tensor(tensor).numel() for tensor in tensors) + sum(len(row) for row in outcome.logs)
 
 
+def _optimizer_steps(outcome: Outcome) -> int:
+    states = outcome.model.policy.optimizer.state_dict()["state"].values()
+    return max(int(state["step"]) for state in states)
+
+
 @cache
 def _provide_wrappers() -> None:
     """Let rl_zoo3.wrappers be imported without rl_zoo3, which would exchange a wrapper of Gymnasium for its own."""
@@ -196,14 +211,15 @@ def _provide_wrappers() -> None:
 def markdown(rows: Sequence[Row]) -> str:
     """The table, what was capped, and the totals."""
     lines = [
-        "| file | entry | environment | policy | engine | outcome | numbers | seconds |",
-        "|---|---|---|---|---|---|---:|---:|",
+        "| file | entry | environment | policy | engine | outcome | steps | optimiser steps | numbers | seconds |",
+        "|---|---|---|---|---|---|---:|---:|---:|---:|",
     ]
     for row in rows:
         outcome = f"{row.outcome}: {row.reason}" if row.reason else row.outcome
         policy = f"{row.entry.hyperparams['policy']}{', gSDE' if row.entry.hyperparams.get('use_sde') else ''}"
         where = [f"{row.entry.algo}.yml", row.entry.name, row.entry.env, policy]
-        numbers = [f"{row.n_compared:,}", f"{row.seconds:.1f}"] if row.engine else ["", ""]
+        counts = (row.entry.n_timesteps, row.n_optimizer_steps, row.n_compared)
+        numbers = [*(f"{count:,}" for count in counts), f"{row.seconds:.1f}"] if row.engine else [""] * 4
         lines.append(f"| {' | '.join([*where, row.engine, outcome.replace('|', '/'), *numbers])} |")
     return "\n".join([*_introduction(rows), "", *lines, ""])
 
@@ -216,9 +232,12 @@ def _introduction(rows: Sequence[Row]) -> Iterator[str]:
         n_names = len({row.entry.name for row in of_algo})
         yield f"- `{algo}.yml`: {n_names} entries, {len(of_algo)} trainings: {_counted(of_algo)}."
     yield ""
+    trained = [row for row in rows if row.engine]
     yield (
-        f"Compared bit for bit: {sum(row.n_compared for row in rows):,} weights, states of the optimiser and logged "
-        "values; and the random generators, the last observations, the episodes and the statistics of VecNormalize."
+        f"Compared bit for bit, after {sum(row.entry.n_timesteps for row in trained):,} environment steps and "
+        f"{sum(row.n_optimizer_steps for row in trained):,} optimiser steps of each of the two: "
+        f"{sum(row.n_compared for row in trained):,} weights, states of the optimiser and logged values (of every "
+        "update); and the random generators, the last observations, the episodes and the statistics of VecNormalize."
     )
     yield ""
     yield "Caps; everything else is the entry's:"
@@ -227,6 +246,7 @@ def _introduction(rows: Sequence[Row]) -> Iterator[str]:
         yield (
             f"- `{algo}.yml`, {policy}: {caps.n_updates} updates, {caps.n_envs} environments, {caps.rollout} "
             f"transitions in a rollout, epochs: {caps.n_epochs}"
+            + (f"; more updates where that makes less than {caps.at_least} transitions" if caps.at_least else "")
         )
     yield ""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES if importlib.util.find_spec(name)]
