@@ -13,7 +13,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv, VecNormalize
 
 __all__ = ["Logged", "Outcome", "assert_identical", "differences", "outcome_of", "train"]
 
@@ -64,10 +64,13 @@ def train(
     parts: int = 1,
     n_iterations: int = 20,
     wrap: Callable[[VecEnv], VecEnv] = lambda vec_env: vec_env,
+    in_processes: bool = False,
     **kwargs: Any,
 ) -> Outcome:
+    """Train; in_processes: whether every environment gets a process of its own (SubprocVecEnv)."""
     kwargs = {"n_steps": 16, "batch_size": 16, "n_epochs": 2, "seed": 0, "device": "cpu", **kwargs}
-    vec_env = wrap(make_vec_env(env, n_envs=n_envs, seed=kwargs["seed"]))
+    own_processes = {"vec_env_cls": SubprocVecEnv, "vec_env_kwargs": {"start_method": "fork"}} if in_processes else {}
+    vec_env = wrap(make_vec_env(env, n_envs=n_envs, seed=kwargs["seed"], **own_processes))
     if normalize:
         vec_env = VecNormalize(vec_env, gamma=kwargs.get("gamma", 0.99))
     model = cls(policy, vec_env, **kwargs)
@@ -83,7 +86,9 @@ def train(
             log_interval=None,
             reset_num_timesteps=part == 0,
         )
-    return outcome_of(model, log)
+    outcome = outcome_of(model, log)
+    vec_env.close()
+    return outcome
 
 
 def differences(ours: Outcome, theirs: Outcome) -> Iterator[str]:

@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +146,42 @@ def test_another_memory_may_be_set_as_the_message_says() -> None:
     model.rollout_buffer = HalvedRewards(16, 1, model.observation_space, model.action_space)
     model.learn(16)
     assert model.rollout_buffer.rewards.tolist() == [[0.5]] * 16
+
+
+def complaint(cls: type[Any], sizes: dict[str, Any]) -> list[Any]:
+    """What a constructor says to these numbers: kinds of warnings, and whether it asserts."""
+    n_envs = sizes.pop("n_envs", 1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            make(cls, make_vec_env("CartPole-v1", n_envs=n_envs), **sizes)
+        except AssertionError:
+            return ["asserts"]
+    return [warning.category for warning in caught]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({"n_steps": 16, "batch_size": 16}, []),
+        ({"n_steps": 16, "batch_size": 1}, ["asserts"]),
+        ({"n_steps": 1, "batch_size": 2}, ["asserts"]),
+        ({"n_steps": 1, "batch_size": 2, "n_envs": 2}, []),
+        ({"n_steps": 1, "batch_size": 1, "normalize_advantage": False}, []),
+        ({"n_steps": 10, "batch_size": 1, "normalize_advantage": False}, []),
+        ({"n_steps": 10, "batch_size": 4}, [UserWarning]),
+        ({"n_steps": 10, "batch_size": 4, "n_envs": 2}, []),
+        ({"n_steps": 10, "batch_size": 3, "n_envs": 2}, [UserWarning]),
+        ({"n_steps": 10, "batch_size": 64}, [UserWarning]),
+        ({"n_steps": 10, "batch_size": 4, "normalize_advantage": False}, [UserWarning]),
+        ({"clip_range_vf": 0.0}, ["asserts"]),
+        ({"clip_range_vf": -0.1}, ["asserts"]),
+        ({"clip_range_vf": lambda _: 0.1}, []),
+    ],
+    ids=str,
+)
+def test_wrong_sizes_are_refused_or_warned_about_where_sb3_does(sizes: dict[str, Any], expected: list[Any]) -> None:
+    assert [complaint(cls, dict(sizes)) for cls in BOTH] == [expected, expected]
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
