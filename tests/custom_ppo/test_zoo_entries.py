@@ -4,14 +4,9 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
-from custom_ppo import CustomPPO
-from custom_ppo.recipe import SB3_PPO
 from harness.config.sources import zoo_folder
 from tests.custom_ppo import zoo_entries
 from tests.custom_ppo.zoo_entries import Caps, Entry, Row, compare, entries, markdown
@@ -52,20 +47,8 @@ def test_an_entry_trains_to_sb3s_bits(algo: str, name: str, package: str) -> Non
     assert row.n_compared > 10_000
 
 
-class Faulty(CustomPPO):
-    """One last bit of one advantage is wrong."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        def nudged(advantages: Tensor) -> Tensor:
-            result = SB3_PPO.normalize_advantages(advantages)
-            result[0] = torch.nextafter(result[0], result[0] + 1)
-            return result
-
-        super().__init__(*args, recipe=SB3_PPO.replace(normalize_advantages=nudged), **kwargs)
-
-
 def test_a_planted_fault_is_told() -> None:
-    row = compare(entry("ppo", "CartPole-v1"), f"{__name__}:Faulty")
+    row = compare(entry("ppo", "CartPole-v1"), "tests.custom_ppo.test_parity_study:Faulty")
     assert row.outcome == "not equal"
     assert row.reason.startswith("weights: mlp_extractor.policy_net.0.")
 
