@@ -11,7 +11,8 @@ from typing import Any
 import gymnasium
 from gymnasium.error import DependencyNotInstalled, NameNotFound, NamespaceNotFound, UnregisteredEnv
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize, VecTransposeImage
 
 from harness.algorithms import import_module, import_target
 from harness.config.hyperparams import parse_kwargs, parse_normalize, parse_wrappers
@@ -92,7 +93,14 @@ def make_training_env(spec: RunSpec, run_path: Path) -> VecEnv:
 
 def make_eval_env(spec: RunSpec, seed: int, n_episodes: int) -> VecEnv:
     """Environments for an evaluation: rewards as they are, observations normalised by the training's statistics."""
-    return _make(spec, n_envs=min(n_episodes, N_EVAL_ENVS), seed=seed, monitor_dir=None, training=False)
+    env = _make(spec, n_envs=min(n_episodes, N_EVAL_ENVS), seed=seed, monitor_dir=None, training=False)
+    # As SB3's algorithms do to the training environments; its EvalCallback warns where the two are not alike.
+    return VecTransposeImage(env) if _shows_channels_last(env.observation_space) else env
+
+
+def _shows_channels_last(space: gymnasium.Space[Any]) -> bool:
+    parts = space.spaces.values() if isinstance(space, gymnasium.spaces.Dict) else (space,)
+    return any(is_image_space(part) and not is_image_space_channels_first(part) for part in parts)  # type: ignore[arg-type]
 
 
 def _make(spec: RunSpec, *, n_envs: int, seed: int, monitor_dir: Path | None, training: bool) -> VecEnv:
