@@ -134,3 +134,10 @@ def test_the_exit_code_says_whether_all_are_equal(
     assert zoo_entries.main() == code
     assert capsys.readouterr().out == ""
     assert (tmp_path / "table.md").read_text().count("| CartPole-v1 | CartPole-v1 |") == 2
+
+
+def test_a_name_that_no_entry_has_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["zoo_entries", "--only", "Cartpoel"])
+    with pytest.raises(SystemExit, match="2"):
+        zoo_entries.main()
+    assert "no entry has a name that holds Cartpoel" in capsys.readouterr().err

@@ -273,12 +273,16 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="file for the table, instead of standard output")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    words = [word.lower() for word in arguments.only]
+    found = [entry for algo in arguments.algos for entry in entries(algo)]
+    asked = [entry for entry in found if any(word in entry.name.lower() for word in words)]
+    if not asked:
+        parser.error(f"no entry has a name that holds {' or '.join(arguments.only)}")
     rows = []
-    for entry in (entry for algo in arguments.algos for entry in entries(algo)):
-        if any(word.lower() in entry.name.lower() for word in arguments.only):
-            rows.append(compare(entry))
-            row = rows[-1]
-            print(f"{entry.algo} {entry.name} {row.outcome} {row.reason} {row.seconds:.1f}", file=sys.stderr)
+    for entry in asked:
+        row = compare(entry)
+        rows.append(row)
+        print(f"{entry.algo} {entry.name} {row.outcome} {row.reason} {row.seconds:.1f}", file=sys.stderr)
     if arguments.out:
         arguments.out.write_text(markdown(rows), encoding="utf-8")
     else:
