@@ -24,7 +24,7 @@ $(STAMP): constraints.txt pyproject.toml
 		{ echo "error: $(PYTHON) is not Python 3.11; install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[envs,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[envs,atari,minigrid,dev]'
 	@touch $@
 
 compare: $(STAMP) ## the main job: train custom PPO, SB3 PPO and SB3 A2C, then tables and figures in results/compare

@@ -44,7 +44,11 @@ INITIAL_PENALTY = 1.0
 
 
 class TrainingDivergedError(ArithmeticError):
-    """A number that training depends on is not finite; the message says which, where, and what to try."""
+    """A number that training depends on is not finite; the message says which, where, and what to try.
+
+    Where: the iteration (rollout and update, counted from 1 as the logger does), then epoch and minibatch of its update
+    or step and environment of its rollout.
+    """
 
 
 class Policy(Protocol):
@@ -199,11 +203,14 @@ class PPOAgent:
         self.beta = INITIAL_PENALTY
         self.engine: Engine = AutogradEngine(policy, optimizer, recipe)
         self.observer: Observer | None = None
+        self.iteration = 0
+        """Rollouts that were started, for messages."""
 
     # act
 
     def start_rollout(self) -> None:
         """Forget the last rollout; with gSDE, draw new exploration noise."""
+        self.iteration += 1
         self.policy.train(False)
         self.memory.reset()
         if self.config.use_sde:
@@ -235,16 +242,21 @@ class PPOAgent:
         self.memory.add(observations, step.actions, rewards, episode_starts, step.values, step.log_probs)
 
     @torch.no_grad()
-    def timeout_reward(self, reward: float, terminal_observation: TensorObservation) -> Any:
-        """The reward to remember for a step at which a time limit cut the episode in terminal_observation [1, ...]."""
-        terminal_value = self.policy.predict_values(terminal_observation)[0]
+    def value(self, observations: TensorObservation) -> Tensor:
+        """V(s) of observations [N, ...] as [N, 1]."""
+        return self.policy.predict_values(observations)
+
+    def timeout_reward(self, reward: float, terminal_value: Tensor) -> Any:
+        """The reward to remember for a step at which a time limit cut the episode in a state of this value."""
         return self.recipe.timeout_reward(reward, terminal_value, self.config.gamma)
 
-    @torch.no_grad()
-    def finish_rollout(self, last_observations: Observation, dones: NDArray[np.bool_]) -> None:
-        """Estimate the advantages of a full memory; last_observations [N, ...] and dones [N] follow its last step."""
+    def finish_rollout(self, last_observations: Observation, dones: NDArray[np.bool_]) -> Tensor:
+        """Estimate the advantages of a full memory; last_observations [N, ...] and dones [N] follow its last step.
+
+        Returns the values of the last observations, [N, 1].
+        """
         memory = self.memory
-        last_values = self.policy.predict_values(to_tensor(last_observations, self.device))
+        last_values = self.value(to_tensor(last_observations, self.device))
         memory.advantages, memory.returns = self.recipe.advantages(
             memory.rewards,
             memory.values,
@@ -255,6 +267,7 @@ class PPOAgent:
             gae_lambda=self.config.gae_lambda,
         )
         self._check_rollout()
+        return last_values
 
     # update
 
@@ -304,8 +317,7 @@ class PPOAgent:
         if self.observer is not None:
             self.observer(stage)
 
-    @staticmethod
-    def _record(report: UpdateReport, terms: LossTerms) -> None:
+    def _record(self, report: UpdateReport, terms: LossTerms) -> None:
         report.policy_losses.append(terms.policy_loss.item())
         report.value_losses.append(terms.value_loss.item())
         report.entropy_losses.append(terms.entropy_loss.item())
@@ -314,14 +326,15 @@ class PPOAgent:
         report.loss = terms.loss.item()
         if not math.isfinite(report.loss):
             raise TrainingDivergedError(
-                f"epoch {report.n_epochs}, minibatch {len(report.approx_kls)} of this update: the loss is {report.loss}"
-                f" (policy {report.policy_losses[-1]}, value {report.value_losses[-1]},"
+                f"iteration {self.iteration}, epoch {report.n_epochs}, minibatch {len(report.approx_kls)}:"
+                f" the loss is {report.loss} (policy {report.policy_losses[-1]}, value {report.value_losses[-1]},"
                 f" entropy {report.entropy_losses[-1]}); try a smaller learning_rate, or normalise the rewards"
             )
 
     def _check_act(self, observations: Observation, error: Exception) -> None:
         """Say why no action could be drawn, where the reason is a number that is not finite."""
-        where = f"no action can be drawn at step {self.memory.position + 1} of {self.memory.n_steps}"
+        step = f"step {self.memory.position + 1} of {self.memory.n_steps}"
+        where = f"iteration {self.iteration}: no action can be drawn at {step}"
         parts = observations if isinstance(observations, dict) else {"": observations}
         for key, array in parts.items():
             finite = np.isfinite(array.astype(np.float64)).reshape(len(array), -1).all(axis=1)
@@ -350,8 +363,8 @@ class PPOAgent:
             if not finite.all():
                 step, env = np.argwhere(~finite)[0]
                 raise TrainingDivergedError(
-                    f"the {name} of step {step + 1} of {memory.n_steps}, environment {env}, is {array[step, env]}: "
-                    f"{cause}"
+                    f"iteration {self.iteration}: the {name} of step {step + 1} of {memory.n_steps}, "
+                    f"environment {env}, is {array[step, env]}: {cause}"
                 )
 
 

@@ -249,7 +249,7 @@ class CustomPPO(Resumable):
         self._continue_randomness()
         assert self.env is not None
         while self.num_timesteps < total_timesteps:
-            if not self.collect_rollouts(self.env, callback):
+            if not self.collect_rollouts(self.env, callback, self.rollout_buffer, n_rollout_steps=self.n_steps):
                 break
             iteration += 1
             self._n_rollouts = iteration
@@ -261,16 +261,21 @@ class CustomPPO(Resumable):
         callback.on_training_end()
         return self
 
-    def collect_rollouts(self, env: VecEnv, callback: BaseCallback) -> bool:
-        """Act for n_steps in all environments and remember it; returns False when a callback stops training."""
+    def collect_rollouts(
+        self, env: VecEnv, callback: BaseCallback, rollout_buffer: TrajectoryMemory, n_rollout_steps: int
+    ) -> bool:
+        """Act for n_rollout_steps in all environments and remember it; False when a callback stops training.
+
+        Callbacks read the local variables, so all of SB3's are here, at the same moments; some have no other use.
+        """
         agent = self.agent
         self._refresh_agent()
-        # Callbacks read the local variables, so many have SB3's names, and some have no other use.
-        rollout_buffer, n_rollout_steps = self.rollout_buffer, self.n_steps
+        agent.memory, agent.iteration = rollout_buffer, self._n_rollouts
+        n_steps = 0
         agent.start_rollout()
         callback.on_rollout_start()
         dones: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=bool)
-        for n_steps in range(n_rollout_steps):  # noqa: B007
+        while n_steps < n_rollout_steps:
             assert self._last_obs is not None
             assert self._last_episode_starts is not None
             obs_tensor = to_tensor(self._last_obs, self.device)
@@ -283,15 +288,19 @@ class CustomPPO(Resumable):
             if not callback.on_step():
                 return False
             self._update_info_buffer(infos, dones)
+            n_steps += 1
+            if isinstance(self.action_space, spaces.Discrete):
+                actions = actions.reshape(-1, 1)
             for idx, done in enumerate(dones):
                 info = infos[idx]
                 if done and info.get("TimeLimit.truncated", False) and info.get("terminal_observation") is not None:
-                    terminal_obs, _ = self.policy.obs_to_tensor(info["terminal_observation"])
-                    rewards[idx] = agent.timeout_reward(rewards[idx], terminal_obs)
+                    terminal_obs = self.policy.obs_to_tensor(info["terminal_observation"])[0]
+                    terminal_value = agent.value(terminal_obs)[0]
+                    rewards[idx] = agent.timeout_reward(rewards[idx], terminal_value)
             agent.remember(self._last_obs, step, rewards, self._last_episode_starts)
             self._last_obs = new_obs  # type: ignore[assignment]
             self._last_episode_starts = dones
-        agent.finish_rollout(self._last_obs, dones)  # type: ignore[arg-type]
+        values = agent.finish_rollout(self._last_obs, dones)  # type: ignore[arg-type]
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 from gymnasium.error import DependencyNotInstalled, NameNotFound, NamespaceNotFound, UnregisteredEnv
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize, VecTransposeImage
 
 from harness.algorithms import import_module, import_target
 from harness.config.hyperparams import parse_kwargs, parse_normalize, parse_wrappers
@@ -46,11 +49,37 @@ def check_environment(env_id: str) -> None:
 
 
 def _registered_id(env_id: str) -> str:
-    """Import the module that an id may begin with; returns the rest, by which gymnasium's registry knows it."""
+    """Import the module that registers the environment; returns the id by which gymnasium's registry knows it.
+
+    It is the one that an id begins with, or that of an extra of this project, which need not be named.
+    """
     module, _, name = env_id.rpartition(":")
     if module:
         import_module(module, wanted=env_id)
+    elif name not in gymnasium.registry:
+        extra = next((extra for pattern, extra in _EXTRAS.items() if fnmatchcase(name, pattern)), None)
+        if extra is not None:
+            _import_extra(env_id, *extra)
     return name
+
+
+_EXTRAS = {
+    "ALE/*": ("ale_py", "atari"),
+    "*NoFrameskip-v?": ("ale_py", "atari"),
+    "MiniGrid-*": ("minigrid", "minigrid"),
+    "BabyAI-*": ("minigrid", "minigrid"),
+    "*BulletEnv-v?": ("pybullet_envs_gymnasium", "pybullet"),
+}
+"""Ids -> (module that registers them, extra of this project that brings it): rl_zoo3's files name them without it."""
+
+
+def _import_extra(env_id: str, module: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise UnknownNameError(
+            f"environment {env_id!r} needs {module}, which is not installed; "
+            f"the extra [{extra}] of this project brings it"
+        )
+    import_module(module, wanted=env_id)
 
 
 def _one_line(error: Exception) -> str:
@@ -64,7 +93,14 @@ def make_training_env(spec: RunSpec, run_path: Path) -> VecEnv:
 
 def make_eval_env(spec: RunSpec, seed: int, n_episodes: int) -> VecEnv:
     """Environments for an evaluation: rewards as they are, observations normalised by the training's statistics."""
-    return _make(spec, n_envs=min(n_episodes, N_EVAL_ENVS), seed=seed, monitor_dir=None, training=False)
+    env = _make(spec, n_envs=min(n_episodes, N_EVAL_ENVS), seed=seed, monitor_dir=None, training=False)
+    # As SB3's algorithms do to the training environments; its EvalCallback warns where the two are not alike.
+    return VecTransposeImage(env) if _shows_channels_last(env.observation_space) else env
+
+
+def _shows_channels_last(space: gymnasium.Space[Any]) -> bool:
+    parts = space.spaces.values() if isinstance(space, gymnasium.spaces.Dict) else (space,)
+    return any(is_image_space(part) and not is_image_space_channels_first(part) for part in parts)  # type: ignore[arg-type]
 
 
 def _make(spec: RunSpec, *, n_envs: int, seed: int, monitor_dir: Path | None, training: bool) -> VecEnv:

@@ -22,8 +22,10 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize, VecTransposeImage
 from torch import Tensor, nn
 
 from custom_ppo import CustomPPO
@@ -130,6 +132,7 @@ def draw(number: int) -> Combination:
         arguments |= {"use_sde": True, "sde_sample_freq": int(rng.choice([-1, 1, 3, 4]))}
     if wrapper == "no wrapper" and words["policy"] == "MlpPolicy":
         arguments["evaluate"] = rng.random() < 0.2
+    words["processes"], arguments["in_processes"] = ("SubprocVecEnv", True) if rng.random() < 0.15 else ("one", False)
     return Combination(number, words, {**arguments, "seed": number})
 
 
@@ -141,12 +144,19 @@ def _wrapper(rng: Rng, words: Mapping[str, str], observations: Space) -> tuple[s
     """A name, and what puts the wrapper around the environments."""
     kind, chance = words["observations"], rng.random()
     n_stack = int(rng.integers(2, 4))
-    if chance < 0.3 and isinstance(observations, spaces.Box):
-        return "VecFrameStack", lambda env: VecFrameStack(env, n_stack)
+    # Numbers that stand for themselves can be normalised; images and choices cannot, but every reward can.
+    norm_obs = kind in ("vector", "doubles", "real environment", "dict of vectors")
+    normalized = f"VecNormalize{'' if norm_obs else ' of rewards'}"
+    if isinstance(observations, spaces.Box):
+        if chance < 0.1 and is_image_space(observations) and not is_image_space_channels_first(observations):
+            return "VecTransposeImage below VecFrameStack", lambda env: VecFrameStack(VecTransposeImage(env), n_stack)
+        if chance < 0.2:
+            return "VecFrameStack", lambda env: VecFrameStack(env, n_stack)
+        if chance < 0.3:
+            wrap_both = lambda env: VecFrameStack(VecNormalize(env, norm_obs=norm_obs), n_stack)  # noqa: E731
+            return f"{normalized} below VecFrameStack", wrap_both
     if chance < 0.6:
-        # Numbers that stand for themselves can be normalised; images and choices cannot, but every reward can.
-        norm_obs = kind in ("vector", "doubles", "real environment", "dict of vectors")
-        return f"VecNormalize{'' if norm_obs else ' of rewards'}", lambda env: VecNormalize(env, norm_obs=norm_obs)
+        return normalized, lambda env: VecNormalize(env, norm_obs=norm_obs)
     return "no wrapper", lambda env: env
 
 
@@ -199,6 +209,7 @@ def _policy_kwargs(rng: Rng, words: Mapping[str, str], sde: bool) -> dict[str, A
             {"optimizer_class": torch.optim.Adam, "optimizer_kwargs": {"weight_decay": 0.01, "eps": 1e-6}},
             {"optimizer_class": torch.optim.AdamW},
             {"optimizer_class": torch.optim.RMSprop, "optimizer_kwargs": {"alpha": 0.95}},
+            {"optimizer_class": RMSpropTFLike, "optimizer_kwargs": {"eps": 1e-5}},
             {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {"momentum": 0.5}},
         ],
     )
@@ -248,10 +259,10 @@ def _print_table(results: Sequence[Result]) -> None:
         for axis, word in {**result.combination.words, "engine": result.engine or "none"}.items():
             tried[axis, word] += 1
             equal[axis, word] += not result.reasons
-    print(f"\n{'':40}{'tried':>7}{'equal':>7}")
-    print(f"{'all':40}{len(results):7}{sum(not result.reasons for result in results):7}")
+    print(f"\n{'':55}{'tried':>7}{'equal':>7}")
+    print(f"{'all':55}{len(results):7}{sum(not result.reasons for result in results):7}")
     for axis, word in sorted(tried):
-        print(f"{axis + ': ' + word:40}{tried[axis, word]:7}{equal[axis, word]:7}")
+        print(f"{axis + ': ' + word:55}{tried[axis, word]:7}{equal[axis, word]:7}")
     for result in results:
         if result.reasons:
             print(f"\nnumber {result.combination.number}, {', '.join(result.combination.words.values())}")

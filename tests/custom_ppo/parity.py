@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv, VecNormalize
 
 __all__ = ["Logged", "Outcome", "assert_identical", "differences", "outcome_of", "train"]
 
@@ -63,10 +64,13 @@ def train(
     parts: int = 1,
     n_iterations: int = 20,
     wrap: Callable[[VecEnv], VecEnv] = lambda vec_env: vec_env,
+    in_processes: bool = False,
     **kwargs: Any,
 ) -> Outcome:
+    """Train; in_processes: whether every environment gets a process of its own (SubprocVecEnv)."""
     kwargs = {"n_steps": 16, "batch_size": 16, "n_epochs": 2, "seed": 0, "device": "cpu", **kwargs}
-    vec_env = wrap(make_vec_env(env, n_envs=n_envs, seed=kwargs["seed"]))
+    own_processes = {"vec_env_cls": SubprocVecEnv, "vec_env_kwargs": {"start_method": "fork"}} if in_processes else {}
+    vec_env = wrap(make_vec_env(env, n_envs=n_envs, seed=kwargs["seed"], **own_processes))
     if normalize:
         vec_env = VecNormalize(vec_env, gamma=kwargs.get("gamma", 0.99))
     model = cls(policy, vec_env, **kwargs)
@@ -82,11 +86,16 @@ def train(
             log_interval=None,
             reset_num_timesteps=part == 0,
         )
-    return outcome_of(model, log)
+    outcome = outcome_of(model, log)
+    vec_env.close()
+    return outcome
 
 
 def differences(ours: Outcome, theirs: Outcome) -> Iterator[str]:
-    """In words, every weight, optimiser state, logged value and random generator in which two trainings differ."""
+    """In words, everything in which two trainings differ.
+
+    Compared are weights, the optimiser's state, logged values, random generators, and where the environments stand.
+    """
     yield from _unequal("weights", *(outcome.model.policy.state_dict() for outcome in (ours, theirs)))
     our_optimizer, their_optimizer = (outcome.model.policy.optimizer.state_dict() for outcome in (ours, theirs))
     if our_optimizer["param_groups"] != their_optimizer["param_groups"]:
@@ -106,6 +115,28 @@ def differences(ours: Outcome, theirs: Outcome) -> Iterator[str]:
         our, their = getattr(ours.model, name), getattr(theirs.model, name)
         if our != their:
             yield f"{name}: {our} != {their}"
+    yield from _unequal("environments", *(_where_it_stands(outcome.model) for outcome in (ours, theirs)))
+
+
+def _where_it_stands(model: Any) -> dict[str, Any]:
+    """What the environments showed last, the episodes that ended, and the statistics of VecNormalize."""
+    state = {
+        "last observation": model._last_obs,
+        "episode starts": model._last_episode_starts,
+        "episodes": [(episode["r"], episode["l"]) for episode in model.ep_info_buffer or ()],
+    }
+    normalize = model.get_vec_normalize_env()
+    if normalize is not None:
+        names = ("obs_rms", "ret_rms", "returns", "old_obs", "old_reward")
+        state |= {name: _plain(getattr(normalize, name, None)) for name in names}
+    return state
+
+
+def _plain(value: Any) -> Any:
+    """Running statistics as their numbers; one for each key of a Dict."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return vars(value) if isinstance(value, RunningMeanStd) else value
 
 
 def _unequal(where: str, ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from gymnasium import spaces
 from stable_baselines3 import A2C
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
 from custom_ppo import CustomA2C
 from custom_ppo.config import InvalidConfigError
@@ -41,13 +42,16 @@ def train(
         {"rms_prop_eps": 1e-3, "max_grad_norm": 0.1},
         {"use_rms_prop": False, "learning_rate": lambda progress: 1e-3 * progress},
         {"policy_kwargs": {"optimizer_class": torch.optim.RMSprop, "optimizer_kwargs": {"alpha": 0.9}}},
+        {"policy_kwargs": {"optimizer_class": RMSpropTFLike, "optimizer_kwargs": {"eps": 1e-5}}},
+        {"policy_kwargs": {"optimizer_class": RMSpropTFLike}, "use_rms_prop": False},
     ],
-    ids=["defaults", "normalised", "eps", "adam", "own optimiser"],
+    ids=["defaults", "normalised", "eps", "adam", "own optimiser", "TensorFlow's RMSprop", "the same without eps"],
 )
 @pytest.mark.parametrize("action_space", [spaces.Discrete(3), spaces.Box(-1, 1, (2,))], ids=["discrete", "box"])
 def test_it_trains_to_the_bits_of_sb3s_a2c(action_space: spaces.Space[Any], kwargs: dict[str, Any]) -> None:
     theirs, ours = (train(algorithm, action_space, **kwargs) for algorithm in (A2C, CustomA2C))
 
+    assert type(ours.policy.optimizer) is type(theirs.policy.optimizer)
     for name, tensor in theirs.policy.state_dict().items():
         assert torch.equal(tensor, ours.policy.state_dict()[name]), name
     expected, got = (model.logger.name_to_value for model in (theirs, ours))

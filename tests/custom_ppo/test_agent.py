@@ -90,7 +90,9 @@ def test_a_nan_reward_is_found_before_it_is_learnt_from() -> None:
     agent, loop = broken(nan_reward_at=3)
     with pytest.raises(TrainingDivergedError) as error:
         loop.collect(agent)
-    assert str(error.value) == "the reward of step 3 of 8, environment 0, is nan: the environment returned it"
+    assert (
+        str(error.value) == "iteration 1: the reward of step 3 of 8, environment 0, is nan: the environment returned it"
+    )
 
 
 def test_a_nan_observation_is_found_when_it_is_met() -> None:
@@ -98,7 +100,8 @@ def test_a_nan_observation_is_found_when_it_is_met() -> None:
     with pytest.raises(TrainingDivergedError) as error:
         loop.collect(agent)
     assert str(error.value) == (
-        "no action can be drawn at step 4 of 8: the observation of environment 0 holds a number that is not finite"
+        "iteration 1: no action can be drawn at step 4 of 8: "
+        "the observation of environment 0 holds a number that is not finite"
     )
 
 
@@ -111,11 +114,13 @@ def test_a_nan_in_one_entry_of_a_dict_is_found_in_its_environment() -> None:
 
     agent = make_agent(RandomWorld(spaces.Box(-1, 1, (1,)), spaces.Discrete(2)), SMALL)
     agent.policy = RefusesNaN(space.spaces["a"], spaces.Discrete(2))
+    agent.start_rollout()
     observations: dict[str, Any] = {"a": np.zeros((2, 1), np.float32), "b": np.array([[0.0], [np.inf]], np.float32)}
     with pytest.raises(TrainingDivergedError) as error:
         agent.act(observations)
     assert str(error.value) == (
-        "no action can be drawn at step 1 of 8: the observation 'b' of environment 1 holds a number that is not finite"
+        "iteration 1: no action can be drawn at step 1 of 8: "
+        "the observation 'b' of environment 1 holds a number that is not finite"
     )
 
 
@@ -134,7 +139,7 @@ def test_a_nan_observation_of_a_box_policy_is_found_after_the_rollout() -> None:
     with pytest.raises(TrainingDivergedError) as error:
         loop.collect(agent)
     assert str(error.value) == (
-        "the value of step 1 of 8, environment 0, is nan: "
+        "iteration 1: the value of step 1 of 8, environment 0, is nan: "
         "the observation holds such a number, or the weights have diverged"
     )
 
@@ -144,7 +149,7 @@ def test_a_nan_observation_after_the_last_step_is_found_too() -> None:
     with pytest.raises(TrainingDivergedError) as error:
         loop.collect(agent)
     assert str(error.value) == (
-        "the advantage of step 1 of 8, environment 0, is nan: "
+        "iteration 1: the advantage of step 1 of 8, environment 0, is nan: "
         "rewards or values are too large for float32, or the observation after the last step is not finite"
     )
 
@@ -156,7 +161,7 @@ def test_diverged_weights_are_named() -> None:
     with pytest.raises(TrainingDivergedError) as error:
         loop.collect(agent)
     assert str(error.value) == (
-        "no action can be drawn at step 1 of 8: the weights have diverged; try a smaller learning_rate"
+        "iteration 1: no action can be drawn at step 1 of 8: the weights have diverged; try a smaller learning_rate"
     )
 
 
@@ -179,7 +184,7 @@ def test_a_loss_that_explodes_never_reaches_the_weights() -> None:
     with pytest.raises(TrainingDivergedError) as error:
         agent.update(1.0)
     message = str(error.value)
-    assert message.startswith("epoch 1, minibatch 1 of this update: the loss is inf (policy ")
+    assert message.startswith("iteration 1, epoch 1, minibatch 1: the loss is inf (policy ")
     assert message.endswith("); try a smaller learning_rate, or normalise the rewards")
     assert ", value inf, entropy -0.69" in message
     assert_same_state(state_of(agent), before)
@@ -213,7 +218,7 @@ def updated(**recipe: Any) -> tuple[PPOAgent, Any]:
 
 def test_a_bad_minibatch_leaves_the_weights_of_the_good_ones_before_it() -> None:
     failed, error = updated(value_loss=counting(value_loss, 4, torch.tensor(torch.nan)))
-    assert str(error).startswith("epoch 2, minibatch 2 of this update: the loss is nan (policy ")
+    assert str(error).startswith("iteration 1, epoch 2, minibatch 2: the loss is nan (policy ")
     stopped, _ = updated(stop_early=counting(lambda *_: False, 4, True))
     assert_same_state(state_of(failed), state_of(stopped))
 
@@ -279,7 +284,7 @@ def test_every_part_of_the_recipe_is_used_but_the_one_for_making_a_policy() -> N
 
     parts = [name for name in SB3_PPO.__dataclass_fields__ if name not in ("name", "initialise")]
     agent, _ = updated(**{name: spy(name) for name in parts})
-    agent.timeout_reward(1.0, torch.zeros(1, 3))
+    agent.timeout_reward(1.0, agent.value(torch.zeros(1, 3))[0])
     assert used == set(parts) - {"clip_values"}
     agent.config = replace(agent.config, clip_range_vf=0.2)
     agent.update(1.0)
@@ -290,7 +295,7 @@ def test_the_reward_of_a_timeout_is_the_recipes() -> None:
     agent, _ = broken()
     observation = torch.ones(1, 3)
     value = agent.policy.predict_values(observation).item()
-    assert agent.timeout_reward(2.0, observation).item() == pytest.approx(2.0 + 0.99 * value)
+    assert agent.timeout_reward(2.0, agent.value(observation)[0]).item() == pytest.approx(2.0 + 0.99 * value)
 
 
 def test_the_memory_keeps_the_sampled_action_and_the_environment_gets_the_clipped_one() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ from custom_ppo.sb3 import MlpPolicy, ModelFileError
 from tests.probe_envs import RandomWorld
 
 DIRECTIONS = {"from SB3": (PPO, CustomPPO), "to SB3": (CustomPPO, PPO)}
+N_OBSERVATIONS = 1000
+IMAGE = spaces.Box(0, 255, (36, 36, 1), np.uint8)
+DICT = spaces.Dict({"image": IMAGE, "vector": spaces.Box(-1, 1, (3,)), "choice": spaces.Discrete(3)})
+
+
+def world(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> Callable[[], gym.Env[Any, Any]]:
+    """Makes worlds; spaces are copied, as they carry generators."""
+    return lambda: RandomWorld(copy.deepcopy(observations), copy.deepcopy(actions))
+
+
 CASES: dict[str, dict[str, Any]] = {
     "CartPole": {"env": "CartPole-v1", "learning_rate": lambda progress: 1e-2 * progress, "clip_range_vf": 0.2},
     "Pendulum": {
@@ -43,11 +54,16 @@ CASES: dict[str, dict[str, Any]] = {
         "use_sde": True,
         "policy_kwargs": {"squash_output": True, "full_std": False, "optimizer_kwargs": {"betas": (0.8, 0.9)}},
     },
+    "Discrete observations": {"env": world(spaces.Discrete(5), spaces.MultiDiscrete([2, 3]))},
+    "images": {"env": world(IMAGE, spaces.Discrete(2)), "policy": "CnnPolicy"},
+    "Dict observations": {"env": world(DICT, spaces.Box(-1, 1, (2,))), "policy": "MultiInputPolicy"},
 }
+CAN_BE_NORMALIZED = ("CartPole", "Pendulum", "Pendulum, gSDE")
+"""Observations that stand for themselves; of the others, rewards alone can be normalised."""
 
 
 def make(cls: type[Any], env: Any = "CartPole-v1", policy: Any = "MlpPolicy", **kwargs: Any) -> Any:
-    if isinstance(env, str):
+    if isinstance(env, str) or callable(env):
         env = make_vec_env(env, n_envs=2, seed=0)
     return cls(policy, env, **{"n_steps": 16, "seed": 0, "device": "cpu", **kwargs})
 
@@ -68,18 +84,30 @@ def global_randomness() -> list[Any]:
     return [torch.get_rng_state().numpy(), np.random.get_state(), random.getstate()]  # noqa: NPY002
 
 
-def predictions(model: Any) -> list[Any]:
-    """Deterministic and sampled actions, and values, for some observations."""
-    observations = np.random.default_rng(0).normal(size=(2, *model.observation_space.shape)).astype(np.float32)
+def observations_of(space: spaces.Space[Any]) -> Any:
+    """A batch of what this space holds: the same one for equal spaces."""
+    if isinstance(space, spaces.Dict):
+        return {key: observations_of(part) for key, part in space.items()}
+    sampled = copy.deepcopy(space)
+    sampled.seed(0)
+    return np.stack([sampled.sample() for _ in range(N_OBSERVATIONS)])
+
+
+def predictions(model: Any, observations: Any = None) -> list[Any]:
+    """Deterministic and sampled actions, and values, for many observations, the same ones for equal spaces."""
+    if observations is None:
+        observations = observations_of(model.observation_space)
     torch.manual_seed(1)
     if model.use_sde:
-        model.policy.reset_noise(2)
+        model.policy.reset_noise(N_OBSERVATIONS)
     with torch.no_grad():
-        values = model.policy.predict_values(torch.as_tensor(observations)).numpy()
-    return [model.predict(observations, deterministic=flag)[0] for flag in (True, False)] + [values]
+        values = model.policy.predict_values(model.policy.obs_to_tensor(observations)[0]).numpy()
+    answers = [model.predict(observations, deterministic=flag)[0] for flag in (True, False)]
+    assert len(values) == len(answers[0]) == N_OBSERVATIONS
+    return [*answers, values, torch.get_rng_state().numpy()]
 
 
-def trained_further(model: Any, env: str) -> Any:
+def trained_further(model: Any, env: Any) -> Any:
     """The model after more training, in new environments and with the same random numbers for all who do this."""
     model.set_env(make_vec_env(env, n_envs=2, seed=4))
     model.set_random_seed(5)
@@ -126,27 +154,38 @@ def test_a_file_of_ours_gets_sb3s_policy(tmp_path: Path) -> None:
     assert loaded.policy_class is type(loaded.policy) is ActorCriticPolicy
 
 
-IMAGE = spaces.Box(0, 255, (36, 36, 1), np.uint8)
-DICT = spaces.Dict({"image": IMAGE, "vector": spaces.Box(-1, 1, (3,))})
-
-
+@pytest.mark.parametrize("policy", ["CnnPolicy", "MultiInputPolicy"])
 @pytest.mark.parametrize("direction", list(DIRECTIONS))
-@pytest.mark.parametrize(("policy", "space"), [("CnnPolicy", IMAGE), ("MultiInputPolicy", DICT)])
-def test_policies_for_images_and_dictionaries_change_hands_too(
-    policy: str, space: Any, direction: str, tmp_path: Path
+def test_policies_for_images_and_dictionaries_are_the_other_librarys(
+    policy: str, direction: str, tmp_path: Path
 ) -> None:
     source_class, target_class = DIRECTIONS[direction]
-    source = make_ppo(source_class, RandomWorld(space, spaces.Discrete(2)), policy=policy).learn(32)
+    case = next(case for case in CASES.values() if case.get("policy") == policy)
+    make_ppo(source_class, **case).save(tmp_path / "model")
+    loaded = target_class.load(tmp_path / "model", device="cpu")
+    assert type(loaded.policy) is target_class.policy_aliases[policy]
+
+
+@pytest.mark.parametrize("case", CAN_BE_NORMALIZED)
+@pytest.mark.parametrize("direction", list(DIRECTIONS))
+def test_a_file_and_that_of_vecnormalize_predict_alike_from_raw_observations(
+    direction: str, case: str, tmp_path: Path
+) -> None:
+    source_class, target_class = DIRECTIONS[direction]
+    env = VecNormalize(make_vec_env(CASES[case]["env"], n_envs=2, seed=0))
+    source = make_ppo(source_class, **{**CASES[case], "env": env}).learn(64)
     source.save(tmp_path / "model")
+    env.save(str(tmp_path / "normalize.pkl"))
+    raw = observations_of(source.observation_space)
+    expected = predictions(source, env.normalize_obs(raw))
 
-    target = target_class.load(tmp_path / "model", device="cpu")
+    loaded_env = VecNormalize.load(str(tmp_path / "normalize.pkl"), make_vec_env(CASES[case]["env"], n_envs=2))
+    target = target_class.load(tmp_path / "model", env=loaded_env, device="cpu")
 
-    assert type(target.policy) is target_class.policy_aliases[policy]
-    assert_same_training(target, source)
-    observation = source.get_env().reset()
-    np.testing.assert_equal(
-        target.predict(observation, deterministic=True), source.predict(observation, deterministic=True)
-    )
+    assert target.get_vec_normalize_env() is loaded_env
+    np.testing.assert_equal(predictions(target, loaded_env.normalize_obs(raw)), expected)
+    with np.testing.assert_raises(AssertionError):  # or the statistics would not matter
+        np.testing.assert_equal(predictions(target, raw), expected)
 
 
 class OwnPolicy(ActorCriticCnnPolicy):
@@ -217,7 +256,8 @@ def test_a2cs_files_train_on_alike(source_class: type[Any], target_class: type[A
 def test_a_model_changes_sides_with_all_it_has(direction: str, case: str) -> None:
     source_class, target_class = DIRECTIONS[direction]
     settings = CASES[case]
-    source = make_ppo(source_class, **{**settings, "env": VecNormalize(make_vec_env(settings["env"], n_envs=2))})
+    env = VecNormalize(make_vec_env(settings["env"], n_envs=2), norm_obs=case in CAN_BE_NORMALIZED)
+    source = make_ppo(source_class, **{**settings, "env": env})
     source.learn(64)
     before = global_randomness()
     target = source.to_sb3() if target_class is PPO else CustomPPO.from_sb3(source)

@@ -39,7 +39,14 @@ def test_the_combinations_reach_every_kind_of_everything() -> None:
     assert {word["observations"] for word in words} == {"real environment", *OBSERVATIONS}
     assert {word["actions"] for word in words} == {*REAL_ENVS, *ACTIONS}
     assert {word["policy"] for word in words} == {"MlpPolicy", "CnnPolicy", "MultiInputPolicy"}
-    for axis, n_words in {"wrapper": 4, "gSDE": 2, "early stopping": 2, "value clipping": 2, "optimiser": 5}.items():
+    for axis, n_words in {
+        "wrapper": 7,
+        "processes": 2,
+        "gSDE": 2,
+        "early stopping": 2,
+        "value clipping": 2,
+        "optimiser": 6,
+    }.items():
         assert len({word[axis] for word in words}) == n_words, axis
 
 

@@ -21,10 +21,11 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from custom_ppo import CustomA2C, CustomPPO
+from custom_ppo.agent import TrainingDivergedError
 from custom_ppo.config import InvalidConfigError
 from custom_ppo.sb3 import ExactCheckpoint, ModelFileError
 from custom_ppo.sb3.resume import previous_of
-from tests.probe_envs import ContextReward, RandomWorld
+from tests.probe_envs import BrokenWorld, ContextReward, RandomWorld
 
 N_STEPS = 16
 N_ROLLOUTS = 8
@@ -100,6 +101,7 @@ CASES: dict[str, dict[str, Any]] = {
         "policy": PPO.policy_aliases["MultiInputPolicy"],
     },
     "one-step episodes": {"env": ContextReward},
+    "MuJoCo, two environments": {"env": "Hopper-v5", "n_envs": 2, "wrap": VecNormalize},
 }
 
 
@@ -184,6 +186,8 @@ def interrupted(folder: Path, case: dict[str, Any]) -> tuple[Path, list[dict[str
 
 @pytest.mark.parametrize("name", list(CASES))
 def test_an_interrupted_training_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
+    if "MuJoCo" in name:
+        pytest.importorskip("mujoco")
     case = CASES[name]
     uninterrupted = make_model(tmp_path / "reference", case)
     expected_rows = learn(uninterrupted)
@@ -196,18 +200,6 @@ def test_an_interrupted_training_ends_with_the_same_bits(name: str, tmp_path: Pa
     np.testing.assert_equal(rows, expected_rows)
     assert len(rows) == N_ROLLOUTS + 1
     assert episode_logs(tmp_path / "resumed") == episode_logs(tmp_path / "reference")
-
-
-def test_mujoco_goes_on_in_the_middle_of_a_step(tmp_path: Path) -> None:
-    pytest.importorskip("mujoco")
-    case = {"env": "Hopper-v5", "n_envs": 2}
-    uninterrupted = make_model(tmp_path / "reference", case)
-    learn(uninterrupted)
-    expected = everything(uninterrupted)
-    path, _ = interrupted(tmp_path / "resumed", case)
-    model = CustomPPO.resume(path, device="cpu")
-    learn(model)
-    np.testing.assert_equal(everything(model), expected)
 
 
 def test_checkpoints_do_not_change_the_training_that_makes_them(tmp_path: Path) -> None:
@@ -275,8 +267,18 @@ learn(make_model(folder, CASES[sys.argv[2]]), ExactCheckpoint(folder / "checkpoi
 """
 
 
-def test_a_killed_process_is_resumed_by_another_to_the_same_bits(tmp_path: Path) -> None:
-    name = "Pendulum, normalised, gSDE"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CartPole",
+        "Pendulum, normalised, gSDE",  # four environments, VecNormalize
+        "MuJoCo, two environments",
+        "SB3's policy, Dict observations, global randomness",
+    ],
+)
+def test_a_killed_process_is_resumed_by_another_to_the_same_bits(name: str, tmp_path: Path) -> None:
+    if "MuJoCo" in name:
+        pytest.importorskip("mujoco")
     uninterrupted = make_model(tmp_path / "reference", CASES[name])
     learn(uninterrupted)
     expected = everything(uninterrupted)
@@ -291,10 +293,34 @@ def test_a_killed_process_is_resumed_by_another_to_the_same_bits(tmp_path: Path)
     )
     assert process.returncode == -signal.SIGKILL, process.stderr
     model = CustomPPO.resume(tmp_path / "killed" / "checkpoint.zip", device="cpu")
-    assert model.num_timesteps == 4 * N_STEPS * 4
+    assert model.num_timesteps == 4 * N_STEPS * model.n_envs
     learn(model)
     np.testing.assert_equal(everything(model), expected)
     assert episode_logs(tmp_path / "killed") == episode_logs(tmp_path / "reference")
+
+
+def test_a_divergence_leaves_the_last_good_checkpoint_and_it_resumes_to_the_bits_of_a_healthy_training(
+    tmp_path: Path,
+) -> None:
+    healthy = make_model(tmp_path / "healthy", {"env": BrokenWorld})
+    learn(healthy)
+    expected = everything(healthy)
+    checkpoint = ExactCheckpoint(tmp_path / "checkpoint")
+    model = make_model(tmp_path / "broken", {"env": lambda: BrokenWorld(nan_reward_at=4 * N_STEPS + 7)})
+    with pytest.raises(TrainingDivergedError) as error:
+        learn(model, checkpoint)
+    assert str(error.value) == (
+        f"iteration 5: the reward of step 7 of {N_STEPS}, environment 0, is nan: the environment returned it"
+    )
+    assert not checkpoint.path.with_name(f"{checkpoint.path.name}.unfinished").exists()
+    again = CustomPPO.resume(checkpoint.path, device="cpu")
+    assert again.num_timesteps == 4 * N_STEPS
+    with pytest.raises(TrainingDivergedError, match=r"^iteration 5: the reward of step 7 "):
+        learn(again)
+    mended = CustomPPO.resume(checkpoint.path, device="cpu")
+    mended.env.envs[0].unwrapped.nan_reward_at = 0
+    learn(mended)
+    np.testing.assert_equal(everything(mended), expected)
 
 
 # When a checkpoint is made

@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ from custom_ppo import CustomPPO
 from custom_ppo.agent import TrainingDivergedError
 from custom_ppo.config import InvalidConfigError
 from custom_ppo.memory import TrajectoryMemory
-from custom_ppo.recipe import SB3_A2C
+from custom_ppo.recipe import SB3_A2C, SB3_PPO
 from custom_ppo.sb3 import CnnPolicy, MlpPolicy, MultiInputPolicy
 from tests.probe_envs import BrokenWorld, RandomWorld
 
@@ -145,6 +146,42 @@ def test_another_memory_may_be_set_as_the_message_says() -> None:
     model.rollout_buffer = HalvedRewards(16, 1, model.observation_space, model.action_space)
     model.learn(16)
     assert model.rollout_buffer.rewards.tolist() == [[0.5]] * 16
+
+
+def complaint(cls: type[Any], sizes: dict[str, Any]) -> list[Any]:
+    """What a constructor says to these numbers: kinds of warnings, and whether it asserts."""
+    n_envs = sizes.pop("n_envs", 1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            make(cls, make_vec_env("CartPole-v1", n_envs=n_envs), **sizes)
+        except AssertionError:
+            return ["asserts"]
+    return [warning.category for warning in caught]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({"n_steps": 16, "batch_size": 16}, []),
+        ({"n_steps": 16, "batch_size": 1}, ["asserts"]),
+        ({"n_steps": 1, "batch_size": 2}, ["asserts"]),
+        ({"n_steps": 1, "batch_size": 2, "n_envs": 2}, []),
+        ({"n_steps": 1, "batch_size": 1, "normalize_advantage": False}, []),
+        ({"n_steps": 10, "batch_size": 1, "normalize_advantage": False}, []),
+        ({"n_steps": 10, "batch_size": 4}, [UserWarning]),
+        ({"n_steps": 10, "batch_size": 4, "n_envs": 2}, []),
+        ({"n_steps": 10, "batch_size": 3, "n_envs": 2}, [UserWarning]),
+        ({"n_steps": 10, "batch_size": 64}, [UserWarning]),
+        ({"n_steps": 10, "batch_size": 4, "normalize_advantage": False}, [UserWarning]),
+        ({"clip_range_vf": 0.0}, ["asserts"]),
+        ({"clip_range_vf": -0.1}, ["asserts"]),
+        ({"clip_range_vf": lambda _: 0.1}, []),
+    ],
+    ids=str,
+)
+def test_wrong_sizes_are_refused_or_warned_about_where_sb3_does(sizes: dict[str, Any], expected: list[Any]) -> None:
+    assert [complaint(cls, dict(sizes)) for cls in BOTH] == [expected, expected]
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
@@ -338,6 +375,7 @@ class Recorder(BaseCallback):
         self.steps: list[dict[str, Any]] = []
         self.events: list[str] = []
         self.keys: dict[str, set[str]] = {}
+        self.timeouts: list[Any] = []
 
     def _on_training_start(self) -> None:
         self.events.append("training start")
@@ -352,6 +390,7 @@ class Recorder(BaseCallback):
         step["infos"] = copy.deepcopy(self.locals["infos"])
         for info in step["infos"]:
             info.get("episode", {}).pop("t", None)  # seconds
+        self._keep_timeout()
         step["rollout_buffer"] = self.locals["rollout_buffer"].rewards.copy()
         step["num_timesteps"] = self.num_timesteps
         step["episodes"] = len(self.model.ep_info_buffer or ())
@@ -362,34 +401,44 @@ class Recorder(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         self.events.append("rollout end")
+        self._keep_timeout()
+        self.keys["rollout end"] = set(self.locals)
         buffer = self.locals["rollout_buffer"]
-        self.steps.append({"advantages": buffer.advantages.copy(), "returns": buffer.returns.copy()})
+        end: dict[str, Any] = {name: torch.as_tensor(self.locals[name]).numpy().copy() for name in self.names}
+        self.steps.append({**end, "advantages": buffer.advantages.copy(), "returns": buffer.returns.copy()})
+
+    def _keep_timeout(self) -> None:
+        """What the last timeout of this rollout was bootstrapped with."""
+        if "terminal_value" in self.locals:
+            self.timeouts.append([self.locals[name].numpy().copy() for name in ("terminal_obs", "terminal_value")])
 
     def _on_training_end(self) -> None:
         self.events.append("training end")
 
 
-def world() -> gym.Env[Any, Any]:
-    return RandomWorld(spaces.Box(-1, 1, (2,)), spaces.Box(-0.5, 0.5, (2,)))
-
-
-def recorded(cls: type[Any]) -> Recorder:
+def recorded(cls: type[Any], action_space: spaces.Space[Any]) -> Recorder:
     recorder = Recorder()
-    make(cls, make_vec_env(world, n_envs=2, seed=0)).learn(96, callback=recorder)
+    env = make_vec_env(lambda: RandomWorld(spaces.Box(-1, 1, (2,)), action_space), n_envs=2, seed=0)
+    make(cls, env).learn(96, callback=recorder)
     return recorder
 
 
-def test_callbacks_see_the_same_local_variables_at_the_same_moments() -> None:
-    ours, theirs = (recorded(cls) for cls in BOTH)
+@pytest.mark.parametrize(
+    "action_space", [spaces.Box(-0.5, 0.5, (2,)), spaces.Discrete(3), spaces.MultiBinary(2)], ids=str
+)
+def test_callbacks_see_the_same_local_variables_at_the_same_moments(action_space: spaces.Space[Any]) -> None:
+    ours, theirs = (recorded(cls, action_space) for cls in BOTH)
     assert ours.events == theirs.events
     np.testing.assert_equal(ours.steps, theirs.steps)
+    assert ours.timeouts, "no episode was cut by its time limit"
+    np.testing.assert_equal(ours.timeouts, theirs.timeouts)
 
 
 def test_callbacks_find_sb3s_names() -> None:
-    ours, theirs = (recorded(cls) for cls in BOTH)
-    assert theirs.keys["training start"] - ours.keys["training start"] == set()
-    # The value that a timeout is bootstrapped with is the agent's business here.
-    assert theirs.keys["step"] - ours.keys["step"] == {"terminal_value"} & theirs.keys["step"]
+    ours, theirs = (recorded(cls, spaces.Discrete(2)) for cls in BOTH)
+    assert {"terminal_obs", "terminal_value", "idx", "done", "infos"} <= theirs.keys["rollout end"]
+    for moment, names in theirs.keys.items():
+        assert names - ours.keys[moment] == set(), moment
 
 
 class StopAfter(BaseCallback):
@@ -591,7 +640,20 @@ def test_a_model_may_be_made_without_an_environment_or_networks() -> None:
 def test_a_divergence_stops_training_with_its_reason() -> None:
     with pytest.raises(TrainingDivergedError) as error:
         make(CustomPPO, BrokenWorld(nan_reward_at=20)).learn(64)
-    assert str(error.value) == "the reward of step 4 of 16, environment 0, is nan: the environment returned it"
+    assert str(error.value) == (
+        "iteration 2: the reward of step 4 of 16, environment 0, is nan: the environment returned it"
+    )
+
+
+def test_a_divergence_of_the_loss_names_its_iteration_epoch_and_minibatch() -> None:
+    losses = iter(range(1000))
+
+    def exploding(returns: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        # Two epochs of one minibatch in each iteration: the sixth loss is that of iteration 3.
+        return SB3_PPO.value_loss(returns, values) * (torch.nan if next(losses) == 5 else 1.0)
+
+    with pytest.raises(TrainingDivergedError, match=r"^iteration 3, epoch 2, minibatch 1: the loss is nan \(policy "):
+        make(CustomPPO, recipe=SB3_PPO.replace(value_loss=exploding)).learn(64)
 
 
 # The package

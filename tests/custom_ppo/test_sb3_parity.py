@@ -13,7 +13,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env import VecFrameStack
+from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize, VecTransposeImage
 from torch import nn
 
 from custom_ppo import CustomPPO
@@ -106,6 +106,21 @@ CASES: dict[str, dict[str, Any]] = {
     "Pendulum, defaults": {"env": "Pendulum-v1", "n_envs": 1},
     "Pendulum, 8 envs, clipped values": {"env": "Pendulum-v1", "n_envs": 8, "clip_range_vf": 0.2, **BOLD},
     "Pendulum, normalised": {"env": "Pendulum-v1", "n_envs": 2, "normalize": True, "gamma": 0.9, **BOLD},
+    "Pendulum, stacked, normalised": {
+        "env": "Pendulum-v1",
+        "n_envs": 2,
+        "wrap": lambda env: VecFrameStack(VecNormalize(env, gamma=0.9, clip_reward=2.0), n_stack=3),
+        "gamma": 0.9,
+        **BOLD,
+    },
+    "CartPole, in processes of their own": {"env": "CartPole-v1", "n_envs": 3, "in_processes": True, **BOLD},
+    "timeouts, normalised, in processes of their own": {
+        "env": world(VECTOR, TIGHT),
+        "n_envs": 2,
+        "normalize": True,
+        "in_processes": True,
+        **BOLD,
+    },
     "Pendulum, gSDE": {"env": "Pendulum-v1", "n_envs": 4, "use_sde": True, "sde_sample_freq": 4, "fused": False},
     "Pendulum, squashed gSDE": {
         "env": "Pendulum-v1",
@@ -153,6 +168,16 @@ CASES: dict[str, dict[str, Any]] = {
         **CNN,
         "wrap": lambda env: VecFrameStack(env, n_stack=4),
     },
+    "images, transposed by hand, stacked, rewards normalised": {
+        "env": world(spaces.Box(0, 255, (36, 38, 3), np.uint8), spaces.Discrete(2)),
+        **CNN,
+        "wrap": lambda env: VecNormalize(VecFrameStack(VecTransposeImage(env), n_stack=2), norm_obs=False),
+    },
+    "images, in processes of their own": {
+        "env": world(spaces.Box(0, 255, (36, 36, 1), np.uint8), TIGHT),
+        **CNN,
+        "in_processes": True,
+    },
     "images for SB3's own policy": {
         "env": world(spaces.Box(0, 255, (36, 36, 1), np.uint8), spaces.Discrete(2)),
         **CNN,
@@ -167,6 +192,12 @@ CASES: dict[str, dict[str, Any]] = {
         "env": world(spaces.Dict({"a": VECTOR, "b": spaces.Box(-1, 1, (2, 2))}), TIGHT),
         **DICT,
         "normalize": True,
+    },
+    "Dict observations, stacked, in processes of their own": {
+        "env": world(spaces.Dict({"a": VECTOR, "image": spaces.Box(0, 255, (36, 36, 1), np.uint8)}), TIGHT),
+        **DICT,
+        "wrap": lambda env: VecFrameStack(VecTransposeImage(env), n_stack=2),
+        "in_processes": True,
     },
     "Dict observations for SB3's own policy": {
         "env": world(spaces.Dict({"a": VECTOR, "b": spaces.Discrete(3)}), spaces.Discrete(2)),

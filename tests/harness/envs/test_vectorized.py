@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.error import DependencyNotInstalled
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
 from harness.envs import check_environment, make_eval_env, make_training_env
 from harness.errors import UnknownNameError
+from harness.models import build_model
 from tests.harness.worlds import WORLD, tiny_spec
+from tests.probe_envs import RandomWorld
 
 
 def message(env_id: str) -> str:
@@ -44,6 +48,29 @@ def first_states(env: VecEnv) -> np.ndarray[Any, Any]:
 )
 def test_an_environment_that_does_not_exist_is_named(env_id: str, expected: str) -> None:
     assert message(env_id) == expected
+
+
+@pytest.mark.parametrize(
+    ("env_id", "module", "extra"),
+    [
+        ("ALE/Pong-v5", "ale_py", "atari"),
+        ("PongNoFrameskip-v4", "ale_py", "atari"),
+        ("MiniGrid-Empty-5x5-v0", "minigrid", "minigrid"),
+        ("AntBulletEnv-v0", "pybullet_envs_gymnasium", "pybullet"),
+    ],
+)
+def test_an_environment_of_an_extra_is_found_by_its_id_alone_or_the_extra_is_named(
+    env_id: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec(module)
+    if found:
+        check_environment(env_id)
+        assert env_id in gymnasium.registry
+        monkeypatch.delitem(gymnasium.registry, env_id)
+    monkeypatch.setattr("harness.envs.vectorized.importlib.util.find_spec", lambda name: None)
+    assert message(env_id) == (
+        f"environment {env_id!r} needs {module}, which is not installed; the extra [{extra}] of this project brings it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,6 +163,31 @@ def test_an_evaluation_shows_rewards_as_they_are_and_leaves_the_statistics_alone
 
     assert rewards == [[1.0, 1.0]] * 5
     assert env.obs_rms.count == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize(
+    ("space", "shape"),
+    [
+        (spaces.Box(0, 255, (36, 40, 3), np.uint8), (3, 36, 40)),
+        (spaces.Box(0, 255, (3, 36, 40), np.uint8), (3, 36, 40)),
+        (spaces.Dict({"image": spaces.Box(0, 255, (36, 40, 3), np.uint8)}), (3, 36, 40)),
+    ],
+    ids=["channels last", "channels first", "Dict"],
+)
+def test_evaluations_see_images_as_sb3_shows_them_to_the_agent_in_training(
+    space: spaces.Space[Any], shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    gymnasium.register("Images-v0", lambda: RandomWorld(space, spaces.Discrete(2)))
+    policy = "MultiInputPolicy" if isinstance(space, spaces.Dict) else "CnnPolicy"
+    try:
+        spec = tiny_spec(env="Images-v0", policy=policy)
+        evaluated = make_eval_env(spec, seed=0, n_episodes=2)
+        trained = build_model(spec, make_training_env(spec, tmp_path)).get_env()
+    finally:
+        gymnasium.registry.pop("Images-v0")
+    assert type(evaluated) is type(trained)
+    shown = evaluated.observation_space
+    assert (shown["image"] if isinstance(shown, spaces.Dict) else shown).shape == shape
 
 
 def test_keyword_arguments_reach_the_environment(tmp_path: Path) -> None:
