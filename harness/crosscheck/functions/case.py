@@ -94,10 +94,10 @@ class UnusableError(Exception):
     """What the subject returned cannot be compared; the message says what it is and what was expected."""
 
 
-def generator(check: str, seed: Any) -> np.random.Generator:
+def generator(seed: Any) -> np.random.Generator:
     """The random numbers of a check; raises HarnessError when the seed is none."""
     if not isinstance(seed, int | np.integer) or seed < 0:
-        raise HarnessError(f"{check}: seed must be an integer of at least 0, got {seed!r}")
+        raise HarnessError(f"the seed of a check must be an integer of at least 0, got {seed!r}")
     return np.random.default_rng(int(seed))
 
 

@@ -90,7 +90,8 @@ class _Mistakes:
 def _size(name: str, got: Outputs, expected: Outputs, magnitude: Outputs) -> Array:
     """What the rounding of the subject's numbers is relative to."""
     size = np.abs(np.nan_to_num(got[name], posinf=0.0, neginf=0.0))
-    return np.asarray(np.maximum(size, magnitude[name]) if expected[name].shape == size.shape else size)
+    known = magnitude[name] if expected[name].shape == size.shape else np.max(magnitude[name], initial=0.0)
+    return np.asarray(np.maximum(size, known))
 
 
 def _is_wrong(name: str, answered: Judged, failed: Sequence[str]) -> bool:

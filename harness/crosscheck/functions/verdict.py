@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from custom_ppo.sb3.randomness import preserved_randomness
 from harness.crosscheck.functions.calls import SubjectError, call_subject
@@ -46,7 +47,7 @@ def run_check(check: FunctionCheck, subject: Callable[..., Any], tolerance: Tole
             f"{did_you_mean(str(tolerance), ('rounding', 'exact'))}"
         )
     exact = tolerance == "exact"
-    with preserved_randomness():
+    with preserved_randomness(), torch.enable_grad():  # SB3 needs it, even where the caller does not
         judged = {case.name: judge(check, subject, case.inputs, exact=exact) for case in check.cases}
         if any(judgement.finding for judgement in judged.values()):
             raise _failure(check, subject, judged, exact=exact)

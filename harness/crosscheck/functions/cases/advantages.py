@@ -36,7 +36,7 @@ def _starts(n_steps: int, n_envs: int, *rows: int) -> NDArray[np.float32]:
 
 def gae_cases(seed: int, one_env: bool) -> Iterator[Case]:
     """Rollouts as a buffer holds them, the simplest first."""
-    rng = generator("check_gae", seed)
+    rng = generator(seed)
     n = 1 if one_env else 3
 
     def case(name: str, n_steps: int, n_envs: int, **changes: Any) -> Case:
@@ -80,7 +80,7 @@ def gae_cases(seed: int, one_env: bool) -> Iterator[Case]:
 
 def timeout_cases(seed: int, one_env: bool) -> Iterator[Case]:
     """Rollouts in which episodes end and are cut, the simplest first."""
-    rng = generator("check_gae", seed)
+    rng = generator(seed)
     n = 1 if one_env else 3
 
     def case(

@@ -14,7 +14,7 @@ __all__ = ["distribution_cases"]
 
 def distribution_cases(distribution: str, seed: int) -> Iterator[Case]:
     """Parameters and actions of a distribution, the simplest first."""
-    rng = generator("check_log_prob", seed)
+    rng = generator(seed)
     if distribution == "categorical":
         yield from _categorical_cases(rng)
     elif distribution == "multi_categorical":

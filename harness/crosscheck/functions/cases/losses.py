@@ -14,7 +14,7 @@ __all__ = ["policy_cases", "total_cases", "value_cases"]
 
 def policy_cases(seed: int) -> Iterator[Case]:
     """Inputs of a policy's loss, the simplest first."""
-    rng = generator("check_clipped_loss", seed)
+    rng = generator(seed)
 
     def case(name: str, log_ratios: Any, advantages: Any, clip_range: float = 0.2, old: Any = None) -> Case:
         log_ratios = np.asarray(log_ratios, np.float64)
@@ -53,7 +53,7 @@ def policy_cases(seed: int) -> Iterator[Case]:
 
 def value_cases(seed: int, *, clipping: bool) -> Iterator[Case]:
     """Inputs of a critic's loss, the simplest first."""
-    rng = generator("check_value_loss", seed)
+    rng = generator(seed)
 
     def case(name: str, values: Any, returns: Any, clip: float | None = None, moved: Any = None) -> Case:
         values = np.asarray(values, np.float64)
@@ -85,19 +85,20 @@ def value_cases(seed: int, *, clipping: bool) -> Iterator[Case]:
 
 def total_cases(seed: int) -> Iterator[Case]:
     """Whole minibatches, the simplest first."""
-    rng = generator("check_gradient", seed)
+    rng = generator(seed)
 
-    def case(name: str, size: int, **changes: Any) -> Case:
+    def case(name: str, size: int, moves: Any = None, **changes: Any) -> Case:
         def numbers(scale: float = 1.0) -> Array:
             return np.asarray(rng.normal(scale=scale, size=size), np.float32)
 
         old_log_prob, values = numbers(), numbers()
+        moved = numbers(0.3) if moves is None else float32(moves)
         inputs = {
             "log_prob": old_log_prob + numbers(0.4),
             "old_log_prob": old_log_prob,
             "advantages": numbers() + np.float32(0.5),
             "values": values,
-            "old_values": values + numbers(0.3),
+            "old_values": values - moved,
             "returns": numbers(),
             "entropy": np.abs(numbers()),
             "clip_range": 0.2,
@@ -111,7 +112,7 @@ def total_cases(seed: int) -> Iterator[Case]:
     yield case("one transition, whose advantage has no deviation", 1, ent_coef=0.1)
     yield case("no entropy term, no value term", 5, vf_coef=0.0)
     yield case("with an entropy term", 5, ent_coef=0.01)
-    yield case("with clipped values", 6, clip_range_vf=0.2)
+    yield case("with clipped values", 6, moves=[0.5, -0.5, 0.1, -0.1, 0, 0.3], clip_range_vf=0.2)
     yield case("other coefficients", 6, ent_coef=0.3, vf_coef=2.0, clip_range=0.1)
     yield case("all advantages equal", 4, advantages=np.full(4, 2.0, np.float32), ent_coef=0.01)
     yield case("advantages of great spread", 5, advantages=np.array([100, -50, 25, 0, 3], np.float32))

@@ -154,21 +154,19 @@ MISTAKES: Mapping[str, Mistake] = {
     "the last value is taken as zero, as if the rollout ended every episode": _with(
         lambda inputs: {"last_values": np.zeros_like(inputs["last_values"])}
     ),
-    "the rollout counts as ended: no last value and no mask but at its end": _with(
-        lambda inputs: {"dones": np.ones_like(inputs["dones"])}
-    ),
     "the last step is bootstrapped from its own value, values[-1] in the place of last_values": _with(
         lambda inputs: {"last_values": inputs["values"][-1]}
     ),
     "gamma is missing in the recursion: lambda alone": _recursion(lambda inputs: inputs["gae_lambda"]),
-    "lambda is missing in the recursion: gamma alone": _recursion(lambda inputs: inputs["gamma"]),
     "gamma is missing in delta: r + V(next) - V": _recursion(deltas=_deltas_without_discount),
     "gamma is never applied": _with(lambda inputs: {"gamma": 1.0}),
     "gamma and lambda are exchanged": _with(
         lambda inputs: {"gamma": inputs["gae_lambda"], "gae_lambda": inputs["gamma"]}
     ),
-    "lambda is ignored (taken as 1): discounted returns minus values": _with(lambda inputs: {"gae_lambda": 1.0}),
-    "lambda is ignored (taken as 0): the error of one step, r + gamma V(next) - V": _with(
+    "lambda is missing in the recursion, as if it were 1: discounted returns minus values": _with(
+        lambda inputs: {"gae_lambda": 1.0}
+    ),
+    "the recursion is missing, as if lambda were 0: the error of one step, r + gamma V(next) - V": _with(
         lambda inputs: {"gae_lambda": 0.0}
     ),
     "V(s) is not subtracted in delta": _recursion(deltas=_deltas_without_value),

@@ -96,6 +96,12 @@ def _right_value(v: Tensor, old: Tensor, r: Tensor, clip: float | None) -> Tenso
     return losses.value_loss(r, v if clip is None else losses.clipped_values(v, old, clip, r))
 
 
+def _further(formulae: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Those that do not have another name in the whole loss: a sign, a factor 1/2, or a term that teaches nothing."""
+    known = ("the sign", "a factor 1/2", "the old values are judged")
+    return [(text, formula) for text, formula in formulae.items() if not text.startswith(known)]
+
+
 def total_mistakes(normalize_advantage: bool) -> Mapping[str, Loss]:
     """Whole losses with one part wrong."""
     normalize = losses.normalize_advantages if normalize_advantage else _as_they_are
@@ -128,20 +134,9 @@ def total_mistakes(normalize_advantage: bool) -> Mapping[str, Loss]:
 
     normalizations: dict[str, Callable[[Tensor], Tensor]] = {
         "advantages are not normalised": _as_they_are,
-        "advantages are normalised with n in the place of n - 1": lambda a: (
-            (a - a.mean()) / (a.std(unbiased=False) + 1e-8)
-        ),
-        "advantages are centred, but not divided by their deviation": lambda a: a - a.mean(),
-        "advantages are divided by their deviation, but not centred": lambda a: a / (a.std() + 1e-8),
-        "advantages are divided by their variance": lambda a: (a - a.mean()) / (a.var() + 1e-8),
-        "advantages are normalised without the 1e-8, which is NaN when all are equal": lambda a: (
-            (a - a.mean()) / a.std() if len(a) > 1 else a
-        ),
+        **{text: _unless_alone(formula) for text, formula in NORMALIZATIONS.items()},
         "a minibatch of one transition is normalised, too, which is NaN: its deviation is 0 / 0": lambda a: (
             (a - a.mean()) / (a.std() + 1e-8)
-        ),
-        "advantages are normalised with an epsilon of 1e-5 in the place of 1e-8": lambda a: (
-            (a - a.mean()) / (a.std() + 1e-5) if len(a) > 1 else a
         ),
     }
     if not normalize_advantage:
@@ -165,10 +160,27 @@ def total_mistakes(normalize_advantage: bool) -> Mapping[str, Loss]:
     return {
         **{text: whole(put_together=formula) for text, formula in together.items()},
         **{text: whole(advantages=formula) for text, formula in normalizations.items()},
-        **{f"policy loss: {text}": whole(policy=reduced(formula)) for text, formula in POLICY_FORMULAE.items()},
-        **{f"value loss: {text}": whole(value=reduced(formula)) for text, formula in VALUE_FORMULAE.items()},
+        **{f"policy loss: {text}": whole(policy=reduced(formula)) for text, formula in _further(POLICY_FORMULAE)},
+        **{f"value loss: {text}": whole(value=reduced(formula)) for text, formula in _further(VALUE_FORMULAE)},
         "the entropy is a sum over the minibatch instead of its mean": whole(entropy=lambda e: -e.sum()),
     }
+
+
+NORMALIZATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "advantages are normalised with n in the place of n - 1": lambda a: (a - a.mean()) / (a.std(unbiased=False) + 1e-8),
+    "advantages are centred, but not divided by their deviation": lambda a: a - a.mean(),
+    "advantages are divided by their deviation, but not centred": lambda a: a / (a.std() + 1e-8),
+    "advantages are divided by their variance": lambda a: (a - a.mean()) / (a.var() + 1e-8),
+    "advantages are normalised without the 1e-8, which is NaN when all are equal": lambda a: (a - a.mean()) / a.std(),
+    "advantages are normalised with an epsilon of 1e-5 in the place of 1e-8": lambda a: (
+        (a - a.mean()) / (a.std() + 1e-5)
+    ),
+}
+"""Of at least two advantages."""
+
+
+def _unless_alone(formula: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda advantages: formula(advantages) if len(advantages) > 1 else advantages
 
 
 def _as_they_are(advantages: Tensor) -> Tensor:
