@@ -123,7 +123,7 @@ SURROGATES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="old_log_prob_recomputed_per_minibatch",
-        description="The log-probabilities of acting time are computed again for every minibatch: ratio 1, divergence 0",
+        description="The log-probabilities of acting time are computed anew for every minibatch: ratio 1, divergence 0",
         stage="ratio",
         source="higgsfield-ai/higgsfield#20",
         remedy="Keep the log-probabilities that were stored while acting",

@@ -125,7 +125,8 @@ def _made(algorithm: type[Any], case: Case, seed: int, env: RecordedEnv, name: s
     except HarnessError:
         raise
     except (Exception, SystemExit) as error:
-        raise HarnessError(f"{name or algorithm.__name__} cannot be made for {case.env}: {_in_a_line(error)}") from error
+        called = name or algorithm.__name__
+        raise HarnessError(f"{called} cannot be made for {case.env}: {_in_a_line(error)}") from error
 
 
 def _watch(model: Any, recorder: Recorder, watching: Watching) -> Descent:

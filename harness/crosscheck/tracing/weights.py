@@ -66,7 +66,8 @@ def without_bystanders(
     if _shapes(own) != wanted:
         for size in range(len(optimizers), 0, -1):
             for group in combinations(optimizers, size):
-                held = {id(tensor) for optimizer in group for part in optimizer.param_groups for tensor in part["params"]}
+                parts = [part for optimizer in group for part in optimizer.param_groups]
+                held = {id(tensor) for part in parts for tensor in part["params"]}
                 rest = [(name, tensor) for name, tensor in own if id(tensor) in held]
                 if _shapes(rest) == wanted:
                     return rest, list(group)
