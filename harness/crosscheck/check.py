@@ -14,6 +14,7 @@ from harness.crosscheck.profiles import Case, Profile, named_profile
 from harness.crosscheck.runs import MODELS, Options, RunResult, Subject, Verdict, check_runs, explain_pairs, name_of
 from harness.crosscheck.worlds import WORLDS
 from harness.envs import check_environment
+from harness.errors import HarnessError
 from harness.executors.local import call_in_worker
 
 __all__ = ["Crosscheck", "crosscheck", "explain"]
@@ -69,6 +70,8 @@ def crosscheck(
     Raises HarnessError for what does not exist or cannot be made.
     """
     started = time.monotonic()
+    if not seeds:
+        raise HarnessError("nothing to check: seeds is empty, it needs at least one")
     cases = _cases(profile, envs, updates)
     options = Options(copy_weights, resync, threads)
     pairs = [(case, seed) for seed in seeds for case in cases]

@@ -37,6 +37,10 @@ operations; who has the right surrogate without ever computing a ratio has no ne
 LOCAL: Mapping[int, frozenset[int]] = {
     ORDER[name]: frozenset(ORDER[part] for part in parts) for name, parts in MADE_OF.items()
 }
+SEEN_OF_ALL = frozenset(
+    ORDER[name] for name in ("observation", "env_action", "env_reward", "done", "acting_randomness", "final_randomness")
+)
+"""What every implementation shows: where it is not there, it has not come about."""
 DECISIVE = tuple(ORDER[name] for name in ("gradient", "clipped_gradient", "parameters"))
 """Where these agree, it does not matter how they came about."""
 
@@ -110,7 +114,8 @@ class Watched:
     def sees(self) -> frozenset[int]:
         """Ranks of what can be compared."""
         searchable = frozenset(LOCAL) if self.trace.operations else frozenset[int]()
-        return self.trace.sees | searchable
+        moved = frozenset((ORDER["parameters"],)) if self.trace.optimizer else frozenset[int]()
+        return self.trace.sees | searchable | moved | SEEN_OF_ALL
 
     def search(self, moment: Moment, wanted: Array) -> Array | None:
         """A result of an operation with these numbers (or minus these), exactly or nearly; None if there is none."""

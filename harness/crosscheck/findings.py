@@ -20,6 +20,9 @@ Array = NDArray[Any]
 _SHOWN = 4
 """Numbers of an array that are printed."""
 
+END_OF_TRAINING = "end of training"
+"""Stands for `final_randomness` where one of the two has none: it has not come to its end there."""
+
 _WEIGHTS = ("initial_parameters", "gradient", "clipped_gradient", "parameters")
 
 
@@ -70,12 +73,17 @@ def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int
     """
     place = divergence.place
     quantity = QUANTITIES[place.rank]
+    number = place.minibatch
+    if quantity.name == "final_randomness" and divergence.kind != "error":
+        number -= 1  # seen after the last minibatch, while the next was waited for
     epoch, minibatch = None, None
-    if place.minibatch:
-        minibatch = place.minibatch
+    if number > 0:
+        minibatch = number
         if minibatches_per_epoch:
-            epoch = (place.minibatch - 1) // minibatches_per_epoch + 1
-            minibatch = (place.minibatch - 1) % minibatches_per_epoch + 1
+            epoch = (number - 1) // minibatches_per_epoch + 1
+            minibatch = (number - 1) % minibatches_per_epoch + 1
+    ends = quantity.name == "final_randomness" and divergence.kind != "value"
+    going_on = ("it goes on", "it ends") if divergence.kind == "missing" else ("it ends", "it goes on")
     ours, theirs = divergence.ours, divergence.theirs
     comparable = ours is not None and theirs is not None and ours.size == theirs.size
     n_different = None
@@ -83,8 +91,8 @@ def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int
         n_different = int((~_same(ours.reshape(-1), theirs.reshape(-1))).sum())
     iteration = reference.iteration(place.step)
     return Finding(
-        quantity=quantity.name,
-        meaning=quantity.meaning,
+        quantity=END_OF_TRAINING if ends else quantity.name,
+        meaning="whether training goes on after this" if ends else quantity.meaning,
         iteration=iteration,
         step=place.step,
         step_of_rollout=place.step - (iteration - 1) * reference.n_steps,
@@ -97,8 +105,8 @@ def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int
         element=_element(divergence, reference),
         n_different=n_different,
         n_elements=None if theirs is None else int(theirs.size),
-        ours=_shown(ours, divergence, quantity.name),
-        theirs=_shown(theirs, divergence, quantity.name),
+        ours=going_on[0] if ends else _shown(ours, divergence, quantity.name),
+        theirs=going_on[1] if ends else _shown(theirs, divergence, quantity.name),
         relation=_relation(divergence, error),
     )
 
@@ -155,6 +163,8 @@ def _number(value: Any) -> str:
 def _relation(divergence: Divergence, error: str | None) -> str:
     if divergence.kind == "error":
         return f"the run ended with {error}"
+    if QUANTITIES[divergence.place.rank].name == "final_randomness" and divergence.kind != "value":
+        return ""
     if divergence.kind == "missing":
         return "it has no such number here"
     if divergence.kind == "extra":

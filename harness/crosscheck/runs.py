@@ -109,12 +109,15 @@ def check_run(subject: Subject, reference: str, case: Case, seed: int, options: 
         if (options.resync and beyond is not None) or grown:
             fed = _fed(subject, run, case, seed)
             found = faults(run.baseline, fed)
-            if grown and not found:  # it is rounding that has grown through the updates
+            if grown and not found and beyond is not None and beyond.kind == "value":
+                # It is rounding that has grown through the updates.
                 verdict = "rounding"
     our_line, their_line = None, None
     if beyond is not None:
         beyond = completed(beyond, run.subject, run.reference)
         our_line, their_line = lines(beyond, run.subject, fed, run.reference, run.baseline)
+    if not run.subject.optimizer:
+        notes += ("no optimiser of torch was found in it: compared is what goes to the environments and comes back",)
     optimizers = run.subject.optimizer, run.reference.optimizer
     return RunResult(
         env=case.env,
@@ -127,7 +130,9 @@ def check_run(subject: Subject, reference: str, case: Case, seed: int, options: 
         faults=tuple(filter(None, map(described, found))),
         largest=tuple((*key, size) for key, size in sorted(run.comparison.largest.items())),
         n_compared=run.comparison.n_compared,
-        n_minibatches=sum(place.rank == ORDER["parameters"] for place in run.baseline.numbers),
+        n_minibatches=sum(
+            place.rank == ORDER["parameters"] and place in run.subject.numbers for place in run.baseline.numbers
+        ),
         optimizers=optimizers if optimizers[0] != optimizers[1] and all(optimizers) else None,
         notes=notes,
     )
@@ -146,6 +151,10 @@ def _record(subject: Subject, reference: str, case: Case, seed: int, options: Op
     theirs = record(load_algorithm(reference), case, seed, Watching(keep=True), name=reference)
     if theirs.error is not None:
         raise HarnessError(f"the reference {reference} cannot train in {case.env}: {theirs.error}")
+    if not any(place.rank == ORDER["parameters"] for place in theirs.numbers):
+        raise HarnessError(
+            f"the reference {reference} learns nothing in {case.env} within {case.n_updates} updates: ask for more"
+        )
     baseline = theirs
     if reference in MODELS:
         model = load_algorithm(MODELS[reference][0])
@@ -210,9 +219,15 @@ def _common(case: Case, subject: type[Any], reference: type[Any]) -> tuple[Case,
     missing = [name for name in settings if name not in known]
     left_out = [name for name in missing if name in NEUTRAL]
     notes = [f"it takes no {name}: both go without" for name in left_out]
-    notes += [f"it takes no {name}: the reference has {settings[name]}" for name in missing if name not in NEUTRAL]
+    notes += [
+        f"it takes no {name}: the reference has {_said(settings[name])}" for name in missing if name not in NEUTRAL
+    ]
     kept = {name: value for name, value in settings.items() if name not in left_out}
     return dataclasses.replace(case, settings=kept), tuple(notes)
+
+
+def _said(setting: Any) -> str:
+    return "a schedule" if callable(setting) else str(setting)
 
 
 def _minibatches_per_epoch(case: Case, reference: str) -> int | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -47,8 +48,9 @@ from harness.errors import HarnessError
 
 __all__ = ["Watching", "accepted_settings", "record"]
 
-OPTIONAL = ("batch_size", "n_epochs", "clip_range", "clip_range_vf", "target_kl", "ent_coef", "vf_coef")
-"""Settings that an algorithm may lack: then both sides go without, as far as the reference can."""
+
+STEPS_WITHOUT_ROLLOUTS = 64
+"""Steps for each update of a case where the reference takes no n_steps. Off-policy ones begin to learn after 100."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,13 @@ def record(
     try:
         with warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")
-            total = trace.n_steps * case.n_envs * case.n_updates
-            last_step = trace.n_steps * case.n_updates or None
+            last_step = (trace.n_steps or STEPS_WITHOUT_ROLLOUTS) * case.n_updates
             recorded = RecordedEnv(env, recorder, keep=watching.keep, last_step=last_step)
             model = _made(algorithm, case, seed, recorded, name, more)
             trace.n_steps = trace.n_steps or int(getattr(model, "n_steps", 0))
             descent = _watch(model, recorder, watching)
             try:
-                _train(model, total, recorder, log)
+                _train(model, last_step * case.n_envs, recorder, log, watching.like)
             finally:
                 descent.unwatch()
     finally:
@@ -121,12 +122,21 @@ def _environments(case: Case, seed: int) -> VecEnv:
 def _made(algorithm: type[Any], case: Case, seed: int, env: RecordedEnv, name: str, more: Mapping[str, Any]) -> Any:
     wanted = {**case.settings, "seed": seed, "device": "cpu", **more}
     try:
-        return algorithm(case.policy, env, **accepted_settings(algorithm, wanted))
+        return algorithm(_policy(algorithm, case.policy, env), env, **accepted_settings(algorithm, wanted))
     except HarnessError:
         raise
     except (Exception, SystemExit) as error:
         called = name or algorithm.__name__
         raise HarnessError(f"{called} cannot be made for {case.env}: {_in_a_line(error)}") from error
+
+
+def _policy(algorithm: type[Any], policy: Any, env: VecEnv) -> Any:
+    """The policy of the case; where that is only the usual one, its kin that fits observations and algorithm."""
+    if policy != "MlpPolicy":
+        return policy
+    kind = "MultiInput" if isinstance(env.observation_space, spaces.Dict) else "Mlp"
+    recurrent = f"{kind}LstmPolicy"
+    return recurrent if recurrent in getattr(algorithm, "policy_aliases", ()) else f"{kind}Policy"
 
 
 def _watch(model: Any, recorder: Recorder, watching: Watching) -> Descent:
@@ -181,18 +191,21 @@ def _listed(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> str:
     return ", ".join("x".join(map(str, shape)) for _, shape in shapes)
 
 
-def _train(model: Any, total: int, recorder: Recorder, log: OperationLog | None) -> None:
+def _train(model: Any, total: int, recorder: Recorder, log: OperationLog | None, like: Trace | None) -> None:
     trace = recorder.trace
     try:
         with log if log is not None and recorder.operations is not None else contextlib.nullcontext():
-            model.learn(total or int(getattr(model, "n_steps", 1)) * trace.n_envs)
+            model.learn(total)
     except EnoughSeen:
         return
     except (Exception, SystemExit) as error:
         trace.error = _in_a_line(error)
         return
     recorder.take_operations()
-    trace.put(recorder.step, recorder.minibatch, "final_randomness", randomness_digest())
+    minibatch = recorder.minibatch
+    if like is not None and not trace.parameters:  # whose minibatches nobody could count
+        minibatch = max((number for step, number in like.moments if step == recorder.step), default=minibatch)
+    trace.put(recorder.step, minibatch, "final_randomness", randomness_digest())
 
 
 def _in_a_line(error: BaseException) -> str:

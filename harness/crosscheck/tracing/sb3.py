@@ -60,18 +60,20 @@ def watch_policy(policy: ActorCriticPolicy, recorder: Recorder) -> None:
     forward, evaluate_actions = policy.forward, policy.evaluate_actions
 
     def seen_forward(obs: Any, *args: Any, **kwargs: Any) -> Any:
-        actions, values, log_probs = forward(obs, *args, **kwargs)
+        states: list[Any]  # of a recurrent policy
+        actions, values, log_probs, *states = forward(obs, *args, **kwargs)
         if torch.is_grad_enabled() or len(actions) != recorder.trace.n_envs:
-            return actions, values, log_probs
+            return actions, values, log_probs, *states
         recorder.acts("observation", obs)
         results = {"action": actions, "value": values, "log_prob": log_probs}
         numbers = [recorder.acts(quantity, result) for quantity, result in results.items()]
         if recorder.feed is None:
-            return actions, values, log_probs
-        return tuple(
+            return actions, values, log_probs, *states
+        fed = (
             torch.as_tensor(array).reshape(result.shape).to(result.dtype)
             for array, result in zip(numbers, results.values(), strict=True)
         )
+        return *fed, *states
 
     def seen_evaluate_actions(obs: Any, actions: Tensor, *args: Any, **kwargs: Any) -> Any:
         values, log_prob, entropy = evaluate_actions(obs, actions, *args, **kwargs)
