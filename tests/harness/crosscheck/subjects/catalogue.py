@@ -169,7 +169,7 @@ DEVIATIONS: Mapping[str, str | None] = {
     "advantages_normalised_per_rollout": "advantages_normalised_per_rollout",
     "advantages_normalised_per_rollout_by_torch": "advantages_normalised_per_rollout_by_torch",
     "advantages_squashed": None,
-    "old_log_prob_recomputed": "ratio_to_itself",
+    "old_log_prob_recomputed": "old_log_prob_is_current",
     "ratio_inverted": "ratio_inverted",
     "ratio_without_exp": "ratio_without_exp",
     "max_instead_of_min": "surrogate_is_maximum",
