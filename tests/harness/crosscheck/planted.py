@@ -259,6 +259,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pairs", type=int, default=0)
     parser.add_argument("--triples", type=int, default=0)
     parser.add_argument("--only", nargs="+", default=[], metavar="ID")
+    parser.add_argument(
+        "--listed", choices=["yes", "no"], help="only bugs that the catalogue names, or only the others"
+    )
     parser.add_argument("--locate", action="store_true", help="do not search for causes")
     parser.add_argument("--all-worlds", action="store_true", help="the whole stress profile for every subject")
     parser.add_argument("--seconds", type=float, default=60.0, help="for one explanation")
@@ -271,6 +274,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = [one for size, count in sizes for one in combinations(args.subjects, size, count, args.seed)]
     else:
         chosen = singles(args.subjects)
+    if args.listed:
+        chosen = [one for one in chosen if (None not in one.deviations) == (args.listed == "yes")]
     if args.all_worlds:
         chosen = [dataclasses.replace(one, worlds=tuple(CASES)) for one in chosen]
     warnings.simplefilter("ignore")

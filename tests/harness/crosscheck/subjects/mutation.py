@@ -75,7 +75,11 @@ class Mutant:
     old: str
     new: str
     stage: str
-    """The first quantity (see harness/crosscheck/quantities.py) that must differ from SB3's."""
+    """The first quantity (see harness/crosscheck/quantities.py) that must differ from SB3's.
+
+    A number that is still computed counts as right, though it is not used: 0.5 * mse_loss(...) has the right
+    value_loss, and a wrong loss. So does a number with the other sign.
+    """
     world: str = "TightBounds"
     """A world in which it shows with the stress profile."""
     profile_note: str = ""

@@ -8,6 +8,7 @@ import pytest
 from stable_baselines3 import A2C, PPO
 
 from harness.algorithms import load_algorithm
+from harness.crosscheck.deviations import CATALOGUE
 from harness.crosscheck.quantities import ORDER
 from tests.harness.crosscheck.subjects.catalogue import DEVIATIONS
 from tests.harness.crosscheck.subjects.mutants import MODULE, MUTANTS
@@ -49,3 +50,9 @@ def test_stages_are_quantities_and_worlds_those_of_the_stress_profile() -> None:
 
 def test_every_planted_bug_has_its_place_in_the_catalogue_or_is_said_to_have_none() -> None:
     assert set(DEVIATIONS) == {*MUTANTS, *BUGS}
+
+
+def test_what_a_bug_should_be_named_is_in_the_catalogue() -> None:
+    known = {deviation.id for deviation in CATALOGUE}
+
+    assert {name: of for name, of in DEVIATIONS.items() if of is not None and of not in known} == {}

@@ -14,20 +14,18 @@ LOSS = "loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value
 CLIP = "        th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)\n"
 
 MUTANTS = (
-    Mutant("a2c_advantages_normalised", TRAIN, "if self.normalize_advantage:", "if True:", "normalized_advantage"),
+    Mutant("a2c_advantages_normalised", TRAIN, "if self.normalize_advantage:", "if True:", "surrogate"),
     Mutant("a2c_policy_loss_summed", TRAIN, POLICY_LOSS, POLICY_LOSS.replace("mean", "sum"), "policy_loss"),
-    Mutant("a2c_value_loss_halved", TRAIN, VALUE_LOSS, VALUE_LOSS.replace("F.", "0.5 * F."), "value_loss"),
+    Mutant("a2c_value_loss_halved", TRAIN, VALUE_LOSS, VALUE_LOSS.replace("F.", "0.5 * F."), "loss"),
     Mutant(
         "a2c_value_loss_not_flattened",
         TRAIN,
         "values = values.flatten()",
         "pass",
-        "predicted_value",
+        "value_loss",
         profile_note="[B, 1] is broadcast against [B]",
     ),
-    Mutant(
-        "a2c_entropy_sign", TRAIN, "entropy_loss = -th.mean(entropy)", "entropy_loss = th.mean(entropy)", "entropy_loss"
-    ),
+    Mutant("a2c_entropy_sign", TRAIN, "entropy_loss = -th.mean(entropy)", "entropy_loss = th.mean(entropy)", "loss"),
     Mutant("a2c_gradient_not_clipped", TRAIN, CLIP, "", "clipped_gradient"),
     Mutant("a2c_rmsprop_eps_1e-8", INIT, "eps=rms_prop_eps", "eps=1e-8", "parameters"),
     Mutant("a2c_rmsprop_alpha_0_9", INIT, "alpha=0.99", "alpha=0.9", "parameters"),
@@ -44,15 +42,16 @@ MUTANTS = (
         TRAIN,
         CLIP,
         "        for parameter in self.policy.parameters():\n            parameter.grad /= self.n_envs\n" + CLIP,
-        "gradient",
-        profile_note="several environments; hidden by RMSprop's scaling where nothing is clipped",
+        "clipped_gradient",
+        profile_note="several environments, and gradients that are not clipped, which hides their length",
+        settings={"max_grad_norm": 100.0},
     ),
     Mutant(
         "a2c_advantage_of_new_values",
         TRAIN,
         POLICY_LOSS,
         "policy_loss = -((rollout_data.returns - values) * log_prob).mean()",
-        "policy_loss",
+        "gradient",
         profile_note="the critic is moved by the policy's loss, as nothing is detached",
     ),
 )

@@ -140,6 +140,13 @@ MUTANTS = (
         "return",
     ),
     Mutant(
+        "returns_standardised",
+        GAE,
+        RETURNS,
+        f"{RETURNS}\n    self.returns = (self.returns - self.returns.mean()) / (self.returns.std() + 1e-8)",
+        "return",
+    ),
+    Mutant(
         "returns_use_next_values",
         GAE,
         RETURNS,

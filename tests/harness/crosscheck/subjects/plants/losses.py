@@ -119,6 +119,28 @@ MUTANTS = (
         profile_note="the constant is small enough to be reached",
     ),
     Mutant(
+        "surrogate_of_a2c",
+        TRAIN,
+        POLICY_LOSS,
+        "policy_loss = -(advantages * log_prob).mean()",
+        "surrogate",
+    ),
+    Mutant(
+        "advantages_normalised_by_numpy",
+        TRAIN,
+        NORMALISED,
+        "th.as_tensor((advantages.numpy() - advantages.numpy().mean()) / (advantages.numpy().std() + 1e-8))",
+        "normalized_advantage",
+    ),
+    Mutant(
+        "policy_loss_over_nominal_batch_size",
+        TRAIN,
+        POLICY_LOSS,
+        "policy_loss = -th.min(policy_loss_1, policy_loss_2).sum() / self.batch_size",
+        "policy_loss",
+        profile_note="a batch size that does not divide the rollout",
+    ),
+    Mutant(
         "advantage_times_log_prob",
         TRAIN,
         "policy_loss_1 = advantages * ratio",
@@ -294,7 +316,7 @@ MUTANTS = (
     Mutant("target_kl_without_1_5", TRAIN, STOP, "approx_kl_div > self.target_kl", "gradient", SWITCHES, TARGET_KL),
     Mutant("target_kl_by_log_ratio", TRAIN, KL, "th.mean(-log_ratio)", "gradient", SWITCHES, TARGET_KL),
     Mutant("target_kl_by_square", TRAIN, KL, "0.5 * th.mean(log_ratio**2)", "gradient", SWITCHES, TARGET_KL),
-    Mutant("target_kl_stops_epoch_only", TRAIN, STOPPED, "", "minibatch", SWITCHES, TARGET_KL),
+    Mutant("target_kl_stops_epoch_only", TRAIN, STOPPED, "", "batch_observation", SWITCHES, TARGET_KL),
     Mutant(
         "target_kl_checked_after_epoch",
         TRAIN,

@@ -80,10 +80,14 @@ MUTANTS = (
         "clipped_gradient",
         also=(Edit(TRAIN, CLIP, CLIP + ZERO_GRAD),),
     ),
-    Mutant("gradient_doubled", TRAIN, BACKWARD, "            (2 * loss).backward()\n", "gradient"),
-    Mutant("two_steps_per_minibatch", TRAIN, STEP, STEP + STEP, "parameters"),
+    Mutant("gradient_doubled", TRAIN, BACKWARD, "            (2 * loss).backward()\n", "loss"),
+    Mutant("two_steps_per_minibatch", TRAIN, STEP, STEP + STEP, "new_value"),
     Mutant(
-        "steps_every_second_minibatch", TRAIN, STEP, STEP.replace("self", "len(pg_losses) % 2 and self"), "parameters"
+        "steps_every_second_minibatch",
+        TRAIN,
+        STEP,
+        STEP.replace("self", "len(pg_losses) % 2 and self"),
+        "batch_observation",
     ),
     Mutant(
         "optimiser_restarted_every_update",
@@ -106,7 +110,7 @@ MUTANTS = (
         TRAIN,
         STEP,
         STEP + "            self.policy.log_std.data.clamp_(-0.005, 0.005)\n",
-        "parameters",
+        "new_log_prob",
         profile_note="Box actions",
     ),
     Mutant(

@@ -18,6 +18,24 @@ MUTANTS = (
     # initial weights and architecture
     Mutant("policy_head_gain_1", BUILD, "self.action_net: 0.01", "self.action_net: 1", "initial_parameters"),
     Mutant("policy_head_gain_0_1", BUILD, "self.action_net: 0.01", "self.action_net: 0.1", "initial_parameters"),
+    Mutant(
+        "policy_head_gain_sqrt_2", BUILD, "self.action_net: 0.01", "self.action_net: np.sqrt(2)", "initial_parameters"
+    ),
+    Mutant("value_head_gain_sqrt_2", BUILD, "self.value_net: 1,", "self.value_net: np.sqrt(2),", "initial_parameters"),
+    Mutant(
+        "gains_ignored",
+        BUILD,
+        "partial(self.init_weights, gain=gain)",
+        "self.init_weights",
+        "initial_parameters",
+    ),
+    Mutant(
+        "xavier_initialisation",
+        "BasePolicy.init_weights",
+        "nn.init.orthogonal_(module.weight, gain=gain)",
+        "nn.init.xavier_uniform_(module.weight)",
+        "initial_parameters",
+    ),
     Mutant("value_head_gain_0_01", BUILD, "self.value_net: 1,", "self.value_net: 0.01,", "initial_parameters"),
     Mutant("hidden_gain_1", BUILD, "self.mlp_extractor: np.sqrt(2)", "self.mlp_extractor: 1", "initial_parameters"),
     Mutant("torch_default_initialisation", BUILD, "if self.ortho_init:", "if False:", "initial_parameters"),
@@ -62,6 +80,13 @@ MUTANTS = (
         "ActorCriticPolicy._build_mlp_extractor",
         "net_arch=self.net_arch",
         "net_arch=[64]",
+        "initial_parameters",
+    ),
+    Mutant(
+        "hidden_layers_of_256",
+        "ActorCriticPolicy._build_mlp_extractor",
+        "net_arch=self.net_arch",
+        "net_arch=[256, 256]",
         "initial_parameters",
     ),
     Mutant(
@@ -143,6 +168,14 @@ MUTANTS = (
         profile_note="the first step corrects for it: the weights part at the second",
     ),
     Mutant(
+        "adam_beta1_0_5",
+        BUILD,
+        "**self.optimizer_kwargs)",
+        "betas=(0.5, 0.999), **self.optimizer_kwargs)",
+        "optimizer_state",
+        profile_note="the first step corrects for it: the weights part at the second",
+    ),
+    Mutant(
         "amsgrad",
         BUILD,
         "**self.optimizer_kwargs)",
@@ -200,6 +233,18 @@ MUTANTS = (
         "CartPole15",
         "schedules",
         also=(Edit("OnPolicyAlgorithm.learn", TRAIN, TRAIN + PROGRESS),),
+    ),
+    Mutant(
+        "progress_never_updated", "OnPolicyAlgorithm.learn", PROGRESS, "", "learning_rate", "CartPole15", "schedules"
+    ),
+    Mutant(
+        "progress_counted_upwards",
+        "BaseAlgorithm._update_current_progress_remaining",
+        "1.0 - float(num_timesteps)",
+        "float(num_timesteps)",
+        "learning_rate",
+        "CartPole15",
+        "schedules",
     ),
     Mutant(
         "progress_counts_steps_of_one_environment",
