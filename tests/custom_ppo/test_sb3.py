@@ -184,6 +184,47 @@ def test_wrong_sizes_are_refused_or_warned_about_where_sb3_does(sizes: dict[str,
     assert [complaint(cls, dict(sizes)) for cls in BOTH] == [expected, expected]
 
 
+def refusal_of(act: Callable[[Any], Any], model: Any) -> tuple[type[Exception], str] | None:
+    try:
+        act(model)
+    except Exception as error:
+        return type(error), str(error)
+    return None
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda model: model.predict(np.zeros(3, np.float32)),
+        lambda model: model.predict(np.zeros((2, 5), np.float32)),
+        lambda model: model.predict({"a": np.zeros(4, np.float32)}),
+        lambda model: model.predict(np.zeros((1, 1, 4), np.float32)),
+        lambda model: model.set_env(make_vec_env("CartPole-v1", n_envs=3)),
+        lambda model: model.set_env(make_vec_env("Pendulum-v1", n_envs=2)),
+        lambda model: model.set_parameters({"policy": {}, "policy.optimizer": {}}),
+        lambda model: model.set_parameters({"policies": {}}),
+        lambda model: make(type(model), "MountainCarContinuous-v0", use_sde=False, policy="CnnPolicyy"),
+        lambda model: make(type(model), RandomWorld(spaces.Box(-1, 1, (2,)), spaces.Box(-1, np.inf, (2,)))),
+        lambda model: make(
+            type(model),
+            RandomWorld(spaces.Box(-1, 1, (2,)), spaces.Dict({"a": spaces.Discrete(2)})),
+            policy="MlpPolicy",
+        ),
+        lambda model: make(type(model), use_sde=True),
+    ],
+    ids=[
+        *("short observation", "long observations", "Dict observation", "three axes"),
+        *("another number of environments", "other spaces", "no weights", "unknown names"),
+        *("unknown policy", "unbounded actions", "Dict actions", "gSDE for Discrete actions"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_sb3s_words(act: Callable[[Any], Any]) -> None:
+    ours, theirs = (refusal_of(act, make(cls, make_vec_env("CartPole-v1", n_envs=2, seed=0))) for cls in BOTH)
+    assert ours is not None
+    words = ours[1].replace("CustomPPO", "PPO").replace("for MlpPolicy", "for ActorCriticPolicy")
+    assert (ours[0], words) == theirs
+
+
 @pytest.mark.filterwarnings("default::UserWarning")
 def test_a_batch_that_does_not_divide_the_rollout_is_warned_about_in_numbers() -> None:
     with pytest.warns(UserWarning) as warned:  # noqa: PT030  the whole message is compared
