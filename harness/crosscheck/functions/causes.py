@@ -31,18 +31,18 @@ def probable_cause(check: FunctionCheck, judged: Judged, wrong: Sequence[str]) -
     mistakes = _Mistakes(check, answered)
     results = answered[failed[0]][0]
     order = [*failed, *(name for name in answered if name not in failed)]  # most formulae part in the failed ones
-    everywhere = f"\n    (it gives the same numbers in all {len(answered)} cases)"
+    everywhere = f"\n  (it gives the same numbers in all {len(answered)} cases)"
     if found := mistakes.that_explain(order, results):
         return f"{' / or: '.join(found[:2])}{everywhere}"
     by_result = {name: mistakes.that_explain(order, [name]) for name in results if _is_wrong(name, answered, failed)}
     if by_result and all(by_result.values()):
-        return "\n    ".join(f"{name}: {found[0]}" for name, found in by_result.items()) + everywhere
+        return "\n  ".join(f"{name}: {found[0]}" for name, found in by_result.items()) + everywhere
     if factor := _constant_factor([answered[name] for name in failed]):
         return factor
     counts = {text: mistakes.count(text, failed, results) for text in check.mistakes}
     best = max(counts, key=lambda text: counts[text], default="")
     if best and 2 * counts[best] >= len(failed):
-        return f"in part: {best}\n    (it gives the same numbers in {counts[best]} of the {len(failed)} wrong cases)"
+        return f"in part: {best}\n  (it gives the same numbers in {counts[best]} of the {len(failed)} wrong cases)"
     return ""
 
 

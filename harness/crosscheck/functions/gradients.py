@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from harness.crosscheck.functions import sb3
-from harness.crosscheck.functions.calls import as_array
-from harness.crosscheck.functions.case import (
-    Argument,
-    Array,
-    Case,
-    FunctionCheck,
-    Inputs,
-    Outputs,
-    UnusableError,
-)
-from harness.crosscheck.functions.cases.distributions import distribution_cases
+from harness.crosscheck.functions.case import Argument, Array, FunctionCheck, Inputs
 from harness.crosscheck.functions.cases.losses import policy_cases, total_cases, value_cases
-from harness.crosscheck.functions.distributions import (
-    ARGUMENTS as DISTRIBUTION_ARGUMENTS,
-)
-from harness.crosscheck.functions.distributions import (
-    PARAMETERS,
-    check_known,
-    log_prob_size,
-    sb3_entropy,
-    sb3_log_prob,
-)
-from harness.crosscheck.functions.losses import (
-    POLICY_ARGUMENTS,
-    POLICY_CALLS,
-    REAL_B,
-    VALUE_ARGUMENTS,
-    VALUE_CALLS,
-)
-from harness.crosscheck.functions.mistakes.gradients import (
-    entropy_mistakes,
-    log_prob_mistakes,
-    policy_mistakes,
-    total_mistakes,
-    value_mistakes,
-)
+from harness.crosscheck.functions.distribution_gradients import WITH_ENTROPY, entropy_gradient, log_prob_gradient
+from harness.crosscheck.functions.distributions import PARAMETERS, check_known
+from harness.crosscheck.functions.gradient_check import gradient_check
+from harness.crosscheck.functions.losses import POLICY_ARGUMENTS, POLICY_CALLS, REAL_B, VALUE_ARGUMENTS, VALUE_CALLS
+from harness.crosscheck.functions.mistakes.gradients import policy_mistakes, total_mistakes, value_mistakes
 from harness.crosscheck.functions.outcome import CheckReport
 from harness.crosscheck.functions.verdict import Tolerance, run_check
 from harness.errors import HarnessError, did_you_mean
@@ -66,8 +35,6 @@ TOTAL_ARGUMENTS = {
     "vf_coef": Argument(simpler=(0.0, 1.0)),
 }
 KEYWORDS = frozenset({"clip_range", "clip_range_vf", "ent_coef", "vf_coef"})
-UNSETTLED = ("clip range 0", "ratio beyond float32, clipped")
-"""Cases whose gradient depends on how the loss is written: on the very border of the clip, and infinity times 0."""
 
 
 def check_gradient(
@@ -107,8 +74,8 @@ def check_gradient(
             raise HarnessError(
                 f"check_gradient: the term {term!r} needs a distribution: one of {', '.join(PARAMETERS)}"
             )
-        check_known("check_gradient", distribution, tuple(PARAMETERS if term == "log_prob" else _WITH_ENTROPY))
-        check = _of_log_prob(distribution, seed) if term == "log_prob" else _of_entropy(distribution, seed)
+        check_known("check_gradient", distribution, tuple(PARAMETERS if term == "log_prob" else WITH_ENTROPY))
+        check = log_prob_gradient(distribution, seed) if term == "log_prob" else entropy_gradient(distribution, seed)
     elif distribution is not None:
         raise HarnessError(f"check_gradient: the term {term!r} has no distribution, got {distribution!r}")
     else:
@@ -116,96 +83,11 @@ def check_gradient(
     return run_check(check, fn, tolerance)
 
 
-_WITH_ENTROPY = tuple(name for name in PARAMETERS if name != "squashed_gaussian")
-
-
-def gradients(result: Any, given: Mapping[str, Any], leaves: Sequence[str], *, one_number: bool) -> Outputs:
-    """Gradients of what a function returned with respect to its arguments; raises UnusableError when there are none."""
-    if isinstance(result, Mapping):
-        if missing := [name for name in leaves if name not in result]:
-            raise UnusableError(f"returned gradients without {', '.join(missing)}")
-        return {gradient_of(name): as_array(result[name], f"the gradient of {name}") for name in leaves}
-    if not isinstance(result, Tensor):
-        raise UnusableError(
-            f"returned a {type(result).__name__}, expected a PyTorch tensor "
-            f"or a dict of gradients with {', '.join(leaves)}"
-        )
-    if one_number and result.numel() != 1:
-        raise UnusableError(f"returned the shape {list(result.shape)}, expected one number: the loss of the minibatch")
-    rows = len(given[leaves[0]])
-    if not one_number and result.shape != (rows,):
-        raise UnusableError(f"returned the shape {list(result.shape)}, expected one number for each row, [{rows}]")
-    if not result.requires_grad:
-        raise UnusableError("returned a tensor without a gradient: it was detached, or computed under no_grad")
-    try:
-        found = torch.autograd.grad(result.sum(), [given[name] for name in leaves], allow_unused=True)
-    except RuntimeError as error:
-        raise UnusableError(f"returned what cannot be differentiated: {' '.join(str(error).split())}") from error
-    return {
-        gradient_of(name): np.zeros(given[name].shape) if gradient is None else as_array(gradient, name)
-        for name, gradient in zip(leaves, found, strict=True)
-    }
-
-
-def gradient_of(name: str) -> str:
-    """What the gradient of an argument is called in reports."""
-    return f"gradient of {name}"
-
-
-def _check(
-    calls: str,
-    arguments: Mapping[str, Argument],
-    cases: Iterator[Case],
-    leaves: tuple[str, ...],
-    expected: Callable[[Inputs], Mapping[str, Array]],
-    size: Callable[[Inputs, str], Array],
-    mistakes: Mapping[str, Callable[..., Tensor]],
-    *,
-    one_number: bool = True,
-    arrange: Callable[[Inputs], Inputs] = dict,
-) -> FunctionCheck:
-    """A check of gradients. expected: from inputs to SB3's gradient of each leaf; size: of the terms of one of them."""
-    check = FunctionCheck(
-        name="check_gradient",
-        calls=calls,
-        arguments=arguments,
-        cases=tuple(case for case in cases if case.name not in UNSETTLED),
-        expected=lambda inputs, names: {gradient_of(name): array for name, array in expected(inputs).items()},
-        read=lambda result, inputs, given: gradients(result, given, leaves, one_number=one_number),
-        magnitude=lambda inputs, found: {
-            gradient_of(name): np.abs(found[gradient_of(name)]) + size(inputs, name) for name in leaves
-        },
-        arrange=arrange,
-        tensors=True,
-        leaves=frozenset(leaves),
-    )
-
-    def numbers(formula: Callable[..., Tensor], inputs: Inputs) -> Outputs:
-        given = {
-            name: torch.from_numpy(value.copy()).requires_grad_(name in leaves)
-            if isinstance(value, np.ndarray)
-            else value
-            for name, value in inputs.items()
-        }
-        try:
-            return gradients(formula(**given), given, leaves, one_number=one_number)
-        except UnusableError as error:
-            raise ValueError(str(error)) from error
-
-    return replace(
-        check,
-        mistakes={
-            text: lambda inputs, formula=formula: numbers(formula, arrange(inputs))  # type: ignore[misc]
-            for text, formula in mistakes.items()
-        },
-    )
-
-
 def _policy(seed: int, normalize_advantage: bool) -> FunctionCheck:
     def size(inputs: Inputs, name: str) -> Array:
         return _ratio_size(inputs, np.abs(inputs["advantages"]))
 
-    return _check(
+    return gradient_check(
         POLICY_CALLS,
         POLICY_ARGUMENTS,
         policy_cases(seed),
@@ -228,7 +110,7 @@ def _value(seed: int, normalize_advantage: bool) -> FunctionCheck:
         policy = dict.fromkeys(("log_prob", "old_log_prob", "advantages"), np.zeros_like(inputs["values"]))
         return {"values": sb3.update(**policy, **inputs, vf_coef=1.0).gradients["values"]}
 
-    return _check(
+    return gradient_check(
         VALUE_CALLS,
         VALUE_ARGUMENTS,
         value_cases(seed, clipping=True),
@@ -255,7 +137,7 @@ def _total(seed: int, normalize_advantage: bool) -> FunctionCheck:
             advantages = np.full_like(advantages, advantages.max() / (inputs["advantages"].std(ddof=1) + 1e-8))
         return _ratio_size(inputs, advantages)
 
-    check = _check(
+    check = gradient_check(
         TOTAL_CALLS,
         TOTAL_ARGUMENTS,
         total_cases(seed),
@@ -265,63 +147,3 @@ def _total(seed: int, normalize_advantage: bool) -> FunctionCheck:
         total_mistakes(normalize_advantage),
     )
     return replace(check, keywords=KEYWORDS)
-
-
-def _leaves(distribution: str) -> tuple[str, ...]:
-    # Features are detached: gSDE's noise shall not teach them.
-    return tuple(name for name in PARAMETERS[distribution] if name not in ("nvec", "features"))
-
-
-def _autograd(function: Callable[[str, Inputs], Tensor], distribution: str) -> Callable[[Inputs], Mapping[str, Array]]:
-    """SB3's distribution, differentiated by PyTorch."""
-    leaves = _leaves(distribution)
-
-    def expected(inputs: Inputs) -> Mapping[str, Array]:
-        tensors = {name: torch.from_numpy(inputs[name].copy()).requires_grad_() for name in leaves}
-        total = function(distribution, {**inputs, **tensors}).sum()
-        found = torch.autograd.grad(total, list(tensors.values()), allow_unused=True)
-        return {
-            name: np.zeros(inputs[name].shape, np.float32) if gradient is None else gradient.numpy()
-            for name, gradient in zip(leaves, found, strict=True)
-        }
-
-    return expected
-
-
-def _sizes(distribution: str) -> Callable[[Inputs, str], Array]:
-    """Log-probabilities are at least as large as their gradients' terms, for spreads around 1."""
-
-    def size(inputs: Inputs, name: str) -> Array:
-        total = float(log_prob_size(distribution, inputs).sum())
-        spread = np.exp(-float(inputs["log_std"].min())) if "log_std" in inputs else 1.0
-        return np.asarray(total * max(spread, 1.0))
-
-    return size
-
-
-def _of_log_prob(distribution: str, seed: int) -> FunctionCheck:
-    return _check(
-        f"fn({', '.join(PARAMETERS[distribution])}, actions) -> log-probabilities [B]",
-        DISTRIBUTION_ARGUMENTS[distribution],
-        distribution_cases(distribution, seed),
-        _leaves(distribution),
-        _autograd(sb3_log_prob, distribution),
-        _sizes(distribution),
-        log_prob_mistakes(distribution),
-        one_number=False,
-    )
-
-
-def _of_entropy(distribution: str, seed: int) -> FunctionCheck:
-    names = PARAMETERS[distribution]
-    return _check(
-        f"fn({', '.join(names)}) -> entropies [B]",
-        DISTRIBUTION_ARGUMENTS[distribution],
-        distribution_cases(distribution, seed),
-        _leaves(distribution),
-        _autograd(sb3_entropy, distribution),
-        lambda inputs, name: _sizes(distribution)({**inputs, "actions": inputs.get("mean", inputs["actions"])}, name),
-        entropy_mistakes(distribution),
-        one_number=False,
-        arrange=lambda inputs: {name: inputs[name] for name in names},
-    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from custom_ppo.losses import clipped_surrogate, clipped_values
+from custom_ppo.losses import clipped_surrogate, clipped_values, normalize_advantages
 from harness.crosscheck.functions import sb3
 from harness.crosscheck.functions.calls import as_array
 from harness.crosscheck.functions.case import (
@@ -19,9 +19,10 @@ from harness.crosscheck.functions.case import (
     FunctionCheck,
     Inputs,
     Outputs,
+    UnusableError,
 )
 from harness.crosscheck.functions.cases.losses import policy_cases, value_cases
-from harness.crosscheck.functions.mistakes.losses import POLICY_MISTAKES, VALUE_MISTAKES
+from harness.crosscheck.functions.mistakes.losses import NORMALIZED_POLICY_MISTAKES, POLICY_MISTAKES, VALUE_MISTAKES
 from harness.crosscheck.functions.outcome import CheckReport
 from harness.crosscheck.functions.verdict import Tolerance, run_check
 
@@ -40,12 +41,16 @@ VALUE_ARGUMENTS = {
     "returns": REAL_B,
     "clip_range_vf": Argument(simpler=(0.5,)),
 }
+UNSETTLED = ("ratio beyond float32, clipped",)
+"""An infinite ratio times an advantage of zero, which equal advantages become."""
 POLICY_CALLS = "fn(log_prob, old_log_prob, advantages, clip_range) -> loss"
 VALUE_CALLS = "fn(values, old_values, returns, clip_range_vf) -> loss"
 PLAIN_VALUE_CALLS = "fn(values, returns) -> loss"
 
 
-def check_clipped_loss(fn: Callable[..., Any], *, tolerance: Tolerance = "rounding", seed: int = 0) -> CheckReport:
+def check_clipped_loss(
+    fn: Callable[..., Any], *, normalize_advantage: bool = False, tolerance: Tolerance = "rounding", seed: int = 0
+) -> CheckReport:
     """Hold a function for PPO's clipped policy loss against SB3, on edge cases and random ones.
 
         fn(log_prob, old_log_prob, advantages, clip_range) -> loss, to be minimised
@@ -59,6 +64,8 @@ def check_clipped_loss(fn: Callable[..., Any], *, tolerance: Tolerance = "roundi
 
         check_clipped_loss(lambda new, old, adv, clip: -mine(torch.exp(new - old), adv, eps=clip))
 
+    normalize_advantage=True is for a loss that normalises the advantages of its minibatch itself, as SB3's train()
+    does; it returns one number.
     tolerance, seed, and what is returned or raised: as for `check_gae`. Gradients: `check_gradient(fn, "policy")`.
     """
     check = FunctionCheck(
@@ -72,7 +79,19 @@ def check_clipped_loss(fn: Callable[..., Any], *, tolerance: Tolerance = "roundi
         mistakes=POLICY_MISTAKES,
         tensors=True,
     )
-    return run_check(check, fn, tolerance)
+    return run_check(_normalizing(check) if normalize_advantage else check, fn, tolerance)
+
+
+def _normalizing(check: FunctionCheck) -> FunctionCheck:
+    """The same check of a loss that normalises advantages itself."""
+    return replace(
+        check,
+        cases=tuple(case for case in check.cases if case.name not in UNSETTLED),
+        expected=lambda inputs, names: {"loss": np.asarray(sb3.update(**inputs, normalize_advantage=True).policy_loss)},
+        read=_read_one_number,
+        magnitude=_normalized_magnitude,
+        mistakes=NORMALIZED_POLICY_MISTAKES,
+    )
 
 
 def check_value_loss(
@@ -97,7 +116,7 @@ def check_value_loss(
         expected=_value_losses,
         read=_read,
         magnitude=_value_magnitude,
-        mistakes=VALUE_MISTAKES,
+        mistakes={text: it for text, it in VALUE_MISTAKES.items() if clipping or "clip" not in text},
         arrange=(lambda inputs: inputs) if clipping else values_and_returns,
         tensors=True,
     )
@@ -115,6 +134,13 @@ def _read(result: Any, inputs: Inputs, given: Mapping[str, Any]) -> Outputs:
     if array.ndim == 0 or array.shape == (1,):
         return {"loss": array.reshape(())}
     return {"loss of each transition": array}
+
+
+def _read_one_number(result: Any, inputs: Inputs, given: Mapping[str, Any]) -> Outputs:
+    outputs = _read(result, inputs, given)
+    if "loss" not in outputs:
+        raise UnusableError("returned the loss of each transition, expected one number: the loss of the minibatch")
+    return outputs
 
 
 def _policy_losses(inputs: Inputs, names: Sequence[str]) -> Outputs:
@@ -147,6 +173,15 @@ def _policy_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
     log_prob, old, advantages = (torch.from_numpy(inputs[name]) for name in ("log_prob", "old_log_prob", "advantages"))
     sizes = clipped_surrogate(log_prob, old, advantages, inputs["clip_range"]).abs() * (1 + (log_prob - old).abs())
     return _sizes(sizes.numpy())
+
+
+def _normalized_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
+    """The same of normalised advantages, which carry the rounding of the mean that was subtracted."""
+    advantages = torch.from_numpy(inputs["advantages"])
+    normalized = normalize_advantages(advantages)
+    if len(advantages) > 1:
+        normalized = normalized + torch.sign(normalized) * advantages.abs().max() / (advantages.std() + 1e-8)
+    return _policy_magnitude({**inputs, "advantages": normalized.numpy()}, expected)
 
 
 def _value_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
@@ -12,6 +13,9 @@ import numpy as np
 from harness.crosscheck.functions.case import Array, Inputs, Outputs
 
 __all__ = ["CheckFailed", "CheckReport", "Finding", "described", "first_difference"]
+
+WIDTH = 110
+"""Of the lines of words; numbers are not broken."""
 
 
 @dataclass(frozen=True)
@@ -100,18 +104,22 @@ class CheckFailed(AssertionError):  # noqa: N818  it reads as what it is in a te
         for name in [name for name in self.got if name in self.finding.wrong and self.expected[name].size > 1]:
             lines += _table({f"{name}, got": self.got[name], f"{name}, expected": self.expected[name]}, shapes=False)
         if self.hint:
-            lines.append(f"  probable cause: {self.hint}")
+            lines += [line for part in f"probable cause: {self.hint}".splitlines() for line in _wrapped(part)]
         if self.right and len(self.wrong) > 1:
-            lines.append(f"  wrong in: {_listed(self.wrong)}")
+            lines += _wrapped(f"wrong in: {_listed(self.wrong)}")
         if self.right:
-            lines.append(f"  right in: {_listed(self.right)}")
-        if not self.right:
-            lines.append(f"  the function is called as {self.calls}")
+            lines += _wrapped(f"right in: {_listed(self.right)}")
+        else:
+            lines += _wrapped(f"the function is called as {self.calls}")
         return "\n".join(lines)
 
 
 def _rebuilt(attributes: Mapping[str, Any]) -> CheckFailed:
     return CheckFailed(**attributes)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _listed(names: Sequence[str], most: int = 6) -> str:

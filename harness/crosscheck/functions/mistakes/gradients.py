@@ -12,7 +12,7 @@ from custom_ppo import losses
 from custom_ppo.distributions import DiagGaussian
 from harness.crosscheck.functions.mistakes.entropies import ENTROPY_FORMULAE
 from harness.crosscheck.functions.mistakes.log_probs import LOG_PROB_FORMULAE
-from harness.crosscheck.functions.mistakes.losses import POLICY_FORMULAE, VALUE_FORMULAE
+from harness.crosscheck.functions.mistakes.losses import NORMALIZATIONS, POLICY_FORMULAE, VALUE_FORMULAE
 
 __all__ = ["entropy_mistakes", "log_prob_mistakes", "policy_mistakes", "total_mistakes", "value_mistakes"]
 
@@ -104,7 +104,7 @@ def _further(formulae: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def total_mistakes(normalize_advantage: bool) -> Mapping[str, Loss]:
     """Whole losses with one part wrong."""
-    normalize = losses.normalize_advantages if normalize_advantage else _as_they_are
+    normalize = losses.normalize_advantages if normalize_advantage else lambda advantages: advantages
 
     def whole(
         policy: Callable[..., Tensor] = _right_policy,
@@ -132,13 +132,7 @@ def total_mistakes(normalize_advantage: bool) -> Mapping[str, Loss]:
         each, total = formula
         return lambda *arguments: total(each(*arguments))
 
-    normalizations: dict[str, Callable[[Tensor], Tensor]] = {
-        "advantages are not normalised": _as_they_are,
-        **{text: _unless_alone(formula) for text, formula in NORMALIZATIONS.items()},
-        "a minibatch of one transition is normalised, too, which is NaN: its deviation is 0 / 0": lambda a: (
-            (a - a.mean()) / (a.std() + 1e-8)
-        ),
-    }
+    normalizations: Mapping[str, Callable[[Tensor], Tensor]] = NORMALIZATIONS
     if not normalize_advantage:
         normalizations = {"advantages are normalised in here": losses.normalize_advantages}
     together: dict[str, Callable[..., Tensor]] = {
@@ -164,24 +158,3 @@ def total_mistakes(normalize_advantage: bool) -> Mapping[str, Loss]:
         **{f"value loss: {text}": whole(value=reduced(formula)) for text, formula in _further(VALUE_FORMULAE)},
         "the entropy is a sum over the minibatch instead of its mean": whole(entropy=lambda e: -e.sum()),
     }
-
-
-NORMALIZATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "advantages are normalised with n in the place of n - 1": lambda a: (a - a.mean()) / (a.std(unbiased=False) + 1e-8),
-    "advantages are centred, but not divided by their deviation": lambda a: a - a.mean(),
-    "advantages are divided by their deviation, but not centred": lambda a: a / (a.std() + 1e-8),
-    "advantages are divided by their variance": lambda a: (a - a.mean()) / (a.var() + 1e-8),
-    "advantages are normalised without the 1e-8, which is NaN when all are equal": lambda a: (a - a.mean()) / a.std(),
-    "advantages are normalised with an epsilon of 1e-5 in the place of 1e-8": lambda a: (
-        (a - a.mean()) / (a.std() + 1e-5)
-    ),
-}
-"""Of at least two advantages."""
-
-
-def _unless_alone(formula: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda advantages: formula(advantages) if len(advantages) > 1 else advantages
-
-
-def _as_they_are(advantages: Tensor) -> Tensor:
-    return advantages

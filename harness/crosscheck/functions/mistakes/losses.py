@@ -12,7 +12,15 @@ from torch.nn import functional
 from custom_ppo import losses
 from harness.crosscheck.functions.case import Inputs, Mistake, Outputs
 
-__all__ = ["POLICY_FORMULAE", "POLICY_MISTAKES", "VALUE_FORMULAE", "VALUE_MISTAKES", "LossFormula"]
+__all__ = [
+    "NORMALIZATIONS",
+    "NORMALIZED_POLICY_MISTAKES",
+    "POLICY_FORMULAE",
+    "POLICY_MISTAKES",
+    "VALUE_FORMULAE",
+    "VALUE_MISTAKES",
+    "LossFormula",
+]
 
 LossFormula = tuple[Callable[..., Tensor], Callable[[Tensor], Tensor]]
 """Loss of each transition, [B], and what makes one number of them."""
@@ -232,6 +240,31 @@ VALUE_FORMULAE: Mapping[str, LossFormula] = {
 }
 
 
+def _unless_alone(formula: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda advantages: formula(advantages) if len(advantages) > 1 else advantages
+
+
+NORMALIZATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "advantages are not normalised": lambda a: a,
+    "advantages are normalised with n in the place of n - 1": _unless_alone(
+        lambda a: (a - a.mean()) / (a.std(unbiased=False) + 1e-8)
+    ),
+    "advantages are centred, but not divided by their deviation": _unless_alone(lambda a: a - a.mean()),
+    "advantages are divided by their deviation, but not centred": _unless_alone(lambda a: a / (a.std() + 1e-8)),
+    "advantages are divided by their variance": _unless_alone(lambda a: (a - a.mean()) / (a.var() + 1e-8)),
+    "advantages are normalised without the 1e-8, which is NaN when all are equal": _unless_alone(
+        lambda a: (a - a.mean()) / a.std()
+    ),
+    "advantages are normalised with an epsilon of 1e-5 in the place of 1e-8": _unless_alone(
+        lambda a: (a - a.mean()) / (a.std() + 1e-5)
+    ),
+    "a minibatch of one transition is normalised, too, which is NaN: its deviation is 0 / 0": lambda a: (
+        (a - a.mean()) / (a.std() + 1e-8)
+    ),
+}
+"""Wrong ways to normalise the advantages of a minibatch."""
+
+
 def _mistake(formula: LossFormula) -> Mistake:
     each, total = formula
 
@@ -248,3 +281,20 @@ def _mistake(formula: LossFormula) -> Mistake:
 
 POLICY_MISTAKES: Mapping[str, Mistake] = {text: _mistake(formula) for text, formula in POLICY_FORMULAE.items()}
 VALUE_MISTAKES: Mapping[str, Mistake] = {text: _mistake(formula) for text, formula in VALUE_FORMULAE.items()}
+
+
+def _after(normalize: Callable[[Tensor], Tensor], formula: LossFormula) -> LossFormula:
+    """A loss that normalises advantages first."""
+    each, total = formula
+    return lambda new, old, a, clip: each(new, old, normalize(a), clip), total
+
+
+NORMALIZED_POLICY_MISTAKES: Mapping[str, Mistake] = {
+    **{text: _mistake(_after(formula, (_right, torch.mean))) for text, formula in NORMALIZATIONS.items()},
+    **{
+        text: _mistake(_after(losses.normalize_advantages, formula))
+        for text, formula in POLICY_FORMULAE.items()
+        if "normalised" not in text
+    },
+}
+"""Of losses that normalise advantages themselves."""

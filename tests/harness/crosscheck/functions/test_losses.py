@@ -74,6 +74,52 @@ def test_a_critic_without_clipping_gets_two_arguments() -> None:
     assert list(failed.inputs) == ["values", "returns"]
 
 
+def normalizing(advantages: Tensor) -> Tensor:
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8) if len(advantages) > 1 else advantages
+
+
+def biased(advantages: Tensor) -> Tensor:
+    centred = advantages - advantages.mean()
+    return centred / (centred.square().mean().sqrt() + 1e-8) if len(advantages) > 1 else advantages
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_loss_that_normalises_advantages_itself_is_held_against_one_that_does(seed: int) -> None:
+    def right(new: Tensor, old: Tensor, a: Tensor, clip: float) -> Tensor:
+        return ours(new, old, normalizing(a), clip)
+
+    assert check_clipped_loss(right, normalize_advantage=True, tolerance="exact", seed=seed).bit_equal
+    in_double = check_clipped_loss(
+        lambda new, old, a, clip: right(new.double(), old.double(), a.double(), clip),
+        normalize_advantage=True,
+        seed=seed,
+    )
+    assert 0 < in_double.largest_ulps < 3
+
+
+@pytest.mark.parametrize(
+    ("hint", "wrong"),
+    [
+        ("advantages are not normalised", ours),
+        (
+            "advantages are normalised with n in",
+            lambda n, o, a, c: ours(n, o, biased(a), c),
+        ),
+        ("the sign", lambda n, o, a, c: -ours(n, o, normalizing(a), c)),
+        ("no clipping", lambda n, o, a, c: -(torch.exp(n - o) * normalizing(a)).mean()),
+    ],
+)
+def test_a_wrong_loss_that_normalises_advantages_is_named(hint: str, wrong: Callable[..., Any]) -> None:
+    assert failure(check_clipped_loss, wrong, normalize_advantage=True).hint.startswith(hint)
+
+
+def test_a_loss_that_normalises_advantages_is_one_number() -> None:
+    failed = failure(check_clipped_loss, lambda *a: -clipped_surrogate(*a), normalize_advantage=True)
+    assert failed.finding.text == (
+        "the function returned the loss of each transition, expected one number: the loss of the minibatch"
+    )
+
+
 def surrogate(change: Callable[[Tensor, Tensor, float], Tensor]) -> Callable[..., Tensor]:
     """A loss of the ratio, the advantages and the clip range."""
     return lambda new, old, a, clip: change((new - old).exp(), a, clip)

@@ -37,9 +37,10 @@ def test_a_failure_is_an_assertion_error_whose_text_says_all() -> None:
         "  probable cause: the last value is taken as zero, as if the rollout ended every episode\n"
         "    (it gives the same numbers in all 26 cases)\n"
         '  wrong in: "one step, one environment", "no episode ends", "an episode ends in the middle", '
-        '"the first step starts an episode", "gamma 1, lambda 0.8", "gamma 0.9, lambda 0", and 14 more\n'
-        '  right in: "an episode ends with the last step", "every step ends an episode", '
-        '"one step, which ends an episode", "gamma 0, lambda 0.8", "gamma 0, lambda 0", "all rewards and values zero"'
+        '"the first step\n'
+        '    starts an episode", "gamma 1, lambda 0.8", "gamma 0.9, lambda 0", and 14 more\n'
+        '  right in: "an episode ends with the last step", "every step ends an episode", "one step, which ends an\n'
+        '    episode", "gamma 0, lambda 0.8", "gamma 0, lambda 0", "all rewards and values zero"'
     )
     assert repr(failed) == f"CheckFailed({str(failed).splitlines()[0]!r})"
 
