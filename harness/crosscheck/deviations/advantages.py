@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from custom_ppo.memory import TrajectoryMemory
+from custom_ppo.recipe import Recipe
 from harness.crosscheck.deviations.deviation import Deviation
 from harness.crosscheck.deviations.estimates import Array, Estimates, around, following, monte_carlo, normalised, summed
-from harness.crosscheck.deviations.surgery import WALK, huang, parts, settings
+from harness.crosscheck.deviations.surgery import PPO_ONLY, WALK, Surgery, huang, parts, settings, wrap
+
+if TYPE_CHECKING:
+    from custom_ppo import CustomPPO
 
 __all__ = ["ADVANTAGES"]
 
@@ -54,18 +61,21 @@ def _starts_not_shifted(
     return found
 
 
-def _last_is_zero(
-    original: Any, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
-) -> Estimates:
-    found: Estimates = original(rewards, values, starts, np.zeros_like(last), dones, **discounts)
-    return found
+def _last_values(change: Callable[[Tensor, TrajectoryMemory], Tensor]) -> Surgery:
+    """Surgery: the values [N, 1] after the last step of a rollout are change(values, memory)."""
 
+    def surgery(model: CustomPPO) -> None:
+        def finish(original: Callable[..., None], observations: Any, dones: Any) -> None:
+            predict = model.policy.predict_values
+            wrap(model.policy, "predict_values", lambda value, obs: change(value(obs), model.rollout_buffer))
+            try:
+                original(observations, dones)
+            finally:
+                model.policy.predict_values = predict  # type: ignore[method-assign]
 
-def _last_is_stored(
-    original: Any, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
-) -> Estimates:
-    found: Estimates = original(rewards, values, starts, values[-1], dones, **discounts)
-    return found
+        wrap(model.agent, "finish_rollout", finish)
+
+    return surgery
 
 
 def _last_dones_ignored(
@@ -100,7 +110,7 @@ def _in_float64(
 
 
 def _rewards_normalized(original: Any, rewards: Array, *rest: Array, **discounts: float) -> Estimates:
-    found: Estimates = original((rewards - rewards.mean()) / (rewards.std() + 1e-7), *rest, **discounts)
+    found: Estimates = original(normalised(rewards), *rest, **discounts)
     return found
 
 
@@ -115,6 +125,14 @@ def _normalized_first(original: Any, rewards: Array, values: Array, *rest: Array
     advantages, _ = original(rewards, values, *rest, **discounts)
     advantages = normalised(advantages)
     return advantages, advantages + values
+
+
+def _normalised_in_memory(recipe: Recipe) -> Recipe:
+    def estimate(*arrays: Array, **discounts: float) -> Estimates:
+        advantages, returns = recipe.advantages(*arrays, **discounts)
+        return normalised(advantages), returns
+
+    return recipe.replace(advantages=estimate, normalize_advantages=lambda advantages: advantages)
 
 
 ADVANTAGES: tuple[Deviation, ...] = (
@@ -157,20 +175,20 @@ ADVANTAGES: tuple[Deviation, ...] = (
     Deviation(
         id="last_values_zero",
         description="Nothing follows the last step of a rollout: its next value is 0",
-        stage="advantage",
+        stage="last_value",
         source="bmazoure/ppo_jax#2",
         remedy="Bootstrap the rollout with V of the observation after its last step",
         shows="an episode that goes on after a rollout",
-        recipe=around(_last_is_zero),
+        surgery=_last_values(lambda found, memory: torch.zeros_like(found)),
     ),
     Deviation(
         id="last_values_are_stored_ones",
         description="A rollout is bootstrapped with V of its last observation, not of the one after it",
-        stage="advantage",
+        stage="last_value",
         source="vwxyzjn/cleanrl#16",
         remedy="Bootstrap the rollout with V of the observation after its last step",
         shows="an episode that goes on after a rollout",
-        recipe=around(_last_is_stored),
+        surgery=_last_values(lambda found, memory: torch.from_numpy(memory.values[-1:].T)),
     ),
     Deviation(
         id="final_dones_ignored",
@@ -225,6 +243,15 @@ ADVANTAGES: tuple[Deviation, ...] = (
         recipe=around(
             lambda original, *arrays, gamma, gae_lambda: original(*arrays, gamma=gae_lambda, gae_lambda=gamma)
         ),
+    ),
+    Deviation(
+        id="memory_keeps_default_discounts",
+        description="Advantages are estimated with gamma 0.99 and lambda 1, the defaults of SB3's RolloutBuffer",
+        stage="advantage",
+        source=WALK,
+        remedy="Pass gamma and gae_lambda on to the rollout buffer",
+        shows="another gamma or gae_lambda",
+        recipe=around(lambda original, *arrays, gamma, gae_lambda: original(*arrays, gamma=0.99, gae_lambda=1.0)),
     ),
     Deviation(
         id="gamma_always_0-99",
@@ -302,5 +329,15 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source="luchris429/model-free-opponent-shaping#1",
         remedy="Make the returns from the advantages as they are",
         recipe=around(_normalized_first),
+    ),
+    Deviation(
+        id="advantages_normalised_in_memory",
+        description="Advantages are normalised over the rollout once the returns are made, and no more per minibatch",
+        stage="advantage",
+        source=huang("core detail 7"),
+        remedy="Normalise the advantages of every minibatch by themselves",
+        shows="normalize_advantage",
+        recipe=_normalised_in_memory,
+        algorithms=PPO_ONLY,
     ),
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from custom_ppo.agent import PPOAgent, to_tensor
 from custom_ppo.memory import Batch
@@ -30,11 +31,16 @@ __all__ = ["BATCHES"]
 
 
 def _advantages_by_time(agent: PPOAgent, batch: Batch) -> tuple[Batch, Recipe]:
-    flat = agent.memory.advantages.reshape(-1)
-    return replace(batch, advantages=torch.tensor(flat, device=agent.device)), agent.recipe
+    advantages, returns = (
+        torch.tensor(array.reshape(-1), device=agent.device)
+        for array in (agent.memory.advantages, agent.memory.returns)
+    )
+    return replace(batch, advantages=advantages, returns=returns), agent.recipe
 
 
 def _log_probs_again(agent: PPOAgent, batch: Batch, epoch: int) -> None:
+    if epoch == 0:
+        return
     with torch.no_grad():
         _, log_prob, _ = agent.policy.evaluate_actions(batch.observations, batch.actions)
     batch.old_log_prob.copy_(log_prob)
@@ -71,39 +77,28 @@ def _advantages_again(model: CustomPPO) -> None:
     at_every_epoch(prepare)(model)
 
 
-def _normalised_over_rollout(normalise: Callable[[Any], Any]) -> Surgery:
-    """Surgery: advantages [T, N] are normalised before the first epoch, by NumPy, and no more for a minibatch."""
-
-    def change(agent: PPOAgent, batch: Batch) -> tuple[Batch, Recipe]:
-        if not agent.config.normalize_advantage:
-            return batch, agent.recipe
-        normalised = np.ascontiguousarray(normalise(agent.memory.advantages).T).reshape(-1)
-        return replace(batch, advantages=torch.tensor(normalised, device=agent.device)), agent.recipe
+def _normalised_over_rollout(of: Callable[[Any], Any]) -> Surgery:
+    """Surgery: mean and deviation by which a minibatch's advantages are normalised are those of of(all, float32)."""
 
     def surgery(model: CustomPPO) -> None:
-        model.agent.recipe = model.agent.recipe.replace(normalize_advantages=lambda advantages: advantages)
-        learning_with(change)(model)
+        def normalise(advantages: Tensor) -> Tensor:
+            everything = of(np.ascontiguousarray(model.rollout_buffer.advantages.T).reshape(-1))
+            normalised: Tensor = (advantages - everything.mean()) / (everything.std() + 1e-8)
+            return normalised
+
+        model.agent.recipe = model.agent.recipe.replace(normalize_advantages=normalise)
 
     return surgery
-
-
-def _by_numpy(advantages: Any) -> Any:
-    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-
-
-def _by_tensor(advantages: Any) -> Any:
-    tensor = torch.tensor(advantages).flatten()  # time after time, as the memory lies
-    return ((tensor - tensor.mean()) / (tensor.std() + 1e-8)).numpy().reshape(advantages.shape)
 
 
 BATCHES: tuple[Deviation, ...] = (
     Deviation(
         id="old_log_prob_recomputed_per_epoch",
-        description="The log-probabilities of acting time are computed again before every epoch, by the current policy",
+        description="The log-probabilities of acting time are computed again at the second epoch and all that follow",
         stage="old_log_prob",
         source="tensorforce/tensorforce#312",
         remedy="Keep the log-probabilities that were stored while acting",
-        shows="more than one epoch; rounding in the first",
+        shows="more than one epoch",
         surgery=at_every_epoch(_log_probs_again),
         algorithms=PPO_ONLY,
     ),
@@ -119,7 +114,7 @@ BATCHES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="advantages_flattened_by_time",
-        description="Advantages are flattened step after step, all else environment after environment",
+        description="Advantages and returns are flattened step after step, all else environment after environment",
         stage="batch_advantage",
         source=WALK,
         remedy="Swap the axes of every array before flattening",
@@ -128,22 +123,22 @@ BATCHES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="advantages_normalised_per_rollout",
-        description="Advantages are normalised once over the rollout by NumPy (biased deviation), not per minibatch",
-        stage="batch_advantage",
+        description="Advantages are normalised by NumPy's mean and (biased) deviation of the whole rollout",
+        stage="normalized_advantage",
         source=huang("core detail 7"),
         remedy="Normalise the advantages of every minibatch by themselves",
         shows="normalize_advantage and more than one minibatch, or the biased deviation",
-        surgery=_normalised_over_rollout(_by_numpy),
+        surgery=_normalised_over_rollout(np.asarray),
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="advantages_normalised_per_rollout_by_torch",
-        description="Advantages are normalised once over the rollout by torch (unbiased deviation), not per minibatch",
-        stage="batch_advantage",
+        description="Advantages are normalised by torch's mean and (unbiased) deviation of the whole rollout",
+        stage="normalized_advantage",
         source="zhangchuheng123/Reinforcement-Implementation#3",
         remedy="Normalise the advantages of every minibatch by themselves",
         shows="normalize_advantage and more than one minibatch",
-        surgery=_normalised_over_rollout(_by_tensor),
+        surgery=_normalised_over_rollout(torch.from_numpy),
         algorithms=PPO_ONLY,
     ),
 )

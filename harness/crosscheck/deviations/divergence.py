@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -71,7 +72,7 @@ def _stopping_after_step(model: CustomPPO) -> None:
     wrap(model.agent, "_learn_from", learn)
 
 
-def _stopping_between_epochs(model: CustomPPO) -> None:
+def _stopping_between_epochs(model: CustomPPO, *, by_any: bool) -> None:
     def learn(original: Callable[..., None], batch: Any, report: Any) -> None:
         agent = model.agent
         recipe, exceeded = agent.recipe, [False]
@@ -79,7 +80,7 @@ def _stopping_between_epochs(model: CustomPPO) -> None:
 
         def stop_early(approx_kl: Any, target_kl: float) -> bool:
             kls.append(approx_kl)
-            exceeded[0] = recipe.stop_early(approx_kl, target_kl)
+            exceeded[0] = recipe.stop_early(approx_kl, target_kl) or (by_any and exceeded[0])
             return False
 
         def order(n: int) -> Any:
@@ -153,7 +154,17 @@ DIVERGENCE: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl, ppo.py",
         remedy="Look at the divergence of every minibatch before its step",
         shows="a target_kl that is exceeded",
-        surgery=_stopping_between_epochs,
+        surgery=partial(_stopping_between_epochs, by_any=False),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="kl_stop_completes_epoch",
+        description="When the divergence of any minibatch is too large, the update ends, but after the epoch",
+        stage="gradient",
+        source="kashif/firedup#3",
+        remedy="End the update before the step of that minibatch",
+        shows="a target_kl that is exceeded",
+        surgery=partial(_stopping_between_epochs, by_any=True),
         algorithms=PPO_ONLY,
     ),
     Deviation(

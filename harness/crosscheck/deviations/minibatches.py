@@ -12,12 +12,14 @@ from torch.utils.data import DataLoader
 
 from custom_ppo.agent import PPOAgent
 from custom_ppo.memory import Batch
+from custom_ppo.recipe import Recipe
 from harness.crosscheck.deviations.deviation import Deviation
 from harness.crosscheck.deviations.surgery import (
     PPO_ONLY,
     WALK,
     Surgery,
     huang,
+    learning_with,
     parts,
     settings,
     wrap,
@@ -47,8 +49,7 @@ def _with_replacement(n: int) -> Order:
 
 
 def _by_own_generator(model: CustomPPO) -> None:
-    generator = np.random.default_rng(model.seed)
-    model.agent.recipe = model.agent.recipe.replace(minibatch_order=generator.permutation)
+    _keep_order(model, np.random.default_rng(model.seed).permutation)
 
 
 def _ordered(make: Callable[[PPOAgent, Callable[[int], Order]], Callable[[int], Order]]) -> Surgery:
@@ -90,14 +91,18 @@ def _in_place(_: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], 
     return order
 
 
-def _by_time(agent: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
+def _in_place_for_ever(model: CustomPPO) -> None:
+    _keep_order(model, _in_place(model.agent, model.agent.recipe.minibatch_order))
+
+
+def _keep_order(model: CustomPPO, order: Callable[[int], Order]) -> None:
+    model.agent.recipe = model.agent.recipe.replace(minibatch_order=order)
+
+
+def _by_time(agent: PPOAgent, batch: Batch) -> tuple[Batch, Recipe]:
     n_steps, n_envs = agent.memory.n_steps, agent.memory.n_envs
-
-    def order(n: int) -> Order:
-        index = shuffled(n)  # of step t and environment i: t * N + i, where SB3 counts i * T + t
-        return index % n_envs * n_steps + index // n_envs
-
-    return order
+    by_environment = torch.arange(n_steps * n_envs, device=agent.device).reshape(n_envs, n_steps)
+    return batch[by_environment.T.flatten()], agent.recipe
 
 
 def _whole_ones(agent: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
@@ -148,6 +153,14 @@ MINIBATCHES: tuple[Deviation, ...] = (
         algorithms=PPO_ONLY,
     ),
     Deviation(
+        id="shuffled_in_place_for_ever",
+        description="The indices are made once, and shuffled in place from epoch to epoch and update to update",
+        stage="minibatch",
+        source=WALK,
+        remedy="Draw a new permutation in every epoch; it takes the same random numbers",
+        surgery=_in_place_for_ever,
+    ),
+    Deviation(
         id="shuffled_by_torch",
         description="Minibatches are drawn by torch.randperm, which also moves the generator that actions come from",
         stage="minibatch",
@@ -182,11 +195,11 @@ MINIBATCHES: tuple[Deviation, ...] = (
     Deviation(
         id="flattened_by_time",
         description="The rollout is flattened step after step instead of environment after environment",
-        stage="minibatch",
+        stage="batch_observation",
         source="vwxyzjn/cleanrl, ppo.py",
         remedy="Swap the axes before flattening, or accept another order",
         shows="more than one environment",
-        surgery=_ordered(_by_time),
+        surgery=learning_with(_by_time),
     ),
     Deviation(
         id="last_partial_minibatch_dropped",

@@ -17,6 +17,7 @@ from harness.crosscheck.deviations.surgery import (
     huang,
     parts,
     wrap,
+    wrap_engine,
 )
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ def _fixed(model: CustomPPO) -> None:
     log_std = getattr(model.policy, "log_std", None)
     if log_std is not None:
         log_std.requires_grad_(False)
+
+
+def _two_steps(model: CustomPPO) -> None:
+    def descend(original: Callable[[Any], None], config: Any) -> None:
+        original(config)
+        model.policy.optimizer.step()
+
+    wrap_engine(model, "descend", descend)
 
 
 def _forgetful(model: CustomPPO) -> None:
@@ -204,6 +213,14 @@ OPTIMISATION: tuple[Deviation, ...] = (
         remedy="Make the optimiser once",
         shows="a second update",
         surgery=_forgetful,
+    ),
+    Deviation(
+        id="two_steps_per_minibatch",
+        description="The optimiser makes two steps with the gradient of a minibatch",
+        stage="parameters",
+        source=WALK,
+        remedy="Call optimizer.step() once",
+        surgery=_two_steps,
     ),
     Deviation(
         id="log_std_not_in_optimizer",

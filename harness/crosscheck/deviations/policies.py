@@ -80,6 +80,25 @@ def _mean_while_learning(model: CustomPPO) -> None:
     wrap(model.policy, "evaluate_actions", evaluate)
 
 
+def _new_log_prob(of: Callable[[CustomPPO, Callable[..., Any], Any, Tensor], Any]) -> Surgery:
+    """Surgery: what is learnt from is of(model, evaluate_actions, observations, actions), for Box actions."""
+
+    def surgery(model: CustomPPO) -> None:
+        if isinstance(model.action_space, spaces.Box):
+            wrap(model.policy, "evaluate_actions", lambda *given: of(model, *given))
+
+    return surgery
+
+
+def _of_clipped(model: CustomPPO, original: Callable[..., Any], obs: Any, actions: Tensor) -> Any:
+    return original(obs, _clipped_sample(model, None, actions))
+
+
+def _tanh_corrected(model: CustomPPO, original: Callable[..., Any], obs: Any, actions: Tensor) -> Any:
+    values, log_prob, entropy = original(obs, actions)
+    return values, log_prob - torch.log(1 - torch.tanh(actions) ** 2 + 1e-6).sum(dim=1), entropy
+
+
 def _mean_entropy(model: CustomPPO) -> None:
     n = action_dimensions(model.action_space)
 
@@ -166,6 +185,24 @@ POLICIES: tuple[Deviation, ...] = (
         remedy="Ask for the log-probability of the sample before it is clipped to the bounds",
         shows="Box actions and a sample outside the bounds",
         surgery=_acting_log_prob(_clipped_sample),
+    ),
+    Deviation(
+        id="new_log_prob_of_clipped_action",
+        description="While learning, the log-probability is that of the clipped action; while acting, of the sample",
+        stage="new_log_prob",
+        source="thu-ml/tianshou#312",
+        remedy="Ask for the log-probability of the sample before it is clipped to the bounds, in both places",
+        shows="Box actions and a sample outside the bounds",
+        surgery=_new_log_prob(_of_clipped),
+    ),
+    Deviation(
+        id="tanh_correction_while_learning",
+        description="While learning, log(1 - tanh(a)^2) is taken from the log-probability, as if actions were squashed",
+        stage="new_log_prob",
+        source="automl/Mighty#118",
+        remedy="Correct the density in both places for a squashed policy, in none for another",
+        shows="Box actions",
+        surgery=_new_log_prob(_tanh_corrected),
     ),
     Deviation(
         id="log_prob_mean_over_dimensions",

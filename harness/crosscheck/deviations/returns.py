@@ -71,4 +71,12 @@ RETURNS: tuple[Deviation, ...] = (
         remedy="Let the critic learn the returns as they are",
         recipe=around(_normalized_returns),
     ),
+    Deviation(
+        id="returns_of_normalised_advantages",
+        description="The critic learns values plus advantages that were normalised over the rollout",
+        stage="return",
+        source="luchris429/model-free-opponent-shaping#1",
+        remedy="Make the returns from the advantages as they are",
+        recipe=_returns(lambda advantages, rewards, values, *_: normalised(advantages) + values),
+    ),
 )

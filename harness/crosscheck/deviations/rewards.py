@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["REWARDS"]
 
 
-def _clipped_return_of_step(
-    model: CustomPPO, observations: Any, step: Any, rewards: Any, starts: Any
-) -> tuple[Any, ...]:
-    return observations, step, np.clip(rewards, -1, 1), starts
+def _stored_rewards(change: Callable[[Any], Any]) -> Surgery:
+    """Surgery: rewards are changed where they are remembered, with the bootstrap at a time limit."""
+    return remembering(lambda model, observations, step, rewards, starts: (observations, step, change(rewards), starts))
 
 
 def _late_rewards(model: CustomPPO) -> None:
@@ -82,8 +81,28 @@ def _terminal_is_reset(model: CustomPPO, observations: Any, i: int, info: dict[s
     return {**info, "terminal_observation": _row(observations, i)}
 
 
-def _terminal_is_last(model: CustomPPO, observations: Any, i: int, info: dict[str, Any]) -> dict[str, Any]:
-    return {**info, "terminal_observation": _row(model._last_obs, i)}
+def _limits_exchanged(model: CustomPPO, observations: Any, i: int, info: dict[str, Any]) -> dict[str, Any]:
+    return {**info, "TimeLimit.truncated": not info.get("TimeLimit.truncated", False)}
+
+
+def _value_of_last(model: CustomPPO) -> None:
+    values: list[Any] = []  # of the environments whose episode was cut by a limit, in their order
+    acted: list[Any] = []
+
+    def act(original: Callable[[Any], Any], observations: Any) -> Any:
+        acted[:] = [original(observations)]
+        return acted[0]
+
+    def note(observations: Any, rewards: Any, dones: Any, infos: Any) -> Any:
+        values[:] = [acted[0].values[i] for i, info in enumerate(infos) if info.get("TimeLimit.truncated", False)]
+        return observations, rewards, dones, infos
+
+    def timeout_reward(original: Callable[..., Any], reward: float, terminal_observation: Any) -> Any:
+        return model.agent.recipe.timeout_reward(reward, values.pop(0), model.agent.config.gamma)
+
+    wrap(model.agent, "act", act)
+    wrap(model.agent, "timeout_reward", timeout_reward)
+    wrap_steps(model, note)
 
 
 def _raw_terminal_observation(model: CustomPPO) -> None:
@@ -131,7 +150,7 @@ REWARDS: tuple[Deviation, ...] = (
         source=huang("continuous detail 9"),
         remedy="Leave rewards as the environment returns them",
         shows="rewards beyond -1 and 1, or a time limit",
-        surgery=remembering(_clipped_return_of_step),
+        surgery=_stored_rewards(lambda rewards: np.clip(rewards, -1, 1)),
     ),
     Deviation(
         id="rewards_are_signs",
@@ -143,12 +162,30 @@ REWARDS: tuple[Deviation, ...] = (
         surgery=_rewards(np.sign),
     ),
     Deviation(
+        id="rewards_are_signs_with_bootstrap",
+        description="Of a reward only its sign is stored, with the bootstrap at a time limit",
+        stage="stored_reward",
+        source=huang("Atari detail 6"),
+        remedy="Leave rewards as the environment returns them",
+        shows="rewards other than -1, 0 and 1, or a time limit",
+        surgery=_stored_rewards(np.sign),
+    ),
+    Deviation(
         id="rewards_scaled_by_0-1",
         description="Rewards are divided by 10",
         stage="stored_reward",
         source=huang("continuous detail 8"),
         remedy="Leave rewards as the environment returns them",
         surgery=_rewards(lambda rewards: rewards * 0.1),
+    ),
+    Deviation(
+        id="rewards_scaled_by_0-1_with_bootstrap",
+        description="Rewards are divided by 10 where they are stored, with the bootstrap at a time limit",
+        stage="stored_reward",
+        source=huang("continuous detail 8"),
+        remedy="Leave rewards as the environment returns them",
+        shows="a time limit, to be told from rewards_scaled_by_0-1",
+        surgery=_stored_rewards(lambda rewards: 0.1 * rewards),
     ),
     Deviation(
         id="timeout_is_termination",
@@ -169,6 +206,15 @@ REWARDS: tuple[Deviation, ...] = (
         surgery=_limits(_every_end_is_a_limit),
     ),
     Deviation(
+        id="bootstrap_on_termination_only",
+        description="A value is added where an episode terminated, and none at a time limit",
+        stage="stored_reward",
+        source=WALK,
+        remedy="Bootstrap only where TimeLimit.truncated is set",
+        shows="an episode that ends",
+        surgery=_limits(_limits_exchanged),
+    ),
+    Deviation(
         id="bootstrap_with_reset_observation",
         description="At a time limit the value of the next episode's first observation is added",
         stage="stored_reward",
@@ -178,13 +224,13 @@ REWARDS: tuple[Deviation, ...] = (
         surgery=_limits(_terminal_is_reset),
     ),
     Deviation(
-        id="bootstrap_with_last_observation",
-        description="At a time limit the value of the observation before the last step is added",
+        id="bootstrap_with_last_value",
+        description="At a time limit the value that was stored with the step is added, that of the observation before",
         stage="stored_reward",
         source=WALK,
         remedy='Take the value of info["terminal_observation"]',
         shows="a time limit",
-        surgery=_limits(_terminal_is_last),
+        surgery=_value_of_last,
     ),
     Deviation(
         id="bootstrap_with_raw_observation",

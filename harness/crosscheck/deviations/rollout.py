@@ -26,11 +26,14 @@ def _unclipped(actions: NDArray[Any], space: spaces.Space[Any]) -> NDArray[Any]:
     return actions
 
 
-def _tanh(recipe: Recipe) -> Recipe:
+def _squashed(*, scaled: bool) -> Callable[[Recipe], Recipe]:
     def env_action(actions: NDArray[Any], space: spaces.Space[Any]) -> NDArray[Any]:
-        return rescaled_to_bounds(np.tanh(actions), space) if isinstance(space, spaces.Box) else actions
+        if not isinstance(space, spaces.Box):
+            return actions
+        squashed: NDArray[Any] = np.tanh(actions)
+        return rescaled_to_bounds(squashed, space) if scaled else squashed
 
-    return recipe.replace(env_action=env_action)
+    return parts(env_action=env_action)
 
 
 def _rescaled(recipe: Recipe) -> Recipe:
@@ -44,8 +47,14 @@ def _clipped_action(model: CustomPPO, observations: Any, step: Any, rewards: Any
     return observations, replace(step, actions=step.env_actions), rewards, starts
 
 
-def _no_starts(model: CustomPPO, observations: Any, step: Any, rewards: Any, starts: Any) -> tuple[Any, ...]:
-    return observations, step, rewards, np.zeros_like(starts)
+def _no_starts(model: CustomPPO) -> None:
+    begun = [False]  # the first step of all is told apart before any flag can be lost
+
+    def remember(original: Callable[..., None], observations: Any, step: Any, rewards: Any, starts: Any) -> None:
+        original(observations, step, rewards, np.zeros_like(starts) if begun[0] else starts)
+        begun[0] = True
+
+    wrap(model.agent, "remember", remember)
 
 
 def _remembering_of_step(change: Callable[..., tuple[Any, ...]]) -> Surgery:
@@ -76,30 +85,33 @@ def _truncated(info: Any) -> bool:
     return bool(info.get("TimeLimit.truncated", False))
 
 
-def _ends_without_limits(model: CustomPPO) -> None:
-    ended: list[Any] = []  # of the last step, True where an episode ended by itself
+def _ends_without_limits(*, at_the_end: bool) -> Surgery:
+    """Surgery: only terminations are remembered as ends; at_the_end: also after the last step of a rollout."""
 
-    def keep(observations: Any, rewards: Any, dones: Any, infos: Any) -> Any:
-        ended[:] = [np.array([done and not _truncated(info) for done, info in zip(dones, infos, strict=True)])]
-        return observations, rewards, dones, infos
+    def surgery(model: CustomPPO) -> None:
+        ended: list[Any] = []  # of the last step, True where an episode ended by itself
 
-    def remember(original: Callable[..., None], observations: Any, step: Any, rewards: Any, starts: Any) -> None:
-        original(observations, step, rewards, before[0] if before else starts)
-        before[:] = ended
+        def keep(observations: Any, rewards: Any, dones: Any, infos: Any) -> Any:
+            before[:] = ended
+            ended[:] = [np.array([done and not _truncated(info) for done, info in zip(dones, infos, strict=True)])]
+            return observations, rewards, dones, infos
 
-    def finish(original: Callable[..., None], observations: Any, dones: Any) -> None:
-        original(observations, ended[0])
+        def remember(original: Callable[..., None], observations: Any, step: Any, rewards: Any, starts: Any) -> None:
+            original(observations, step, rewards, before[0] if before else starts)
 
-    before: list[Any] = []
-    wrap_steps(model, keep)
-    wrap(model.agent, "remember", remember)
-    wrap(model.agent, "finish_rollout", finish)
+        before: list[Any] = []
+        wrap_steps(model, keep)
+        wrap(model.agent, "remember", remember)
+        if at_the_end:
+            wrap(model.agent, "finish_rollout", lambda original, observations, dones: original(observations, ended[0]))
+
+    return surgery
 
 
-def _reset_at_every_rollout(model: CustomPPO) -> None:
+def _reset_between_rollouts(model: CustomPPO) -> None:
     def collect(original: Callable[..., bool], env: Any, callback: Any) -> bool:
-        model._last_obs = env.reset()
-        model._last_episode_starts = np.ones((env.num_envs,), dtype=bool)
+        if model.num_timesteps > 0:
+            model._last_obs = env.reset()
         return original(env, callback)
 
     wrap(model, "collect_rollouts", collect)
@@ -144,12 +156,21 @@ ROLLOUT: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="env_gets_tanh_of_actions",
+        description="The environment gets tanh of the sample; the density is not corrected",
+        stage="env_action",
+        source=huang("continuous detail 5"),
+        remedy="Clip the action to the bounds of the space for the environment",
+        shows="Box actions",
+        recipe=_squashed(scaled=False),
+    ),
+    Deviation(
+        id="env_gets_scaled_tanh_of_actions",
         description="The environment gets tanh of the sample, scaled to its bounds; the density is not corrected",
         stage="env_action",
         source=huang("continuous detail 5"),
         remedy="Clip the action to the bounds of the space for the environment",
         shows="Box actions",
-        recipe=_tanh,
+        recipe=_squashed(scaled=True),
     ),
     Deviation(
         id="env_gets_rescaled_actions",
@@ -193,7 +214,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="vietnh1009/Super-mario-bros-PPO-pytorch#21",
         remedy="Store the done flags of the step before with every step",
         shows="an episode that ends within a rollout; the first row only is never read",
-        surgery=remembering(_no_starts),
+        surgery=_no_starts,
     ),
     Deviation(
         id="timeouts_do_not_end_episodes",
@@ -202,15 +223,24 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl#198",
         remedy="Count terminated or truncated as the end of an episode, and bootstrap at a time limit",
         shows="a time limit within a rollout",
-        surgery=_ends_without_limits,
+        surgery=_ends_without_limits(at_the_end=True),
     ),
     Deviation(
-        id="environments_reset_at_every_rollout",
-        description="Every rollout begins with a reset of the environments",
+        id="timeouts_start_no_episode",
+        description="After a time limit no episode start is stored; the end of a rollout knows of it",
+        stage="episode_start",
+        source="vwxyzjn/cleanrl#198",
+        remedy="Count terminated or truncated as the end of an episode, and bootstrap at a time limit",
+        shows="a time limit within a rollout",
+        surgery=_ends_without_limits(at_the_end=False),
+    ),
+    Deviation(
+        id="environments_reset_between_rollouts",
+        description="The environments are reset before every rollout but the first",
         stage="observation",
         source=WALK,
         remedy="Go on where the last rollout ended",
-        surgery=_reset_at_every_rollout,
+        surgery=_reset_between_rollouts,
     ),
     Deviation(
         id="n_steps_of_all_environments",

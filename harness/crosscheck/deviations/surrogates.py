@@ -87,6 +87,12 @@ def _dual_everywhere(ratio: Tensor, advantages: Tensor, clip_range: float) -> Te
     return torch.max(_clipped(ratio, advantages, clip_range), 3.0 * advantages)
 
 
+def _log_ratio_clipped(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    log_ratio = log_prob - old_log_prob
+    clipped = torch.exp(torch.clamp(log_ratio, -clip_range, clip_range))
+    return torch.min(advantages * torch.exp(log_ratio), advantages * clipped)
+
+
 def _ratio_to_itself(recipe: Recipe) -> Recipe:
     def objective(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, limit: float) -> Tensor:
         return recipe.policy_objective(log_prob, log_prob.detach(), advantages, limit)
@@ -216,6 +222,16 @@ SURROGATES: tuple[Deviation, ...] = (
         remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
         shows="a ratio below the clip range",
         recipe=parts(policy_objective=_surrogate(_clipped_reciprocally)),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="log_ratio_clipped",
+        description="The log ratio is clipped to -clip_range and clip_range, instead of the ratio",
+        stage="surrogate",
+        source=WALK,
+        remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
+        shows="a ratio beyond the clip range",
+        recipe=parts(policy_objective=_log_ratio_clipped),
         algorithms=PPO_ONLY,
     ),
     Deviation(
