@@ -110,7 +110,7 @@ def _in_float64(
 
 
 def _rewards_normalized(original: Any, rewards: Array, *rest: Array, **discounts: float) -> Estimates:
-    found: Estimates = original(normalised(rewards), *rest, **discounts)
+    found: Estimates = original((rewards - rewards.mean()) / (rewards.std() + 1e-7), *rest, **discounts)
     return found
 
 

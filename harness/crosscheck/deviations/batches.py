@@ -31,11 +31,8 @@ __all__ = ["BATCHES"]
 
 
 def _advantages_by_time(agent: PPOAgent, batch: Batch) -> tuple[Batch, Recipe]:
-    advantages, returns = (
-        torch.tensor(array.reshape(-1), device=agent.device)
-        for array in (agent.memory.advantages, agent.memory.returns)
-    )
-    return replace(batch, advantages=advantages, returns=returns), agent.recipe
+    flat = agent.memory.advantages.reshape(-1)
+    return replace(batch, advantages=torch.tensor(flat, device=agent.device)), agent.recipe
 
 
 def _log_probs_again(agent: PPOAgent, batch: Batch, epoch: int) -> None:
@@ -114,7 +111,7 @@ BATCHES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="advantages_flattened_by_time",
-        description="Advantages and returns are flattened step after step, all else environment after environment",
+        description="Advantages are flattened step after step, all else environment after environment",
         stage="batch_advantage",
         source=WALK,
         remedy="Swap the axes of every array before flattening",

@@ -47,14 +47,8 @@ def _clipped_action(model: CustomPPO, observations: Any, step: Any, rewards: Any
     return observations, replace(step, actions=step.env_actions), rewards, starts
 
 
-def _no_starts(model: CustomPPO) -> None:
-    begun = [False]  # the first step of all is told apart before any flag can be lost
-
-    def remember(original: Callable[..., None], observations: Any, step: Any, rewards: Any, starts: Any) -> None:
-        original(observations, step, rewards, np.zeros_like(starts) if begun[0] else starts)
-        begun[0] = True
-
-    wrap(model.agent, "remember", remember)
+def _no_starts(model: CustomPPO, observations: Any, step: Any, rewards: Any, starts: Any) -> tuple[Any, ...]:
+    return observations, step, rewards, np.zeros_like(starts)
 
 
 def _remembering_of_step(change: Callable[..., tuple[Any, ...]]) -> Surgery:
@@ -155,7 +149,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         recipe=parts(env_action=_unclipped),
     ),
     Deviation(
-        id="env_gets_tanh_of_actions",
+        id="env_gets_unscaled_tanh_of_actions",
         description="The environment gets tanh of the sample; the density is not corrected",
         stage="env_action",
         source=huang("continuous detail 5"),
@@ -164,7 +158,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         recipe=_squashed(scaled=False),
     ),
     Deviation(
-        id="env_gets_scaled_tanh_of_actions",
+        id="env_gets_tanh_of_actions",
         description="The environment gets tanh of the sample, scaled to its bounds; the density is not corrected",
         stage="env_action",
         source=huang("continuous detail 5"),
@@ -214,7 +208,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="vietnh1009/Super-mario-bros-PPO-pytorch#21",
         remedy="Store the done flags of the step before with every step",
         shows="an episode that ends within a rollout; the first row only is never read",
-        surgery=_no_starts,
+        surgery=remembering(_no_starts),
     ),
     Deviation(
         id="timeouts_do_not_end_episodes",
