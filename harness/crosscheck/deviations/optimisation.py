@@ -217,7 +217,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
     Deviation(
         id="two_steps_per_minibatch",
         description="The optimiser makes two steps with the gradient of a minibatch",
-        stage="parameters",
+        stage="minibatch",
         source=WALK,
         remedy="Call optimizer.step() once",
         surgery=_two_steps,

@@ -103,10 +103,10 @@ def _ends_without_limits(*, at_the_end: bool) -> Surgery:
 
 
 def _reset_between_rollouts(model: CustomPPO) -> None:
-    def collect(original: Callable[..., bool], env: Any, callback: Any) -> bool:
+    def collect(original: Callable[..., bool], env: Any, *more: Any, **named: Any) -> bool:
         if model.num_timesteps > 0:
             model._last_obs = env.reset()
-        return original(env, callback)
+        return original(env, *more, **named)
 
     wrap(model, "collect_rollouts", collect)
 

@@ -216,7 +216,7 @@ START: tuple[Deviation, ...] = (
     Deviation(
         id="images_not_scaled",
         description="Images reach the CNN as numbers from 0 to 255",
-        stage="action",
+        stage="value",
         source=huang("Atari detail 9"),
         remedy="Divide images by 255",
         shows="image observations",

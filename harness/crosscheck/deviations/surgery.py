@@ -106,8 +106,8 @@ class _Environments:
 def wrap_steps(model: CustomPPO, change: Callable[..., Steps]) -> None:
     """Let change(observations, rewards, dones, infos) be what the environments return while acting."""
 
-    def collect(original: Callable[..., bool], env: Any, callback: Any) -> bool:
-        return original(_Environments(env, change), callback)
+    def collect(original: Callable[..., bool], env: Any, *more: Any, **named: Any) -> bool:
+        return original(_Environments(env, change), *more, **named)
 
     wrap(model, "collect_rollouts", collect)
 

@@ -120,7 +120,7 @@ SURROGATES: tuple[Deviation, ...] = (
     Deviation(
         id="ratio_to_itself",
         description="The ratio is taken to the policy itself, so that it is always 1 and never clipped",
-        stage="ratio",
+        stage="surrogate",
         source="higgsfield-ai/higgsfield#20",
         remedy="Take the ratio to the log-probability that was stored while acting",
         shows="more than one minibatch; rounding in the first",
