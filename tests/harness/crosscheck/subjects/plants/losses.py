@@ -89,7 +89,7 @@ MUTANTS = (
     # policy objective
     Mutant("old_log_prob_recomputed", TRAIN, RATIO, "ratio = th.exp(log_prob - log_prob.detach())", "surrogate"),
     Mutant("ratio_inverted", TRAIN, RATIO, "ratio = th.exp(rollout_data.old_log_prob - log_prob)", "gradient"),
-    Mutant("ratio_without_exp", TRAIN, RATIO, "ratio = 1 + log_prob - rollout_data.old_log_prob", "surrogate"),
+    Mutant("ratio_without_exp", TRAIN, RATIO, "ratio = log_prob - rollout_data.old_log_prob", "surrogate"),
     Mutant("max_instead_of_min", TRAIN, POLICY_LOSS, POLICY_LOSS.replace("th.min", "th.max"), "surrogate"),
     Mutant("clipped_branch_only", TRAIN, POLICY_LOSS, "policy_loss = -policy_loss_2.mean()", "surrogate"),
     Mutant("surrogate_unclipped", TRAIN, POLICY_LOSS, "policy_loss = -policy_loss_1.mean()", "surrogate"),
