@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 SOURCES := harness custom_ppo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare smoke report crosscheck bench test test-slow check format lint typecheck coverage clean
+.PHONY: help setup compare smoke report crosscheck ablation bench test test-slow check format lint typecheck coverage clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ report: $(STAMP) ## tables and figures of results/compare anew, without training
 
 crosscheck: $(STAMP) ## largest difference between custom PPO and SB3 PPO, number by number, for each seed
 	$(BIN)/harness crosscheck custom_ppo $(ARGS)
+
+ablation: $(STAMP) ## which detail of PPO matters: every known deviation trained, in results/ablation; slow, an hour or two
+	$(BIN)/harness compare configs/ablation.yml $(ARGS)
 
 bench: $(STAMP) ## speed of custom PPO against SB3 PPO, measured in turns
 	$(BIN)/harness bench $(ARGS)

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from harness.crosscheck.deviant import DeviantA2C, DeviantPPO
 from harness.crosscheck.deviations import CATALOGUE, Deviation
 from harness.crosscheck.deviations.equivalents import EQUIVALENT
 from tests.harness.crosscheck.subjects.training import CASES, trained, weights
-from harness.crosscheck.deviant import DeviantA2C, DeviantPPO
 
 
 @pytest.mark.parametrize("world", ["TightBounds", "ManySwitches"])

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.crosscheck.deviant import DeviantA2C, DeviantPPO
+from harness.crosscheck.deviations import CATALOGUE, Deviation, deviation
+from harness.crosscheck.deviations.equivalents import EQUIVALENT
+from harness.crosscheck.quantities import ORDER
+from harness.errors import UnknownNameError
+from tests.harness.crosscheck.subjects.training import CASES, trained
+
+ROOT = Path(__file__).parents[4]
+NAMES = ("gSDE's", "log_std", "lambda", "gamma", "torch", "n_steps", "batch_size")
+"""Words that begin a sentence as they are."""
+EVERYTHING = (*CATALOGUE, *EQUIVALENT)
+
+
+def test_there_are_at_least_sixty_and_each_has_an_id_of_its_own() -> None:
+    assert len(CATALOGUE) >= 60
+    assert len({entry.id for entry in EVERYTHING}) == len(EVERYTHING)
+
+
+@pytest.mark.parametrize("entry", EVERYTHING, ids=lambda entry: entry.id)
+def test_an_entry_says_what_it_is_in_lines_without_a_full_stop(entry: Deviation) -> None:
+    assert re.fullmatch(r"[a-z0-9_-]+", entry.id)
+    assert entry.stage in ORDER
+    for text in (entry.description, entry.source, entry.remedy):
+        assert re.fullmatch(r"\S.*[^\s.]", text)
+        assert len(text) <= 110
+    assert entry.description[0].isupper() or entry.description.split()[0] in NAMES
+    assert entry.shows == entry.shows.strip().rstrip(".")
+
+
+@pytest.mark.parametrize("entry", EVERYTHING, ids=lambda entry: entry.id)
+def test_an_entry_does_something_to_algorithms_that_exist(entry: Deviation) -> None:
+    assert entry.settings or entry.recipe or entry.surgery
+    assert entry.algorithms
+    assert set(entry.algorithms) <= {"ppo", "a2c"}
+
+
+def test_a_deviation_is_found_by_its_id() -> None:
+    assert deviation("adam_eps_1e-8").stage == "parameters"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("adam_eps_1e8", "did you mean adam_eps_1e-8?"),
+        ("xyz", "`python -m harness.crosscheck.deviations` lists them"),
+    ],
+)
+def test_an_unknown_id_is_reported_with_what_was_meant(name: str, hint: str) -> None:
+    with pytest.raises(UnknownNameError, match=re.escape(hint)) as error:
+        deviation(name)
+    assert str(error.value).startswith(f"deviation {name!r} is not in the catalogue")
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("model", [DeviantPPO, DeviantA2C])
+def test_deviations_can_be_combined(model: type[DeviantPPO], seed: int) -> None:
+    algorithm = "a2c" if model is DeviantA2C else "ppo"
+    known = [
+        entry for entry in CATALOGUE if algorithm in entry.algorithms and entry.id != "single_advantage_normalised"
+    ]
+    chosen = random.Random(f"{algorithm} {seed}").sample(known, 2)
+    world = random.Random(seed).choice(list(CASES))
+    settings = {"n_steps": 8} if algorithm == "a2c" else CASES[world].settings
+    trained(model, world, n_updates=2, deviations=chosen, **settings)
+
+
+def test_the_catalogue_is_printed_as_a_table() -> None:
+    command = [sys.executable, "-m", "harness.crosscheck.deviations"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env={"COLUMNS": "200"})
+    assert f"{len(CATALOGUE)} deviations" in done.stdout
+    for entry in CATALOGUE:
+        assert entry.id in done.stdout
