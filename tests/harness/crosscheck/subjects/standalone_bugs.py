@@ -321,7 +321,7 @@ _BUGS = (
     ),
     Bug("gradient_clipped_after_step", CLIP + STEP, STEP + CLIP, "clipped_gradient"),
     Bug("gradients_accumulate", "        self.optimizer.zero_grad()\n", "", "gradient"),
-    Bug("two_steps_per_minibatch", STEP, STEP + STEP, "parameters"),
+    Bug("two_steps_per_minibatch", STEP, STEP + STEP, "gradient"),
     Bug(
         "frozen_first_layer",
         "hidden = [*self.actor[:-1].parameters(), ",
