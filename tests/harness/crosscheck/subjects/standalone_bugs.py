@@ -300,7 +300,7 @@ _BUGS = (
     Bug("values_not_flattened", "value = self.critic(seen).squeeze(1)", "value = self.critic(seen)", "predicted_value"),
     Bug("vf_coef_missing", "self.vf_coef * value_loss", "value_loss", "loss"),
     Bug("entropy_sign", "policy_loss - self.ent_coef", "policy_loss + self.ent_coef", "entropy_loss"),
-    Bug("entropy_not_added", LOSS, "loss = policy_loss + self.vf_coef * value_loss", "loss"),
+    Bug("entropy_not_added", LOSS, "loss = policy_loss + self.vf_coef * value_loss", "entropy_loss"),
     Bug("target_kl_ignored", "kl > 1.5 * self.target_kl", "False", "gradient", SWITCHES),
     Bug("target_kl_without_1_5", "kl > 1.5 * self.target_kl", "kl > self.target_kl", "gradient", SWITCHES),
     Bug(
@@ -321,7 +321,7 @@ _BUGS = (
     ),
     Bug("gradient_clipped_after_step", CLIP + STEP, STEP + CLIP, "clipped_gradient"),
     Bug("gradients_accumulate", "        self.optimizer.zero_grad()\n", "", "gradient"),
-    Bug("two_steps_per_minibatch", STEP, STEP + STEP, "parameters"),
+    Bug("two_steps_per_minibatch", STEP, STEP + STEP, "gradient"),
     Bug(
         "frozen_first_layer",
         "hidden = [*self.actor[:-1].parameters(), ",

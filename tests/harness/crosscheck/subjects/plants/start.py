@@ -71,9 +71,18 @@ MUTANTS = (
     Mutant(
         "shared_trunk",
         "ActorCriticPolicy._build_mlp_extractor",
-        "        device=self.device,\n    )",
-        "        device=self.device,\n    )\n    self.mlp_extractor.value_net = self.mlp_extractor.policy_net",
+        "net_arch=self.net_arch",
+        "net_arch={'pi': self.net_arch['pi']}",
         "initial_parameters",
+        also=(
+            Edit(
+                "ActorCriticPolicy._build_mlp_extractor",
+                "        device=self.device,\n    )",
+                "        device=self.device,\n    )\n"
+                "    self.mlp_extractor.value_net = self.mlp_extractor.policy_net\n"
+                "    self.mlp_extractor.latent_dim_vf = self.mlp_extractor.latent_dim_pi",
+            ),
+        ),
     ),
     Mutant(
         "one_hidden_layer",
