@@ -14,7 +14,8 @@ def test_places_sort_in_the_order_in_which_numbers_come_about() -> None:
         Place(5, 0, ORDER["observation"]),
     ]
 
-    assert sorted(in_time[::-1]) == in_time
+    backwards = in_time[::-1]
+    assert sorted(backwards) == in_time
     assert [place.quantity for place in in_time][:2] == ["initial_parameters", "action"]
 
 

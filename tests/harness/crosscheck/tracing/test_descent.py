@@ -98,6 +98,18 @@ def test_two_optimisers_make_one_minibatch() -> None:
 
     assert learner.seen("gradient") == [[2, 4, 6]] * 2
     assert learner.seen("parameters") == [[-2, -4, -6], [-4, -8, -12]]
+    assert learner.seen("learning_rate") == [[1.0], [1.0]]
+    assert learner.recorder.trace.optimizer == "SGD()"
+
+
+def test_step_sizes_that_differ_are_all_seen() -> None:
+    learner = Learner()
+    optimizer = SGD([{"params": [learner.a], "lr": 0.5}, {"params": [learner.b], "lr": 0.25}])
+    learner.watched_by(optimizer)
+    learner.backward()
+    optimizer.step()
+
+    assert learner.seen("learning_rate") == [[0.5, 0.25]]
 
 
 def test_an_optimiser_of_the_same_weights_that_is_never_used_changes_nothing() -> None:
@@ -110,6 +122,8 @@ def test_an_optimiser_of_the_same_weights_that_is_never_used_changes_nothing() -
 
     assert learner.seen("gradient") == [[2, 4, 6]] * 2
     assert learner.seen("parameters") == [[-2, -4, -6], [-4, -8, -12]]
+    assert learner.seen("learning_rate") == [[1.0], [1.0]]
+    assert learner.recorder.trace.optimizer == "SGD()"
 
 
 def test_who_steps_again_before_the_other_has_ended_its_minibatch() -> None:
