@@ -32,12 +32,13 @@ class Descent:
         self._raw: dict[int, Tensor] = {}
         self._clipped: dict[int, Tensor] = {}
         self._stepped: list[torch.optim.Optimizer] = []
+        self._rates: list[float] = []
         self._handles: list[Any] = []
         own = {id(tensor) for _, tensor in parameters}
         self._held = [_held(optimizer) & own for optimizer in self.optimizers]
         self._offsets = np.cumsum([0, *(tensor.numel() for _, tensor in parameters)])
         recorder.trace.parameters = tuple((name, tuple(tensor.shape)) for name, tensor in parameters)
-        recorder.trace.optimizer = ", ".join(describe(optimizer) for optimizer in optimizers)
+        recorder.trace.optimizer = _described(optimizers)
 
     def watch(self) -> None:
         """Hook into every weight and every optimiser."""
@@ -82,7 +83,7 @@ class Descent:
             if id(parameter) in mine and parameter.grad is not None:
                 self._clipped[index] = parameter.grad.detach().clone()
                 self._overwrite(parameter.grad, "clipped_gradient", index)
-        self.recorder.learns("learning_rate", [group["lr"] for group in self.optimizers[0].param_groups])
+        self._rates += [float(group["lr"]) for group in optimizer.param_groups]
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
         """The weights have moved."""
@@ -114,13 +115,15 @@ class Descent:
         if self._raw:
             recorder.learns("gradient", self._vector(self._raw))
         recorder.learns("clipped_gradient", self._vector(self._clipped))
+        recorder.learns("learning_rate", self._rates if len(set(self._rates)) > 1 else self._rates[:1])
+        recorder.trace.optimizer = _described(self._stepped)  # without those that are never used
         recorder.learns("parameters", self.weights())
         recorder.learns("optimizer_state", self.moments())
         for index, (_, parameter) in enumerate(self.parameters):
             self._overwrite(parameter.data, "parameters", index)
         self._feed_moments()
         recorder.end_minibatch()
-        self._raw, self._clipped, self._stepped = {}, {}, []
+        self._raw, self._clipped, self._stepped, self._rates = {}, {}, [], []
 
     def weights(self) -> Array:
         """All weights as one vector."""
@@ -169,6 +172,10 @@ def _held(optimizer: torch.optim.Optimizer) -> set[int]:
 
 def _is_big(value: Any) -> bool:
     return isinstance(value, Tensor) and value.ndim > 0
+
+
+def _described(optimizers: Sequence[torch.optim.Optimizer]) -> str:
+    return ", ".join(dict.fromkeys(map(describe, optimizers)))
 
 
 def describe(optimizer: torch.optim.Optimizer) -> str:
