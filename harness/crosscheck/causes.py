@@ -40,6 +40,9 @@ START = Place(0, 0, 0)
 _WIDTH = 6
 """Equally good explanations that are followed up."""
 
+_STEPS_BACK = 2
+"""Steps of the search that may be taken back."""
+
 _LOOK_BACK = 64
 """Moments that may come about between two looks."""
 
@@ -116,8 +119,9 @@ class _Search:
         self.n_candidates = 0
         self.deadline = time.monotonic() + seconds
         self.late = False
+        self._singles: dict[tuple[tuple[str, ...], int], list[_Try]] = {}
         self.early: tuple[str, ...] = ()
-        self.touching: tuple[str, ...] = ()
+        self.touched: tuple[str, ...] = ()
         self.silent: tuple[str, ...] = ()
 
     def attempt(self, chosen: Chosen, run: Run, at: Place | None = None) -> _Try:
@@ -143,47 +147,72 @@ class _Search:
             tries.append(self.attempt(chosen, run, at))
         return tries
 
-    def on_all(self, chosen: Chosen) -> tuple[Score, ...]:
-        """The scores on all runs."""
-        return tuple(self.attempt(chosen, run).score for run in self.runs)
-
-    def longer(self, solution: _Solution) -> list[_Solution]:
-        """The solution with what explains more of the run that parts first."""
-        if _all_explained(solution.scores):
-            return [solution]
-        run = _first_unexplained(solution.scores)
-        options = self.next_step(solution.chosen, self.runs[run], solution.scores[run])
-        return [_Solution(option, self.on_all(option)) for option in options]
-
-    def next_step(self, chosen: Chosen, run: Run, score: Score) -> list[Chosen]:
-        """What explains more of a run than `chosen` does: the best of one more deviation, or else of two, or three.
+    def with_one_more(self, solution: _Solution) -> list[_Solution]:
+        """The solution with the deviation that explains most of what is left of the run that parts first.
 
         Several where they do equally well.
         """
-        at = score[0] if score[0] != END else score[1]
-        before = self.attempt(chosen, run, at)
-        taken = {deviation.id for deviation in chosen}
-        free = [deviation for deviation in self.catalogue if deviation.id not in taken]
-        tries = self.attempts(((*chosen, deviation) for deviation in free), run, at)
-        best = _best(tries, score)
-        if best:
-            return best
-        # Two mistakes in one number: neither alone helps, but each that matters changes this number and none before.
-        touching = [
-            attempt.chosen[-1]
-            for attempt in tries
-            if attempt.score[0] >= at and not _equal(attempt.at, before.at) and attempt.at is not None
-        ]
-        self.early = tuple(attempt.chosen[-1].id for attempt in tries if attempt.score[0] < at)
-        self.touching = tuple(deviation.id for deviation in touching)
-        known = {*self.early, *self.touching}
-        self.silent = tuple(deviation.id for deviation in free if deviation.id not in known)
-        for size in (2, 3):
-            groups = ((*chosen, *group) for group in itertools.combinations(touching, size))
-            best = _best(self.attempts(groups, run, at), score)
+        if _all_explained(solution.scores):
+            return [solution]
+        run, at = self._next(solution)
+        return self._on_all(_best(self.singles(solution, run, at), solution.scores[run]))
+
+    def with_several_more(self, solution: _Solution) -> list[_Solution]:
+        """The solution with two or three more deviations at once, where several mistakes touch one number.
+
+        One of two may show only together with the other, such as the way in which a limit is applied that is never met.
+        """
+        if _all_explained(solution.scores):
+            return []
+        run, at = self._next(solution)
+        touching = self.touching(solution, run, at)
+        late = [attempt.chosen[-1] for attempt in self.singles(solution, run, at) if attempt.score[0] >= at]
+        pairs = {frozenset((one.id, other.id)): (one, other) for one in touching for other in late if one is not other}
+        for groups in (pairs.values(), itertools.combinations(touching, 3)):
+            candidates = ((*solution.chosen, *group) for group in groups)
+            best = _best(self.attempts(candidates, self.runs[run], at), solution.scores[run])
             if best or self.late:
-                return best
+                return self._on_all(best)
         return []
+
+    def singles(self, solution: _Solution, run: int, at: Place) -> list[_Try]:
+        """Each deviation that is not in the solution yet, together with it."""
+        key = tuple(deviation.id for deviation in solution.chosen), run
+        if key not in self._singles:
+            free = [deviation for deviation in self.catalogue if deviation.id not in key[0]]
+            candidates = ((*solution.chosen, deviation) for deviation in free)
+            self._singles[key] = self.attempts(candidates, self.runs[run], at)
+        return self._singles[key]
+
+    def touching(self, solution: _Solution, run: int, at: Place) -> list[Deviation]:
+        """The deviations that change the number at a place, and nothing before it."""
+        before = self.attempt(solution.chosen, self.runs[run], at)
+        return [
+            attempt.chosen[-1]
+            for attempt in self.singles(solution, run, at)
+            if attempt.score[0] >= at and attempt.at is not None and not _equal(attempt.at, before.at)
+        ]
+
+    def remember_failure(self, solution: _Solution) -> None:
+        """What the deviations that did not help have shown."""
+        if _all_explained(solution.scores):
+            return
+        run, at = self._next(solution)
+        tries = self.singles(solution, run, at)
+        self.early = tuple(attempt.chosen[-1].id for attempt in tries if attempt.score[0] < at)
+        self.touched = tuple(deviation.id for deviation in self.touching(solution, run, at))
+        known = {*self.early, *self.touched, *(deviation.id for deviation in solution.chosen)}
+        self.silent = tuple(deviation.id for deviation in self.catalogue if deviation.id not in known)
+
+    def _next(self, solution: _Solution) -> tuple[int, Place]:
+        """The run that parts first, as it is the shortest to try candidates on, and where it does."""
+        open_runs = [index for index, score in enumerate(solution.scores) if score != (END, END)]
+        run = min(open_runs, key=lambda index: solution.scores[index])
+        beyond, first = solution.scores[run]
+        return run, beyond if beyond != END else first
+
+    def _on_all(self, options: Sequence[Chosen]) -> list[_Solution]:
+        return [_Solution(option, tuple(self.attempt(option, run).score for run in self.runs)) for option in options]
 
 
 def _best(tries: Sequence[_Try], score: Score) -> list[Chosen]:
@@ -248,7 +277,7 @@ def explain_runs(
     catalogue: Sequence[Deviation],
     *,
     seconds: float = 120.0,
-    most: int = 4,
+    most: int = 8,
 ) -> Explanation:
     """Search for deviations that reproduce the subject's numbers in all runs.
 
@@ -257,16 +286,29 @@ def explain_runs(
     """
     started = time.monotonic()
     search = _Search(deviant, runs, catalogue, seconds)
-    beam: list[_Solution] = [_Solution((), tuple(_score(run.comparison) for run in runs))]
-    for _ in range(most):
-        if search.late or _all_explained(beam[0].scores):
+    beam = [_Solution((), tuple(_score(run.comparison) for run in runs))]
+    past: list[list[_Solution]] = []
+    while len(beam[0].chosen) < most and not search.late and not _all_explained(beam[0].scores):
+        better = _better([longer for solution in beam for longer in search.with_one_more(solution)], beam)
+        # Stuck: two mistakes in one number, or the last step was the wrong one of two that looked alike for a while.
+        for solutions in (beam, *reversed(past[-_STEPS_BACK:])):
+            if better or search.late:
+                break
+            better = _better([longer for solution in solutions for longer in search.with_several_more(solution)], beam)
+        if not better:
+            search.remember_failure(beam[0])
             break
-        grown = [longer for solution in beam for longer in search.longer(solution)]
-        best = max((_total(solution.scores) for solution in grown), default=_total(beam[0].scores))
-        if best <= _total(beam[0].scores):
-            break
-        beam = [solution for solution in grown if _total(solution.scores) == best][:_WIDTH]
+        past.append(beam)
+        beam = better
     return _explanation(search, beam, started)
+
+
+def _better(found: Sequence[_Solution], beam: Sequence[_Solution]) -> list[_Solution]:
+    """The best of those that were found, if they are better than what there is."""
+    best = max((_total(solution.scores) for solution in found), default=_total(beam[0].scores))
+    if best <= _total(beam[0].scores):
+        return []
+    return [solution for solution in found if _total(solution.scores) == best][:_WIDTH]
 
 
 def _score(comparison: Comparison) -> Score:
@@ -289,11 +331,6 @@ def _all_explained(scores: Sequence[Score]) -> bool:
     return all(score == (END, END) for score in scores)
 
 
-def _first_unexplained(scores: Sequence[Score]) -> int:
-    """The run that parts first: it is the shortest to try candidates on."""
-    return min((index for index, score in enumerate(scores) if score != (END, END)), key=lambda i: scores[i])
-
-
 def _explanation(search: _Search, beam: Sequence[_Solution], started: float) -> Explanation:
     chosen, scores = beam[0].chosen, beam[0].scores
     verdict: Literal["explained exactly", "explained up to rounding", "partly explained", "not explained"]
@@ -308,7 +345,7 @@ def _explanation(search: _Search, beam: Sequence[_Solution], started: float) -> 
         deviations=_alike(beam),
         scores=tuple(scores),
         early=search.early,
-        touching=search.touching,
+        touching=search.touched,
         silent=search.silent,
         n_candidates=search.n_candidates,
         seconds=time.monotonic() - started,

@@ -33,6 +33,11 @@ class Crosscheck:
     verified: tuple[int, int] | None
     """Of all runs, how many the explanation reproduces."""
     seconds: float
+    from_same_weights: Crosscheck | None = None
+    """The same question with the reference's first weights copied: asked where nothing but the first weights could be
+    explained, or not even these."""
+    trouble: str = ""
+    """Why it could not be asked."""
 
     @property
     def identical(self) -> bool:
@@ -84,6 +89,26 @@ def crosscheck(
             explanation, verified = call_in_worker("harness.crosscheck.runs:explain_pairs", *arguments)
         else:
             explanation, verified = explain_pairs(*arguments)
+    again, trouble = None, ""
+    stuck = explanation is not None and explanation.verdict in ("not explained", "partly explained")
+    if stuck and not copy_weights and all(map(_parts_at_start, results)):
+        try:
+            again = crosscheck(
+                subject,
+                reference,
+                profile=profile,
+                envs=envs,
+                seeds=seeds,
+                updates=updates,
+                explain=True,
+                copy_weights=True,
+                resync=resync,
+                threads=threads,
+                seconds=seconds,
+                workers=workers,
+            )
+        except HarnessError as error:
+            trouble = str(error)
     return Crosscheck(
         subject=name_of(subject),
         reference=reference,
@@ -93,7 +118,14 @@ def crosscheck(
         explanation=explanation,
         verified=verified,
         seconds=time.monotonic() - started,
+        from_same_weights=again,
+        trouble=trouble,
     )
+
+
+def _parts_at_start(result: RunResult) -> bool:
+    first = result.first_beyond_rounding
+    return first is None or first.quantity == "initial_parameters"
 
 
 def explain(subject: Subject, reference: str = "ppo", **options: Any) -> Crosscheck:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.crosscheck.quantities import ORDER, QUANTITIES, Place
-from harness.crosscheck.tracing.trace import Operation, Trace, digest
+from harness.crosscheck.tracing.trace import Trace, digest
 
 __all__ = ["ROUNDING", "Comparison", "Divergence", "Moment", "Watched", "compare", "divergences_at", "gap"]
 
@@ -22,18 +22,28 @@ Moment = tuple[int, int]
 ROUNDING = 1e-5
 """Numbers that differ by less than this share of the largest among them may have been computed in another order."""
 
-MADE_OF: Mapping[str, Sequence[str]] = {
-    "normalized_advantage": (),
-    "ratio": (),
-    "surrogate": ("normalized_advantage", "ratio"),
-    "policy_loss": ("normalized_advantage", "ratio", "surrogate"),
-    "predicted_value": (),
-    "value_loss": ("predicted_value",),
-    "entropy_loss": (),
-    "loss": (),
+_POLICY = ("batch_observation", "new_log_prob", "old_log_prob", "batch_advantage")
+_VALUE = ("batch_observation", "new_value", "old_value", "batch_return")
+MADE_OF: dict[str, Sequence[str]] = {
+    "batch_observation": (),
+    "new_value": ("batch_observation",),
+    "new_log_prob": ("batch_observation",),
+    "entropy": ("batch_observation",),
+    "old_value": (),
+    "old_log_prob": (),
+    "batch_advantage": (),
+    "batch_return": (),
+    "normalized_advantage": ("batch_advantage",),
+    "ratio": ("new_log_prob", "old_log_prob"),
+    "surrogate": (*_POLICY, "normalized_advantage", "ratio"),
+    "policy_loss": (*_POLICY, "normalized_advantage", "ratio", "surrogate"),
+    "predicted_value": ("batch_observation", "new_value", "old_value"),
+    "value_loss": (*_VALUE, "predicted_value"),
+    "entropy_loss": ("batch_observation", "entropy"),
 }
-"""What an implementation keeps in local variables, and what each is made of. It is looked for among the results of all
-operations; who has the right surrogate without ever computing a ratio has no need for it."""
+MADE_OF["loss"] = tuple(MADE_OF)
+"""What an implementation may keep in local variables, and what each is made of. It is looked for among the results of
+all operations; who has the right surrogate without ever computing a ratio has no need for it."""
 LOCAL: Mapping[int, frozenset[int]] = {
     ORDER[name]: frozenset(ORDER[part] for part in parts) for name, parts in MADE_OF.items()
 }
@@ -41,6 +51,8 @@ SEEN_OF_ALL = frozenset(
     ORDER[name] for name in ("observation", "env_action", "env_reward", "done", "acting_randomness", "final_randomness")
 )
 """What every implementation shows: where it is not there, it has not come about."""
+KEPT_BY_ALL = ORDER["normalized_advantage"]
+"""From this rank on, even those whose policy and buffer can be looked into keep what they compute to themselves."""
 DECISIVE = tuple(ORDER[name] for name in ("gradient", "clipped_gradient", "parameters"))
 """Where these agree, it does not matter how they came about."""
 
@@ -118,9 +130,11 @@ class Watched:
         return self.trace.sees | searchable | moved | SEEN_OF_ALL
 
     def search(self, moment: Moment, wanted: Array) -> Array | None:
-        """A result of an operation with these numbers (or minus these), exactly or nearly; None if there is none."""
-        exact = self._digests(moment).get(digest(wanted))
-        if exact is not None:
+        """A result of an operation with these numbers (or minus these), exactly or nearly; None if there is none.
+
+        What goes into an operation counts, too: NumPy may have computed it.
+        """
+        if digest(wanted) in self._digests(moment):
             return wanted
         scale = float(np.abs(wanted).max(initial=0))
         for operation in self.trace.operations.get(moment, ()):
@@ -133,13 +147,14 @@ class Watched:
                     return candidate
         return None
 
-    def _digests(self, moment: Moment) -> dict[bytes, Operation]:
+    def _digests(self, moment: Moment) -> set[bytes]:
         if moment not in self._known:
-            self._known[moment] = {op.digest: op for op in reversed(self.trace.operations.get(moment, []))}
+            operations = self.trace.operations.get(moment, [])
+            self._known[moment] = {key for op in operations for key in (op.digest, *op.inputs)}
         return self._known[moment]
 
     @cached_property
-    def _known(self) -> dict[Moment, dict[bytes, Operation]]:
+    def _known(self) -> dict[Moment, set[bytes]]:
         return {}
 
 
@@ -185,11 +200,11 @@ def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: 
         theirs, ours = reference.numbers.get(place), subject.trace.numbers.get(place)
         if theirs is None and ours is None:
             continue
-        if rank in LOCAL:
+        if rank in LOCAL and (rank >= KEPT_BY_ALL or rank not in subject.trace.sees):
             if theirs is None:
                 continue
             if ours is None:
-                if not subject.trace.operations.get(moment):
+                if place.quantity in reference.idle or not subject.trace.operations.get(moment):
                     continue
                 ours = _reported(reference, subject.trace, moment, theirs)
                 if ours is None:
@@ -221,8 +236,13 @@ def _reported(reference: Trace, subject: Trace, moment: Moment, theirs: Array) -
 
 
 def _tells(array: Array) -> bool:
-    """Whether what it is made of must be right if it is: a loss of (nearly) zero comes about in many ways."""
-    return array.size > 1 or bool(np.abs(array).max(initial=0) > ROUNDING)
+    """Whether what it is made of must be right if it is.
+
+    A loss of (nearly) zero comes about in many ways, and so do ratios that are all one.
+    """
+    if array.size == 1:
+        return bool(np.abs(array).max() > ROUNDING)
+    return bool(np.ptp(array) > ROUNDING * np.abs(array).max(initial=0))
 
 
 def gap(place: Place, theirs: Array | None, ours: Array | None) -> Divergence | None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.crosscheck.compare import Divergence
+from harness.crosscheck.layers import layers_in_words
 from harness.crosscheck.quantities import QUANTITIES
 from harness.crosscheck.tracing.trace import Trace
 
@@ -107,7 +108,7 @@ def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int
         n_elements=None if theirs is None else int(theirs.size),
         ours=going_on[0] if ends else _shown(ours, divergence, quantity.name),
         theirs=going_on[1] if ends else _shown(theirs, divergence, quantity.name),
-        relation=_relation(divergence, error),
+        relation=_relation(divergence, error, reference),
     )
 
 
@@ -160,7 +161,7 @@ def _number(value: Any) -> str:
     return f"{float(value):.7g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
-def _relation(divergence: Divergence, error: str | None) -> str:
+def _relation(divergence: Divergence, error: str | None, reference: Trace) -> str:
     if divergence.kind == "error":
         return f"the run ended with {error}"
     if QUANTITIES[divergence.place.rank].name == "final_randomness" and divergence.kind != "value":
@@ -179,7 +180,10 @@ def _relation(divergence: Divergence, error: str | None) -> str:
         return f"the generator of {' and of '.join(moved)} is in another state: it was asked more or less often"
     if ours.dtype.kind == "f" and not np.isfinite(ours).all() and np.isfinite(theirs).all():
         return "it is not finite"
-    return _proportion(divergence)
+    words = _proportion(divergence)
+    if divergence.place.quantity == "initial_parameters" and divergence.beyond_rounding and divergence.ratio is None:
+        return layers_in_words(ours, theirs, reference.parameters) or words
+    return words
 
 
 def _proportion(divergence: Divergence) -> str:

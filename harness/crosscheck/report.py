@@ -37,7 +37,22 @@ def as_text(result: Crosscheck, catalogue: Mapping[str, Deviation]) -> Renderabl
         parts += [*_divergence(result, shown), *_faults(result, shown)]
     parts += _explanation(result, catalogue)
     parts.append(_verdict(result))
+    if result.from_same_weights is not None:
+        parts += [
+            Text.from_markup("\n[bold]The same from the reference's first weights[/bold] (as --copy-weights does)"),
+            as_text(result.from_same_weights, catalogue),
+        ]
+    elif result.trouble:
+        parts.append(Text(f"what comes after the first weights cannot be looked at: {result.trouble}", style="dim"))
+    elif shown is not None and result.explanation is None and _starts_apart(shown):
+        parts.append(
+            Text("--copy-weights starts from the reference's weights, --explain searches for causes", style="dim")
+        )
     return Group(*parts)
+
+
+def _starts_apart(run: RunResult) -> bool:
+    return run.first_beyond_rounding is not None and run.first_beyond_rounding.quantity == "initial_parameters"
 
 
 def _heading(result: Crosscheck) -> RenderableType:

@@ -146,6 +146,7 @@ def _record(subject: Subject, reference: str, case: Case, seed: int, options: Op
     if proven:
         model = load_algorithm(MODELS[reference][0])
         baseline = record(model, case, seed, Watching(keep=True, operations=False), engine="autograd")
+        baseline.idle = _idle(case)
         ours = _subject(subject, case, seed, baseline, options)
         return Run(case, seed, baseline, baseline, ours, compare(baseline, ours), options.copy_weights)
     theirs = record(load_algorithm(reference), case, seed, Watching(keep=True), name=reference)
@@ -165,9 +166,16 @@ def _record(subject: Subject, reference: str, case: Case, seed: int, options: Op
                 f"CustomPPO does not reproduce {reference} in {case.env} with seed {seed} (first in "
                 f"{check.first.place.quantity}), so the numbers have no names: please report this"
             )
+    baseline.idle = _idle(case)
     baseline.reported = theirs.reported  # the subject is more likely to report like the reference
     ours = _subject(subject, case, seed, baseline, options)
     return Run(case, seed, theirs, baseline, ours, compare(baseline, ours), options.copy_weights)
+
+
+def _idle(case: Case) -> frozenset[str]:
+    """What the settings of a case give no part in learning."""
+    idle = set() if case.settings.get("ent_coef") else {"entropy", "entropy_loss"}
+    return frozenset(idle if case.settings.get("clip_range_vf") else idle | {"old_value"})
 
 
 def _subject(subject: Subject, case: Case, seed: int, like: Trace, options: Options) -> Trace:

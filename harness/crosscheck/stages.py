@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from harness.crosscheck.compare import Divergence, Moment, Watched, divergences_at
+from harness.crosscheck.compare import KEPT_BY_ALL, Divergence, Moment, Watched, divergences_at
 from harness.crosscheck.lines import Line, counterpart, first_foreign_line
 from harness.crosscheck.quantities import ORDER
 from harness.crosscheck.tracing.trace import Trace
@@ -13,8 +13,9 @@ from harness.crosscheck.tracing.trace import Trace
 __all__ = ["completed", "faults", "lines"]
 
 CHAINS: Mapping[str, Sequence[str]] = {
-    "policy": ("normalized_advantage", "ratio", "surrogate", "policy_loss"),
-    "value": ("predicted_value", "value_loss"),
+    "inputs": ("batch_observation", "new_value", "new_log_prob", "entropy"),
+    "policy": ("old_log_prob", "batch_advantage", "normalized_advantage", "ratio", "surrogate", "policy_loss"),
+    "value": ("old_value", "batch_return", "predicted_value", "value_loss"),
     "entropy": ("entropy_loss",),
     "total": ("loss", "gradient"),
 }
@@ -36,9 +37,11 @@ def faults(baseline: Trace, fed: Trace) -> list[Divergence]:
             rank = divergence.place.rank
             if not divergence.beyond_rounding or rank == ORDER["final_randomness"]:
                 continue
-            chain = CHAIN_OF.get(rank)
+            chain = None if rank in fed.sees and rank < KEPT_BY_ALL else CHAIN_OF.get(rank)
             if chain is not None:
                 chains.add(chain)
+                if "inputs" in chains and chain != "inputs":
+                    continue
                 if chain == "total" and (len(chains) > 1 or {"policy", "value", "entropy"} & found.keys()):
                     continue
             found.setdefault(chain or rank, divergence)

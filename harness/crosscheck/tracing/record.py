@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import io
 import logging
+import math
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -158,6 +159,9 @@ def _watch(model: Any, recorder: Recorder, watching: Watching) -> Descent:
     trace.randomness[0] = random_states()
     if own:
         recorder.saw("initial_parameters", descent.weights())
+    if like is not None and watching.feed:
+        with contextlib.suppress(HarnessError):  # networks of other shapes keep their weights
+            copy_weights(descent, like)
     if isinstance(model, CustomPPO):
         if is_fused(model):
             recorder.operations = None
@@ -175,7 +179,8 @@ def copy_weights(descent: Descent, like: Trace) -> None:
     """Start from the other's first weights; raises HarnessError when the networks have other shapes."""
     first = like.get(0, 0, "initial_parameters")
     shapes = tuple((name, tuple(tensor.shape)) for name, tensor in descent.parameters)
-    if first is None or [shape for _, shape in shapes] != [shape for _, shape in like.parameters]:
+    sizes = [[math.prod(shape) for _, shape in listed] for listed in (shapes, like.parameters)]
+    if first is None or sizes[0] != sizes[1]:
         raise HarnessError(
             f"the weights cannot be copied: {_listed(shapes)}, but the reference has {_listed(like.parameters)}"
         )

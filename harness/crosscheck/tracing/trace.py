@@ -68,6 +68,8 @@ class Trace:
     """Step -> what the environments returned; 0 for the first reset. Kept only where a run is to be fed with it."""
     randomness: dict[int, Any] = field(default_factory=dict)
     """Step -> states of the global generators when the environments were called, kept for the same purpose."""
+    idle: frozenset[str] = frozenset()
+    """Quantities that these settings give no part in learning: who does not compute them does nothing wrong."""
     error: str | None = None
     """The exception that ended the run, in a line."""
 

@@ -21,6 +21,9 @@ Shapes = Sequence[tuple[str, tuple[int, ...]]]
 _ACTOR = ("mlp_extractor.policy_net.", "action_net.", "log_std")
 _CRITIC = ("mlp_extractor.value_net.", "value_net.")
 """How SB3's names begin, for the two stacks of layers of an MLP policy."""
+_ACTOR_NAMES = ("actor", "policy", "pi", "action", "mu", "mean")
+_CRITIC_NAMES = ("critic", "value", "vf", "v_", "baseline")
+"""What others call them."""
 
 
 def find_optimizers(model: Any) -> list[torch.optim.Optimizer]:
@@ -62,7 +65,7 @@ def without_bystanders(
 
     Only where the rest matches the other's shapes one to one; otherwise all stay.
     """
-    wanted = sorted(shape for _, shape in shapes)
+    wanted = sorted(_plain(shape) for _, shape in shapes)
     if _shapes(own) != wanted:
         for size in range(len(optimizers), 0, -1):
             for group in combinations(optimizers, size):
@@ -75,7 +78,12 @@ def without_bystanders(
 
 
 def _shapes(parameters: Named) -> list[tuple[int, ...]]:
-    return sorted(tuple(tensor.shape) for _, tensor in parameters)
+    return sorted(_plain(tuple(tensor.shape)) for _, tensor in parameters)
+
+
+def _plain(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without leading ones: a standard deviation [1, A] is one of [A]."""
+    return _plain(shape[1:]) if shape[:1] == (1,) else shape
 
 
 def matched_parameters(own: Named, shapes: Shapes, values: Array) -> Named:
@@ -85,14 +93,14 @@ def matched_parameters(own: Named, shapes: Shapes, values: Array) -> Named:
     the same first values; where these differ, the same place in a stack of layers; or else the same name, or at least
     the same shape. Where the shapes do not match one to one, the weights stay as they are.
     """
-    if _shapes(own) != sorted(shape for _, shape in shapes):
+    if _shapes(own) != sorted(_plain(shape) for _, shape in shapes):
         return own
     starts = np.cumsum([0, *(int(np.prod(shape)) for _, shape in shapes)])
     first = [values[starts[index] : starts[index + 1]] for index in range(len(shapes))]
     partner: dict[int, int] = {}  # index of theirs -> index of ours
 
     def pair(theirs: int, ours: int) -> bool:
-        fits = tuple(own[ours][1].shape) == shapes[theirs][1]
+        fits = _plain(tuple(own[ours][1].shape)) == _plain(shapes[theirs][1])
         if fits and theirs not in partner and ours not in partner.values():
             partner[theirs] = ours
             return True
@@ -105,6 +113,8 @@ def matched_parameters(own: Named, shapes: Shapes, values: Array) -> Named:
     for theirs, (name, _) in enumerate(shapes):
         if name in ours_by_name:
             pair(theirs, ours_by_name[name])
+    for theirs, (_, shape) in enumerate(shapes):
+        any(pair(theirs, ours) for ours in range(len(own)) if tuple(own[ours][1].shape) == shape)
     for theirs in range(len(shapes)):
         any(pair(theirs, ours) for ours in range(len(own)))
     return [(shapes[theirs][0], own[partner[theirs]][1]) for theirs in range(len(shapes))]
@@ -135,10 +145,17 @@ def _same_stacks(own: Named, shapes: Shapes) -> list[tuple[int, int]]:
     for index, (name, _) in enumerate(own):
         stacks[name.split(".")[0] if "." in name else ""].append(index)
     pairs: list[tuple[int, int]] = []
-    for beginnings in (_ACTOR, _CRITIC):
+    for beginnings, hints in ((_ACTOR, _ACTOR_NAMES), (_CRITIC, _CRITIC_NAMES)):
         theirs = [i for i, (name, _) in enumerate(shapes) if name.startswith(beginnings) and "log_std" not in name]
-        for ours in stacks.values():
-            if [tuple(own[i][1].shape) for i in ours] == [shapes[i][1] for i in theirs]:
-                pairs += zip(theirs, ours, strict=True)
-                break
+        fitting = [
+            (name, ours)
+            for name, ours in stacks.items()
+            if [tuple(own[i][1].shape) for i in ours] == [shapes[i][1] for i in theirs]
+        ]
+        # With one action both stacks have the same shapes, and only what they are called tells them apart.
+        fitting.sort(key=lambda found: not any(hint in found[0].lower() for hint in hints))
+        if fitting:
+            name, ours = fitting[0]
+            pairs += zip(theirs, ours, strict=True)
+            del stacks[name]
     return pairs
