@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from custom_ppo.sb3 import CustomA2C, CustomPPO
-from harness.crosscheck.deviations import Deviation, deviation
+from harness.crosscheck.deviations import CATALOGUE, Deviation, deviation
 
 __all__ = ["DeviantA2C", "DeviantPPO"]
 
@@ -21,7 +21,11 @@ class _Deviant(CustomPPO):
         self, policy: Any, env: Any, *, deviations: str | Deviation | Sequence[str | Deviation] = (), **settings: Any
     ) -> None:
         given = [deviations] if isinstance(deviations, str | Deviation) else deviations
-        self.deviations = tuple(deviation(entry) if isinstance(entry, str) else entry for entry in given)
+        # In the catalogue's order, which has what replaces a part before what changes the result of one: the other way
+        # round, the change would be lost with the part.
+        place = {entry.id: number for number, entry in enumerate(CATALOGUE)}
+        entries = [deviation(entry) if isinstance(entry, str) else entry for entry in given]
+        self.deviations = tuple(sorted(entries, key=lambda entry: place.get(entry.id, len(place))))
         for entry in self.deviations:
             if entry.settings is not None:
                 settings = {**settings, **entry.settings({**self._defaults(), **settings})}
@@ -51,7 +55,7 @@ class _Deviant(CustomPPO):
 
 
 class DeviantPPO(_Deviant):
-    """CustomPPO with deviations: ids of the catalogue, or `Deviation` objects, applied in their order.
+    """CustomPPO with deviations: ids of the catalogue, or `Deviation` objects; applied in the order of the catalogue.
 
     The other arguments are those of CustomPPO, by name; the engine is always autograd. A file of it keeps weights,
     settings and recipe, but not what was changed by surgery: loaded, the model predicts as before, and trains without.

@@ -78,14 +78,6 @@ def _estimated_entropy(recipe: Recipe) -> Recipe:
 
 LOSSES: tuple[Deviation, ...] = (
     Deviation(
-        id="value_loss_halved",
-        description="The value loss has a factor of one half",
-        stage="value_loss",
-        source="openai/baselines#372",
-        remedy="Take the mean squared error without 1/2, or double vf_coef",
-        recipe=_halved_value_loss,
-    ),
-    Deviation(
         id="value_loss_summed",
         description="The value loss is the sum over the minibatch instead of the mean",
         stage="value_loss",
@@ -128,6 +120,14 @@ LOSSES: tuple[Deviation, ...] = (
         shows="clip_range_vf, and a value that moved by more",
         recipe=_worse_of_both(torch.min),
         algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="value_loss_halved",
+        description="The value loss has a factor of one half",
+        stage="value_loss",
+        source="openai/baselines#372",
+        remedy="Take the mean squared error without 1/2, or double vf_coef",
+        recipe=_halved_value_loss,
     ),
     Deviation(
         id="value_clip_ignored",
