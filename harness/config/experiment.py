@@ -83,6 +83,9 @@ class StatisticsConfig:
     references: Mapping[str, ReferenceScores] = field(default_factory=dict)
     """Environment id -> its reference scores."""
 
+    baseline: str | None = None
+    """Label of the algorithm that every other is compared with; None compares all with all."""
+
 
 @dataclass(frozen=True)
 class ExperimentConfig:

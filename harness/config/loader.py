@@ -108,6 +108,7 @@ def _build(root: Located, path: Path, known: Collection[str], problems: list[Pla
     drafts = section("algorithms", lambda place: read_algorithms(place, known, problems)) or []
     environments = section("environments", lambda place: read_environments(place, problems)) or []
     envs = [draft.env for draft in environments]
+    labels = [draft.label for draft in drafts]
     trusted = section("trusted_packages", lambda place: read_trusted_packages(place, problems)) or ()
     evaluation = EvaluationConfig(
         **(section("evaluation", lambda place: read_fields(place, EVALUATION_RULES, problems)) or {})
@@ -123,7 +124,8 @@ def _build(root: Located, path: Path, known: Collection[str], problems: list[Pla
         environments=tuple(_environment(draft, merged, evaluation, problems) for draft in environments),
         seeds=section("seeds", lambda place: read_seeds(place, problems)) or (),
         evaluation=evaluation,
-        statistics=section("statistics", lambda place: read_statistics(place, envs, problems)) or StatisticsConfig(),
+        statistics=section("statistics", lambda place: read_statistics(place, envs, labels, problems))
+        or StatisticsConfig(),
         trusted_packages=trusted,
         path=path,
         text=root.document.text,

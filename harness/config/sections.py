@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from harness.config.documents import Located, PlacedError
 from harness.config.experiment import ReferenceScores, StatisticsConfig
 from harness.config.rules import (
+    TEXT,
     Rule,
     describe,
     expect_mapping,
     integer,
     matching,
     number,
+    optional,
     read_fields,
     read_value,
     reject_unknown,
@@ -72,6 +74,7 @@ _STATISTICS_RULES: Mapping[str, Rule] = {
     "last_episodes": _ONE_OR_MORE,
     "equivalence_margin": number(above=0),
     "references": Rule("a mapping of environments to scores", lambda value: value),
+    "baseline": optional(TEXT),
 }
 
 _OVERRIDES = ("n_timesteps", "n_envs", "env_kwargs")
@@ -127,9 +130,14 @@ def read_trusted_packages(place: Located, problems: list[PlacedError]) -> tuple[
     return tuple(package for package in packages if package is not None)
 
 
-def read_statistics(place: Located, envs: Collection[str], problems: list[PlacedError]) -> StatisticsConfig:
-    """How the results are judged; references may be given for the experiment's environments only."""
+def read_statistics(
+    place: Located, envs: Collection[str], labels: Collection[str], problems: list[PlacedError]
+) -> StatisticsConfig:
+    """How the results are judged; references and baseline may be of the experiment's environments and labels only."""
     fields = read_fields(place, _STATISTICS_RULES, problems)
+    if fields.get("baseline") is not None and fields["baseline"] not in labels:
+        hint = did_you_mean(fields["baseline"], labels)
+        problems.append(place["baseline"].error(f"is no algorithm of this experiment{hint}"))
     if fields.pop("references", None) is None:
         return StatisticsConfig(**fields)
     references: dict[str, ReferenceScores] = {}

@@ -69,22 +69,27 @@ class Comparison:
 def compare_scores(metrics: pd.DataFrame, statistics: StatisticsConfig) -> list[Comparison]:
     """The final scores of every pair of algorithms on every environment; Holm over all of them.
 
+    With a baseline, the pairs are those of all others with it.
+
     metrics: of `run_metrics`. A pair that is bit-equal is not tested and does not count for Holm.
     """
-    return _compare(list(_pairs(metrics)), [METRICS[0]], statistics, with_margin=True)
+    return _compare(list(_pairs(metrics, statistics.baseline)), [METRICS[0]], statistics, with_margin=True)
 
 
 def compare_stability(metrics: pd.DataFrame, statistics: StatisticsConfig) -> list[Comparison]:
     """Every measure of stability of every pair on every environment; Holm over all of them."""
     by_name = {metric.name: metric for metric in METRICS}
     chosen = [by_name[name] for name in STABILITY]
-    return _compare(list(_pairs(metrics)), chosen, statistics, with_margin=False)
+    return _compare(list(_pairs(metrics, statistics.baseline)), chosen, statistics, with_margin=False)
 
 
-def _pairs(metrics: pd.DataFrame) -> Iterator[Pair]:
+def _pairs(metrics: pd.DataFrame, baseline: str | None) -> Iterator[Pair]:
     for env, of_env in metrics.groupby("env", observed=True, sort=True):
         algos = [algo for algo in of_env["algo"].cat.categories if (of_env["algo"] == algo).any()]
-        for first, second in itertools.combinations(algos, 2):
+        pairs = list(itertools.combinations(algos, 2))
+        if baseline is not None:
+            pairs = [(algo, baseline) for algo in algos if baseline in algos and algo != baseline]
+        for first, second in pairs:
             yield Pair(str(env), first, second, of_env[of_env["algo"] == first], of_env[of_env["algo"] == second])
 
 

@@ -164,6 +164,8 @@ def test_two_environments_that_would_share_a_folder_are_refused(check: Check) ->
         ("{confidence: 95}", "statistics.confidence: expected a number in (0, 1), got 95"),
         ("{n_bootstrap: 0}", "statistics.n_bootstrap: expected an integer >= 1, got 0"),
         ("{equivalence_margin: 0}", "statistics.equivalence_margin: expected a number > 0, got 0"),
+        ("{baseline: pppo}", "statistics.baseline: is no algorithm of this experiment, did you mean ppo?"),
+        ("{baseline: 3}", "statistics.baseline: expected text or null, got 3"),
         ("[0.95]", "statistics: expected a mapping of confidence, n_bootstrap, smoothing_window, last_episodes, "),
         (
             "{references: {CartPole-v0: {random: 2, best: 5}}}",
@@ -190,7 +192,7 @@ def test_a_statistic_that_cannot_be_meant_is_refused(check: Check, value: str, m
 
 def test_statistics_keep_their_defaults_where_nothing_is_said() -> None:
     root = parse_document("{confidence: 0.9, references: {X: {random: -5, best: 1e1}}}", "a.yml").root
-    statistics = read_statistics(root, ["X"], [])
+    statistics = read_statistics(root, ["X"], ["ppo"], [])
     assert (statistics.confidence, statistics.n_bootstrap, statistics.equivalence_margin) == (0.9, 2000, 0.10)
     assert statistics.references == {"X": ReferenceScores(random=-5, best=10)}
 

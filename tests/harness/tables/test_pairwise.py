@@ -35,6 +35,17 @@ def test_numbers_of_a_pair_are_those_of_scipy(make_metrics: MakeMetrics) -> None
     assert (row["n_first"], row["n_second"], row["margin"]) == (5, 5, 50.0)
 
 
+def test_with_a_baseline_all_others_are_compared_with_it(make_metrics: MakeMetrics) -> None:
+    metrics = make_metrics(
+        {("B-v0", "ppo"): LOW, ("B-v0", "a2c"): BETWEEN, ("B-v0", "dqn"): HIGH, ("C-v0", "dqn"): LOW}
+    )
+    statistics = StatisticsConfig(baseline="a2c")
+    scores, stability = (compare(metrics, statistics) for compare in (compare_scores, compare_stability))
+    expected = {("B-v0", "ppo", "a2c"), ("B-v0", "dqn", "a2c")}  # in C-v0 there is no run of the baseline
+    for found in (scores, stability):
+        assert {(one.pair.env, one.pair.first, one.pair.second) for one in found} == expected
+
+
 def test_the_verdict_is_about_the_first(make_metrics: MakeMetrics) -> None:
     table = pairs(make_metrics({("B-v0", "ppo"): HIGH, ("B-v0", "a2c"): LOW, ("B-v0", "dqn"): HIGH}))
 
