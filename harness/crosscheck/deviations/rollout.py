@@ -106,6 +106,7 @@ def _reset_between_rollouts(model: CustomPPO) -> None:
     def collect(original: Callable[..., bool], env: Any, *more: Any, **named: Any) -> bool:
         if model.num_timesteps > 0:
             model._last_obs = env.reset()
+            model._last_episode_starts = np.ones((env.num_envs,), dtype=bool)
         return original(env, *more, **named)
 
     wrap(model, "collect_rollouts", collect)
