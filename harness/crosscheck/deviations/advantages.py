@@ -326,7 +326,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         id="advantages_normalised_before_returns",
         description="Advantages are normalised over the rollout before values are added to make the returns",
         stage="advantage",
-        source="luchris429/model-free-opponent-shaping#1",
+        source=WALK,
         remedy="Make the returns from the advantages as they are",
         recipe=around(_normalized_first),
     ),

@@ -52,7 +52,7 @@ def _no_starts(model: CustomPPO, observations: Any, step: Any, rewards: Any, sta
 
 
 def _remembering_of_step(change: Callable[..., tuple[Any, ...]]) -> Surgery:
-    """The same with what the step returned as one more argument: (next observations, rewards, dones, infos)."""
+    """Surgery: change(what the step returned, observations, step, rewards, episode_starts) gives what is remembered."""
 
     def surgery(model: CustomPPO) -> None:
         last: list[Any] = []
