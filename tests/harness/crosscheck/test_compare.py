@@ -203,7 +203,7 @@ def test_a_loss_of_zero_says_nothing_of_what_it_is_made_of() -> None:
 def test_a_loss_that_cancels_out_is_measured_by_what_was_summed(loss: float) -> None:
     numbers = {(4, 1, "surrogate"): SURROGATE, (4, 1, "policy_loss"): f32(loss), (4, 1, "gradient"): f32([1, 2])}
     reference, subject = trace(numbers), update(None, [1, 2.00001], own=[SURROGATE])
-    reference.reported[4, 1], subject.reported[4, 1] = [loss], [loss + 3e-8]
+    reference.reported[4, 1], subject.reported[4, 1] = [float(f32(loss))], [loss + 3e-8]
 
     found = compare(reference, subject)
 
