@@ -58,9 +58,14 @@ def divergence_map(largest: pd.DataFrame, subject: str, reference: str) -> Figur
     finish(figure, note=note)
     patches = _legend(missing=_has_gaps(largest))
     figure.legend(
-        handles=patches, loc="outside lower center", ncols=len(patches), handlelength=1.4, columnspacing=1.1,
-        handletextpad=0.5, borderaxespad=0.2,
-    )  # fmt: skip
+        handles=patches,
+        loc="outside lower center",
+        ncols=len(patches),
+        handlelength=1.2,
+        columnspacing=0.9,
+        handletextpad=0.5,
+        borderaxespad=0.2,
+    )
     return figure
 
 
@@ -76,14 +81,16 @@ def _legend(*, missing: bool) -> list[Patch]:
     patches = [Patch(facecolor=_IDENTICAL, edgecolor="0.6", lw=0.4, label="identical")]
     patches += [Patch(facecolor=c, label=text) for c, text in zip(_colours(), labels, strict=True)]
     if missing:
-        patches.append(Patch(facecolor=_MISSING, edgecolor="0.6", lw=0.4, label="none"))
+        patches.append(Patch(facecolor=_MISSING, edgecolor="0.6", lw=0.4, label="no minibatch"))
     return patches
 
 
 def _has_gaps(largest: pd.DataFrame) -> bool:
-    """Whether some seed has fewer minibatches than another in the same environment."""
-    counts = largest.groupby(["env", "seed"], observed=True).size()
-    return any(sizes.nunique() > 1 for _, sizes in counts.groupby(level=0, observed=True))
+    """Whether some seed lacks a minibatch that another one has in the same environment."""
+    return any(
+        len(rows) < rows["seed"].nunique() * len(rows[["iteration", "minibatch"]].drop_duplicates())
+        for _, rows in largest.groupby("env", observed=True)
+    )
 
 
 def _draw(axes: Axes, rows: pd.DataFrame, env: str) -> None:
@@ -108,7 +115,12 @@ def _draw(axes: Axes, rows: pd.DataFrame, env: str) -> None:
 def _mark_updates(axes: Axes, columns: list[tuple[int, int]]) -> None:
     """The minibatches, and below them the updates that they belong to."""
     every = math.ceil(len(columns) / _MOST_TICKS)
-    shown = [index for index, (_, minibatch) in enumerate(columns) if minibatch % every == 0]
+    starts = {index for index, (_, minibatch) in enumerate(columns) if minibatch == 0}
+    shown = [
+        index
+        for index, (_, minibatch) in enumerate(columns)
+        if minibatch % every == 0 and (every == 1 or index + 1 not in starts)  # no room beside the next r
+    ]
     labels = ["r" if columns[index][1] == 0 else str(columns[index][1]) for index in shown]
     axes.set_xticks([index + 0.5 for index in shown], labels, fontsize=5.5)
     updates = list(dict.fromkeys(iteration for iteration, _ in columns))
@@ -117,9 +129,15 @@ def _mark_updates(axes: Axes, columns: list[tuple[int, int]]) -> None:
         if own[0]:
             axes.axvline(own[0], color="0.25", lw=0.9)
         axes.annotate(
-            f"update {update}", ((own[0] + own[-1] + 1) / 2, 0), xycoords=("data", "axes fraction"),
-            xytext=(0, -11), textcoords="offset points", ha="center", va="top", fontsize=6.5,
-        )  # fmt: skip
+            f"update {update}",
+            ((own[0] + own[-1] + 1) / 2, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, -11),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=6.5,
+        )
 
 
 def _mark_seeds(axes: Axes, seeds: list[int]) -> None:
