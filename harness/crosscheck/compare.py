@@ -47,6 +47,11 @@ all operations; who has the right surrogate without ever computing a ratio has n
 LOCAL: Mapping[int, frozenset[int]] = {
     ORDER[name]: frozenset(ORDER[part] for part in parts) for name, parts in MADE_OF.items()
 }
+SUMMANDS: Mapping[int, Sequence[str]] = {
+    ORDER["policy_loss"]: ("surrogate",),
+    ORDER["loss"]: ("surrogate", "value_loss", "entropy_loss"),
+}
+"""What may cancel out in a number: normalised advantages have a mean of zero. Rounding is a share of what was summed."""
 SEEN_OF_ALL = frozenset(
     ORDER[name] for name in ("observation", "env_action", "env_reward", "done", "acting_randomness", "final_randomness")
 )
@@ -209,7 +214,8 @@ def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: 
                 ours = _reported(reference, subject.trace, moment, theirs)
                 if ours is None:
                     ours = subject.search(moment, theirs)
-            divergence = Divergence(place, "value", None, theirs, np.inf) if ours is None else gap(place, theirs, ours)
+            found = Divergence(place, "value", None, theirs, np.inf) if ours is None else gap(place, theirs, ours)
+            divergence = _as_share_of_summands(found, reference)
             if _tells(theirs) and (divergence is None or not divergence.beyond_rounding):
                 pending = [other for other in pending if other.place.rank not in LOCAL[rank]]
             if divergence is not None:
@@ -225,6 +231,18 @@ def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: 
                 yield replace(other, size=divergence.size) if other.ours is None else other
             pending = []
         yield divergence
+
+
+def _as_share_of_summands(divergence: Divergence | None, reference: Trace) -> Divergence | None:
+    if divergence is None or divergence.place.rank not in SUMMANDS:
+        return divergence
+    ours, theirs, (step, minibatch, rank) = divergence.ours, divergence.theirs, divergence.place
+    if ours is None or theirs is None or divergence.kind != "value":
+        return divergence
+    summed = [reference.get(step, minibatch, name) for name in SUMMANDS[rank]]
+    scale = max(float(np.abs(array).max(initial=0)) for array in (theirs, *summed) if array is not None)
+    size = float(np.abs(ours.reshape(-1).astype(np.float64) - theirs.reshape(-1)).max()) / (scale or np.inf)
+    return replace(divergence, size=size) if np.isfinite(size) else divergence
 
 
 def _reported(reference: Trace, subject: Trace, moment: Moment, theirs: Array) -> Array | None:

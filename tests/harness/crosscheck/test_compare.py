@@ -199,6 +199,19 @@ def test_a_loss_of_zero_says_nothing_of_what_it_is_made_of() -> None:
     assert first(trace(numbers), subject) == ("surrogate", 4, 1)
 
 
+@pytest.mark.parametrize("loss", [1e-8, 0.0])
+def test_a_loss_that_cancels_out_is_measured_by_what_was_summed(loss: float) -> None:
+    numbers = {(4, 1, "surrogate"): SURROGATE, (4, 1, "policy_loss"): f32(loss), (4, 1, "gradient"): f32([1, 2])}
+    reference, subject = trace(numbers), update(None, [1, 2.00001], own=[SURROGATE])
+    reference.reported[4, 1], subject.reported[4, 1] = [float(f32(loss))], [loss + 3e-8]
+
+    found = compare(reference, subject)
+
+    assert found.first is not None
+    assert (found.first.place.quantity, found.first_beyond_rounding) == ("policy_loss", None)
+    assert found.first.size == pytest.approx(1.1e-8, rel=0.1)
+
+
 def test_a_term_that_the_subject_reports_is_taken_at_its_word() -> None:
     reference = trace({(4, 1, "value_loss"): f32(2), (4, 1, "gradient"): f32([1, 2])})
     subject = update(None, [1, 3], own=[f32(2)])  # the right number is there, but the subject reports another
