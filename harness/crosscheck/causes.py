@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.crosscheck.compare import Comparison, Moment, Watched, divergences_at
-from harness.crosscheck.deviations.deviation import Deviation
+from harness.crosscheck.deviations import ENDINGS, Deviation
 from harness.crosscheck.profiles import Case
 from harness.crosscheck.quantities import QUANTITIES, Place
 from harness.crosscheck.tracing.record import Watching, record
@@ -116,6 +116,7 @@ class _Search:
         self.deviant = deviant
         self.runs = list(runs)
         self.catalogue = list(catalogue)
+        self.endings = [deviation for deviation in ENDINGS if deviation in self.catalogue]
         self.n_candidates = 0
         self.deadline = time.monotonic() + seconds
         self.late = False
@@ -168,6 +169,10 @@ class _Search:
         touching = self.touching(solution, run, at)
         late = [attempt.chosen[-1] for attempt in self.singles(solution, run, at) if attempt.score[0] >= at]
         pairs = {frozenset((one.id, other.id)): (one, other) for one in touching for other in late if one is not other}
+        if self.runs[run].subject.numbers.get(at) is None and at.minibatch:  # its update ends sooner, or theirs does
+            taken = {deviation.id for deviation in solution.chosen}
+            free = [deviation for deviation in self.endings if deviation.id not in taken]
+            pairs |= {frozenset((one.id, other.id)): (one, other) for one, other in itertools.combinations(free, 2)}
         for groups in (pairs.values(), itertools.combinations(touching, 3)):
             candidates = ((*solution.chosen, *group) for group in groups)
             best = _best(self.attempts(candidates, self.runs[run], at), solution.scores[run])
@@ -277,7 +282,7 @@ def explain_runs(
     catalogue: Sequence[Deviation],
     *,
     seconds: float = 120.0,
-    most: int = 8,
+    most: int = 12,
 ) -> Explanation:
     """Search for deviations that reproduce the subject's numbers in all runs.
 

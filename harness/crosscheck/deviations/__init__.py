@@ -25,7 +25,7 @@ from harness.crosscheck.deviations.start import START
 from harness.crosscheck.deviations.surrogates import SURROGATES
 from harness.errors import UnknownNameError, did_you_mean
 
-__all__ = ["CATALOGUE", "Deviation", "deviation"]
+__all__ = ["CATALOGUE", "ENDINGS", "Deviation", "deviation"]
 
 CATALOGUE: tuple[Deviation, ...] = (
     *START,
@@ -45,6 +45,9 @@ CATALOGUE: tuple[Deviation, ...] = (
     *OPTIMISATION,
 )
 """Every deviation that is known, from the first weights to the optimiser's step."""
+
+ENDINGS: tuple[Deviation, ...] = DIVERGENCE
+"""Those that decide when an update ends. Two of them may undo each other, so that they are tried in pairs."""
 
 _BY_ID = {entry.id: entry for entry in CATALOGUE}
 
