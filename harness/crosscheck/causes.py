@@ -40,6 +40,9 @@ START = Place(0, 0, 0)
 _WIDTH = 6
 """Equally good explanations that are followed up."""
 
+_OPTIONS = 12
+"""Explanations of one run that are tried on the others."""
+
 _STEPS_BACK = 2
 """Steps of the search that may be taken back."""
 
@@ -221,9 +224,14 @@ class _Search:
 
 
 def _best(tries: Sequence[_Try], score: Score) -> list[Chosen]:
-    """Those with the best score, if it is better than this one."""
-    best = max((attempt.score for attempt in tries), default=score)
-    return [attempt.chosen for attempt in tries if attempt.score == best] if best > score else []
+    """Those that go along with the subject the farthest, if it is farther than this score, and the nearest to it first.
+
+    What is exact may be so by chance in one run, so those that agree but for rounding are kept as well.
+    """
+    better = sorted(
+        (attempt for attempt in tries if attempt.score > score), key=lambda found: found.score, reverse=True
+    )
+    return [attempt.chosen for attempt in better[:_OPTIONS] if attempt.score[0] == better[0].score[0]]
 
 
 def _equal(a: Array | None, b: Array | None) -> bool:
