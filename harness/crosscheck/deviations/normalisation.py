@@ -118,7 +118,7 @@ NORMALISATION: tuple[Deviation, ...] = (
     Deviation(
         id="advantage_eps_inside_sqrt",
         description="Advantages are divided by sqrt(variance + 1e-8)",
-        stage="surrogate",
+        stage="normalized_advantage",
         source=WALK,
         remedy="Divide by the deviation + 1e-8",
         shows="normalize_advantage",

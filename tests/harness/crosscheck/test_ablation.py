@@ -26,7 +26,8 @@ CANNOT_SHOW = {
 def test_the_ablation_lists_every_deviation_of_ppo_that_can_show_in_it() -> None:
     labels = [algorithm.label for algorithm in load_config(CONFIG).algorithms]
     expected = [entry.id for entry in CATALOGUE if "ppo" in entry.algorithms and entry.id not in CANNOT_SHOW]
-    assert labels == ["custom_ppo", *expected]
+    assert labels[0] == "custom_ppo"
+    assert sorted(labels[1:]) == sorted(expected)
 
 
 def test_each_has_the_deviation_that_it_is_called_by_and_otherwise_the_same_hyperparameters() -> None:

@@ -13,7 +13,7 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from harness.crosscheck.compare import compare
+from harness.crosscheck.compare import gap
 from harness.crosscheck.deviant import DeviantA2C, DeviantPPO
 from harness.crosscheck.deviations import Deviation
 from harness.crosscheck.profiles import STRESS, Case
@@ -118,6 +118,14 @@ def divergence(deviation: Deviation, algorithm: str) -> tuple[str | None, str | 
     case = case_of(deviation)
     name = next(name for name, known in CASES.items() if known is case)
     plain = baseline(name, algorithm)
-    found = compare(plain, trace(case, algorithm, plain, deviations=deviation))
-    first, beyond = found.first, found.first_beyond_rounding
-    return first and first.place.quantity, beyond and beyond.place.quantity
+    found = trace(case, algorithm, plain, deviations=deviation)
+    first, beyond = None, None
+    for place in sorted({*plain.numbers, *found.numbers}):
+        if place.rank in plain.sees & found.sees:
+            difference = gap(place, plain.numbers.get(place), found.numbers.get(place))
+            if difference is not None:
+                first = first or place.quantity
+                if difference.beyond_rounding:
+                    beyond = place.quantity
+                    break
+    return first, beyond
