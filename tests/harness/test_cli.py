@@ -269,7 +269,7 @@ def test_check_config_lists_every_mistake_and_names_what_is_well(harness: Harnes
             "custom_ppo",
             ["--seeds", "0-1"],
             0,
-            "identical: every bit of 1,194 arrays and 18 optimiser steps in 2 runs (",
+            "identical: every bit of 2,384 arrays and 36 optimiser steps in 2 runs (",
         ),
         ("custom_a2c", ["--reference", "a2c"], 0, "identical: every bit of "),
         ("tests.harness.worlds:NoValueLoss", [], 1, "different in 1 of 1 run ("),
@@ -283,7 +283,7 @@ def test_a_crosscheck_answers_by_its_exit_code(
 ) -> None:
     rest = ["--env", "CartPole15", "--workers", "1", "--seeds", "0"]  # of an option given twice the last counts
 
-    answer, output, errors = harness("crosscheck", subject, *rest, "--updates", "1", *options)
+    answer, output, errors = harness("crosscheck", subject, *rest, "--updates", "2", *options)
 
     assert (answer, errors) == (code, "")
     assert output.splitlines()[-1].startswith(last)
