@@ -36,8 +36,9 @@ smoke: $(STAMP) ## a tiny comparison, under a minute, in results/smoke
 report: $(STAMP) ## tables and figures of results/compare anew, without training
 	$(BIN)/harness report results/compare $(ARGS)
 
-crosscheck: $(STAMP) ## largest difference between custom PPO and SB3 PPO, number by number, for each seed
-	$(BIN)/harness crosscheck custom_ppo $(ARGS)
+crosscheck: $(STAMP) ## custom PPO and A2C beside SB3's, number by number, under ten seeds
+	$(BIN)/harness crosscheck custom_ppo --seeds 0-9 $(ARGS)
+	$(BIN)/harness crosscheck custom_a2c --reference a2c --seeds 0-9 $(ARGS)
 
 ablation: $(STAMP) ## which detail of PPO matters: every known deviation trained, in results/ablation; slow, an hour or two
 	$(BIN)/harness compare configs/ablation.yml $(ARGS)

@@ -130,7 +130,7 @@ def report(
 
 @app.command()
 def crosscheck(
-    subject: Annotated[str, typer.Argument(help="A registered name, or package.module:Class.")],
+    subject: Annotated[str, typer.Argument(help="A registered name, or package.module:Class.", metavar="SUBJECT")],
     reference: Annotated[str, typer.Option(help="What it is held against: ppo, a2c, or any other algorithm.")] = "ppo",
     env: Annotated[
         list[str] | None, typer.Option(help="Gymnasium id; may be given several times. Default: the profile's.")

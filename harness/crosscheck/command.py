@@ -39,6 +39,8 @@ def run_crosscheck(
     for path in (json_file, figure):
         if path is not None and not path.resolve().parent.is_dir():
             raise HarnessError(f"{path} cannot be written: there is no folder {path.resolve().parent}")
+        if path is not None and path.is_dir():
+            raise HarnessError(f"{path} cannot be written: it is a folder, a file was expected")
     chosen = named_profile(profile)
     if hyperparameters is not None:
         if not envs:
@@ -65,7 +67,8 @@ def _draw(result: Crosscheck, path: Path) -> None:
     ]
     frame = pd.DataFrame(rows, columns=["env", "seed", "iteration", "minibatch", "largest"])
     try:
-        save_figure(divergence_map(frame, result.subject, result.reference), path.with_suffix(""))
+        stem = path.with_suffix("") if path.suffix in (".svg", ".png") else path
+        save_figure(divergence_map(frame, result.subject, result.reference), stem)
     except OSError as error:
         raise HarnessError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -51,7 +51,7 @@ SUMMANDS: Mapping[int, Sequence[str]] = {
     ORDER["policy_loss"]: ("surrogate",),
     ORDER["loss"]: ("surrogate", "value_loss", "entropy_loss"),
 }
-"""What may cancel out in a number: normalised advantages have a mean of zero. Rounding is a share of what is summed."""
+"""What may cancel out: normalised advantages have a mean of zero. Rounding is a share of what was summed."""
 SEEN_OF_ALL = frozenset(
     ORDER[name] for name in ("observation", "env_action", "env_reward", "done", "acting_randomness", "final_randomness")
 )

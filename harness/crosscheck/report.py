@@ -35,6 +35,8 @@ def as_text(result: Crosscheck, catalogue: Mapping[str, Deviation]) -> Renderabl
     shown = _first_different(result)
     if shown is not None:
         parts += [*_divergence(result, shown), *_faults(result, shown)]
+    else:
+        parts += _notes(result.runs)
     parts += _explanation(result, catalogue)
     parts.append(_verdict(result))
     if result.from_same_weights is not None:
@@ -59,7 +61,7 @@ def _heading(result: Crosscheck) -> RenderableType:
     seeds = seeds_in_words(sorted({run.seed for run in result.runs}))
     return Text.from_markup(
         f"[bold]{escape(result.subject)}[/bold] beside [bold]{escape(result.reference)}[/bold]: "
-        f"profile {result.profile}, seed{'s' if ',' in seeds or '-' in seeds else ''} {seeds}\n"
+        f"profile {escape(result.profile)}, seed{'s' if ',' in seeds or '-' in seeds else ''} {seeds}\n"
     )
 
 
@@ -126,12 +128,20 @@ def _divergence(result: Crosscheck, run: RunResult) -> list[RenderableType]:
             of = f"   [dim]of {', '.join(line.of)}[/]" if line.of else ""
             table.add_row(f"{escape(name)}'s line", f"[cyan]{escape(str(line))}[/]{of}")
     if run.optimizers is not None:
-        table.add_row("optimisers", f"subject {escape(run.optimizers[0])}, {result.reference} {run.optimizers[1]}")
+        table.add_row(
+            "optimisers", f"subject {escape(run.optimizers[0])}, {escape(f'{result.reference} {run.optimizers[1]}')}"
+        )
     if run.first is not None and (run.first.quantity, run.first.where) != (found.quantity, found.where):
         table.add_row("before that", f"rounding, first in {run.first.quantity}: {run.first.where}")
     for note in run.notes:
         table.add_row("note", escape(note))
     return [Text.from_markup(f"[bold]First difference[/bold] ({escape(run.env)}, seed {run.seed})"), table, Text()]
+
+
+def _notes(runs: Sequence[RunResult]) -> list[RenderableType]:
+    """What an answer without differences rests on."""
+    notes = dict.fromkeys(note for run in runs for note in run.notes)
+    return [_indented(f"note: {note}") for note in notes]
 
 
 def _extent(found: Finding) -> str:
@@ -201,15 +211,20 @@ def _verdict(result: Crosscheck) -> RenderableType:
     if result.verdict == "identical":
         text = (
             f"[bold green]identical[/]: every bit of {n_arrays:,} arrays and {n_steps:,} optimiser steps "
-            f"in {len(result.runs)} runs"
+            f"in {_runs(len(result.runs))}"
         )
     elif result.verdict == "rounding":
         text = (
-            f"[bold yellow]equal up to rounding[/] in {len(result.runs)} runs, {counts['identical']} of them identical"
+            f"[bold yellow]equal up to rounding[/] in {_runs(len(result.runs))}, "
+            f"{counts['identical']} of them identical"
         )
     else:
-        text = f"[bold red]different[/] in {counts['different']} of {len(result.runs)} runs"
+        text = f"[bold red]different[/] in {counts['different']} of {_runs(len(result.runs))}"
     return Text.from_markup(f"{text} ({result.seconds:.0f} s)")
+
+
+def _runs(number: int) -> str:
+    return f"{number:,} run{'' if number == 1 else 's'}"
 
 
 def _pairs() -> Table:

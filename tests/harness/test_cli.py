@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -94,6 +95,9 @@ def test_every_command_has_help(harness: Harness, command: str) -> None:
         ),
         (["crosscheck", "ppo", "--seeds", "x"], "expected a range such as 0-9 or one seed, got 'x'"),
         (["crosscheck", "ppo", "--seeds", "5-2"], "expected a range such as 0-9 or one seed, got '5-2'"),
+        (["crosscheck", "ppo", "--seeds", "0,1"], "expected a range such as 0-9 or one seed, got '0,1'"),
+        (["crosscheck", "ppo", "--updates", "0"], "'--updates': Input should be greater than or equal to 1"),
+        (["crosscheck"], "Missing argument 'SUBJECT'"),
         (["report", "a", "b"], "several folders need --out, the folder to write to"),
         (["bench", "--pairs", "0"], "'--pairs': Input should be greater than or equal to 1"),
     ],
@@ -259,17 +263,40 @@ def test_check_config_lists_every_mistake_and_names_what_is_well(harness: Harnes
 
 
 @pytest.mark.parametrize(
-    ("subject", "code", "last"),
+    ("subject", "options", "code", "last"),
     [
-        ("custom_ppo", 0, "identical: every bit of 24 optimiser steps in 2 cases"),
-        ("tests.harness.worlds:NoValueLoss", 1, "different in 2 of 2 cases"),
+        (
+            "custom_ppo",
+            ["--seeds", "0-1"],
+            0,
+            "identical: every bit of 2,384 arrays and 36 optimiser steps in 2 runs (",
+        ),
+        ("custom_a2c", ["--reference", "a2c"], 0, "identical: every bit of "),
+        ("tests.harness.worlds:NoValueLoss", [], 1, "different in 1 of 1 run ("),
+        ("tests.harness.worlds:Rounding", [], 1, "equal up to rounding in 1 run, 0 of them identical ("),
+        ("tests.harness.worlds:Rounding", ["--allow-rounding"], 0, "equal up to rounding in 1 run, 0 of them"),
+        ("tests.harness.worlds:NoValueLoss", ["--allow-rounding"], 1, "different in 1 of 1 run ("),
     ],
 )
-def test_a_crosscheck_answers_by_its_exit_code(harness: Harness, subject: str, code: int, last: str) -> None:
-    answer, output, errors = harness("crosscheck", subject, "--env", "CartPole-v1", "--seeds", "0-1", "--updates", "1")
+def test_a_crosscheck_answers_by_its_exit_code(
+    harness: Harness, subject: str, options: list[str], code: int, last: str
+) -> None:
+    rest = ["--env", "CartPole15", "--workers", "1", "--seeds", "0"]  # of an option given twice the last counts
+
+    answer, output, errors = harness("crosscheck", subject, *rest, "--updates", "2", *options)
 
     assert (answer, errors) == (code, "")
-    assert output.splitlines()[-1] == last
+    assert output.splitlines()[-1].startswith(last)
+
+
+def test_a_crosscheck_writes_what_it_found(harness: Harness) -> None:
+    rest = ["--env", "CartPole15", "--updates", "1", "--seeds", "0", "--json", "found.json", "--figure", "map.png"]
+
+    code, _, errors = harness("crosscheck", "custom_ppo", *rest)
+
+    assert (code, errors) == (0, "")
+    assert json.loads(Path("found.json").read_text())["verdict"] == "identical"
+    assert sorted(path.name for path in Path().glob("map*")) == ["map.png", "map.svg"]
 
 
 def test_a_crosscheck_of_what_does_not_exist_is_one_line(harness: Harness) -> None:
