@@ -250,6 +250,9 @@ class _Live:
         self.position: Moment = (-1, -1)
         self.first: Place | None = None
         self.beyond: Place | None = None
+        self.failure: Place | None = None
+        if subject.trace.error is not None:
+            self.failure = Place(*(subject.moments[-1] if subject.moments else (0, 0)), len(QUANTITIES) - 1)
 
     @property
     def score(self) -> Score:
@@ -270,17 +273,19 @@ class _Live:
             new.add(self.left.popleft())
         for moment in sorted(new):
             for divergence in divergences_at(trace, self.subject, moment, self.visible):
-                self.first = self.first or divergence.place
+                # As in `compare`, what is missing after an error follows from the error.
+                place = (divergence.kind == "missing" and self.failure) or divergence.place
+                self.first = self.first or place
                 if divergence.beyond_rounding:
-                    self.beyond = divergence.place
+                    self.beyond = place
                     return
             self.position = moment
 
     def finish(self, trace: Trace) -> None:
         """Compare what is left, and how it ended."""
         self.advance(trace, (END.step, 0))
-        if self.beyond is None and self.subject.trace.error is not None:
-            self.beyond = Place(*self.subject.moments[-1], len(QUANTITIES) - 1)
+        if self.beyond is None and self.failure is not None:
+            self.beyond = self.failure
             self.first = self.first or self.beyond
 
 
