@@ -132,7 +132,12 @@ class Watched:
         """Ranks of what can be compared."""
         searchable = frozenset(LOCAL) if self.trace.operations else frozenset[int]()
         moved = frozenset((ORDER["parameters"],)) if self.trace.optimizer else frozenset[int]()
-        return self.trace.sees | searchable | moved | SEEN_OF_ALL
+        return self.named | searchable | moved | SEEN_OF_ALL
+
+    @cached_property
+    def named(self) -> frozenset[int]:
+        """Ranks of what was seen under its name."""
+        return self.trace.sees
 
     def search(self, moment: Moment, wanted: Array) -> Array | None:
         """A result of an operation with these numbers (or minus these), exactly or nearly; None if there is none.
@@ -205,7 +210,7 @@ def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: 
         theirs, ours = reference.numbers.get(place), subject.trace.numbers.get(place)
         if theirs is None and ours is None:
             continue
-        if rank in LOCAL and (rank >= KEPT_BY_ALL or rank not in subject.trace.sees):
+        if rank in LOCAL and (rank >= KEPT_BY_ALL or rank not in subject.named):
             if theirs is None:
                 continue
             if ours is None:

@@ -37,7 +37,7 @@ def faults(baseline: Trace, fed: Trace) -> list[Divergence]:
             rank = divergence.place.rank
             if not divergence.beyond_rounding or rank == ORDER["final_randomness"]:
                 continue
-            chain = None if rank in fed.sees and rank < KEPT_BY_ALL else CHAIN_OF.get(rank)
+            chain = None if rank in watched.named and rank < KEPT_BY_ALL else CHAIN_OF.get(rank)
             if chain is not None:
                 chains.add(chain)
                 if "inputs" in chains and chain != "inputs":

@@ -26,6 +26,10 @@ _CRITIC_NAMES = ("critic", "value", "vf", "v_", "baseline")
 """What others call them."""
 
 
+_LONGEST_LIST = 64
+"""Longer ones are data, and hold no networks."""
+
+
 def find_optimizers(model: Any) -> list[torch.optim.Optimizer]:
     """Every optimiser that is an attribute of the model, or of an object that is, each once."""
     found = [value for _, value in _attributes(model) if isinstance(value, torch.optim.Optimizer)]
@@ -33,10 +37,22 @@ def find_optimizers(model: Any) -> list[torch.optim.Optimizer]:
 
 
 def _attributes(model: Any) -> list[tuple[str, Any]]:
-    """Those of the model, and those of the objects that they are."""
-    outer = list(vars(model).items())
+    """Those of the model, and those of the objects that they are; of a list or a dictionary also what is in it."""
+    outer = _unpacked(vars(model).items()) if hasattr(model, "__dict__") else []
     owners = [(name, value) for name, value in outer if hasattr(value, "__dict__") and not isinstance(value, type)]
-    return outer + [(f"{name}.{inner}", value) for name, owner in owners for inner, value in vars(owner).items()]
+    inner = [(f"{name}.{part}", value) for name, owner in owners for part, value in vars(owner).items()]
+    return outer + _unpacked(inner)
+
+
+def _unpacked(attributes: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in attributes:
+        found.append((name, value))
+        if isinstance(value, dict):
+            found += [(f"{name}.{key}", part) for key, part in value.items()]
+        elif isinstance(value, (list, tuple)) and len(value) <= _LONGEST_LIST:
+            found += [(f"{name}.{number}", part) for number, part in enumerate(value)]
+    return found
 
 
 def named_parameters(model: Any, optimizers: Iterable[torch.optim.Optimizer]) -> Named:

@@ -21,6 +21,7 @@ from harness.crosscheck.report import as_json
 from harness.crosscheck.runs import RunResult
 from harness.crosscheck.tracing.recorder import randomness_digest
 from harness.errors import HarnessError, UnknownNameError
+from tests.harness.crosscheck.subjects.standalone import StandalonePPO
 
 HERE = __name__
 
@@ -116,6 +117,45 @@ def test_networks_and_optimisers_beside_those_of_ppo_are_not_held_against_it(sub
     run = checked(subject)
 
     assert (run.verdict, run.optimizers) == ("identical", None)
+
+
+class Together:
+    """Several optimisers that step as one."""
+
+    def __init__(self, *optimizers: torch.optim.Optimizer) -> None:
+        self.parts = optimizers
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [group for part in self.parts for group in part.param_groups]
+
+    def zero_grad(self) -> None:
+        for part in self.parts:
+            part.zero_grad()
+
+    def step(self) -> None:
+        for part in self.parts:
+            part.step()
+
+
+class CriticFirst(StandalonePPO):
+    """The critic stands before the actor, and each has an optimiser."""
+
+    def make_networks(self, n_inputs: int) -> None:
+        super().make_networks(n_inputs)
+        actor, critic = self.__dict__.pop("actor"), self.__dict__.pop("critic")
+        self.critic, self.actor = critic, actor
+        weights = [*critic.parameters()], [*self.heads.parameters(), *actor.parameters()]
+        self.optimizer: Any = Together(*(torch.optim.Adam(part, eps=1e-5) for part in weights))
+
+
+@pytest.mark.parametrize("subject", [StandalonePPO, CriticFirst])
+@pytest.mark.parametrize("env", ["TightBounds", "ManySwitches"])
+def test_who_shares_no_code_with_sb3_is_compared_down_to_its_gradients(subject: Any, env: str) -> None:
+    run = checked(subject, env)
+
+    assert (run.verdict, run.notes) == ("identical", ())
+    assert run.n_minibatches > 2
 
 
 class Hidden:

@@ -55,6 +55,16 @@ def test_optimisers_are_found_on_the_model_and_on_what_it_owns_each_once() -> No
     assert find_optimizers(model) == [first, second]
 
 
+def test_optimisers_and_networks_in_a_list_or_a_dictionary_are_found() -> None:
+    actor, critic = stack(1), stack(2)
+    optimizers = [Adam(actor.parameters()), SGD(critic.parameters())]
+    model = SimpleNamespace(nets={"pi": actor, "vf": critic}, learner=SimpleNamespace(optimizers=optimizers))
+
+    assert find_optimizers(model) == optimizers
+    names = [name for name, _ in named_parameters(model, optimizers)]
+    assert (names[0], names[-1], len(names)) == ("nets.pi.0.weight", "nets.vf.2.bias", 8)
+
+
 def test_a_model_without_any_has_none() -> None:
     assert find_optimizers(SimpleNamespace()) == []
     assert named_parameters(SimpleNamespace(x=1), []) == []
