@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,11 @@ def check_runs(
     subject: Subject, reference: str, pairs: Sequence[tuple[Case, int]], options: Options
 ) -> list[RunResult]:
     """Every pair of case and seed, one after the other."""
-    return [check_run(subject, reference, case, seed, options) for case, seed in pairs]
+    results = []
+    for case, seed in pairs:
+        results.append(check_run(subject, reference, case, seed, options))
+        gc.collect()  # models that were watched refer to themselves, and to traces that can be large
+    return results
 
 
 def check_run(subject: Subject, reference: str, case: Case, seed: int, options: Options = Options()) -> RunResult:
@@ -159,7 +164,7 @@ def _record(subject: Subject, reference: str, case: Case, seed: int, options: Op
     baseline = theirs
     if reference in MODELS:
         model = load_algorithm(MODELS[reference][0])
-        baseline = record(model, case, seed, Watching(keep=True), engine="autograd")
+        baseline = record(model, case, seed, Watching(like=theirs, keep=True), engine="autograd")
         check = compare(baseline, theirs)
         if check.first is not None:
             raise HarnessError(

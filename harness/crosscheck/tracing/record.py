@@ -92,6 +92,7 @@ def record(
     """
     states = random_states()
     trace = Trace(name or algorithm.__name__, n_envs=case.n_envs, n_steps=int(case.settings.get("n_steps", 0)))
+    trace.like = watching.like
     log = OperationLog() if watching.operations else None
     recorder = Recorder(trace, feed=watching.like if watching.feed else None, operations=log)
     env = _environments(case, seed)

@@ -19,6 +19,19 @@ def test_a_number_is_remembered_as_it_was() -> None:
     assert list(trace.numbers) == [Place(3, 1, ORDER["loss"])]
 
 
+def test_equal_numbers_of_two_traces_are_kept_once() -> None:
+    first, second = Trace("x"), Trace("y")
+    first.put(1, 0, "value", f32([1, 2]))
+    first.put(2, 0, "value", f32([1, 2]))
+    second.like = first
+    second.put(1, 0, "value", f32([1, 2]))
+    second.put(2, 0, "value", f32([1, 3]))
+    second.put(3, 0, "value", f32([1, 3]))
+
+    assert second.get(1, 0, "value") is first.get(1, 0, "value")
+    assert [second.get(step, 0, "value").tolist() for step in (1, 2, 3)] == [[1, 2], [1, 3], [1, 3]]  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(("n_steps", "step", "iteration"), [(4, 0, 1), (4, 1, 1), (4, 4, 1), (4, 5, 2), (0, 7, 1)])
 def test_a_step_belongs_to_an_iteration(n_steps: int, step: int, iteration: int) -> None:
     assert Trace("x", n_steps=n_steps).iteration(step) == iteration
