@@ -123,6 +123,7 @@ class _Search:
         self.n_candidates = 0
         self.deadline = time.monotonic() + seconds
         self.late = False
+        self._spoiling: dict[int, set[str]] = {}
         self._singles: dict[tuple[tuple[str, ...], int], list[_Try]] = {}
         self.early: tuple[str, ...] = ()
         self.touched: tuple[str, ...] = ()
@@ -171,12 +172,12 @@ class _Search:
         run, at = self._next(solution)
         touching = self.touching(solution, run, at)
         late = [attempt.chosen[-1] for attempt in self.singles(solution, run, at) if attempt.score[0] >= at]
-        pairs = {frozenset((one.id, other.id)): (one, other) for one in touching for other in late if one is not other}
+        beside = [other for other in late if other not in touching]
+        mixed = list(itertools.product(touching, beside))
         if self.runs[run].subject.numbers.get(at) is None and at.minibatch:  # its update ends sooner, or theirs does
             taken = {deviation.id for deviation in solution.chosen}
-            free = [deviation for deviation in self.endings if deviation.id not in taken]
-            pairs |= {frozenset((one.id, other.id)): (one, other) for one, other in itertools.combinations(free, 2)}
-        for groups in (pairs.values(), itertools.combinations(touching, 3)):
+            mixed += itertools.combinations([entry for entry in self.endings if entry.id not in taken], 2)
+        for groups in (itertools.combinations(touching, 2), mixed, itertools.combinations(touching, 3)):
             candidates = ((*solution.chosen, *group) for group in groups)
             best = _best(self.attempts(candidates, self.runs[run], at), solution.scores[run])
             if best or self.late:
@@ -187,9 +188,13 @@ class _Search:
         """Each deviation that is not in the solution yet, together with it."""
         key = tuple(deviation.id for deviation in solution.chosen), run
         if key not in self._singles:
-            free = [deviation for deviation in self.catalogue if deviation.id not in key[0]]
+            # What changed a number that agreed, beside a part of this solution, changes it beside all of it, too.
+            spoilt = self._spoiling.setdefault(run, set())
+            free = [entry for entry in self.catalogue if entry.id not in key[0] and entry.id not in spoilt]
             candidates = ((*solution.chosen, deviation) for deviation in free)
-            self._singles[key] = self.attempts(candidates, self.runs[run], at)
+            tries = self._singles[key] = self.attempts(candidates, self.runs[run], at)
+            spoiling = {attempt.chosen[-1].id for attempt in tries if attempt.score[0] < at}
+            spoilt |= spoiling - {deviation.id for deviation in self.endings}  # but two of these may undo each other
         return self._singles[key]
 
     def touching(self, solution: _Solution, run: int, at: Place) -> list[Deviation]:
@@ -207,7 +212,8 @@ class _Search:
             return
         run, at = self._next(solution)
         tries = self.singles(solution, run, at)
-        self.early = tuple(attempt.chosen[-1].id for attempt in tries if attempt.score[0] < at)
+        early = {attempt.chosen[-1].id for attempt in tries if attempt.score[0] < at} | self._spoiling[run]
+        self.early = tuple(deviation.id for deviation in self.catalogue if deviation.id in early)
         self.touched = tuple(deviation.id for deviation in self.touching(solution, run, at))
         known = {*self.early, *self.touched, *(deviation.id for deviation in solution.chosen)}
         self.silent = tuple(deviation.id for deviation in self.catalogue if deviation.id not in known)
