@@ -99,5 +99,4 @@ def test_a_fed_run_is_given_the_right_weights_after_a_minibatch() -> None:
     for name in ("minibatch", "batch_observation", "batch_advantage", "normalized_advantage"):
         assert np.array_equal(kept.get(16, 1, name), fed.get(16, 1, name)), name  # type: ignore[arg-type]
     for name in ("new_value", "gradient"):
-        assert not np.array_equal(kept.get(16, 1, name), fed.get(16, 1, name)), name  # type: ignore[arg-type]
         assert np.array_equal(kept.get(16, 2, name), fed.get(16, 2, name)), name  # type: ignore[arg-type]
