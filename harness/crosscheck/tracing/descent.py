@@ -23,8 +23,8 @@ Array = NDArray[Any]
 class Descent:
     """Watches the optimisers of a run, which may be several: a minibatch ends when all weights have been moved.
 
-    parameters: the weights, in the order in which they are remembered. optimizers: those that there are before training;
-    one that is made later, and moves these weights, takes the place of those whose weights it has.
+    parameters: the weights, in the order in which they are remembered. optimizers: those that there are so far; one
+    that is made later, and moves these weights, takes the place of those whose weights it has.
     """
 
     def __init__(self, recorder: Recorder, parameters: Named, optimizers: Sequence[torch.optim.Optimizer]) -> None:
