@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.crosscheck.compare import Comparison, Moment, Watched, divergences_at
+from harness.crosscheck.consequences import row_of
 from harness.crosscheck.deviations import ENDINGS, Deviation
 from harness.crosscheck.profiles import Case
 from harness.crosscheck.quantities import QUANTITIES, Place
@@ -69,7 +70,8 @@ class Run:
     watched: Watched = field(init=False)
 
     def __post_init__(self) -> None:
-        self.watched = Watched(self.subject)
+        idle = frozenset(row_of(found.place, self.baseline) for found in self.comparison.without_consequence)
+        self.watched = Watched(self.subject, ignored=idle)
 
 
 @dataclass(frozen=True)

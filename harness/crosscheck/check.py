@@ -83,7 +83,8 @@ def crosscheck(
     results = _results(subject, reference, pairs, options, workers)
     verdict: Verdict = max((result.verdict for result in results), key=["identical", "rounding", "different"].index)
     explanation, verified = None, None
-    if explain and verdict != "identical" and reference in MODELS:
+    in_question = any(result.verdict != "identical" and not result.harmless for result in results)
+    if explain and in_question and reference in MODELS:
         arguments = (subject, reference, pairs, options, seconds)
         if isinstance(subject, str) and workers > 1:
             explanation, verified = call_in_worker("harness.crosscheck.runs:explain_pairs", *arguments)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.crosscheck.consequences import Row, row_of, without_consequence
 from harness.crosscheck.quantities import ORDER, QUANTITIES, Place
 from harness.crosscheck.tracing.trace import Trace, digest
 
@@ -114,13 +115,19 @@ class Comparison:
     largest: Mapping[tuple[int, int], float]
     """(iteration, minibatch) -> the largest difference, as a share; minibatch 0 is the rollout before the update.
     Infinite for what is missing, and for what has no size, such as another choice."""
+    without_consequence: tuple[Divergence, ...] = ()
+    """What differs and has no part in anything that follows; in none of the others."""
 
 
 class Watched:
-    """A trace, made ready to be searched."""
+    """A trace, made ready to be searched.
 
-    def __init__(self, trace: Trace) -> None:
+    ignored: rows of the memory of which nothing is made, and so nothing is said.
+    """
+
+    def __init__(self, trace: Trace, ignored: frozenset[Row] = frozenset()) -> None:
         self.trace = trace
+        self.ignored = ignored
 
     @cached_property
     def moments(self) -> list[Moment]:
@@ -175,28 +182,30 @@ def compare(reference: Trace, subject: Trace | Watched) -> Comparison:
     """
     watched = subject if isinstance(subject, Watched) else Watched(subject)
     visible = reference.sees & watched.sees
-    first: Divergence | None = None
-    beyond: Divergence | None = None
     largest: dict[tuple[int, int], float] = {}
     moments = sorted({*reference.moments, *watched.moments})
     endings = {(p.step, p.minibatch) for p in reference.numbers if p.rank == ORDER["final_randomness"]}
+    found = {moment: list(divergences_at(reference, watched, moment, visible)) for moment in moments}
+    everything = [divergence for moment in moments for divergence in found[moment]]
+    idle = without_consequence(reference, watched.trace, everything, visible)
+    harmless = {divergence.place for divergence in idle}
+    everything = [divergence for divergence in everything if divergence.place not in harmless]
+    first = next(iter(everything), None)
+    beyond = next((divergence for divergence in everything if divergence.beyond_rounding), None)
     for moment in moments:
         key = reference.iteration(moment[0]), moment[1]
         if moment not in endings:
             largest.setdefault(key, 0.0)
-        for divergence in divergences_at(reference, watched, moment, visible):
-            first = first or divergence
-            if beyond is None and divergence.beyond_rounding:
-                beyond = divergence
-            if key in largest:
-                largest[key] = max(largest[key], divergence.size)
+        if key in largest:
+            sizes = (divergence.size for divergence in found[moment] if divergence.place not in harmless)
+            largest[key] = max(largest[key], *sizes, 0.0)
     if watched.trace.error is not None:
         ending = Place(*(watched.moments[-1] if watched.moments else (0, 0)), len(QUANTITIES) - 1)
         if beyond is None or beyond.kind == "missing":
             beyond = Divergence(ending, "error", None, None, np.inf)
             first = first if first is not None and first.kind != "missing" else beyond
     n_compared = sum(place.rank in visible for place in reference.numbers)
-    return Comparison(first, beyond, n_compared, largest)
+    return Comparison(first, beyond, n_compared, largest, idle)
 
 
 def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: frozenset[int]) -> Iterator[Divergence]:
@@ -209,6 +218,8 @@ def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: 
         place = Place(*moment, rank)
         theirs, ours = reference.numbers.get(place), subject.trace.numbers.get(place)
         if theirs is None and ours is None:
+            continue
+        if subject.ignored and row_of(place, reference) in subject.ignored:
             continue
         if rank in LOCAL and (rank >= KEPT_BY_ALL or rank not in subject.named):
             if theirs is None:

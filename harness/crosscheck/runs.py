@@ -72,6 +72,8 @@ class RunResult:
     optimizers: tuple[str, str] | None
     """The subject's and the reference's, where they are set differently."""
     notes: tuple[str, ...]
+    harmless: bool = False
+    """Whether all that differs is remembered without consequence; the first of it is `first`."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,13 @@ def check_run(subject: Subject, reference: str, case: Case, seed: int, options: 
     case, notes = _common(case, _load(subject), load_algorithm(reference))
     run = _record(subject, reference, case, seed, options)
     first, beyond = run.comparison.first, run.comparison.first_beyond_rounding
+    idle = run.comparison.without_consequence
     per_epoch = _minibatches_per_epoch(case, reference)
 
     def described(divergence: Divergence | None) -> Finding | None:
         return None if divergence is None else finding(divergence, run.baseline, per_epoch, run.subject.error)
 
-    verdict: Verdict = "identical"
+    verdict: Verdict = "rounding" if idle else "identical"
     fed: Trace | None = None
     found: list[Divergence] = []
     if first is not None:
@@ -113,7 +116,7 @@ def check_run(subject: Subject, reference: str, case: Case, seed: int, options: 
         grown = verdict == "different" and not first.beyond_rounding
         if (options.resync and beyond is not None) or grown:
             fed = _fed(subject, run, case, seed)
-            found = faults(run.baseline, fed)
+            found = faults(run.baseline, fed, run.watched.ignored)
             if grown and not found and beyond is not None and beyond.kind == "value":
                 # It is rounding that has grown through the updates.
                 verdict = "rounding"
@@ -123,12 +126,15 @@ def check_run(subject: Subject, reference: str, case: Case, seed: int, options: 
         our_line, their_line = lines(beyond, run.subject, fed, run.reference, run.baseline)
     if not run.subject.optimizer:
         notes += ("no optimiser of torch was found in it: compared is what goes to the environments and comes back",)
+    for name in dict.fromkeys(divergence.place.quantity for divergence in idle):
+        n_idle = sum(divergence.place.quantity == name for divergence in idle)
+        notes += (f"{name} differs {n_idle} times without consequence: nothing that is made from it does",)
     optimizers = run.subject.optimizer, run.reference.optimizer
     return RunResult(
         env=case.env,
         seed=seed,
         verdict=verdict,
-        first=described(first),
+        first=described(first or (idle[0] if idle else None)),
         first_beyond_rounding=described(beyond),
         our_line=our_line,
         their_line=their_line,
@@ -140,6 +146,7 @@ def check_run(subject: Subject, reference: str, case: Case, seed: int, options: 
         ),
         optimizers=optimizers if optimizers[0] != optimizers[1] and all(optimizers) else None,
         notes=notes,
+        harmless=bool(idle) and first is None,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.crosscheck.compare import KEPT_BY_ALL, Divergence, Moment, Watched, divergences_at
+from harness.crosscheck.consequences import Row
 from harness.crosscheck.lines import Line, counterpart, first_foreign_line
 from harness.crosscheck.quantities import ORDER
 from harness.crosscheck.tracing.trace import Trace
@@ -23,12 +24,12 @@ CHAINS: Mapping[str, Sequence[str]] = {
 CHAIN_OF: Mapping[int, str] = {ORDER[name]: chain for chain, names in CHAINS.items() for name in names}
 
 
-def faults(baseline: Trace, fed: Trace) -> list[Divergence]:
+def faults(baseline: Trace, fed: Trace, ignored: frozenset[Row] = frozenset()) -> list[Divergence]:
     """The first difference of each stage beyond rounding; what follows from another one is left out.
 
-    fed: of the subject, with the baseline's inputs at every stage.
+    fed: of the subject, with the baseline's inputs at every stage. ignored: see `Watched`.
     """
-    watched = Watched(fed)
+    watched = Watched(fed, ignored)
     visible = baseline.sees & watched.sees
     found: dict[int | str, Divergence] = {}
     for moment in sorted({*baseline.moments, *fed.moments}):

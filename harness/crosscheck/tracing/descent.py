@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from harness.crosscheck.tracing.recorder import Recorder, as_array
 from harness.crosscheck.tracing.weights import Named
@@ -22,7 +23,8 @@ Array = NDArray[Any]
 class Descent:
     """Watches the optimisers of a run, which may be several: a minibatch ends when all weights have been moved.
 
-    parameters: the weights, in the order in which they are remembered.
+    parameters: the weights, in the order in which they are remembered. optimizers: those that there are so far; one
+    that is made later, and moves these weights, takes the place of those whose weights it has.
     """
 
     def __init__(self, recorder: Recorder, parameters: Named, optimizers: Sequence[torch.optim.Optimizer]) -> None:
@@ -34,24 +36,24 @@ class Descent:
         self._stepped: list[torch.optim.Optimizer] = []
         self._rates: list[float] = []
         self._handles: list[Any] = []
-        own = {id(tensor) for _, tensor in parameters}
-        self._held = [_held(optimizer) & own for optimizer in self.optimizers]
+        self._own = {id(tensor) for _, tensor in parameters}
+        self._held = [_held(optimizer) & self._own for optimizer in self.optimizers]
         self._offsets = np.cumsum([0, *(tensor.numel() for _, tensor in parameters)])
         recorder.trace.parameters = tuple((name, tuple(tensor.shape)) for name, tensor in parameters)
         recorder.trace.optimizer = _described(optimizers)
 
     def watch(self) -> None:
-        """Hook into every weight and every optimiser."""
+        """Hook into every weight and every optimiser, also those that are yet to be made."""
         for index, (_, parameter) in enumerate(self.parameters):
             if parameter.is_leaf and parameter.requires_grad:
                 hook: Any = partial(self._accumulated, index)
                 handle = parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
                 self._handles.append(handle)
-        for optimizer in self.optimizers:
-            self._handles += [
-                optimizer.register_step_pre_hook(lambda optimizer, *_: self.before_step(optimizer)),
-                optimizer.register_step_post_hook(lambda optimizer, *_: self.after_step(optimizer)),
-            ]
+        # Of all optimisers there are, as one may be made anew for every update.
+        self._handles += [
+            register_optimizer_step_pre_hook(lambda optimizer, *_: self._if_ours(self.before_step, optimizer)),
+            register_optimizer_step_post_hook(lambda optimizer, *_: self._if_ours(self.after_step, optimizer)),
+        ]
 
     def unwatch(self) -> None:
         """Let go: the hooks of weights are out of the garbage collector's sight, and would keep the trace for ever."""
@@ -69,6 +71,17 @@ class Descent:
         (optimizer,) = self.optimizers
         self.before_step(optimizer)
         self.after_step(optimizer)
+
+    def _if_ours(self, see: Callable[[torch.optim.Optimizer], None], optimizer: torch.optim.Optimizer) -> None:
+        """See the step of an optimiser that is known, or that is new and moves our weights."""
+        if not any(optimizer is known for known in self.optimizers):
+            new = _held(optimizer) & self._own
+            if not new:
+                return
+            kept = [(known, held) for known, held in zip(self.optimizers, self._held, strict=True) if not held <= new]
+            self.optimizers = [*(known for known, _ in kept), optimizer]
+            self._held = [*(held for _, held in kept), new]
+        see(optimizer)
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """The gradients are clipped, and the weights about to move."""

@@ -22,7 +22,6 @@ OTHER_FORMS = {
 SEEN_OTHERWISE = {
     "target_kl_stops_epoch_only": "minibatches without a step are counted differently",
     "two_steps_per_minibatch": "the second step is a minibatch of its own in one of the two",
-    "optimiser_restarted_every_update": "the hooks stay with the first optimiser",
 }
 """Planted bugs that train to the same weights, but are traced in another way."""
 

@@ -138,6 +138,54 @@ def test_who_steps_again_before_the_other_has_ended_its_minibatch() -> None:
     assert learner.seen("parameters") == [[-2, -4, 0], [-4, -8, -6]]
 
 
+def test_an_optimiser_that_is_made_anew_takes_the_place_of_the_one_before() -> None:
+    learner = Learner()
+    learner.watched_by(Adam([learner.a, learner.b], lr=1.0))
+    for rate in (1.0, 0.5):
+        optimizer = SGD([learner.a, learner.b], lr=rate)
+        learner.backward()
+        optimizer.step()
+
+    assert learner.seen("parameters") == [[-2, -4, -6], [-3, -6, -9]]
+    assert learner.seen("learning_rate") == [[1.0], [0.5]]
+    assert learner.descent.optimizers == [optimizer]
+    assert learner.recorder.trace.optimizer == "SGD()"
+
+
+def test_one_of_two_optimisers_may_be_made_anew() -> None:
+    learner = Learner()
+    kept, replaced = SGD([learner.a], lr=1.0), SGD([learner.b], lr=1.0)
+    learner.watched_by(kept, replaced)
+    anew = SGD([learner.b], lr=0.5)
+    learner.backward()
+    anew.step()
+    kept.step()
+
+    assert learner.seen("parameters") == [[-2, -4, -3]]
+    assert learner.descent.optimizers == [kept, anew]
+
+
+def test_the_only_optimiser_may_be_made_when_training_has_begun() -> None:
+    learner = Learner()
+    learner.watched_by()
+    learner.backward()
+    SGD([learner.a, learner.b], lr=1.0).step()
+
+    assert learner.seen("parameters") == [[-2, -4, -6]]
+    assert learner.recorder.trace.optimizer == "SGD()"
+
+
+def test_optimisers_of_other_weights_are_none_of_its_business() -> None:
+    learner = Learner()
+    learner.watched_by(SGD([learner.a, learner.b], lr=1.0))
+    other = nn.Parameter(torch.ones(1))
+    other.sum().backward()
+    SGD([other], lr=1.0).step()
+
+    assert other.tolist() == [0.0]
+    assert learner.seen("parameters") == []
+
+
 def test_a_fed_run_goes_on_with_the_others_gradients_and_weights() -> None:
     feed = trace(
         {
