@@ -16,10 +16,13 @@ __all__ = ["single_run"]
 N_EVALUATIONS = 20
 
 
-def single_run(algo: str, env: str, seed: int, n_timesteps: int | None, hyperparameters: str) -> ExperimentConfig:
+def single_run(
+    algo: str, env: str, seed: int, n_timesteps: int | None, hyperparameters: str, command: str = "harness train"
+) -> ExperimentConfig:
     """The experiment of one run; raises ConfigError or UnknownNameError as a file with the same content would.
 
     hyperparameters: a zoo-style file, or "zoo". A class that the zoo does not know takes its constructor's defaults.
+    command: what errors name that are in no file.
     """
     if algo not in REGISTERED and ":" not in algo:
         raise UnknownNameError(f"--algo {algo}: is not known{did_you_mean(algo, REGISTERED)}")
@@ -35,4 +38,4 @@ def single_run(algo: str, env: str, seed: int, n_timesteps: int | None, hyperpar
         "evaluation": {"n_evaluations": N_EVALUATIONS if n_timesteps is None else min(N_EVALUATIONS, n_timesteps)},
         "hyperparameters": {algo: source},
     }
-    return parse_config(yaml.safe_dump(data), Path("harness train"))
+    return parse_config(yaml.safe_dump(data), Path(command))

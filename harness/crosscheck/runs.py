@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import gc
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -90,15 +91,26 @@ def check_runs(
 ) -> list[RunResult]:
     """Every pair of case and seed, one after the other."""
     results = []
-    for case, seed in pairs:
-        results.append(check_run(subject, reference, case, seed, options))
-        gc.collect()  # models that were watched refer to themselves, and to traces that can be large
+    with _threads(options.threads):
+        for case, seed in pairs:
+            results.append(check_run(subject, reference, case, seed, options))
+            gc.collect()  # models that were watched refer to themselves, and to traces that can be large
     return results
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """So many threads of torch, and then as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def check_run(subject: Subject, reference: str, case: Case, seed: int, options: Options = Options()) -> RunResult:
     """One run of the subject beside one of the reference."""
-    torch.set_num_threads(options.threads)
     case, notes = _common(case, _load(subject), load_algorithm(reference))
     run = _record(subject, reference, case, seed, options)
     first, beyond = run.comparison.first, run.comparison.first_beyond_rounding
@@ -204,10 +216,16 @@ def _fed(subject: Subject, run: Run, case: Case, seed: int) -> Trace:
 def explain_pairs(
     subject: Subject, reference: str, pairs: Sequence[tuple[Case, int]], options: Options, seconds: float
 ) -> tuple[Explanation, tuple[int, int]]:
-    """Explain the first seed of every case, then try the explanation on all the others."""
+    """The explanation of the first seed of every case, and how many of all runs it reproduces, out of how many."""
+    with _threads(options.threads):
+        return _explained_pairs(subject, reference, pairs, options, seconds)
+
+
+def _explained_pairs(
+    subject: Subject, reference: str, pairs: Sequence[tuple[Case, int]], options: Options, seconds: float
+) -> tuple[Explanation, tuple[int, int]]:
     from harness.crosscheck.deviations import CATALOGUE
 
-    torch.set_num_threads(options.threads)
     subject_class, reference_class = _load(subject), load_algorithm(reference)
     common = [(_common(case, subject_class, reference_class)[0], seed) for case, seed in pairs]
     first_seed = min(seed for _, seed in common)
@@ -221,9 +239,9 @@ def explain_pairs(
     chosen = tuple(by_id[names[0]] for names in explanation.deviations)
     n_good = sum(_explained(score, explanation) for score in explanation.scores)
     if chosen:
-        others = [
+        others = (
             _record(subject, reference, case, seed, options, proven=True) for case, seed in common if seed != first_seed
-        ]
+        )
         n_good += sum(_explained(score_of(deviant, chosen, run), explanation) for run in others)
     return explanation, (n_good, len(common))
 
