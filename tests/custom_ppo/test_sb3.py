@@ -22,6 +22,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import NatureCNN
+from stable_baselines3.common.utils import FloatSchedule
 from torch import nn
 
 import custom_ppo
@@ -176,7 +177,7 @@ def complaint(cls: type[Any], sizes: dict[str, Any]) -> list[Any]:
         ({"n_steps": 10, "batch_size": 4, "normalize_advantage": False}, [UserWarning]),
         ({"clip_range_vf": 0.0}, ["asserts"]),
         ({"clip_range_vf": -0.1}, ["asserts"]),
-        ({"clip_range_vf": lambda _: 0.1}, []),
+        ({"clip_range_vf": FloatSchedule(0.1)}, []),
     ],
     ids=str,
 )
