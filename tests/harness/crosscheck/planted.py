@@ -5,7 +5,7 @@
     python -m tests.harness.crosscheck.planted --subjects equivalents  what is right, and must not be named
     python -m tests.harness.crosscheck.planted --pairs 30 --triples 10 two and three bugs at once, drawn at random
     python -m tests.harness.crosscheck.planted --only adam_eps_1e-8 value_loss_halved+entropy_sign
-    python -m tests.harness.crosscheck.planted --sample 20 --record FILE --markdown FILE   some of them, kept for a table
+    python -m tests.harness.crosscheck.planted --sample 20 --record FILE --markdown FILE  some, kept for a table
 
 It takes seconds a bug where only the place is looked for (--locate), and up to --seconds more for the name.
 """
