@@ -326,6 +326,8 @@ def explain_runs(
             break
         past.append(beam)
         beam = better
+    # What only moves rounding to a later place has explained nothing: any other rounding does so by chance.
+    beam = next(solutions for solutions in (*past, beam) if _explained(solutions[0]) == _explained(beam[0]))
     return _explanation(search, beam, started)
 
 
@@ -351,6 +353,11 @@ def _total(scores: Sequence[Score]) -> tuple[Any, ...]:
         sorted(beyond, reverse=True),
         sorted((score[1] for score in scores), reverse=True),
     )
+
+
+def _explained(solution: _Solution) -> tuple[Any, ...]:
+    """How much is explained, but for where rounding begins."""
+    return _total(solution.scores)[:3]
 
 
 def _all_explained(scores: Sequence[Score]) -> bool:

@@ -92,7 +92,8 @@ def crosscheck(
             explanation, verified = explain_pairs(*arguments)
     again, trouble = None, ""
     stuck = explanation is not None and explanation.verdict in ("not explained", "partly explained")
-    if stuck and not copy_weights and all(map(_parts_at_start, results)):
+    parted = [result for result in results if result.first_beyond_rounding is not None]
+    if stuck and not copy_weights and parted and all(map(_parts_at_start, parted)):
         try:
             again = crosscheck(
                 subject,
@@ -126,7 +127,7 @@ def crosscheck(
 
 def _parts_at_start(result: RunResult) -> bool:
     first = result.first_beyond_rounding
-    return first is None or first.quantity == "initial_parameters"
+    return first is not None and first.quantity == "initial_parameters"
 
 
 def explain(subject: Subject, reference: str = "ppo", **options: Any) -> Crosscheck:

@@ -44,7 +44,8 @@ CATALOGUE: tuple[Deviation, ...] = (
     *SCHEDULES,
     *OPTIMISATION,
 )
-"""Every deviation that is known, from the first weights to the optimiser's step."""
+"""Every deviation that is known, from the first weights to the optimiser's step. They are applied in this order, so
+that those that replace a part of the recipe come before those that change what it is given or what it returns."""
 
 ENDINGS: tuple[Deviation, ...] = DIVERGENCE
 """Those that decide when an update ends. Two of them may undo each other, so that they are tried in pairs."""

@@ -12,37 +12,22 @@ from torch import Tensor
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.recipe import Recipe
 from harness.crosscheck.deviations.deviation import Deviation
-from harness.crosscheck.deviations.estimates import Array, Estimates, around, following, monte_carlo, normalised, summed
+from harness.crosscheck.deviations.estimates import (
+    Array,
+    Estimates,
+    around,
+    following,
+    monte_carlo,
+    normalised,
+    recursion,
+    summed,
+)
 from harness.crosscheck.deviations.surgery import PPO_ONLY, WALK, Surgery, huang, parts, settings, wrap
 
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
 
 __all__ = ["ADVANTAGES"]
-
-
-def _target(rewards: Array, next_values: Array, mask: Array, gamma: float) -> Array:
-    """r + gamma * V(s') * mask, as it should be."""
-    target: Array = rewards + gamma * next_values * mask
-    return target
-
-
-def _decay(mask: Array, gamma: float, gae_lambda: float) -> Array:
-    """gamma * lambda * mask, as it should be."""
-    return gamma * gae_lambda * mask
-
-
-def _recursion(target: Callable[..., Array] = _target, decay: Callable[..., Array] = _decay) -> Any:
-    """Recipe: A_t = target_t - V_t + decay_t * A_{t+1}."""
-
-    def estimate(
-        rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
-    ) -> Estimates:
-        next_values, mask = following(values, starts, last, dones)
-        advantages = summed(target(rewards, next_values, mask, gamma) - values, decay(mask, gamma, gae_lambda))
-        return advantages, advantages + values
-
-    return parts(advantages=estimate)
 
 
 def _no_mask(
@@ -135,16 +120,9 @@ def _normalised_in_memory(recipe: Recipe) -> Recipe:
     return recipe.replace(advantages=estimate, normalize_advantages=lambda advantages: advantages)
 
 
+# Deviations that bring estimates of their own come first: the others change what these are made of, or what is made
+# of them.
 ADVANTAGES: tuple[Deviation, ...] = (
-    Deviation(
-        id="gae_done_mask_missing",
-        description="Advantages and values flow over the ends of episodes as if there were none",
-        stage="advantage",
-        source="vietnh1009/Super-mario-bros-PPO-pytorch#21",
-        remedy="Multiply V(s') and the recursion by 1 - done",
-        shows="an episode that ends",
-        recipe=around(_no_mask),
-    ),
     Deviation(
         id="gae_done_mask_missing_in_delta",
         description="The TD error takes V(s') even where an episode has ended; the recursion stops there",
@@ -152,7 +130,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source="EdanToledo/Stoix#142",
         remedy="Multiply V(s') by 1 - done",
         shows="an episode that ends",
-        recipe=_recursion(target=lambda rewards, next_values, mask, gamma: rewards + gamma * next_values),
+        recipe=recursion(target=lambda rewards, next_values, mask, gamma: rewards + gamma * next_values),
     ),
     Deviation(
         id="gae_done_mask_missing_in_recursion",
@@ -161,7 +139,66 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source="walkinglabs/hands-on-modern-rl#63",
         remedy="Multiply the recursion by 1 - done",
         shows="an episode that ends within a rollout",
-        recipe=_recursion(decay=lambda mask, gamma, gae_lambda: np.full_like(mask, gamma * gae_lambda)),
+        recipe=recursion(decay=lambda mask, gamma, gae_lambda: np.full_like(mask, gamma * gae_lambda)),
+    ),
+    Deviation(
+        id="gae_gamma_missing_in_delta",
+        description="The TD error is r + V(s') - V(s), without gamma",
+        stage="advantage",
+        source="AI4Finance-Foundation/ElegantRL#183",
+        remedy="Multiply V(s') by gamma",
+        recipe=recursion(target=lambda rewards, next_values, mask, gamma: rewards + next_values * mask),
+    ),
+    Deviation(
+        id="gae_gamma_missing_in_recursion",
+        description="The recursion decays by lambda instead of gamma * lambda",
+        stage="advantage",
+        source=WALK,
+        remedy="Let the recursion decay by gamma * lambda",
+        recipe=recursion(decay=lambda mask, gamma, gae_lambda: gae_lambda * mask),
+    ),
+    Deviation(
+        id="gae_lambda_missing_in_recursion",
+        description="The recursion decays by gamma instead of gamma * lambda",
+        stage="advantage",
+        source=WALK,
+        remedy="Let the recursion decay by gamma * lambda",
+        shows="gae_lambda below 1",
+        recipe=recursion(decay=lambda mask, gamma, gae_lambda: gamma * mask),
+    ),
+    Deviation(
+        id="advantages_are_returns_minus_values",
+        description="No GAE: advantages are discounted sums of rewards minus values, returns these sums",
+        stage="advantage",
+        source=huang("core detail 5"),
+        remedy="Estimate advantages by GAE",
+        recipe=parts(advantages=_monte_carlo_advantages),
+    ),
+    Deviation(
+        id="advantages_are_td_errors",
+        description="No GAE: advantages are TD errors of one step",
+        stage="advantage",
+        source=huang("core detail 5"),
+        remedy="Estimate advantages by GAE",
+        shows="gae_lambda above 0",
+        recipe=recursion(decay=lambda mask, gamma, gae_lambda: 0 * mask),
+    ),
+    Deviation(
+        id="gae_in_float64",
+        description="Advantages are estimated in float64 and rounded afterwards; differs by rounding only",
+        stage="advantage",
+        source="thu-ml/tianshou#65",
+        remedy="Estimate advantages in float32, or accept the rounding",
+        recipe=parts(advantages=_in_float64),
+    ),
+    Deviation(
+        id="gae_done_mask_missing",
+        description="Advantages and values flow over the ends of episodes as if there were none",
+        stage="advantage",
+        source="vietnh1009/Super-mario-bros-PPO-pytorch#21",
+        remedy="Multiply V(s') and the recursion by 1 - done",
+        shows="an episode that ends",
+        recipe=around(_no_mask),
     ),
     Deviation(
         id="gae_masked_by_own_start",
@@ -207,31 +244,6 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Bootstrap the rollout with V of the observation after its last step",
         shows="an episode that goes on after a rollout",
         recipe=around(_last_is_end),
-    ),
-    Deviation(
-        id="gae_gamma_missing_in_delta",
-        description="The TD error is r + V(s') - V(s), without gamma",
-        stage="advantage",
-        source="AI4Finance-Foundation/ElegantRL#183",
-        remedy="Multiply V(s') by gamma",
-        recipe=_recursion(target=lambda rewards, next_values, mask, gamma: rewards + next_values * mask),
-    ),
-    Deviation(
-        id="gae_gamma_missing_in_recursion",
-        description="The recursion decays by lambda instead of gamma * lambda",
-        stage="advantage",
-        source=WALK,
-        remedy="Let the recursion decay by gamma * lambda",
-        recipe=_recursion(decay=lambda mask, gamma, gae_lambda: gae_lambda * mask),
-    ),
-    Deviation(
-        id="gae_lambda_missing_in_recursion",
-        description="The recursion decays by gamma instead of gamma * lambda",
-        stage="advantage",
-        source=WALK,
-        remedy="Let the recursion decay by gamma * lambda",
-        shows="gae_lambda below 1",
-        recipe=_recursion(decay=lambda mask, gamma, gae_lambda: gamma * mask),
     ),
     Deviation(
         id="gamma_and_lambda_swapped",
@@ -281,23 +293,6 @@ ADVANTAGES: tuple[Deviation, ...] = (
         settings=settings(gae_lambda=1.0),
     ),
     Deviation(
-        id="advantages_are_returns_minus_values",
-        description="No GAE: advantages are discounted sums of rewards minus values, returns these sums",
-        stage="advantage",
-        source=huang("core detail 5"),
-        remedy="Estimate advantages by GAE",
-        recipe=parts(advantages=_monte_carlo_advantages),
-    ),
-    Deviation(
-        id="advantages_are_td_errors",
-        description="No GAE: advantages are TD errors of one step",
-        stage="advantage",
-        source=huang("core detail 5"),
-        remedy="Estimate advantages by GAE",
-        shows="gae_lambda above 0",
-        recipe=_recursion(decay=lambda mask, gamma, gae_lambda: 0 * mask),
-    ),
-    Deviation(
         id="gae_across_environments",
         description="Rollouts of several environments are flattened before GAE, so that one's step follows another's",
         stage="advantage",
@@ -305,14 +300,6 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Estimate advantages for each environment by itself",
         shows="more than one environment",
         recipe=around(_across_environments),
-    ),
-    Deviation(
-        id="gae_in_float64",
-        description="Advantages are estimated in float64 and rounded afterwards; differs by rounding only",
-        stage="advantage",
-        source="thu-ml/tianshou#65",
-        remedy="Estimate advantages in float32, or accept the rounding",
-        recipe=parts(advantages=_in_float64),
     ),
     Deviation(
         id="rewards_normalised_per_rollout",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from custom_ppo.recipe import Recipe
 
-__all__ = ["Array", "Estimates", "around", "following", "monte_carlo", "normalised", "summed"]
+__all__ = ["Array", "Estimates", "around", "following", "monte_carlo", "normalised", "recursion", "summed"]
 
 Array = NDArray[Any]
 Estimates = tuple[Array, Array]
@@ -48,3 +48,43 @@ def normalised(array: Array) -> Array:
     """(x - mean) / (std + 1e-8) over the rollout, by NumPy, whose deviation is the biased one."""
     normalized: Array = (array - array.mean()) / (array.std() + 1e-8)
     return normalized
+
+
+def _target(rewards: Array, next_values: Array, mask: Array, gamma: float) -> Array:
+    """r + gamma * V(s') * mask, as it should be."""
+    target: Array = rewards + gamma * next_values * mask
+    return target
+
+
+def _decay(mask: Array, gamma: float, gae_lambda: float) -> Array:
+    """gamma * lambda * mask, as it should be."""
+    return gamma * gae_lambda * mask
+
+
+def _by_recursion(
+    rewards: Array,
+    values: Array,
+    starts: Array,
+    last: Array,
+    dones: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+    target: Callable[..., Array] = _target,
+    decay: Callable[..., Array] = _decay,
+) -> Estimates:
+    """A_t = target_t - V_t + decay_t * A_{t+1}."""
+    next_values, mask = following(values, starts, last, dones)
+    advantages = summed(target(rewards, next_values, mask, gamma) - values, decay(mask, gamma, gae_lambda))
+    return advantages, advantages + values
+
+
+def recursion(**changed: Callable[..., Array]) -> Callable[[Recipe], Recipe]:
+    """Recipe: another target or decay in the recursion; the other of the two stays as it was changed before."""
+
+    def recipe(given: Recipe) -> Recipe:
+        known = given.advantages
+        before = known.keywords if isinstance(known, partial) and known.func is _by_recursion else {}
+        return given.replace(advantages=partial(_by_recursion, **{**before, **changed}))
+
+    return recipe

@@ -118,16 +118,6 @@ def _over_nominal_size(model: CustomPPO) -> None:
 
 SURROGATES: tuple[Deviation, ...] = (
     Deviation(
-        id="ratio_to_itself",
-        description="The ratio is taken to the policy itself, so that it is always 1 and never clipped",
-        stage="surrogate",
-        source="higgsfield-ai/higgsfield#20",
-        remedy="Take the ratio to the log-probability that was stored while acting",
-        shows="more than one minibatch; rounding in the first",
-        recipe=_ratio_to_itself,
-        algorithms=PPO_ONLY,
-    ),
-    Deviation(
         id="old_log_prob_recomputed_per_minibatch",
         description="The log-probabilities of acting time are computed anew for every minibatch: ratio 1, divergence 0",
         stage="ratio",
@@ -306,6 +296,16 @@ SURROGATES: tuple[Deviation, ...] = (
         remedy="Take the mean over the minibatch",
         shows="a batch_size that does not divide n_steps * n_envs",
         surgery=_over_nominal_size,
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="ratio_to_itself",
+        description="The ratio is taken to the policy itself, so that it is always 1 and never clipped",
+        stage="surrogate",
+        source="higgsfield-ai/higgsfield#20",
+        remedy="Take the ratio to the log-probability that was stored while acting",
+        shows="more than one minibatch; rounding in the first",
+        recipe=_ratio_to_itself,
         algorithms=PPO_ONLY,
     ),
 )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.crosscheck.tracing.recorder import Recorder
 
-__all__ = ["Replaced", "watch_buffer", "watch_policy"]
+__all__ = ["Numbering", "Replaced", "watch_buffer", "watch_policy"]
 
 BATCH = {
     "observations": "batch_observation",
@@ -91,11 +91,34 @@ def watch_policy(policy: ActorCriticPolicy, recorder: Recorder) -> None:
     policy.evaluate_actions = seen_evaluate_actions  # type: ignore[method-assign]
 
 
+class Numbering:
+    """Which minibatch it is that a buffer hands out.
+
+    Some ask for the next one when they have learnt from the last, others for all of an update at once. Only of the
+    former it is known that a minibatch they made no step with will not come to be learnt from.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.step = 0
+        self.given = 0
+        """The last number, of those since this step of the environments."""
+        self.one_by_one = False
+
+    def next(self) -> int:
+        """The number of the minibatch that is asked for now, from 1."""
+        if self.step != self.recorder.step:
+            self.step, self.given = self.recorder.step, 0
+        self.one_by_one = self.one_by_one or 0 < self.given <= self.recorder.n_minibatches
+        self.given = self.recorder.minibatch if self.one_by_one else self.given + 1
+        return self.given
+
+
 def watch_buffer(buffer: RolloutBuffer, recorder: Recorder) -> None:
     """See what is remembered, what is made of it, and which transitions a minibatch holds."""
     add, get_samples = buffer.add, buffer._get_samples
     compute = buffer.compute_returns_and_advantage
-    samples_of_step = [0, 0]  # step of the environments, minibatches handed out since
+    numbering = Numbering(recorder)
 
     def seen_add(*args: Any, **kwargs: Any) -> None:
         position = buffer.pos
@@ -116,10 +139,7 @@ def watch_buffer(buffer: RolloutBuffer, recorder: Recorder) -> None:
         buffer.returns = recorder.saw("return", buffer.returns)
 
     def seen_samples(batch_inds: Any, *args: Any, **kwargs: Any) -> Any:
-        if samples_of_step[0] != recorder.step:
-            samples_of_step[:] = [recorder.step, 0]
-        samples_of_step[1] += 1
-        number = samples_of_step[1]
+        number = numbering.next()
         batch_inds = recorder.learns("minibatch", batch_inds, number)
         samples = get_samples(batch_inds, *args, **kwargs)
         changes = {}

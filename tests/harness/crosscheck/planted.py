@@ -5,6 +5,7 @@
     python -m tests.harness.crosscheck.planted --subjects equivalents  what is right, and must not be named
     python -m tests.harness.crosscheck.planted --pairs 30 --triples 10 two and three bugs at once, drawn at random
     python -m tests.harness.crosscheck.planted --only adam_eps_1e-8 value_loss_halved+entropy_sign
+    python -m tests.harness.crosscheck.planted --sample 20 --record FILE --markdown FILE  some, kept for a table
 
 It takes seconds a bug where only the place is looked for (--locate), and up to --seconds more for the name.
 """
@@ -21,6 +22,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,7 +34,7 @@ from harness.errors import HarnessError
 from tests.harness.crosscheck.subjects import equivalents, mutants, mutation, standalone_bugs
 from tests.harness.crosscheck.subjects.training import CASES
 
-__all__ = ["Outcome", "Planted", "checked", "combinations", "outcome", "singles"]
+__all__ = ["Outcome", "Planted", "checked", "combinations", "outcome", "singles", "totals"]
 
 VERDICTS = ("identical", "rounding", "different")
 
@@ -99,6 +101,11 @@ class Outcome:
         return "later" if later and self.verdict != "identical" else "before"
 
     @property
+    def verdict_right(self) -> bool:
+        """Whether the verdict is as it should be."""
+        return self.verdict == self.planted.verdict or (not self.planted.stages and self.located)
+
+    @property
     def located(self) -> bool:
         """Whether the place is as it should be."""
         return self.place == "at" or (self.place == "later" and self.planted.module == standalone_bugs.MODULE)
@@ -110,10 +117,15 @@ class Outcome:
 
     @property
     def rightly_named(self) -> bool | None:
-        """Whether the explanation is these deviations and no others; None where the catalogue lacks one."""
+        """Whether the explanation is these deviations and no others; None where the catalogue lacks one.
+
+        An equivalent need not be explained: the catalogue has some of the ways in which people write the same.
+        """
         wanted = self.planted.deviations
         if not self.explanation or None in wanted:
             return None
+        if not self.planted.stages and not self.named:
+            return True
         return len(wanted) == len(self.named) and any(
             all(name in group for name, group in zip(order, self.named, strict=True))
             for order in itertools.permutations(wanted)
@@ -129,7 +141,14 @@ def singles(subjects: str) -> list[Planted]:
             return [_of_bugs([bug]) for bug in standalone_bugs.BUGS.values()]
         case _:
             return [
-                Planted(name, equivalents.MODULE, (), (), tuple(CASES), verdict=_at_most(equivalent.verdict))
+                Planted(
+                    name,
+                    equivalents.MODULE,
+                    (),
+                    () if equivalent.form is None else (equivalent.form,),
+                    tuple(CASES),
+                    verdict=_at_most(equivalent.verdict),
+                )
                 for name, equivalent in equivalents.EQUIVALENTS.items()
             ]
 
@@ -235,10 +254,10 @@ def _row(found: Outcome) -> str:
     )
 
 
-def _totals(found: Sequence[Outcome]) -> Iterator[str]:
+def totals(found: Sequence[Outcome]) -> Iterator[str]:
     usable = [one for one in found if not one.trouble]
     yield f"{len(found)} subjects, {len(found) - len(usable)} not checked, {sum(one.seconds for one in found):.0f} s"
-    yield f"found: {sum(one.verdict == one.planted.verdict for one in usable)} with the verdict they should have"
+    yield f"found: {sum(one.verdict_right for one in usable)} with the verdict they should have"
     places = Counter(one.place for one in usable)
     yield f"first difference at the expected quantity: {places['at']}, " + (
         f"later: {places['later']}, before: {places['before']}"
@@ -255,6 +274,8 @@ def _totals(found: Sequence[Outcome]) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The table; 1 if something was not located or wrongly named."""
+    from tests.harness.crosscheck import published  # which imports this module
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subjects", choices=["sb3", "standalone", "equivalents"], default="sb3")
     parser.add_argument("--pairs", type=int, default=0)
@@ -266,7 +287,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--locate", action="store_true", help="do not search for causes")
     parser.add_argument("--all-worlds", action="store_true", help="the whole stress profile for every subject")
     parser.add_argument("--seconds", type=float, default=60.0, help="for one explanation")
-    parser.add_argument("--seed", type=int, default=0, help="of the random pairs and triples")
+    parser.add_argument("--seed", type=int, default=0, help="of the random pairs and triples, and of the sample")
+    parser.add_argument("--sample", type=int, metavar="N", help="only so many, drawn at random")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="keep every row there, and do not repeat those it has"
+    )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table of all rows of the record, too")
     args = parser.parse_args(arguments)
     if args.only:
         chosen = [by_name(args.subjects, name) for name in args.only]
@@ -279,14 +305,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = [one for one in chosen if (None not in one.deviations) == (args.listed == "yes")]
     if args.all_worlds:
         chosen = [dataclasses.replace(one, worlds=tuple(CASES)) for one in chosen]
+    if args.sample is not None and args.sample < len(chosen):
+        drawn = random.Random(args.seed).sample(range(len(chosen)), args.sample)
+        chosen = [chosen[index] for index in sorted(drawn)]
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    earlier = [] if args.record is None else published.read(args.record)
+    done = {(one.planted.module, one.planted.name) for one in earlier}
     found = []
     print(f"{'planted':55}  {'found at':20}  {'expected at':20}  {'':6}  {'verdict':9}  {'name':5}  named as")
     for planted in chosen:
+        if (planted.module, planted.name) in done:
+            continue
         found.append(checked(planted, seconds=args.seconds, locate=args.locate))
         print(_row(found[-1]), flush=True)
-    print(*_totals(found), sep="\n")
+        if args.record is not None:
+            published.append(args.record, found[-1])
+    print(*totals(found), sep="\n")
+    if args.markdown is not None:
+        alarms = [] if args.record is None else published.read_alarms(args.record)
+        page = published.as_markdown([*earlier, *found], alarms, published.commits(args.record))
+        args.markdown.write_text(page, encoding="utf-8")
     return int(any(one.trouble or not one.located or one.rightly_named is False for one in found))
 
 

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import FunctionType
+from typing import Any
 
+import numpy as np
 import pytest
 
+from custom_ppo.recipe import SB3_PPO, Recipe
 from harness.crosscheck.deviant import DeviantA2C, DeviantPPO
 from harness.crosscheck.deviations import CATALOGUE, Deviation, deviation
 from harness.crosscheck.deviations.equivalents import EQUIVALENT
@@ -42,6 +48,63 @@ def test_an_entry_does_something_to_algorithms_that_exist(entry: Deviation) -> N
     assert entry.settings or entry.recipe or entry.surgery
     assert entry.algorithms
     assert set(entry.algorithms) <= {"ppo", "a2c"}
+
+
+PARTS = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
+
+
+def holds(found: Any, wanted: Any) -> bool:
+    """Whether an object can be reached from a part of a recipe: from what it is made of, or closes over."""
+    inner: list[Any] = []
+    if isinstance(found, partial):
+        inner = [found.func, *found.args, *found.keywords.values()]
+    elif isinstance(found, FunctionType):
+        inner = [*(cell.cell_contents for cell in found.__closure__ or ()), *(found.__defaults__ or ())]
+    elif isinstance(found, Recipe):
+        inner = [getattr(found, part) for part in PARTS]
+    return found is wanted or any(holds(one, wanted) for one in inner)
+
+
+def touching(part: str) -> list[tuple[str, bool]]:
+    """Deviations that change a part of the recipe, in order, and whether they replace it, whatever stood there."""
+    found = []
+    for entry in CATALOGUE:
+        original = SB3_PPO.replace(**{part: lambda *given, **named: None})
+        changed = original if entry.recipe is None else entry.recipe(original)
+        if getattr(changed, part) is not getattr(original, part):
+            found.append((entry.id, not holds(getattr(changed, part), getattr(original, part))))
+    return found
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_replaces_a_part_comes_before_what_changes_it(part: str) -> None:
+    replacing = [replaces for _, replaces in touching(part)]
+    assert replacing == sorted(replacing, reverse=True), touching(part)
+
+
+def test_it_is_known_which_replace_a_part() -> None:
+    of_advantages = dict(touching("advantages"))
+    assert of_advantages["advantages_are_td_errors"]
+    assert not of_advantages["final_dones_ignored"]
+    assert dict(touching("policy_objective"))["ratio_to_itself"] is False
+
+
+def test_two_changes_of_one_recursion_go_together() -> None:
+    def estimate(*ids: str) -> Any:
+        recipe = SB3_PPO
+        for name in ids:
+            change = deviation(name).recipe
+            assert change is not None
+            recipe = change(recipe)
+        arrays = [np.float32([[3], [5]]), np.float32([[1], [2]]), np.float32([[0], [0]])]
+        return recipe.advantages(
+            *arrays, np.float32([4]), np.array([False]), gamma=np.float32(0.5), gae_lambda=np.float32(0.25)
+        )[0].tolist()
+
+    assert estimate("gae_gamma_missing_in_delta") == [[3 + 2 - 1 + 0.125 * 7], [5 + 4 - 2]]
+    assert estimate("gae_lambda_missing_in_recursion") == [[3 + 1 - 1 + 0.5 * 5], [5 + 2 - 2]]
+    both = [[3 + 2 - 1 + 0.5 * 7], [5 + 4 - 2]]
+    assert estimate("gae_gamma_missing_in_delta", "gae_lambda_missing_in_recursion") == both
 
 
 def test_a_deviation_is_found_by_its_id() -> None:

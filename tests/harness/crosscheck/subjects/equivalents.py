@@ -42,6 +42,8 @@ class Equivalent:
     verdict: Verdict
     why: str
     make: Callable[[str], type[Any]]
+    form: str | None = None
+    """The entry of the catalogue that is written in the same way, if there is one."""
 
 
 def of_sb3(*edits: Edit) -> Callable[[str], type[Any]]:
@@ -148,12 +150,14 @@ EQUIVALENTS: Mapping[str, Equivalent] = {
                 Edit(GAE, "    last_gae_lam = 0\n", "    last_gae_lam = np.zeros(self.n_envs)\n"),
                 Edit(GAE, "delta = self.rewards[step]", "delta = self.rewards[step].astype(np.float64)"),
             ),
+            "gae_in_float64",
         ),
         Equivalent(
             "mean_squared_error_by_hand",
             "rounding",
             "the factor 2 / B is applied in two parts",
             of_sb3(Edit(TRAIN, VALUE_LOSS, "value_loss = ((rollout_data.returns - values_pred) ** 2).mean()")),
+            "value_loss_written_out",
         ),
         Equivalent(
             "loss_terms_in_another_order",
@@ -166,6 +170,7 @@ EQUIVALENTS: Mapping[str, Equivalent] = {
             "rounding",
             "exp(a) / exp(b) is exp(a - b)",
             of_sb3(Edit(TRAIN, RATIO, "ratio = th.exp(log_prob) / th.exp(rollout_data.old_log_prob)")),
+            "ratio_of_probabilities",
         ),
         Equivalent(
             "advantages_times_inverse_std",

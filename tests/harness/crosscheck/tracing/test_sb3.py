@@ -10,7 +10,7 @@ from stable_baselines3 import PPO
 from harness.crosscheck.quantities import ORDER
 from harness.crosscheck.tracing.record import Watching, record
 from harness.crosscheck.tracing.recorder import Recorder
-from harness.crosscheck.tracing.sb3 import BATCH, STORED, replaced
+from harness.crosscheck.tracing.sb3 import BATCH, STORED, Numbering, replaced
 from harness.crosscheck.tracing.trace import Trace
 from tests.harness.crosscheck.traces import trace
 from tests.harness.crosscheck.tracing.cases import CASE
@@ -79,7 +79,7 @@ def test_the_new_log_prob_of_the_first_minibatch_is_the_old_one(seen: tuple[Trac
 
 def test_every_stage_of_a_fed_run_goes_on_with_the_others_numbers() -> None:
     kept = record(PPO, CASE, 0, Watching(keep=True))
-    other = record(PPO, CASE, 1, Watching(like=kept, feed=True))  # begins with other weights
+    other = record(PPO, CASE, 1, Watching(like=kept, feed=True))  # is made with other weights, which are fed as well
 
     right = {"observation", "env_action", "env_reward", "done", "episode_start", "minibatch", *BATCH.values()}
     right |= {"stored_observation", "stored_action", "stored_value", "stored_log_prob"}
@@ -108,3 +108,33 @@ def test_where_nothing_is_fed_the_result_is_the_very_same() -> None:
     result = torch.ones(2)
 
     assert replaced(Recorder(Trace("x")), result, np.zeros(2)) is result
+
+
+def numbers(script: str) -> list[int]:
+    """Of minibatches: "b" one is asked for, "s" a step of the optimiser, "e" one of the environments."""
+    recorder = Recorder(Trace("x"))
+    numbering = Numbering(recorder)
+    found = []
+    for event in script:
+        if event == "b":
+            found.append(numbering.next())
+        elif event == "s":
+            recorder.end_minibatch()
+        else:
+            recorder.begin_step()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("bsbsebsbs", [1, 2, 1, 2]),  # one after the other
+        ("bbbsssebbb", [1, 2, 3, 1, 2, 3]),  # all at once
+        ("bbsbsbs", [1, 2, 3, 4]),  # one ahead
+        ("bsbbsbs", [1, 2, 2, 3]),  # with the second no step is made
+        ("bssbss", [1, 3]),  # two steps with each
+        ("bsebbs", [1, 1, 2]),  # of which the second is learnt from, but nobody can know before
+    ],
+)
+def test_a_minibatch_has_the_number_of_the_step_that_is_made_with_it(script: str, expected: list[int]) -> None:
+    assert numbers(script) == expected

@@ -316,7 +316,7 @@ MUTANTS = (
     Mutant("target_kl_without_1_5", TRAIN, STOP, "approx_kl_div > self.target_kl", "gradient", SWITCHES, TARGET_KL),
     Mutant("target_kl_by_log_ratio", TRAIN, KL, "th.mean(-log_ratio)", "gradient", SWITCHES, TARGET_KL),
     Mutant("target_kl_by_square", TRAIN, KL, "0.5 * th.mean(log_ratio**2)", "gradient", SWITCHES, TARGET_KL),
-    Mutant("target_kl_stops_epoch_only", TRAIN, STOPPED, "", "batch_observation", SWITCHES, TARGET_KL),
+    Mutant("target_kl_stops_epoch_only", TRAIN, STOPPED, "", "minibatch", SWITCHES, TARGET_KL),
     Mutant(
         "target_kl_checked_after_epoch",
         TRAIN,

@@ -81,13 +81,13 @@ MUTANTS = (
         also=(Edit(TRAIN, CLIP, CLIP + ZERO_GRAD),),
     ),
     Mutant("gradient_doubled", TRAIN, BACKWARD, "            (2 * loss).backward()\n", "loss"),
-    Mutant("two_steps_per_minibatch", TRAIN, STEP, STEP + STEP, "new_value"),
+    Mutant("two_steps_per_minibatch", TRAIN, STEP, STEP + STEP, "minibatch"),
     Mutant(
         "steps_every_second_minibatch",
         TRAIN,
         STEP,
         STEP.replace("self", "len(pg_losses) % 2 and self"),
-        "batch_observation",
+        "minibatch",
     ),
     Mutant(
         "optimiser_restarted_every_update",
