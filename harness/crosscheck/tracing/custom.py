@@ -20,18 +20,10 @@ from custom_ppo.fused import FusedEngine
 from custom_ppo.losses import log_prob_surrogate
 from harness.crosscheck.tracing.descent import Descent
 from harness.crosscheck.tracing.recorder import Recorder
-from harness.crosscheck.tracing.sb3 import STORED, replaced
+from harness.crosscheck.tracing.sb3 import BATCH, STORED, replaced
 
 __all__ = ["is_fused", "watch_custom"]
 
-BATCH = {
-    "observations": "batch_observation",
-    "actions": "batch_action",
-    "old_values": "old_value",
-    "old_log_prob": "old_log_prob",
-    "advantages": "batch_advantage",
-    "returns": "batch_return",
-}
 TERMS = ("policy_loss", "value_loss", "entropy_loss", "loss")
 
 
