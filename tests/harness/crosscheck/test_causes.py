@@ -13,6 +13,8 @@ from harness.crosscheck.causes import END, Explanation, Run, explain_runs, score
 from harness.crosscheck.compare import compare
 from harness.crosscheck.deviant import DeviantPPO
 from harness.crosscheck.deviations.deviation import Deviation
+from harness.crosscheck.deviations.surgery import wrap
+from harness.crosscheck.profiles import Case
 from harness.crosscheck.tracing.record import Watching, record
 from tests.harness.crosscheck.tracing.cases import CASE
 
@@ -45,23 +47,44 @@ class Noisy(PPO):
         super().train()
 
 
-class Rounding(PPO):
+def nudge(bias: torch.Tensor) -> None:
+    """Change the last bit of a weight."""
+    with torch.no_grad():
+        bias.copy_(torch.nextafter(bias, bias + 1))
+
+
+class Nudged(PPO):
+    """The last bit of a weight is changed after every update."""
+
+    def train(self) -> None:
+        super().train()
+        nudge(self.policy.value_net.bias)
+
+
+def _nudged_once(model: Any) -> None:
+    def update(original: Any, progress_remaining: float) -> Any:
+        report = original(progress_remaining)
+        if model.agent.iteration == 1:
+            nudge(model.policy.value_net.bias)
+        return report
+
+    wrap(model.agent, "update", update)
+
+
+NUDGED_ONCE = Deviation(id="nudged_once", stage="value", surgery=_nudged_once, **TEXT)
+
+
+class Rounding(Nudged):
     """Without entropy, and the last bit of a weight is another from the second rollout on."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "ent_coef": 0.0})
 
-    def train(self) -> None:
-        super().train()
-        with torch.no_grad():
-            bias = self.policy.value_net.bias
-            bias.copy_(torch.nextafter(bias, bias + 1))
 
-
-def run_of(subject: type[Any], seed: int = 0) -> Run:
-    baseline = record(CustomPPO, CASE, seed, Watching(keep=True, operations=False), engine="autograd")
-    trace = record(subject, CASE, seed, Watching(like=baseline))
-    return Run(CASE, seed, baseline, baseline, trace, compare(baseline, trace))
+def run_of(subject: type[Any], seed: int = 0, case: Case = CASE) -> Run:
+    baseline = record(CustomPPO, case, seed, Watching(keep=True, operations=False), engine="autograd")
+    trace = record(subject, case, seed, Watching(like=baseline))
+    return Run(case, seed, baseline, baseline, trace, compare(baseline, trace))
 
 
 def explained(subject: type[Any], catalogue: tuple[Deviation, ...] = CATALOGUE, **options: Any) -> Explanation:
@@ -133,6 +156,13 @@ def test_rounding_beside_a_mistake_does_not_hide_it() -> None:
     assert found.deviations == (("no_entropy",),)
     assert found.verdict in ("explained up to rounding", "partly explained")
     assert found.scores[0][0].step >= 32
+
+
+def test_rounding_that_only_begins_later_is_no_explanation() -> None:
+    longer = replace(CASE, n_updates=3)
+    found = explain_runs(DeviantPPO, [run_of(Nudged, case=longer)], (NUDGED_ONCE,))
+
+    assert (found.verdict, found.deviations) == ("not explained", ())
 
 
 def test_a_cause_must_hold_in_every_run() -> None:
