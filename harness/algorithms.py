@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -14,10 +15,11 @@ from harness.errors import UnknownNameError, did_you_mean
 __all__ = ["import_module", "import_target", "load_algorithm"]
 
 
-def load_algorithm(name: str) -> type[Any]:
+def load_algorithm(name: str, *, methods: Sequence[str] = ("learn", "predict", "save")) -> type[Any]:
     """The class behind a registered name ("ppo") or "package.module:Class"; raises UnknownNameError.
 
     The class must train like one of SB3's: `Class(policy, env, seed=..., **hyperparams).learn(steps, callback)`.
+    methods: what it must have.
     """
     target = REGISTERED.get(name, name)
     if ":" not in target:
@@ -26,7 +28,7 @@ def load_algorithm(name: str) -> type[Any]:
             f"(registered: {', '.join(REGISTERED)}; or write package.module:Class)"
         )
     algorithm = import_target(target)
-    missing = [method for method in ("learn", "predict", "save") if not callable(getattr(algorithm, method, None))]
+    missing = [method for method in methods if not callable(getattr(algorithm, method, None))]
     if not isinstance(algorithm, type) or missing:
         raise UnknownNameError(
             f"{target} is not an algorithm like those of stable_baselines3: "

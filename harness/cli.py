@@ -167,24 +167,29 @@ def crosscheck(
     """
     from harness.crosscheck.command import run_crosscheck
 
-    verdict = run_crosscheck(
-        _console(),
-        subject,
-        reference,
-        profile=profile,
-        envs=tuple(env or ()),
-        hyperparameters=hyperparameters,
-        seeds=_seed_range(seeds),
-        updates=updates,
-        explain=explain,
-        seconds=seconds,
-        copy_weights=copy_weights,
-        resync=resync,
-        threads=threads,
-        workers=workers or _cores(),
-        json_file=json_file,
-        figure=figure,
-    )
+    console = _console()
+    try:
+        verdict = run_crosscheck(
+            console,
+            subject,
+            reference,
+            profile=profile,
+            envs=tuple(env or ()),
+            hyperparameters=hyperparameters,
+            seeds=_seed_range(seeds),
+            updates=updates,
+            explain=explain,
+            seconds=seconds,
+            copy_weights=copy_weights,
+            resync=resync,
+            threads=threads,
+            workers=workers or _cores(),
+            json_file=json_file,
+            figure=figure,
+        )
+    except KeyboardInterrupt:
+        console.print("interrupted: there is no answer yet, and nothing was written")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     if verdict != "identical" and not (allow_rounding and verdict == "rounding"):
         raise typer.Exit(EXIT_NO)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from harness.crosscheck.runs import MODELS, Options, RunResult, Subject, Verdict
 from harness.crosscheck.worlds import WORLDS
 from harness.envs import check_environment
 from harness.errors import HarnessError
-from harness.executors.local import call_in_worker
+from harness.executors.local import call_in_worker, call_in_workers
 
 __all__ = ["Crosscheck", "crosscheck", "explain"]
 
@@ -150,11 +149,7 @@ def _results(
 ) -> list[RunResult]:
     if isinstance(subject, str) and workers > 1:
         shares = [pairs[worker::workers] for worker in range(workers) if pairs[worker::workers]]
-        with ThreadPoolExecutor(len(shares)) as pool:
-            found = pool.map(
-                lambda share: call_in_worker("harness.crosscheck.runs:check_runs", subject, reference, share, options),
-                shares,
-            )
-            by_share = list(found)
+        calls = [(subject, reference, share, options) for share in shares]
+        by_share = call_in_workers("harness.crosscheck.runs:check_runs", calls)
         return [by_share[index % workers][index // workers] for index in range(len(pairs))]
     return check_runs(subject, reference, pairs, options)

@@ -277,7 +277,8 @@ def _minibatches_per_epoch(case: Case, reference: str) -> int | None:
 
 
 def _load(subject: Subject) -> type[Any]:
-    return load_algorithm(subject) if isinstance(subject, str) else subject
+    """The subject's class, of which nothing is asked but to train."""
+    return load_algorithm(subject, methods=("learn",)) if isinstance(subject, str) else subject
 
 
 def name_of(subject: Subject) -> str:

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing import forkserver, resource_tracker
@@ -24,7 +24,7 @@ from harness.errors import HarnessError
 from harness.executors.events import Finished, Job, OnEvent, Progressed, Started
 from harness.records import RECORD_NAME, RunRecord, read_record, write_record
 
-__all__ = ["call_in_worker", "run_jobs"]
+__all__ = ["call_in_worker", "call_in_workers", "run_jobs"]
 
 WORKER_MODULE = "harness.executors.worker"
 STOP_SECONDS = 5.0
@@ -66,22 +66,42 @@ def call_in_worker(target: str, *arguments: Any) -> Any:
 
     Raises the HarnessError that the function raises, or one that names its other exceptions, or the process's death.
     """
+    (result,) = call_in_workers(target, [arguments])
+    return result
+
+
+def call_in_workers(target: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The same for several calls at once, each in a process of its own; results come in the order of the calls.
+
+    An error of one ends the others, and so does Ctrl-C, which workers ignore.
+    """
     context = _context()
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_call, args=(target, arguments, sender), daemon=True)
-    process.start()
-    sender.close()
+    running = []
+    try:
+        for arguments in calls:
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_call, args=(target, arguments, sender), daemon=True)
+            process.start()
+            sender.close()
+            running.append((process, receiver))
+        return [_received(process, receiver) for process, receiver in running]
+    except BaseException:
+        for process, _ in running:
+            process.terminate()
+        raise
+    finally:
+        for process, receiver in running:
+            receiver.close()
+            process.join()
+
+
+def _received(process: ForkServerProcess, receiver: Connection[Any, Any]) -> Any:
+    """What a call has sent; raises the HarnessError that it sent, or one that tells of its death."""
     try:
         result = receiver.recv()
     except EOFError:
         process.join()
         raise HarnessError(f"a worker process died ({_cause_of_death(process.exitcode)})") from None
-    except BaseException:  # Ctrl-C, which the worker ignores
-        process.terminate()
-        raise
-    finally:
-        receiver.close()
-        process.join()
     if isinstance(result, HarnessError):
         raise result
     return result

@@ -76,6 +76,13 @@ def test_an_object_with_the_methods_is_still_no_class(here: Path) -> None:
     )
 
 
+def test_who_only_learns_is_enough_where_no_more_is_asked(here: Path) -> None:
+    (here / "only_learns.py").write_text("class A:\n    def learn(self): ...\n")
+
+    assert message("only_learns:A").endswith(": it has no predict, save()")
+    assert load_algorithm("only_learns:A", methods=("learn",)).__name__ == "A"
+
+
 def test_a_module_of_the_working_directory_is_found(here: Path) -> None:
     (here / "my_agent_module.py").write_text("answer = 42\n")
 

@@ -337,6 +337,15 @@ def test_an_interruption_ends_with_130_and_says_how_to_go_on(
     )
 
 
+def test_an_interrupted_crosscheck_ends_with_130_in_one_line(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.crosscheck.command.run_crosscheck", interrupt)
+
+    assert harness("crosscheck", "ppo") == (130, "interrupted: there is no answer yet, and nothing was written\n", "")
+
+
 def expected_lines(out: Path) -> list[str]:
     return [
         f"2 runs in {out}: 2 to run on {len(os.sched_getaffinity(0))} workers",

@@ -223,7 +223,7 @@ def _in_a_line(error: BaseException) -> str:
 @contextlib.contextmanager
 def _quiet() -> Any:
     """What implementations print is of no interest here."""
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         before = logging.root.manager.disable
         logging.disable(logging.WARNING)
         try:

@@ -17,7 +17,7 @@ import pytest
 from harness.errors import HarnessError
 from harness.executors import local
 from harness.executors.events import Finished, Job, Progressed, RunEvent, Started
-from harness.executors.local import call_in_worker, run_jobs
+from harness.executors.local import call_in_worker, call_in_workers, run_jobs
 from harness.records import RECORD_NAME, read_record, write_record
 from tests.harness.processes import is_running, wait_until
 from tests.harness.worlds import MODULE, WORLD, tiny_spec
@@ -243,10 +243,22 @@ def test_an_interrupted_call_does_not_wait_for_its_worker(tmp_path: Path) -> Non
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        call_in_worker(f"{MODULE}:sleep_and_tell", tmp_path)
+        call_in_workers(f"{MODULE}:sleep_and_tell", [(tmp_path,), (tmp_path,)])
     thread.join()
 
     assert not is_running(int((tmp_path / "pid").read_text()))
+    assert not (tmp_path / "done").exists()
+
+
+def test_calls_at_once_come_back_in_their_order() -> None:
+    assert call_in_workers(f"{MODULE}:add", [(2, 3), (3, 4), (0, 0)]) == [5, 7, 0]
+
+
+def test_an_error_of_one_call_ends_the_others(tmp_path: Path) -> None:
+    # The first has no such argument.
+    with pytest.raises(HarnessError, match="TypeError"):
+        call_in_workers(f"{MODULE}:sleep_and_tell", [(tmp_path, "too many"), (tmp_path,)])
+
     assert not (tmp_path / "done").exists()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -161,6 +162,7 @@ def test_what_it_prints_is_not_shown_and_logging_is_as_before(capfd: pytest.Capt
     class Loud(PPO):
         def train(self) -> None:
             print("loud")
+            print("loud", file=sys.stderr)
             logging.getLogger("loud").warning("loud")
             super().train()
 
@@ -170,7 +172,7 @@ def test_what_it_prints_is_not_shown_and_logging_is_as_before(capfd: pytest.Capt
         assert logging.root.manager.disable == logging.DEBUG
     finally:
         logging.disable(logging.NOTSET)
-    assert capfd.readouterr().out == ""
+    assert capfd.readouterr() == ("", "")
 
 
 def test_only_settings_that_a_constructor_takes_are_given_to_it() -> None:
