@@ -18,6 +18,9 @@ __all__ = ["Line", "counterpart", "first_foreign_line"]
 
 Array = NDArray[Any]
 
+_ALIKE = 0.5
+"""Correlation from which on an array may be another's counterpart."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -55,11 +58,23 @@ def first_foreign_line(
 
 
 def counterpart(of: Trace, beside: Trace, moment: Moment, wanted: Array) -> Array | None:
-    """What `of` most likely has in the place of an array of `beside`: its first foreign result of the same size."""
+    """What `of` most likely has in the place of an array of `beside`; None where nothing is like it.
+
+    Of its foreign results of the same size it is the one that goes up and down with the array most; the first one for
+    a single number.
+    """
+    best, likeness = None, _ALIKE
     for operation in _foreign(of, beside, moment):
-        if operation.values is not None and operation.values.size == wanted.size:
-            return operation.values.reshape(wanted.shape)
-    return None
+        if operation.values is None or operation.values.size != wanted.size:
+            continue
+        found = operation.values.reshape(wanted.shape)
+        if wanted.size == 1:
+            return found
+        with np.errstate(all="ignore"):
+            correlation = abs(float(np.corrcoef(found.reshape(-1), wanted.reshape(-1))[0, 1]))
+        if correlation > likeness + 1e-6:  # nearly equal ones are the same number, more or less processed
+            best, likeness = found, correlation
+    return best
 
 
 def _foreign(of: Trace, beside: Trace, moment: Moment) -> Iterator[Operation]:

@@ -69,6 +69,19 @@ def test_a_line_whose_source_is_gone_is_shown_by_its_operation() -> None:
     assert str(Line("/nowhere/ppo.py", 8, "train", "", "sum", (), None)) == "ppo.py:8, in train: sum"
 
 
+def test_the_counterpart_of_an_array_is_the_foreign_result_that_is_most_like_it() -> None:
+    rewards, halved = operation([0.0, 9.0, 0.1]), operation(-0.5 * ADVANTAGE)
+    ours = trace({}, {MOMENT: [operation([1.0, 1.0, 1.0]), rewards, operation(0.5), halved]})
+
+    assert np.array_equal(counterpart(ours, trace({}), MOMENT, ADVANTAGE), -0.5 * ADVANTAGE)  # type: ignore[arg-type]
+
+
+def test_nothing_is_taken_for_the_counterpart_of_what_it_is_not_like() -> None:
+    ours = trace({}, {MOMENT: [operation([1.0, 1.0, 1.0, 1.0]), operation([1.0, -1.0, -1.0, 1.0])]})
+
+    assert counterpart(ours, trace({}), MOMENT, f32([1.0, 2.0, 3.0, 4.0])) is None
+
+
 def test_the_counterpart_of_a_number_is_the_first_foreign_result_of_its_size() -> None:
     ours = trace({}, {MOMENT: [operation(0.5), operation([[1.0], [2.0], [4.0]]), operation([7.0, 7.0, 7.0])]})
 
