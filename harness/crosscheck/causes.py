@@ -228,7 +228,16 @@ class _Search:
         return run, beyond if beyond != END else first
 
     def _on_all(self, options: Sequence[Chosen]) -> list[_Solution]:
-        return [_Solution(option, tuple(self.attempt(option, run).score for run in self.runs)) for option in options]
+        found = [_Solution(option, tuple(self.attempt(option, run).score for run in self.runs)) for option in options]
+        return [solution for solution in found if self._keeps_what_agrees(solution)]
+
+    def _keeps_what_agrees(self, solution: _Solution) -> bool:
+        """Whether no bit differs before it does without deviations.
+
+        Rounding grows, by chance beyond what counts as rounding; another rounding, before it, is no explanation of it.
+        """
+        agreed = (_score(run.comparison)[1] for run in self.runs)
+        return all(score[1] >= place for score, place in zip(solution.scores, agreed, strict=True))
 
 
 def _best(tries: Sequence[_Try], score: Score) -> list[Chosen]:

@@ -140,7 +140,8 @@ def check_run(subject: Subject, reference: str, case: Case, seed: int, options: 
         notes += ("no optimiser of torch was found in it: compared is what goes to the environments and comes back",)
     for name in dict.fromkeys(divergence.place.quantity for divergence in idle):
         n_idle = sum(divergence.place.quantity == name for divergence in idle)
-        notes += (f"{name} differs {n_idle} times without consequence: nothing that is made from it does",)
+        often = "once" if n_idle == 1 else f"{n_idle} times"
+        notes += (f"{name} differs {often} without consequence: nothing that is made from it does",)
     optimizers = run.subject.optimizer, run.reference.optimizer
     return RunResult(
         env=case.env,

@@ -322,9 +322,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.record is not None:
             published.append(args.record, found[-1])
     print(*totals(found), sep="\n")
+    if args.record is not None and found:
+        published.append_command(args.record, sys.argv[1:] if arguments is None else arguments)
     if args.markdown is not None:
         alarms = [] if args.record is None else published.read_alarms(args.record)
-        page = published.as_markdown([*earlier, *found], alarms, published.commits(args.record))
+        page = published.as_markdown(
+            [*earlier, *found], alarms, published.commits(args.record), published.commands(args.record)
+        )
         args.markdown.write_text(page, encoding="utf-8")
     return int(any(one.trouble or not one.located or one.rightly_named is False for one in found))
 

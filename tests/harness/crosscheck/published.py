@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.harness.crosscheck.planted import Outcome, Planted, totals
+from tests.harness.crosscheck.planted import Outcome, Planted, singles, totals
 from tests.harness.crosscheck.reasons import REASONS
 from tests.harness.crosscheck.subjects import equivalents, mutants, standalone_bugs
 
-__all__ = ["append", "as_markdown", "commits", "read", "read_alarms"]
+__all__ = ["append", "append_command", "as_markdown", "commands", "commits", "read", "read_alarms"]
 
 PACKAGES = ("torch", "stable_baselines3", "gymnasium", "numpy")
 KINDS: Mapping[str, str] = {
@@ -25,6 +25,7 @@ KINDS: Mapping[str, str] = {
     standalone_bugs.MODULE: "Bugs in a PPO that shares nothing with SB3",
     equivalents.MODULE: "Right implementations that look different",
 }
+SUBJECTS = ("sb3", "standalone", "equivalents")
 SIZES = ("", ", two at once", ", three at once")
 
 
@@ -32,6 +33,19 @@ def append(file: Path, outcome: Outcome) -> None:
     """Keep one row."""
     with file.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps({"commit": _commit(), **dataclasses.asdict(outcome)}) + "\n")
+
+
+def append_command(file: Path, arguments: Sequence[str]) -> None:
+    """Keep what was run, for the page to say so."""
+    kept = [one for one in arguments if one not in ("--record", "--markdown")]
+    kept = [one for one in kept if not one.endswith((".jsonl", ".md"))]
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps({"ran": f"planted {' '.join(kept)}".strip()}) + "\n")
+
+
+def commands(file: Path | None) -> list[str]:
+    """What was run."""
+    return [] if file is None else list(dict.fromkeys(row["ran"] for row in _rows(file, "ran")))
 
 
 def read(file: Path) -> list[Outcome]:
@@ -59,11 +73,19 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     return Outcome(**{**known, "planted": Planted(**planted), "faults": tuple(row["faults"]), "named": named})
 
 
-def as_markdown(outcomes: Sequence[Outcome], alarms: Sequence[Mapping[str, Any]], of: Sequence[str] = ()) -> str:
-    """The published page; of: commits of the rows."""
+def as_markdown(
+    outcomes: Sequence[Outcome],
+    alarms: Sequence[Mapping[str, Any]],
+    of: Sequence[str] = (),
+    ran: Sequence[str] = (),
+) -> str:
+    """The published page. of: commits of the rows. ran: the commands."""
     lines = ["# What the cross-check finds, and what it calls it", ""]
     groups = _groups(outcomes)
     lines += _summary(groups)
+    if ran:
+        lines += ["Run in this order; `--sample` draws at random, and what was checked is not checked again:", ""]
+        lines += [*(f"- `{command}`" for command in ran), ""]
     if alarms:
         lines += _false_alarms(alarms)
     lines += _misses(outcomes)
@@ -94,17 +116,19 @@ def _groups(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
 
 
 def _summary(groups: Mapping[str, Sequence[Outcome]]) -> list[str]:
-    lines = ["| what | checked | verdict as it should be | place as it should be | named rightly | named falsely |"]
-    lines.append("|---|---|---|---|---|---|")
+    lines = [
+        "| what | checked | of | verdict as it should be | place as it should be | named rightly | named falsely |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|")
+    known = _groups([Outcome(one, "", (), (), "", "", 0.0) for kind in SUBJECTS for one in singles(kind)])
     for title, group in groups.items():
         usable = [one for one in group if not one.trouble]
         names = Counter(one.rightly_named for one in usable)
         falsely = sum(falsely_named(one) for one in usable)
         right = "–" if names[True] + names[False] == 0 else f"{names[True]} of {names[True] + names[False]}"
-        verdicts = sum(one.verdict_right for one in usable)
-        lines.append(
-            f"| {title} | {len(group)} | {verdicts} | {sum(one.located for one in usable)} | {right} | {falsely} |"
-        )
+        there_are = len(known[title]) if title in known else "–"
+        verdicts, places = sum(one.verdict_right for one in usable), sum(one.located for one in usable)
+        lines.append(f"| {title} | {len(group)} | {there_are} | {verdicts} | {places} | {right} | {falsely} |")
     return [*lines, ""]
 
 

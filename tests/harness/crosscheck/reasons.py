@@ -14,16 +14,18 @@ _CANCELS = (
     "In the first minibatch the policy's loss is zero but for rounding, as the normalised advantages are, summed or "
     "averaged; the gradient is the first number that differs by more."
 )
+_SWITCHES = (
+    "Only the entropy of several choices is averaged; the entry of that name averages Gaussian ones, too, which the "
+    "other world of this combination would show, so that no set of entries fits both. No name that is given is false."
+)
 
 REASONS: Mapping[str, str] = {
     "ratio_without_exp": _RATIO_ONE,
     "ratio_without_exp+target_kl_ignored": _RATIO_ONE,
     "policy_loss_summed": _CANCELS,
     "value_not_clipped+policy_loss_summed": _CANCELS,
-    "rewards_standardised_per_rollout+switch_entropy_mean_over_dims": (
-        "Only the entropy of several choices is averaged; the entry of that name averages Gaussian ones, too, which "
-        "the other world of this pair would show. No name that is given is false."
-    ),
+    "rewards_standardised_per_rollout+switch_entropy_mean_over_dims": _SWITCHES,
+    "shuffled_once_per_rollout+sgd+switch_entropy_mean_over_dims": _SWITCHES,
     "schedules_one_update_late+adam_beta2_0_99+learning_rate_not_annealed": (
         "In the first update all three entries about schedules give the same numbers; the one that agrees longest is "
         "followed, and the two that would take its place together are not tried within the steps that may be taken "

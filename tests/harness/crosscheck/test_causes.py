@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,31 @@ def _nudged_once(model: Any) -> None:
 
 
 NUDGED_ONCE = Deviation(id="nudged_once", stage="value", surgery=_nudged_once, **TEXT)
+
+
+class Moved(PPO):
+    """The first weight of the critic is moved after every update."""
+
+    def train(self) -> None:
+        super().train()
+        with torch.no_grad():
+            self.policy.value_net.bias.add_(0.125)
+
+
+def _moved(model: Any, *, nudged: bool) -> None:
+    def update(original: Any, progress_remaining: float) -> Any:
+        if nudged:
+            nudge(model.policy.value_net.weight)
+        report = original(progress_remaining)
+        with torch.no_grad():
+            model.policy.value_net.bias.add_(0.125)
+        return report
+
+    wrap(model.agent, "update", update)
+
+
+MOVED = Deviation(id="moved", stage="value", surgery=partial(_moved, nudged=False), **TEXT)
+MOVED_AND_NUDGED = Deviation(id="moved_and_nudged", stage="value", surgery=partial(_moved, nudged=True), **TEXT)
 
 
 class Rounding(Nudged):
@@ -163,6 +189,13 @@ def test_rounding_that_only_begins_later_is_no_explanation() -> None:
     found = explain_runs(DeviantPPO, [run_of(Nudged, case=longer)], (NUDGED_ONCE,))
 
     assert (found.verdict, found.deviations) == ("not explained", ())
+
+
+def test_a_cause_keeps_every_bit_that_agrees_without_it() -> None:
+    assert explained(Moved, (MOVED,)).verdict == "explained exactly"
+    spoilt = run_of(Moved)
+    assert score_of(DeviantPPO, (MOVED_AND_NUDGED,), spoilt)[0] > score_of(DeviantPPO, (), spoilt)[0]
+    assert explained(Moved, (MOVED_AND_NUDGED,)).deviations == ()
 
 
 def test_a_cause_must_hold_in_every_run() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,8 @@ def test_a_name_is_false_when_none_of_its_group_was_planted() -> None:
 def test_the_page_has_totals_rows_and_every_miss() -> None:
     page = as_markdown([RIGHT, WRONG], [], ["abc", "abc", "def"])
 
-    assert "| Bugs in SB3's own source | 2 | 2 | 1 | 1 of 2 | 1 |" in page
+    known = sum(mutant.deviation is not None for mutant in mutants.MUTANTS.values())
+    assert f"| Bugs in SB3's own source | 2 | {known} | 2 | 1 | 1 of 2 | 1 |" in page
     assert (
         "| `adam_eps_1e-8` | parameters | parameters | different | adam_eps_1e-8 or other (explained exactly) |" in page
     )
@@ -87,7 +87,9 @@ def test_what_is_in_the_record_is_not_checked_again(tmp_path: Path, capsys: pyte
     assert planted.main([*options, "--only", "adam_eps_1e-8", "sgd"]) == 0
 
     assert "1 subjects, 0 not checked" in capsys.readouterr().out
-    assert [json.loads(line)["planted"]["name"] for line in record.read_text().splitlines()] == ["adam_eps_1e-8", "sgd"]
+    assert [row.planted.name for row in read(record)] == ["adam_eps_1e-8", "sgd"]
+    assert published.commands(record) == ["planted --locate --only adam_eps_1e-8 sgd"]
+    assert "- `planted --locate --only adam_eps_1e-8 sgd`" in page.read_text()
     assert "| `adam_eps_1e-8` |" in page.read_text()
     assert "| `sgd` |" in page.read_text()
 
