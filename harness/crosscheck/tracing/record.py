@@ -136,7 +136,9 @@ def _made(algorithm: type[Any], case: Case, seed: int, env: RecordedEnv, name: s
         raise
     except (Exception, SystemExit) as error:
         called = name or algorithm.__name__
-        raise HarnessError(f"{called} cannot be made for {case.env}: {_in_a_line(error)}{_its_line(error)}") from error
+        raise HarnessError(
+            f"{called} cannot be made for {case.env}: {_in_a_line(error)}{_its_line(error)} (--env chooses others)"
+        ) from error
 
 
 def _policy(algorithm: type[Any], policy: Any, env: VecEnv) -> Any:
