@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.crosscheck.causes import Explanation
+from harness.crosscheck.findings import END_OF_TRAINING
 from harness.crosscheck.profiles import Case, Profile, named_profile
 from harness.crosscheck.runs import MODELS, Options, RunResult, Subject, Verdict, check_runs, explain_pairs, name_of
 from harness.crosscheck.worlds import WORLDS
@@ -82,7 +83,7 @@ def crosscheck(
     results = _results(subject, reference, pairs, options, workers)
     verdict: Verdict = max((result.verdict for result in results), key=["identical", "rounding", "different"].index)
     explanation, verified = None, None
-    in_question = any(result.verdict != "identical" and not result.harmless for result in results)
+    in_question = any(map(_has_a_cause, results))
     if explain and in_question and reference in MODELS:
         arguments = (subject, reference, pairs, options, seconds)
         if isinstance(subject, str) and workers > 1:
@@ -122,6 +123,13 @@ def crosscheck(
         from_same_weights=again,
         trouble=trouble,
     )
+
+
+def _has_a_cause(result: RunResult) -> bool:
+    """Whether a deviation can explain it: not what is harmless, and no error after numbers that all agree."""
+    first = result.first_beyond_rounding
+    stopped = first is not None and first.quantity == END_OF_TRAINING and first.kind == "error"
+    return result.verdict != "identical" and not result.harmless and not stopped
 
 
 def _parts_at_start(result: RunResult) -> bool:

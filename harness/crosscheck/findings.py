@@ -14,7 +14,7 @@ from harness.crosscheck.layers import layers_in_words
 from harness.crosscheck.quantities import QUANTITIES
 from harness.crosscheck.tracing.trace import Trace
 
-__all__ = ["Finding", "finding"]
+__all__ = ["END_OF_TRAINING", "Finding", "finding"]
 
 Array = NDArray[Any]
 

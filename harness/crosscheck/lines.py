@@ -48,13 +48,25 @@ def first_foreign_line(
 ) -> Line | None:
     """The first operation in an update of `of` whose result `beside` never has; None where there is none.
 
+    What the loss is made from comes first; other things, such as what is only logged, count where that shows nothing.
+
     names: a trace that has names for the quantities of this moment, to say what went in.
     after_backward: whether also those count that come after the loss was differentiated.
     """
-    for operation in _foreign(of, beside, moment):
-        if after_backward or not operation.differentiated:
-            return _line(operation, moment, names)
-    return None
+    found = [operation for operation in _foreign(of, beside, moment) if after_backward or not operation.differentiated]
+    ingredients = _ingredients(of, moment)
+    found.sort(key=lambda operation: not operation.differentiated and operation.digest not in ingredients)
+    return _line(found[0], moment, names) if found else None
+
+
+def _ingredients(of: Trace, moment: Moment) -> set[bytes]:
+    """Digests of all that its loss is made from, the loss included."""
+    loss = of.get(*moment, "loss")
+    found = set() if loss is None else {digest(loss)}
+    for operation in reversed(of.operations.get(moment, ())):
+        if operation.digest in found:
+            found.update(operation.inputs)
+    return found
 
 
 def counterpart(of: Trace, beside: Trace, moment: Moment, wanted: Array) -> Array | None:

@@ -192,7 +192,8 @@ def _ruled_out(explanation: Explanation) -> list[RenderableType]:
     if explanation.touching:
         lines.append(f"it is none of those that would change this number: {', '.join(explanation.touching)}")
     if explanation.early:
-        lines.append(f"nor of {len(explanation.early)} that would have shown before")
+        none = "nor" if lines else "it is none"
+        lines.append(f"{none} of {len(explanation.early)} that would have shown before")
     if explanation.silent:
         lines.append(
             f"{len(explanation.silent)} more show nothing until then and are not ruled out (--json lists them)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from harness.crosscheck.findings import Finding, finding
 from harness.crosscheck.lines import Line
 from harness.crosscheck.profiles import Case
 from harness.crosscheck.quantities import ORDER
+from harness.crosscheck.settings import common_case
 from harness.crosscheck.stages import completed, faults, lines
 from harness.crosscheck.tracing.record import Watching, accepted_settings, record
 from harness.crosscheck.tracing.trace import Trace
@@ -38,9 +38,6 @@ __all__ = [
 
 Subject = str | type[Any]
 Verdict = Literal["identical", "rounding", "different"]
-
-NEUTRAL = ("clip_range_vf", "target_kl", "ent_coef")
-"""Settings without which PPO can do: a subject that lacks one is held against a reference without it."""
 
 MODELS: Mapping[str, tuple[str, str]] = {
     "ppo": ("custom_ppo", "harness.crosscheck.deviant:DeviantPPO"),
@@ -111,7 +108,7 @@ def _threads(number: int) -> Iterator[None]:
 
 def check_run(subject: Subject, reference: str, case: Case, seed: int, options: Options = Options()) -> RunResult:
     """One run of the subject beside one of the reference."""
-    case, notes = _common(case, _load(subject), load_algorithm(reference))
+    case, notes = common_case(case, _load(subject), load_algorithm(reference))
     run = _record(subject, reference, case, seed, options)
     first, beyond = run.comparison.first, run.comparison.first_beyond_rounding
     idle = run.comparison.without_consequence
@@ -228,7 +225,7 @@ def _explained_pairs(
     from harness.crosscheck.deviations import CATALOGUE
 
     subject_class, reference_class = _load(subject), load_algorithm(reference)
-    common = [(_common(case, subject_class, reference_class)[0], seed) for case, seed in pairs]
+    common = [(common_case(case, subject_class, reference_class)[0], seed) for case, seed in pairs]
     first_seed = min(seed for _, seed in common)
     runs = [
         _record(subject, reference, case, seed, options, proven=True) for case, seed in common if seed == first_seed
@@ -249,24 +246,6 @@ def _explained_pairs(
 
 def _explained(score: Score, explanation: Explanation) -> bool:
     return score == (END, END) or (explanation.verdict != "explained exactly" and score[0] == END)
-
-
-def _common(case: Case, subject: type[Any], reference: type[Any]) -> tuple[Case, tuple[str, ...]]:
-    """The case with the settings that both can have, and what was left out."""
-    settings = accepted_settings(reference, case.settings)
-    known = accepted_settings(subject, settings)
-    missing = [name for name in settings if name not in known]
-    left_out = [name for name in missing if name in NEUTRAL]
-    notes = [f"it takes no {name}: both go without" for name in left_out]
-    notes += [
-        f"it takes no {name}: the reference has {_said(settings[name])}" for name in missing if name not in NEUTRAL
-    ]
-    kept = {name: value for name, value in settings.items() if name not in left_out}
-    return dataclasses.replace(case, settings=kept), tuple(notes)
-
-
-def _said(setting: Any) -> str:
-    return "a schedule" if callable(setting) else str(setting)
 
 
 def _minibatches_per_epoch(case: Case, reference: str) -> int | None:

@@ -38,6 +38,8 @@ def faults(baseline: Trace, fed: Trace, ignored: frozenset[Row] = frozenset()) -
             rank = divergence.place.rank
             if not divergence.beyond_rounding or rank == ORDER["final_randomness"]:
                 continue
+            if divergence.kind == "missing" and fed.error is not None:
+                continue  # it follows from the error
             chain = None if rank in watched.named and rank < KEPT_BY_ALL else CHAIN_OF.get(rank)
             if chain is not None:
                 chains.add(chain)
@@ -78,4 +80,6 @@ def lines(
             theirs = first_foreign_line(reference, fed, later, names, after_backward=False)
             if ours is not None or theirs is not None:
                 break
+    if ours is not None and theirs is not None and (ours.file, ours.line) == (theirs.file, theirs.line):
+        return None, None  # both have it, with other inputs
     return ours, theirs

@@ -8,7 +8,10 @@ import inspect
 import io
 import logging
 import math
+import os
+import sysconfig
 import tempfile
+import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +55,10 @@ __all__ = ["Watching", "accepted_settings", "record"]
 
 STEPS_WITHOUT_ROLLOUTS = 64
 """Steps for each update of a case where the reference takes no n_steps. Off-policy ones begin to learn after 100."""
+
+
+_OF_OTHERS = (*sysconfig.get_paths().values(), str(Path(__file__).parents[2]))
+"""Folders of code that the author of a subject did not write: Python's, and this package."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,9 @@ def _made(algorithm: type[Any], case: Case, seed: int, env: RecordedEnv, name: s
         raise
     except (Exception, SystemExit) as error:
         called = name or algorithm.__name__
-        raise HarnessError(f"{called} cannot be made for {case.env}: {_in_a_line(error)}") from error
+        raise HarnessError(
+            f"{called} cannot be made for {case.env}: {_in_a_line(error)}{_its_line(error)} (--env chooses others)"
+        ) from error
 
 
 def _policy(algorithm: type[Any], policy: Any, env: VecEnv) -> Any:
@@ -205,7 +214,7 @@ def _train(model: Any, total: int, recorder: Recorder, log: OperationLog | None,
     except EnoughSeen:
         return
     except (Exception, SystemExit) as error:
-        trace.error = _in_a_line(error)
+        trace.error = _in_a_line(error) + _its_line(error)
         return
     recorder.take_operations()
     minibatch = recorder.minibatch
@@ -218,6 +227,16 @@ def _in_a_line(error: BaseException) -> str:
     """Such as "ValueError: the first line of what it says"."""
     said = str(error).strip().splitlines()
     return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
+
+
+def _its_line(error: BaseException) -> str:
+    """Such as ", at my_ppo.py:12": the innermost line that no installed package and no part of this one wrote."""
+    found = [
+        f", at {os.path.basename(frame.filename)}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((*_OF_OTHERS, "<"))
+    ]
+    return found[-1] if found else ""
 
 
 @contextlib.contextmanager

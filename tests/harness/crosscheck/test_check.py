@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Sequence
 from copy import deepcopy
@@ -351,6 +352,11 @@ class FailsLater(PPO):
         super().train()
 
 
+def raising_line(subject: type[Any]) -> int:
+    code, start = inspect.getsourcelines(subject)
+    return start + next(number for number, line in enumerate(code) if line.strip().startswith("raise"))
+
+
 class NotANumber(PPO):
     def train(self) -> None:
         super().train()
@@ -369,9 +375,14 @@ class NotANumber(PPO):
             FailsAtOnce,
             END_OF_TRAINING,
             "iteration 1, step 32 of the rollout",
-            "the run ended with RuntimeError: out of order",
+            f"the run ended with RuntimeError: out of order, at test_check.py:{raising_line(FailsAtOnce)}",
         ),
-        (FailsLater, END_OF_TRAINING, "iteration 2, step 32 of the rollout", "the run ended with SystemExit: 3"),
+        (
+            FailsLater,
+            END_OF_TRAINING,
+            "iteration 2, step 32 of the rollout",
+            f"the run ended with SystemExit: 3, at test_check.py:{raising_line(FailsLater)}",
+        ),
         (NotANumber, "value", "iteration 2, step 1 of the rollout", "it is not finite"),
     ],
 )
@@ -381,6 +392,13 @@ def test_who_stops_or_goes_on_at_the_wrong_time_is_told_so(
     found = first(subject, "TightBounds", updates=2)
 
     assert (found.quantity, found.where, found.relation) == (quantity, where, relation)
+
+
+def test_for_an_error_after_numbers_that_agree_no_cause_is_sought() -> None:
+    found = crosscheck(FailsLater, envs=("TightBounds",), seeds=(0,), updates=2, explain=True)
+
+    assert (found.verdict, found.explanation) == ("different", None)
+    assert found.runs[0].faults == ()
 
 
 class Few(PPO):

@@ -45,6 +45,18 @@ def test_what_comes_after_the_loss_can_be_left_out() -> None:
     assert first_foreign_line(ours, trace({}), MOMENT, trace({})) is not None
 
 
+def test_what_the_loss_is_made_from_comes_before_what_is_only_logged() -> None:
+    logged = operation(0.3, "mean", line=5, inputs=[RATIO])
+    made = [operation(RATIO * ADVANTAGE, line=7, inputs=[RATIO]), operation(0.5, line=8, inputs=[RATIO * ADVANTAGE])]
+    with_loss = trace({(*MOMENT, "loss"): f32(0.5)}, {MOMENT: [logged, *made]})
+    without = trace({}, {MOMENT: [logged, *made]})
+
+    for ours, line in ((with_loss, 7), (without, 5)):
+        found = first_foreign_line(ours, trace({}), MOMENT, trace({}))
+        assert found is not None
+        assert found.line == line
+
+
 def test_a_line_says_what_went_in_and_the_number_that_came_out() -> None:
     names = trace({(4, 1, "ratio"): RATIO, (4, 1, "batch_advantage"): ADVANTAGE, (8, 1, "surrogate"): f32([5.0, 6.0])})
     ours = trace({}, {MOMENT: [operation(0.25, "mean", inputs=[ADVANTAGE, RATIO, f32([5.0, 6.0])])]})

@@ -205,9 +205,12 @@ def test_without_a_cause_what_is_ruled_out_is_told() -> None:
 
     assert "Cause: not explained" in text
     assert "none of those that would change this number: c" in text
-    assert "2 that would have shown before" in text
+    assert "nor of 2 that would have shown before" in text
     assert "time was up before everything was tried (--seconds gives more)" in text
     assert "reproduce" not in text
+
+    alone = dataclasses.replace(nothing, touching=())
+    assert "it is none of 2 that would have shown before" in " ".join(shown(answer(DIFFERENT, explanation=alone)))
 
 
 @pytest.mark.parametrize("result", [answer(SAME), answer(ROUNDING), answer(DIFFERENT, explanation=EXPLAINED)])

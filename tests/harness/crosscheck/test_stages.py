@@ -63,6 +63,14 @@ def test_rounding_and_the_end_of_training_are_no_faults() -> None:
     assert faults(reference, near) == []
 
 
+def test_what_is_missing_after_an_error_is_no_fault() -> None:
+    stopped = trace({place: array for place, array in RIGHT.items() if place[0] < 8})
+    assert [fault.kind for fault in faults(trace(RIGHT), stopped)] == ["missing", "missing"]
+
+    stopped.error = "ValueError"
+    assert faults(trace(RIGHT), stopped) == []
+
+
 def test_a_number_that_was_not_found_is_completed_by_what_stands_in_its_place() -> None:
     theirs = f32([1, 2, 3])
     divergence = Divergence(Place(4, 1, ORDER["surrogate"]), "value", None, theirs, 0.5)
@@ -91,6 +99,13 @@ def test_lines_are_those_of_the_minibatch_where_the_two_part() -> None:
     assert ours is not None
     assert theirs is not None
     assert (ours.line, theirs.line) == (8, 3)
+
+
+def test_a_line_that_both_have_says_nothing() -> None:
+    reference = trace({(4, 1, "gradient"): f32([1])}, {(4, 1): [operation(1.5, line=3)]})
+    subject = trace({(4, 1, "gradient"): f32([2])}, {(4, 1): [operation(2.5, line=3)]})
+
+    assert lines(divergence(subject, reference), subject, None, reference, reference) == (None, None)
 
 
 def test_what_clips_the_gradient_is_not_blamed_for_the_gradient() -> None:

@@ -82,13 +82,18 @@ class Exiting(PPO):
         raise SystemExit(3)
 
 
+def line_of(raising: Any) -> int:
+    """Of a function that does nothing but raise."""
+    return int(raising.__code__.co_firstlineno) + 1
+
+
 @pytest.mark.parametrize(("algorithm", "error"), [(Crashing, "ValueError: no"), (Exiting, "SystemExit: 3")])
 def test_what_ends_training_is_noted_in_a_line(algorithm: type[Any], error: str) -> None:
     before = randomness_digest()
 
     trace = record(algorithm, CASE, 0)
 
-    assert trace.error == error
+    assert trace.error == f"{error}, at test_record.py:{line_of(algorithm.train)}"
     assert max(place.step for place in trace.numbers) == 16
     assert np.array_equal(randomness_digest(), before)
 
@@ -102,7 +107,11 @@ def test_a_model_that_cannot_be_made_is_an_error_in_one_line() -> None:
     with pytest.raises(HarnessError) as caught:
         record(Unmakeable, CASE, 0, name="mine")
 
-    assert str(caught.value) == "mine cannot be made for CartPole15: ValueError: no"
+    line = line_of(Unmakeable.__init__)
+    assert (
+        str(caught.value)
+        == f"mine cannot be made for CartPole15: ValueError: no, at test_record.py:{line} (--env chooses others)"
+    )
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
