@@ -31,5 +31,12 @@ REASONS: Mapping[str, str] = {
         "followed, and the two that would take its place together are not tried within the steps that may be taken "
         "back. The search says that it explains only a part."
     ),
+    "learning_rate_annealed_backwards": (
+        "The nearest entry reverses the clip range as well; the search says that it explains only a part."
+    ),
+    "value_loss_root": (
+        "The root is what it reports as its value loss, and what it reports is believed before the mean squared error "
+        "that it computes on the way."
+    ),
 }
 """Planted bug, or several joined by "+" -> why it was not found where it is, or not called by its name."""
