@@ -38,5 +38,8 @@ REASONS: Mapping[str, str] = {
         "The root is what it reports as its value loss, and what it reports is believed before the mean squared error "
         "that it computes on the way."
     ),
+    "advantage_eps_inside_root": (
+        "It moves the advantages by no more than rounding; the gradient is the first number whose bits are compared."
+    ),
 }
 """Planted bug, or several joined by "+" -> why it was not found where it is, or not called by its name."""
