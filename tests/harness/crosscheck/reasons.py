@@ -39,7 +39,7 @@ REASONS: Mapping[str, str] = {
         "that it computes on the way."
     ),
     "advantage_eps_inside_root": (
-        "It moves the advantages by no more than rounding; the gradient is the first number whose bits are compared."
+        "It moves the advantages by no more than rounding, which is first seen in the gradient."
     ),
 }
 """Planted bug, or several joined by "+" -> why it was not found where it is, or not called by its name."""
