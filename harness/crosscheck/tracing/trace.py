@@ -83,6 +83,10 @@ class Trace:
         self.numbers[place] = known if known is not None and equal else np.array(array)
         self.moments.setdefault((step, minibatch))
 
+    def forget(self, step: int, minibatch: int, quantity: str) -> None:
+        """What was at this place turned out to be something else."""
+        self.numbers.pop(Place(step, minibatch, ORDER[quantity]), None)
+
     def get(self, step: int, minibatch: int, quantity: str) -> Array | None:
         """What was seen at a place, or None."""
         return self.numbers.get(Place(step, minibatch, ORDER[quantity]))
