@@ -47,8 +47,6 @@ class Recorder:
         self.on_progress: Callable[[], None] = _nothing
         """Called when a step or a minibatch is complete."""
         self._pending: dict[str, Array] = {}
-        self._losses: dict[tuple[int, int], list[Array]] = {}
-        """What was differentiated in each minibatch."""
 
     @property
     def minibatch(self) -> int:
@@ -91,10 +89,11 @@ class Recorder:
         if self.operations is not None:
             key = self.step, self.minibatch
             self.trace.operations[key] = self.trace.operations.get(key, []) + self.operations.take()
-            self._losses[key] = [*self._losses.get(key, []), *self.operations.roots]
-            if len(self._losses[key]) == 1 and self.operations.roots:
-                self.learns("loss", self.operations.roots[0])
-            elif len(self._losses[key]) > 1:  # of several losses, such as one for each optimiser, none is the loss
+            losses = self.trace.losses.setdefault(key, [])
+            losses.extend(self.operations.roots)
+            if len(losses) == 1 and self.operations.roots:
+                self.learns("loss", losses[0])
+            elif len(losses) > 1:  # of several losses, such as one for each optimiser, none is the loss
                 self.trace.forget(*key, "loss")
             self.trace.reported.setdefault(key, []).extend(self.operations.items)
             self.operations.roots.clear()

@@ -58,6 +58,8 @@ class Trace:
     """(step, minibatch) at which something was seen, as an ordered set."""
     operations: dict[tuple[int, int], list[Operation]] = field(default_factory=dict)
     """(step, minibatch) -> what was computed since the minibatch (or the step) before."""
+    losses: dict[tuple[int, int], list[Array]] = field(default_factory=dict)
+    """(step, minibatch) -> all that was differentiated."""
     reported: dict[tuple[int, int], list[float]] = field(default_factory=dict)
     """(step, minibatch) -> numbers that were taken out of tensors, mostly for the log."""
     parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()

@@ -71,6 +71,7 @@ def test_only_a_single_loss_of_a_minibatch_is_the_loss(n_losses: int, expected: 
 
     found = recorder.trace.get(1, 1, "loss")
     assert (None if found is None else float(found)) == expected
+    assert recorder.trace.losses[1, 1] == [2.0] * n_losses
 
 
 def test_a_fed_run_gets_the_others_numbers_and_remembers_its_own() -> None:
