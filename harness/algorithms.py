@@ -62,8 +62,11 @@ def import_module(module_name: str, *, wanted: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not module_name.startswith(error.name):
             raise UnknownNameError(f"{module_name} cannot be imported: it needs {error.name}, not installed") from error
+        if module_name.endswith(".py"):
+            meant = wanted.replace(module_name, module_name.removesuffix(".py").replace("/", "."), 1)
+            raise UnknownNameError(f"{wanted}: a module is named without .py, such as {meant}") from error
         raise UnknownNameError(
             f"{wanted}: there is no module {error.name}; run from the folder that holds it, or install it"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UnknownNameError(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error

@@ -18,6 +18,9 @@ EXIT_NO = 1
 
 EXIT_INTERRUPTED = 130
 
+MOST_SEEDS = 10_000
+"""Of one call of crosscheck: more is taken for a slip of the finger."""
+
 app = typer.Typer(
     help="Train PPO implementations under identical conditions, check them against SB3, and compare them honestly.",
     no_args_is_help=True,
@@ -176,7 +179,7 @@ def crosscheck(
             profile=profile,
             envs=tuple(env or ()),
             hyperparameters=hyperparameters,
-            seeds=_seed_range(seeds),
+            seeds=tuple(_seed_range(seeds)),
             updates=updates,
             explain=explain,
             seconds=seconds,
@@ -194,14 +197,18 @@ def crosscheck(
         raise typer.Exit(EXIT_NO)
 
 
-def _seed_range(text: str) -> list[int]:
+def _seed_range(text: str) -> range:
     first, _, last = text.partition("-")
     try:
-        seeds = list(range(int(first), int(last or first) + 1))
+        seeds = range(int(first), int(last or first) + 1)
     except ValueError:
-        seeds = []
+        seeds = range(0)
     if not seeds:
         raise typer.BadParameter(f"expected a range such as 0-9 or one seed, got {text!r}", param_hint="--seeds")
+    if seeds[-1] >= 2**32 or seeds[-1] - seeds[0] >= MOST_SEEDS:
+        raise typer.BadParameter(
+            f"expected at most {MOST_SEEDS:,} seeds, each below 2**32, got {text!r}", param_hint="--seeds"
+        )
     return seeds
 
 

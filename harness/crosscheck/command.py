@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from rich.console import Console
 
-from harness.errors import HarnessError
+from harness.errors import ConfigError, HarnessError
 
 if TYPE_CHECKING:
     from harness.crosscheck.check import Crosscheck
@@ -45,6 +45,8 @@ def run_crosscheck(
     if hyperparameters is not None:
         if not envs:
             raise HarnessError("--hyperparameters needs --env, to say for which environments of the file")
+        if not hyperparameters.is_file():
+            raise ConfigError(f"{hyperparameters}: does not exist")
         chosen = profile_of_file(hyperparameters, envs, reference)
     with console.status(f"{subject} beside {reference} ..."):
         result = crosscheck(subject, reference, profile=chosen, envs=envs, **options)

@@ -60,9 +60,8 @@ def first_foreign_line(
 
 
 def _ingredients(of: Trace, moment: Moment) -> set[bytes]:
-    """Digests of all that its loss is made from, the loss included."""
-    loss = of.get(*moment, "loss")
-    found = set() if loss is None else {digest(loss)}
+    """Digests of all that its losses are made from, these included."""
+    found = {digest(loss) for loss in of.losses.get(moment, ())}
     for operation in reversed(of.operations.get(moment, ())):
         if operation.digest in found:
             found.update(operation.inputs)

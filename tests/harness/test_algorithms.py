@@ -98,10 +98,27 @@ def test_a_module_that_needs_another_names_the_other(here: Path) -> None:
     assert str(error.value) == "needs_another cannot be imported: it needs not_installed_at_all, not installed"
 
 
-def test_a_module_that_raises_is_named_with_its_error(here: Path) -> None:
-    (here / "raises_at_once.py").write_text("1 / 0\n")
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("raises_at_once", "1 / 0", "ZeroDivisionError: division by zero"),
+        ("exits_at_once", "raise SystemExit(3)", "SystemExit: 3"),
+    ],
+)
+def test_a_module_that_raises_is_named_with_its_error(here: Path, name: str, code: str, said: str) -> None:
+    (here / f"{name}.py").write_text(code)
 
     with pytest.raises(UnknownNameError) as error:
-        import_module("raises_at_once", wanted="raises_at_once:Agent")
+        import_module(name, wanted=f"{name}:Agent")
 
-    assert str(error.value) == "raises_at_once cannot be imported: ZeroDivisionError: division by zero"
+    assert str(error.value) == f"{name} cannot be imported: {said}"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_in_the_place_of_a_module_is_told_how_it_is_written(here: Path, there: bool) -> None:
+    if there:
+        (here / "a_file_of_mine.py").write_text("")
+
+    assert message("a_file_of_mine.py:A") == (
+        "a_file_of_mine.py:A: a module is named without .py, such as a_file_of_mine:A"
+    )

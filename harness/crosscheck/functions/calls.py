@@ -61,6 +61,8 @@ def as_array(result: Any, what: str) -> Array:
 
 
 def _described(result: Any) -> str:
+    if isinstance(result, np.ndarray):
+        return f"an array of {result.dtype}"
     return "None" if result is None else f"a {type(result).__name__}"
 
 

@@ -129,16 +129,26 @@ def _environments(case: Case, seed: int) -> VecEnv:
 
 
 def _made(algorithm: type[Any], case: Case, seed: int, env: RecordedEnv, name: str, more: Mapping[str, Any]) -> Any:
-    wanted = {**case.settings, "seed": seed, "device": "cpu", **more}
+    settings = accepted_settings(algorithm, {**case.settings, "seed": seed, "device": "cpu", **more})
+    policy = _policy(algorithm, case.policy, env)
     try:
-        return algorithm(_policy(algorithm, case.policy, env), env, **accepted_settings(algorithm, wanted))
+        return algorithm(policy, env, **settings)
     except HarnessError:
         raise
     except (Exception, SystemExit) as error:
         called = name or algorithm.__name__
-        raise HarnessError(
-            f"{called} cannot be made for {case.env}: {_in_a_line(error)}{_its_line(error)} (--env chooses others)"
-        ) from error
+        hint = "--env chooses others" if _takes(algorithm, settings) else "it has to take policy, env, and settings"
+        said = f"{_in_a_line(error)}{_its_line(error)} ({hint})"
+        raise HarnessError(f"{called} cannot be made for {case.env}: {said}") from error
+
+
+def _takes(algorithm: type[Any], settings: Mapping[str, Any]) -> bool:
+    """Whether the constructor can be called like that of SB3's algorithms."""
+    try:
+        inspect.signature(algorithm).bind("policy", "env", **settings)
+    except TypeError:
+        return False
+    return True
 
 
 def _policy(algorithm: type[Any], policy: Any, env: VecEnv) -> Any:

@@ -89,8 +89,12 @@ class Recorder:
         if self.operations is not None:
             key = self.step, self.minibatch
             self.trace.operations[key] = self.trace.operations.get(key, []) + self.operations.take()
-            if len(self.operations.roots) == 1:  # of several losses, none is the loss
-                self.learns("loss", self.operations.roots[0])
+            losses = self.trace.losses.setdefault(key, [])
+            losses.extend(self.operations.roots)
+            if len(losses) == 1 and self.operations.roots:
+                self.learns("loss", losses[0])
+            elif len(losses) > 1:  # of several losses, such as one for each optimiser, none is the loss
+                self.trace.forget(*key, "loss")
             self.trace.reported.setdefault(key, []).extend(self.operations.items)
             self.operations.roots.clear()
             self.operations.items.clear()

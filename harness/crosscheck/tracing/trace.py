@@ -58,6 +58,8 @@ class Trace:
     """(step, minibatch) at which something was seen, as an ordered set."""
     operations: dict[tuple[int, int], list[Operation]] = field(default_factory=dict)
     """(step, minibatch) -> what was computed since the minibatch (or the step) before."""
+    losses: dict[tuple[int, int], list[Array]] = field(default_factory=dict)
+    """(step, minibatch) -> all that was differentiated."""
     reported: dict[tuple[int, int], list[float]] = field(default_factory=dict)
     """(step, minibatch) -> numbers that were taken out of tensors, mostly for the log."""
     parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()
@@ -82,6 +84,10 @@ class Trace:
         equal = known is not None and known.dtype == array.dtype and np.array_equal(known, array)
         self.numbers[place] = known if known is not None and equal else np.array(array)
         self.moments.setdefault((step, minibatch))
+
+    def forget(self, step: int, minibatch: int, quantity: str) -> None:
+        """What was at this place turned out to be something else."""
+        self.numbers.pop(Place(step, minibatch, ORDER[quantity]), None)
 
     def get(self, step: int, minibatch: int, quantity: str) -> Array | None:
         """What was seen at a place, or None."""

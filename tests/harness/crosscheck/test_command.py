@@ -70,5 +70,5 @@ def test_settings_of_a_file_are_used_with_its_normalisation(tmp_path: Path) -> N
 def test_a_file_needs_an_environment(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"^--hyperparameters needs --env"):
         asked(envs=(), hyperparameters=tmp_path / "mine.yml")
-    with pytest.raises(ConfigError, match=r"mine\.yml: does not exist"):
+    with pytest.raises(ConfigError, match=rf"^{tmp_path}/mine\.yml: does not exist$"):
         asked(envs=("CartPole-v1",), hyperparameters=tmp_path / "mine.yml")

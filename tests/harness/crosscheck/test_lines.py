@@ -48,7 +48,8 @@ def test_what_comes_after_the_loss_can_be_left_out() -> None:
 def test_what_the_loss_is_made_from_comes_before_what_is_only_logged() -> None:
     logged = operation(0.3, "mean", line=5, inputs=[RATIO])
     made = [operation(RATIO * ADVANTAGE, line=7, inputs=[RATIO]), operation(0.5, line=8, inputs=[RATIO * ADVANTAGE])]
-    with_loss = trace({(*MOMENT, "loss"): f32(0.5)}, {MOMENT: [logged, *made]})
+    with_loss = trace({}, {MOMENT: [logged, *made]})
+    with_loss.losses[MOMENT] = [f32(0.5)]
     without = trace({}, {MOMENT: [logged, *made]})
 
     for ours, line in ((with_loss, 7), (without, 5)):

@@ -83,6 +83,10 @@ def test_every_call_gets_arrays_of_its_own() -> None:
         (None, "the function returned None for advantages, expected an array of numbers"),
         ("advantages", "the function returned a str for advantages, expected an array of numbers"),
         ({"advantages": 1}, "the function returned a dict for advantages, expected an array of numbers"),
+        (
+            np.ones(1, complex),
+            "the function returned an array of complex128 for advantages, expected an array of numbers",
+        ),
         ([["a"]], "the function returned a list for advantages, expected an array of numbers"),
         ((1, 2, 3), "the function returned 3 results, expected (advantages, returns) or advantages"),
         ((), "the function returned 0 results, expected (advantages, returns) or advantages"),

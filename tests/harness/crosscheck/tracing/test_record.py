@@ -114,6 +114,17 @@ def test_a_model_that_cannot_be_made_is_an_error_in_one_line() -> None:
     )
 
 
+def test_a_constructor_of_another_kind_is_told_what_it_has_to_take() -> None:
+    class OnlyEnv:
+        def __init__(self, env: Any) -> None: ...
+
+    with pytest.raises(HarnessError) as caught:
+        record(OnlyEnv, CASE, 0)
+
+    assert str(caught.value).startswith("OnlyEnv cannot be made for CartPole15: TypeError: ")
+    assert str(caught.value).endswith(" (it has to take policy, env, and settings)")
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_fed_run_of_the_same_shows_no_difference(algorithm: type[Any]) -> None:
     kept = record(algorithm, for_(algorithm), 0, Watching(keep=True))

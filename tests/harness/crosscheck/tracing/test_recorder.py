@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness.crosscheck.tracing.operations import OperationLog
 from harness.crosscheck.tracing.recorder import (
     EnoughSeen,
     Recorder,
@@ -53,6 +54,24 @@ def test_progress_is_told_before_a_step_and_after_a_minibatch() -> None:
     recorder.begin_step()
 
     assert told == [(0, 0), (1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize(("n_losses", "expected"), [(0, None), (1, 2.0), (2, None), (3, None)])
+def test_only_a_single_loss_of_a_minibatch_is_the_loss(n_losses: int, expected: float | None) -> None:
+    log = OperationLog()
+    recorder = Recorder(Trace("mine"), operations=log)
+    recorder.begin_step()
+    weight = torch.tensor(2.0, requires_grad=True)
+
+    for _ in range(n_losses):  # each optimiser makes its step before the next loss is differentiated
+        with log:
+            (weight * 1).backward()
+        recorder.take_operations()
+    recorder.take_operations()
+
+    found = recorder.trace.get(1, 1, "loss")
+    assert (None if found is None else float(found)) == expected
+    assert recorder.trace.losses[1, 1] == [2.0] * n_losses
 
 
 def test_a_fed_run_gets_the_others_numbers_and_remembers_its_own() -> None:

@@ -19,6 +19,16 @@ def test_a_number_is_remembered_as_it_was() -> None:
     assert list(trace.numbers) == [Place(3, 1, ORDER["loss"])]
 
 
+def test_what_is_forgotten_is_gone_and_may_be_forgotten_again() -> None:
+    trace = Trace("mine")
+    trace.put(4, 1, "loss", f32(1))
+
+    trace.forget(4, 1, "loss")
+    trace.forget(4, 1, "loss")
+
+    assert trace.get(4, 1, "loss") is None
+
+
 def test_equal_numbers_of_two_traces_are_kept_once() -> None:
     first, second = Trace("x"), Trace("y")
     first.put(1, 0, "value", f32([1, 2]))
