@@ -179,6 +179,12 @@ def _explanation(result: Crosscheck, catalogue: Mapping[str, Deviation]) -> list
     if result.verified is not None and explanation.deviations:
         good, total = result.verified
         parts.append(_indented(f"together they reproduce {good} of {total} runs"))
+    if explanation.verdict == "partly explained":
+        left = min(beyond for beyond, _ in explanation.scores)
+        minibatch = f", minibatch {left.minibatch} of the update" if left.minibatch else ""
+        parts.append(
+            _indented(f"with them CustomPPO goes along until {left.quantity}, step {left.step} of training{minibatch}")
+        )
     if explanation.verdict in ("not explained", "partly explained"):
         parts += _ruled_out(explanation)
     late = "" if explanation.exhausted else "; time was up before everything was tried (--seconds gives more)"

@@ -13,6 +13,7 @@ from harness.crosscheck.check import Crosscheck
 from harness.crosscheck.deviations.deviation import Deviation
 from harness.crosscheck.findings import Finding
 from harness.crosscheck.lines import Line
+from harness.crosscheck.quantities import ORDER, Place
 from harness.crosscheck.report import as_json, as_text, seeds_in_words
 from harness.crosscheck.runs import RunResult
 
@@ -188,6 +189,15 @@ def test_a_cause_is_told_with_its_remedy_and_source() -> None:
         "80 runs of CustomPPO in 12 s",
     ):
         assert line in lines
+
+
+def test_of_a_part_of_the_causes_it_is_told_how_far_it_goes() -> None:
+    left = Place(64, 3, ORDER["gradient"])
+    part = dataclasses.replace(EXPLAINED, verdict="partly explained", scores=((END, END), (left, START)))
+
+    text = " ".join(shown(answer(DIFFERENT, explanation=part, verified=(1, 2))))
+
+    assert "goes along until gradient, step 64 of training, minibatch 3 of the update" in text
 
 
 def test_without_a_cause_what_is_ruled_out_is_told() -> None:
