@@ -42,9 +42,10 @@ MADE_OF: dict[str, Sequence[str]] = {
     "value_loss": (*_VALUE, "predicted_value"),
     "entropy_loss": ("batch_observation", "entropy"),
 }
-MADE_OF["loss"] = tuple(MADE_OF)
+MADE_OF["loss"] = tuple(name for name in MADE_OF if name not in MADE_OF["policy_loss"] and name != "policy_loss")
 """What an implementation may keep in local variables, and what each is made of. It is looked for among the results of
-all operations; who has the right surrogate without ever computing a ratio has no need for it."""
+all operations; who has the right surrogate without ever computing a ratio has no need for it. Of the policy's part the
+whole loss says nothing: normalised advantages have a mean of zero, whatever they are divided by."""
 LOCAL: Mapping[int, frozenset[int]] = {
     ORDER[name]: frozenset(ORDER[part] for part in parts) for name, parts in MADE_OF.items()
 }
