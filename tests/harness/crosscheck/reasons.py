@@ -14,12 +14,26 @@ _CANCELS = (
     "In the first minibatch the policy's loss is zero but for rounding, as the normalised advantages are, summed or "
     "averaged; the gradient is the first number that differs by more."
 )
+_REPORTED = (
+    "The mutated term is what it reports, and so is found wrong itself, before the whole loss that is expected: the "
+    "right term is computed on the way, but used for nothing else."
+)
 _SWITCHES = (
     "Only the entropy of several choices is averaged; the entry of that name averages Gaussian ones, too, which the "
     "other world of this combination would show, so that no set of entries fits both. No name that is given is false."
 )
 
 REASONS: Mapping[str, str] = {
+    "value_loss_halved": _REPORTED,
+    "entropy_sign": _REPORTED,
+    "mean_squashed_by_tanh": (
+        "The first means are so near zero that they are their own tanh up to rounding: the first difference of any "
+        "size is in the actions, the first beyond rounding comes when the means have moved."
+    ),
+    "advantage_eps_1e-5": (
+        "The first difference of any size is in the normalised advantages, but it is no larger than rounding; the first "
+        "beyond that is in a gradient."
+    ),
     "ratio_without_exp": _RATIO_ONE,
     "ratio_without_exp+target_kl_ignored": _RATIO_ONE,
     "policy_loss_summed": _CANCELS,
