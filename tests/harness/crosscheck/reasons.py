@@ -31,8 +31,8 @@ REASONS: Mapping[str, str] = {
         "size is in the actions, the first beyond rounding comes when the means have moved."
     ),
     "advantage_eps_1e-5": (
-        "The first difference of any size is in the normalised advantages, but it is no larger than rounding; the first "
-        "beyond that is in a gradient."
+        "The first difference of any size is in the normalised advantages, but it is no larger than rounding; the "
+        "first beyond that is in a gradient."
     ),
     "ratio_without_exp": _RATIO_ONE,
     "ratio_without_exp+target_kl_ignored": _RATIO_ONE,
