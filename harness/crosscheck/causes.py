@@ -182,8 +182,9 @@ class _Search:
         for groups in (itertools.combinations(touching, 2), mixed, itertools.combinations(touching, 3)):
             candidates = ((*solution.chosen, *group) for group in groups)
             best = _best(self.attempts(candidates, self.runs[run], at), solution.scores[run])
-            if best or self.late:
-                return self._on_all(best)
+            found = _better(self._on_all(best), [solution])  # what helps in one run may do harm in the others
+            if found or self.late:
+                return found
         return []
 
     def singles(self, solution: _Solution, run: int, at: Place) -> list[_Try]:
