@@ -61,8 +61,9 @@ class Batch:
         What the order leaves out is in no part.
         """
         indices = torch.from_numpy(permutation).to(self.returns.device)
-        for start in range(0, len(indices), batch_size or len(indices)):
-            yield self[indices[start : start + (batch_size or len(indices))]]
+        size = batch_size or len(indices) or 1
+        for start in range(0, len(indices), size):
+            yield self[indices[start : start + size]]
 
 
 class TrajectoryMemory:

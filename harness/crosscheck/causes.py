@@ -9,35 +9,21 @@ tried.
 from __future__ import annotations
 
 import itertools
-import math
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.crosscheck.compare import Comparison, Moment, Watched, divergences_at
-from harness.crosscheck.consequences import row_of
 from harness.crosscheck.deviations import ENDINGS, Deviation
-from harness.crosscheck.profiles import Case
-from harness.crosscheck.quantities import QUANTITIES, Place
-from harness.crosscheck.tracing.record import Watching, record
-from harness.crosscheck.tracing.recorder import EnoughSeen
-from harness.crosscheck.tracing.trace import Trace
+from harness.crosscheck.quantities import Place
+from harness.crosscheck.trials import END, Chosen, Run, Score, Trial, score, try_out
 
-__all__ = ["END", "Explanation", "Run", "Score", "explain_runs", "score_of"]
+__all__ = ["Explanation", "explain_runs"]
 
 Array = NDArray[Any]
-Chosen = tuple[Deviation, ...]
-
-END = Place(10**9, 0, 0)
-"""Behind the last place: nothing differs."""
-
-START = Place(0, 0, 0)
-
 _WIDTH = 6
 """Equally good explanations that are followed up."""
 
@@ -46,32 +32,6 @@ _OPTIONS = 12
 
 _STEPS_BACK = 2
 """Steps of the search that may be taken back."""
-
-_LOOK_BACK = 64
-"""Moments that may come about between two looks."""
-
-Score = tuple[Place, Place]
-"""First place that differs beyond rounding, and first that differs at all; the later, the better."""
-
-
-@dataclass
-class Run:
-    """One run of the subject, with all that is needed to run others beside it."""
-
-    case: Case
-    seed: int
-    reference: Trace
-    baseline: Trace
-    """Of CustomPPO, which has names for all its numbers."""
-    subject: Trace
-    comparison: Comparison
-    """Of the subject with the baseline, and so with the reference where `same` holds."""
-    copy_weights: bool = False
-    watched: Watched = field(init=False)
-
-    def __post_init__(self) -> None:
-        idle = frozenset(row_of(found.place, self.baseline) for found in self.comparison.without_consequence)
-        self.watched = Watched(self.subject, ignored=idle)
 
 
 @dataclass(frozen=True)
@@ -97,16 +57,6 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class _Try:
-    """What became of one candidate on one run."""
-
-    chosen: Chosen
-    score: Score
-    at: Array | None
-    """Its number where the one before it parted from the subject."""
-
-
-@dataclass(frozen=True)
 class _Solution:
     """Deviations, and how far CustomPPO with them goes along with the subject in every run."""
 
@@ -126,25 +76,17 @@ class _Search:
         self.deadline = time.monotonic() + seconds
         self.late = False
         self._spoiling: dict[int, set[str]] = {}
-        self._singles: dict[tuple[tuple[str, ...], int], list[_Try]] = {}
+        self._singles: dict[tuple[tuple[str, ...], int], list[Trial]] = {}
         self.early: tuple[str, ...] = ()
         self.touched: tuple[str, ...] = ()
         self.silent: tuple[str, ...] = ()
 
-    def attempt(self, chosen: Chosen, run: Run, at: Place | None = None) -> _Try:
-        """Train with these deviations beside a run, until they part beyond rounding."""
+    def attempt(self, chosen: Chosen, run: Run, at: Place | None = None) -> Trial:
+        """See `try_out`."""
         self.n_candidates += 1
-        live = _Live(run.watched, run.baseline.sees)
-        watching = Watching(like=run.baseline, copy_weights=run.copy_weights, operations=False, check=live.check)
-        try:
-            trace = record(self.deviant, run.case, run.seed, watching, deviations=chosen)
-        except Exception:  # a combination that cannot train explains nothing
-            return _Try(chosen, (START, START), None)
-        if live.beyond is None:
-            live.finish(trace)
-        return _Try(chosen, live.score, None if at is None else trace.numbers.get(at))
+        return try_out(self.deviant, chosen, run, at)
 
-    def attempts(self, candidates: Iterable[Chosen], run: Run, at: Place) -> list[_Try]:
+    def attempts(self, candidates: Iterable[Chosen], run: Run, at: Place) -> list[Trial]:
         """All of them, or as many as there is time for."""
         tries = []
         for chosen in candidates:
@@ -187,7 +129,7 @@ class _Search:
                 return found
         return []
 
-    def singles(self, solution: _Solution, run: int, at: Place) -> list[_Try]:
+    def singles(self, solution: _Solution, run: int, at: Place) -> list[Trial]:
         """Each deviation that is not in the solution yet, together with it."""
         key = tuple(deviation.id for deviation in solution.chosen), run
         if key not in self._singles:
@@ -237,11 +179,11 @@ class _Search:
 
         Rounding grows, by chance beyond what counts as rounding; another rounding, before it, is no explanation of it.
         """
-        agreed = (_score(run.comparison)[1] for run in self.runs)
-        return all(score[1] >= place for score, place in zip(solution.scores, agreed, strict=True))
+        agreed = (score(run.comparison)[1] for run in self.runs)
+        return all(found[1] >= place for found, place in zip(solution.scores, agreed, strict=True))
 
 
-def _best(tries: Sequence[_Try], score: Score) -> list[Chosen]:
+def _best(tries: Sequence[Trial], score: Score) -> list[Chosen]:
     """Those that go along with the subject the farthest, if it is farther than this score, and the nearest to it first.
 
     What is exact may be so by chance in one run, so those that agree but for rounding are kept as well.
@@ -256,55 +198,6 @@ def _equal(a: Array | None, b: Array | None) -> bool:
     if a is None or b is None:
         return a is b
     return a.size == b.size and np.array_equal(a.reshape(-1), b.reshape(-1), equal_nan=a.dtype.kind == "f")
-
-
-class _Live:
-    """Compares a run with a finished one while it goes on, moment by moment."""
-
-    def __init__(self, subject: Watched, shown: frozenset[int]) -> None:
-        self.subject = subject
-        self.visible = shown & subject.sees
-        self.left = deque(subject.moments)
-        self.position: Moment = (-1, -1)
-        self.first: Place | None = None
-        self.beyond: Place | None = None
-        self.failure: Place | None = None
-        if subject.trace.error is not None:
-            self.failure = Place(*(subject.moments[-1] if subject.moments else (0, 0)), len(QUANTITIES) - 1)
-
-    @property
-    def score(self) -> Score:
-        """Of what was compared so far."""
-        return self.beyond or END, self.first or END
-
-    def check(self, trace: Trace, step: int, minibatch: int) -> None:
-        """Compare all that is complete; raises EnoughSeen where they part beyond rounding."""
-        self.advance(trace, (step, minibatch))
-        if self.beyond is not None:
-            raise EnoughSeen
-
-    def advance(self, trace: Trace, until: Moment) -> None:
-        """Compare the moments up to this one."""
-        own = (moment for moment in reversed(trace.moments) if moment > self.position)
-        new = {moment for moment in itertools.islice(own, _LOOK_BACK) if moment <= until}
-        while self.left and self.left[0] <= until:
-            new.add(self.left.popleft())
-        for moment in sorted(new):
-            for divergence in divergences_at(trace, self.subject, moment, self.visible):
-                # As in `compare`, what is missing after an error follows from the error.
-                place = (divergence.kind == "missing" and self.failure) or divergence.place
-                self.first = self.first or place
-                if divergence.beyond_rounding:
-                    self.beyond = place
-                    return
-            self.position = moment
-
-    def finish(self, trace: Trace) -> None:
-        """Compare what is left, and how it ended."""
-        self.advance(trace, (END.step, 0))
-        if self.beyond is None and self.failure is not None:
-            self.beyond = self.failure
-            self.first = self.first or self.beyond
 
 
 def explain_runs(
@@ -322,7 +215,7 @@ def explain_runs(
     """
     started = time.monotonic()
     search = _Search(deviant, runs, catalogue, seconds)
-    beam = [_Solution((), tuple(_score(run.comparison) for run in runs))]
+    beam = [_Solution((), tuple(score(run.comparison) for run in runs))]
     past: list[list[_Solution]] = []
     while len(beam[0].chosen) < most and not search.late and not _all_explained(beam[0].scores):
         better = _better([longer for solution in beam for longer in search.with_one_more(solution)], beam)
@@ -347,11 +240,6 @@ def _better(found: Sequence[_Solution], beam: Sequence[_Solution]) -> list[_Solu
     if best <= _total(beam[0].scores):
         return []
     return [solution for solution in found if _total(solution.scores) == best][:_WIDTH]
-
-
-def _score(comparison: Comparison) -> Score:
-    first, beyond = comparison.first, comparison.first_beyond_rounding
-    return END if beyond is None else beyond.place, END if first is None else first.place
 
 
 def _total(scores: Sequence[Score]) -> tuple[Any, ...]:
@@ -406,8 +294,3 @@ def _alike(beam: Sequence[_Solution]) -> tuple[tuple[str, ...], ...]:
         if len(new) == 1 and len(gone) == 1 and new[0] not in names[first.index(gone[0])]:
             names[first.index(gone[0])].append(new[0])
     return tuple(map(tuple, names))
-
-
-def score_of(deviant: type[Any], chosen: Chosen, run: Run) -> Score:
-    """Where CustomPPO with these deviations parts from the subject of one run."""
-    return _Search(deviant, [run], (), math.inf).attempt(chosen, run).score

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 
 from harness.algorithms import load_algorithm
-from harness.crosscheck.causes import END, Explanation, Run, Score, explain_runs, score_of
+from harness.crosscheck.causes import Explanation, explain_runs
 from harness.crosscheck.compare import Divergence, compare
 from harness.crosscheck.findings import Finding, finding
 from harness.crosscheck.lines import Line
@@ -22,6 +22,7 @@ from harness.crosscheck.settings import common_case
 from harness.crosscheck.stages import completed, faults, lines
 from harness.crosscheck.tracing.record import Watching, accepted_settings, record
 from harness.crosscheck.tracing.trace import Trace
+from harness.crosscheck.trials import END, Run, Score, try_out
 from harness.errors import HarnessError
 
 __all__ = [
@@ -89,10 +90,21 @@ def check_runs(
     """Every pair of case and seed, one after the other."""
     results = []
     with _threads(options.threads):
-        for case, seed in pairs:
-            results.append(check_run(subject, reference, case, seed, options))
+        for case, notes, seed in _common_cases(subject, reference, pairs):
+            results.append(_checked(subject, reference, case, seed, options, notes))
             gc.collect()  # models that were watched refer to themselves, and to traces that can be large
     return results
+
+
+def _common_cases(
+    subject: Subject, reference: str, pairs: Sequence[tuple[Case, int]]
+) -> Iterator[tuple[Case, tuple[str, ...], int]]:
+    """Every pair with the settings that both sides can have, asked for once for each case: it may take a run."""
+    known: dict[int, tuple[Case, tuple[str, ...]]] = {}
+    for case, seed in pairs:
+        if id(case) not in known:
+            known[id(case)] = common_case(case, _load(subject), load_algorithm(reference))
+        yield *known[id(case)], seed
 
 
 @contextmanager
@@ -108,7 +120,13 @@ def _threads(number: int) -> Iterator[None]:
 
 def check_run(subject: Subject, reference: str, case: Case, seed: int, options: Options = Options()) -> RunResult:
     """One run of the subject beside one of the reference."""
-    case, notes = common_case(case, _load(subject), load_algorithm(reference))
+    (result,) = check_runs(subject, reference, [(case, seed)], options)
+    return result
+
+
+def _checked(
+    subject: Subject, reference: str, case: Case, seed: int, options: Options, notes: tuple[str, ...]
+) -> RunResult:
     run = _record(subject, reference, case, seed, options)
     first, beyond = run.comparison.first, run.comparison.first_beyond_rounding
     idle = run.comparison.without_consequence
@@ -160,17 +178,8 @@ def check_run(subject: Subject, reference: str, case: Case, seed: int, options: 
     )
 
 
-def _record(subject: Subject, reference: str, case: Case, seed: int, options: Options, *, proven: bool = False) -> Run:
-    """The traces of all three: the reference, CustomPPO which names its numbers, and the subject.
-
-    proven: that CustomPPO equals the reference here was checked before, and it stands for both.
-    """
-    if proven:
-        model = load_algorithm(MODELS[reference][0])
-        baseline = record(model, case, seed, Watching(keep=True, operations=False), engine="autograd")
-        baseline.idle = _idle(case)
-        ours = _subject(subject, case, seed, baseline, options)
-        return Run(case, seed, baseline, baseline, ours, compare(baseline, ours), options.copy_weights)
+def _record(subject: Subject, reference: str, case: Case, seed: int, options: Options) -> Run:
+    """The traces of all three: the reference, CustomPPO which names its numbers, and the subject."""
     theirs = record(load_algorithm(reference), case, seed, Watching(keep=True), name=reference)
     if theirs.error is not None:
         raise HarnessError(f"the reference {reference} cannot train in {case.env}: {theirs.error}")
@@ -180,17 +189,32 @@ def _record(subject: Subject, reference: str, case: Case, seed: int, options: Op
         )
     baseline = theirs
     if reference in MODELS:
-        model = load_algorithm(MODELS[reference][0])
-        baseline = record(model, case, seed, Watching(like=theirs, keep=True), engine="autograd")
+        baseline = _baseline(reference, case, seed, Watching(like=theirs, keep=True))
         check = compare(baseline, theirs)
         if check.first is not None:
             raise HarnessError(
                 f"CustomPPO does not reproduce {reference} in {case.env} with seed {seed} (first in "
                 f"{check.first.place.quantity}), so the numbers have no names: please report this"
             )
-    baseline.idle = _idle(case)
     baseline.reported = theirs.reported  # the subject is more likely to report like the reference
-    ours = _subject(subject, case, seed, baseline, options)
+    return _beside(subject, theirs, baseline, case, seed, options)
+
+
+def _record_for_search(subject: Subject, reference: str, case: Case, seed: int, options: Options) -> Run:
+    """The traces of two: CustomPPO was seen to equal the reference here, and stands for it."""
+    baseline = _baseline(reference, case, seed, Watching(keep=True, operations=False))
+    return _beside(subject, baseline, baseline, case, seed, options)
+
+
+def _baseline(reference: str, case: Case, seed: int, watching: Watching) -> Trace:
+    return record(load_algorithm(MODELS[reference][0]), case, seed, watching, engine="autograd")
+
+
+def _beside(subject: Subject, theirs: Trace, baseline: Trace, case: Case, seed: int, options: Options) -> Run:
+    baseline.idle = _idle(case)
+    ours = record(
+        _load(subject), case, seed, Watching(like=baseline, copy_weights=options.copy_weights), name=name_of(subject)
+    )
     return Run(case, seed, theirs, baseline, ours, compare(baseline, ours), options.copy_weights)
 
 
@@ -198,11 +222,6 @@ def _idle(case: Case) -> frozenset[str]:
     """What the settings of a case give no part in learning."""
     idle = set() if case.settings.get("ent_coef") else {"entropy", "entropy_loss"}
     return frozenset(idle if case.settings.get("clip_range_vf") else idle | {"old_value"})
-
-
-def _subject(subject: Subject, case: Case, seed: int, like: Trace, options: Options) -> Trace:
-    watching = Watching(like=like, copy_weights=options.copy_weights)
-    return record(_load(subject), case, seed, watching, name=name_of(subject))
 
 
 def _fed(subject: Subject, run: Run, case: Case, seed: int) -> Trace:
@@ -224,12 +243,9 @@ def _explained_pairs(
 ) -> tuple[Explanation, tuple[int, int]]:
     from harness.crosscheck.deviations import CATALOGUE
 
-    subject_class, reference_class = _load(subject), load_algorithm(reference)
-    common = [(common_case(case, subject_class, reference_class)[0], seed) for case, seed in pairs]
+    common = [(case, seed) for case, _, seed in _common_cases(subject, reference, pairs)]
     first_seed = min(seed for _, seed in common)
-    runs = [
-        _record(subject, reference, case, seed, options, proven=True) for case, seed in common if seed == first_seed
-    ]
+    runs = [_record_for_search(subject, reference, case, seed, options) for case, seed in common if seed == first_seed]
     deviant = load_algorithm(MODELS[reference][1])
     catalogue = [candidate for candidate in CATALOGUE if reference in candidate.algorithms]
     explanation = explain_runs(deviant, runs, catalogue, seconds=seconds)
@@ -238,9 +254,9 @@ def _explained_pairs(
     n_good = sum(_explained(score, explanation) for score in explanation.scores)
     if chosen:
         others = (
-            _record(subject, reference, case, seed, options, proven=True) for case, seed in common if seed != first_seed
+            _record_for_search(subject, reference, case, seed, options) for case, seed in common if seed != first_seed
         )
-        n_good += sum(_explained(score_of(deviant, chosen, run), explanation) for run in others)
+        n_good += sum(_explained(try_out(deviant, chosen, run).score, explanation) for run in others)
     return explanation, (n_good, len(common))
 
 

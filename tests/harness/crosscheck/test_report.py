@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from harness.crosscheck.causes import END, START, Explanation
+from harness.crosscheck.causes import Explanation
 from harness.crosscheck.check import Crosscheck
 from harness.crosscheck.deviations.deviation import Deviation
 from harness.crosscheck.findings import Finding
@@ -16,6 +16,7 @@ from harness.crosscheck.lines import Line
 from harness.crosscheck.quantities import ORDER, Place
 from harness.crosscheck.report import as_json, as_text, seeds_in_words
 from harness.crosscheck.runs import RunResult
+from harness.crosscheck.trials import END, START
 
 ROUNDED = Finding(
     quantity="value",
