@@ -1,4 +1,4 @@
-"""`harness crosscheck`: options to a question, the answer to terminal and files. Without torch, which workers have."""
+"""`harness crosscheck`: options to a question, the answer to terminal and files. What is heavy is imported when asked."""
 
 from __future__ import annotations
 

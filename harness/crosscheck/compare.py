@@ -14,7 +14,18 @@ from harness.crosscheck.consequences import Row, row_of, without_consequence
 from harness.crosscheck.quantities import ORDER, QUANTITIES, Place
 from harness.crosscheck.tracing.trace import Trace, digest
 
-__all__ = ["ROUNDING", "Comparison", "Divergence", "Moment", "Watched", "compare", "divergences_at", "gap"]
+__all__ = [
+    "ROUNDING",
+    "Comparison",
+    "Divergence",
+    "Moment",
+    "Watched",
+    "compare",
+    "divergences_at",
+    "gap",
+    "nearly",
+    "same",
+]
 
 Array = NDArray[Any]
 Moment = tuple[int, int]
@@ -25,7 +36,7 @@ ROUNDING = 1e-5
 
 _POLICY = ("batch_observation", "new_log_prob", "old_log_prob", "batch_advantage")
 _VALUE = ("batch_observation", "new_value", "old_value", "batch_return")
-MADE_OF: dict[str, Sequence[str]] = {
+_TERMS: Mapping[str, Sequence[str]] = {
     "batch_observation": (),
     "new_value": ("batch_observation",),
     "new_log_prob": ("batch_observation",),
@@ -42,7 +53,8 @@ MADE_OF: dict[str, Sequence[str]] = {
     "value_loss": (*_VALUE, "predicted_value"),
     "entropy_loss": ("batch_observation", "entropy"),
 }
-MADE_OF["loss"] = tuple(name for name in MADE_OF if name not in MADE_OF["policy_loss"] and name != "policy_loss")
+_PART_OF_POLICY = (*_TERMS["policy_loss"], "policy_loss")
+MADE_OF: Mapping[str, Sequence[str]] = {**_TERMS, "loss": tuple(name for name in _TERMS if name not in _PART_OF_POLICY)}
 """What an implementation may keep in local variables, and what each is made of. It is looked for among the results of
 all operations; who has the right surrogate without ever computing a ratio has no need for it. Of the policy's part the
 whole loss says nothing: normalised advantages have a mean of zero, whatever they are divided by."""
@@ -87,7 +99,7 @@ class Divergence:
         """Of the first element that differs, in the shape of theirs; None where elements cannot be compared."""
         if self.ours is None or self.theirs is None or self.ours.size != self.theirs.size:
             return None
-        different = ~_same(self.theirs.reshape(-1), self.ours.reshape(-1))
+        different = ~same(self.theirs.reshape(-1), self.ours.reshape(-1))
         first = int(np.flatnonzero(different)[0]) if different.any() else 0
         return tuple(int(i) for i in np.unravel_index(first, self.theirs.shape)) if self.theirs.shape else ()
 
@@ -97,8 +109,8 @@ class Divergence:
         if self.ours is None or self.theirs is None or self.ours.size != self.theirs.size:
             return None
         theirs, ours = (array.reshape(-1).astype(np.float64) for array in (self.theirs, self.ours))
-        different = ~_same(theirs, ours) & (theirs != 0)
-        if not different.any() or (~_same(theirs, ours) & (theirs == 0)).any():
+        different = ~same(theirs, ours) & (theirs != 0)
+        if not different.any() or (~same(theirs, ours) & (theirs == 0)).any():
             return None
         ratios = ours[different] / theirs[different]
         return float(np.median(ratios)) if np.ptp(ratios) <= 1e-3 * abs(np.median(ratios)) else None
@@ -154,16 +166,10 @@ class Watched:
         """
         if digest(wanted) in self._digests(moment):
             return wanted
-        scale = float(np.abs(wanted).max(initial=0))
-        for operation in self.trace.operations.get(moment, ()):
-            values = operation.values
-            if values is None or values.size != wanted.size:
-                continue
-            flat = values.reshape(wanted.shape)
-            for candidate in (flat, -flat):
-                if np.abs(candidate - wanted).max(initial=0) <= ROUNDING * scale:
-                    return candidate
-        return None
+        operations = self.trace.operations.get(moment, ())
+        return next(
+            (found for operation in operations if (found := nearly(operation.values, wanted)) is not None), None
+        )
 
     def _digests(self, moment: Moment) -> set[bytes]:
         if moment not in self._known:
@@ -250,6 +256,16 @@ def divergences_at(reference: Trace, subject: Watched, moment: Moment, visible: 
         yield divergence
 
 
+def nearly(found: Array | None, wanted: Array) -> Array | None:
+    """The numbers found, or minus these, in the shape of the wanted ones, if they are these but for rounding."""
+    if found is None or found.size != wanted.size:
+        return None
+    scale = float(np.abs(wanted).max(initial=0))
+    same_shape = found.reshape(wanted.shape)
+    candidates = (same_shape, -same_shape)
+    return next((one for one in candidates if np.abs(one - wanted).max(initial=0) <= ROUNDING * scale), None)
+
+
 def _as_share_of_summands(divergence: Divergence | None, reference: Trace) -> Divergence | None:
     if divergence is None or divergence.place.rank not in SUMMANDS:
         return divergence
@@ -287,21 +303,22 @@ def gap(place: Place, theirs: Array | None, ours: Array | None) -> Divergence | 
     if theirs.size != ours.size:
         return Divergence(place, "shape", ours, theirs, np.inf)
     a, b = theirs.reshape(-1), ours.reshape(-1)
-    same = _same(a, b)
-    if same.all():
+    equal = same(a, b)
+    if equal.all():
         return None
     if theirs.dtype.kind in "biu":
         return Divergence(place, "value", ours, theirs, np.inf)
     x, y = a.astype(np.float64), b.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        largest = float(np.max(np.where(same, 0.0, np.abs(x - y))))
+        largest = float(np.max(np.where(equal, 0.0, np.abs(x - y))))
         scale = float(np.max(np.abs(np.where(np.isfinite(x), x, 0.0)), initial=0.0))
     size = largest / scale if scale else np.inf
     return Divergence(place, "value", ours, theirs, float("inf") if np.isnan(size) else size)
 
 
-def _same(a: Array, b: Array) -> NDArray[np.bool_]:
-    same: NDArray[np.bool_] = a == b
+def same(a: Array, b: Array) -> NDArray[np.bool_]:
+    """For each number whether it is the same on both sides; NaN is the same as NaN."""
+    equal: NDArray[np.bool_] = a == b
     if a.dtype.kind == "f" and b.dtype.kind == "f":
-        same = same | (np.isnan(a) & np.isnan(b))
-    return same
+        equal = equal | (np.isnan(a) & np.isnan(b))
+    return equal

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.crosscheck.compare import Divergence
+from harness.crosscheck.compare import Divergence, same
 from harness.crosscheck.layers import layers_in_words
 from harness.crosscheck.quantities import QUANTITIES
 from harness.crosscheck.tracing.trace import Trace
@@ -89,7 +89,7 @@ def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int
     comparable = ours is not None and theirs is not None and ours.size == theirs.size
     n_different = None
     if ours is not None and theirs is not None and comparable:
-        n_different = int((~_same(ours.reshape(-1), theirs.reshape(-1))).sum())
+        n_different = int((~same(ours.reshape(-1), theirs.reshape(-1))).sum())
     iteration = reference.iteration(place.step)
     return Finding(
         quantity=END_OF_TRAINING if ends else quantity.name,
@@ -110,13 +110,6 @@ def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int
         theirs=going_on[1] if ends else _shown(theirs, divergence, quantity.name),
         relation=_relation(divergence, error, reference),
     )
-
-
-def _same(a: Array, b: Array) -> NDArray[np.bool_]:
-    same: NDArray[np.bool_] = a == b
-    if a.dtype.kind == "f" and b.dtype.kind == "f":
-        same = same | (np.isnan(a) & np.isnan(b))
-    return same
 
 
 def _element(divergence: Divergence, reference: Trace) -> str:
@@ -202,7 +195,7 @@ def _proportion(divergence: Divergence) -> str:
         return f"{ratio:.5g} times the reference's"
     if theirs.size > 1 and theirs.dtype.kind == "f":
         offsets = (ours.reshape(-1).astype(np.float64) - theirs.reshape(-1))[
-            ~_same(ours.reshape(-1), theirs.reshape(-1))
+            ~same(ours.reshape(-1), theirs.reshape(-1))
         ]
         if len(offsets) > 1 and np.ptp(offsets) <= 1e-3 * abs(np.median(offsets)):
             return f"{np.median(offsets):+.5g} wherever it differs"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.crosscheck.compare import ROUNDING, Moment
+from harness.crosscheck.compare import Moment, nearly
 from harness.crosscheck.tracing.trace import Operation, Trace, digest
 
 __all__ = ["Line", "counterpart", "first_foreign_line"]
@@ -99,15 +99,7 @@ def _foreign(of: Trace, beside: Trace, moment: Moment) -> Iterator[Operation]:
 def _nearly_known(operation: Operation, others: Sequence[Operation]) -> bool:
     """Whether the result is another's up to rounding, or too large to tell."""
     values = operation.values
-    if values is None:
-        return True
-    scale = float(np.abs(values).max(initial=0))
-    for other in others:
-        if other.values is not None and other.values.size == values.size:
-            flat = other.values.reshape(values.shape)
-            if min(np.abs(flat - values).max(initial=0), np.abs(flat + values).max(initial=0)) <= ROUNDING * scale:
-                return True
-    return False
+    return values is None or any(nearly(other.values, values) is not None for other in others)
 
 
 def _line(operation: Operation, moment: Moment, names: Trace) -> Line:
