@@ -67,7 +67,7 @@ def compare(config: Config, workers: Workers = None, out: Out = None) -> None:
 
 def _run(experiment: Any, folder: Path, n_workers: int) -> None:
     """Run what is missing of the experiment; ends with EXIT_NO when a run failed, EXIT_INTERRUPTED after Ctrl-C."""
-    from harness.compare import compare as compare_experiment
+    from harness.main_job import compare as compare_experiment
 
     console = _console()
     try:
@@ -105,7 +105,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/train"),
 ) -> None:
     """Train one run and evaluate it; the folder has the same layout as those of `compare`."""
-    from harness.single import single_run
+    from harness.experiment.single_run import single_run
 
     _run(single_run(algo, env, seed, n_timesteps, hyperparameters), out, 1)
 
@@ -116,9 +116,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Where to write; default: the folder, if it is only one.")] = None,
 ) -> None:
     """Make tables and figures anew from what is on disk, without training anything."""
-    from harness.compare import EXPERIMENT_NAME
+    from harness.analysis.report import report_folders, write_report
     from harness.config import StatisticsConfig, load_config
-    from harness.reporting import report_folders, write_report
+    from harness.main_job import EXPERIMENT_NAME
 
     if out is None and len(folders) > 1:
         raise typer.BadParameter("several folders need --out, the folder to write to")
@@ -219,11 +219,11 @@ def bench(
     n_timesteps: Annotated[int, typer.Option(min=1, help="Environment steps of each run.")] = 20_000,
 ) -> None:
     """Measure the speed of custom PPO against SB3 PPO: in turns, as ratios, the median of the pairs."""
-    from harness.bench import bench_table
-    from harness.executors.local import call_in_worker
+    from harness.training.bench import bench_table
+    from harness.training.executors.local import call_in_worker
 
     found = call_in_worker(
-        "harness.bench_worker:measure", tuple(env or ("CartPole-v1", "Pendulum-v1")), pairs, n_timesteps
+        "harness.training.bench_worker:measure", tuple(env or ("CartPole-v1", "Pendulum-v1")), pairs, n_timesteps
     )
     _console().print(bench_table(found))
 
@@ -235,7 +235,7 @@ def check_config(
     """Say everything that is wrong with configuration files; exit code 1 when anything is."""
     from harness.config import check_config as problems_of
     from harness.config import load_config
-    from harness.plan import plan
+    from harness.experiment.plan import plan
 
     n_problems = 0
     for file in files:

@@ -1,4 +1,4 @@
-"""Synthetic results on disk, byte for byte in the formats of SB3 and harness.records, for tests of what reads them."""
+"""Write synthetic results to disk, byte for byte in the formats of SB3 and of our run records."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.plan import RunSpec
-from harness.records import RunRecord, write_record
+from harness.experiment.plan import RunSpec
+from harness.experiment.run_records import RunRecord, write_record
 
 Episodes = Sequence[tuple[float, int]]  # return and length, in the order in which one sub-environment lived them
 

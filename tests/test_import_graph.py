@@ -30,14 +30,52 @@ CUSTOM_PPO: Mapping[str, set[str]] = {
     "sb3": {"agent", "config", "extractors", "fused", "fusible", "memory", "networks", "recipe", "sb3"},
 }
 
-# The lowest first: a part of harness may import itself and what stands in an earlier line, and stats only itself.
-# What is not named (callbacks, envs, ...) belongs to training, and is for `train` and those who come after it.
-LAYERS = (("errors",), ("config",), ("plan",), ("records",), ("frames",), ("tables", "plots"))
-LIGHT = ("errors", "config", "plan", "records", "frames", "stats", "tables", "plots", "reporting")
-"""Parts that read and draw: they load in a second on a laptop, as they know nothing that trains."""
-ABOVE: Mapping[str, set[str]] = {"train": {"executors", "cli"}, "executors": {"cli"}}
-"""From a part that trains to those that are above it."""
+# From an area of harness to the areas it may import, beside itself. An area is a module or package with all that is in
+# it, unless a longer name stands here too: `analysis.stats` is no part of the area `analysis`.
+HARNESS: Mapping[str, set[str]] = {
+    "errors": set(),
+    "config": {"errors"},
+    "experiment": {"errors", "config"},
+    "analysis.stats": set(),
+    "analysis.frames": {"errors", "experiment"},
+    "analysis.tables": {"config", "experiment", "analysis.frames", "analysis.stats"},
+    "analysis.plots": {"experiment", "analysis.frames", "analysis.stats"},
+    "analysis": {
+        "errors", "config", "experiment", "analysis.frames", "analysis.plots", "analysis.stats", "analysis.tables"
+    },
+    "stats": {"analysis.stats"},
+    "training": {"errors", "config", "experiment"},
+    "training.executors": {"errors", "experiment", "training"},
+    "catalogue": {"errors"},
+    "checks": {"errors", "catalogue"},
+    "crosscheck.quantities": set(),
+    "crosscheck.environments": set(),
+    "crosscheck.profiles": {"errors", "experiment", "training"},
+    "crosscheck.tracing": {
+        "errors", "training", "crosscheck.environments", "crosscheck.profiles", "crosscheck.quantities"
+    },
+    "crosscheck.comparing": {"crosscheck.quantities", "crosscheck.tracing"},
+    "crosscheck.explaining": {
+        "catalogue", "crosscheck.comparing", "crosscheck.profiles", "crosscheck.quantities", "crosscheck.tracing"
+    },
+    "crosscheck.reporting": {
+        "catalogue", "crosscheck.comparing", "crosscheck.explaining", "crosscheck.quantities", "crosscheck.tracing"
+    },
+    "crosscheck": {
+        "errors", "catalogue", "checks", "analysis.plots", "training", "training.executors",
+        "crosscheck.comparing", "crosscheck.environments", "crosscheck.explaining", "crosscheck.profiles",
+        "crosscheck.quantities", "crosscheck.reporting", "crosscheck.tracing",
+    },
+    "main_job": {"errors", "config", "experiment", "training.executors", "analysis"},
+    "zoo": {"config"},
+    "cli": {"errors", "config", "experiment", "training", "training.executors", "analysis", "main_job", "crosscheck"},
+    "__main__": {"cli"},
+}  # fmt: skip
+LIGHT = ("errors", "config", "experiment", "analysis", "stats")
+"""Packages that plan, read and draw: they load in a second on a laptop, as they know nothing that trains."""
 HEAVY = ("torch", "stable_baselines3", "sb3_contrib", "gymnasium", "rl_zoo3")
+KNOW_AN_ALGORITHM = ("catalogue", "checks", "crosscheck", "zoo")
+"""Areas that may import custom_ppo; all others know algorithms by name only."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +89,7 @@ class Import:
         return f"{self.file}:{self.line}: imports {self.module}, but {rule}"
 
     def of(self, package: str) -> str | None:
-        """The part of the package that is imported: "plan" for harness.plan.RunSpec of harness; None elsewhere."""
+        """The part of a package that is imported: "config" for harness.config.load_config; None elsewhere."""
         head, _, rest = self.module.partition(".")
         return (rest.split(".")[0] or "__init__") if head == package else None
 
@@ -91,30 +129,24 @@ def custom_ppo_violations(root: Path) -> Iterator[str]:
                 yield found.violates("the algorithm does not know the harness")
 
 
+def area_of(module: str) -> str:
+    """The area of a dotted name below harness: "analysis.stats" for analysis.stats.power.power."""
+    names = [area for area in HARNESS if module == area or module.startswith(f"{area}.")]
+    return max(names, key=len, default="")
+
+
 def harness_violations(root: Path) -> Iterator[str]:
-    rank = {part: height for height, parts in enumerate(LAYERS) for part in parts}
     for path in sorted((root / "harness").rglob("*.py")):
-        part = part_of(path, root)
+        area = area_of(".".join(path.relative_to(root / "harness").with_suffix("").parts))
         for found in imports_of(path, root):
-            if part in LIGHT:
-                if any(found.of(package) is not None for package in HEAVY):
-                    yield found.violates(f"{part} must not know what trains")
-                if found.of("custom_ppo") is not None:
-                    yield found.violates(f"{part} must not know an algorithm")
-            target = found.of("harness")
-            if target in (None, part, "__init__"):
-                continue
-            if part == "stats":
-                yield found.violates("stats knows only arrays")
-            elif target in ABOVE.get(part, ()):
-                yield found.violates(f"{target} stands above {part}")
-            elif part == "reporting":
-                if target not in LIGHT:
-                    yield found.violates("reporting may import only what reads and draws")
-            elif part in rank:
-                known = target in rank and rank[target] < rank[part]
-                if not known and not (target == "stats" and rank[part] > rank["records"]):
-                    yield found.violates(f"{part} may import only what stands below it")
+            package = area.split(".")[0]
+            if package in LIGHT and any(found.of(name) is not None for name in HEAVY):
+                yield found.violates(f"{package} must not know what trains")
+            if found.of("custom_ppo") is not None and package not in KNOW_AN_ALGORITHM:
+                yield found.violates(f"{package} must not know an algorithm")
+            target = area_of(found.module.removeprefix("harness.")) if found.of("harness") else ""
+            if target and target != area and target not in HARNESS.get(area, set()):
+                yield found.violates(f"{area} may import {', '.join(sorted(HARNESS[area])) or 'nothing'} of harness")
 
 
 def test_custom_ppos_arrows_go_one_way() -> None:
@@ -127,6 +159,27 @@ def test_every_module_of_custom_ppo_has_its_place() -> None:
 
 def test_harnesss_arrows_go_one_way() -> None:
     assert list(harness_violations(ROOT)) == []
+
+
+def test_every_module_of_harness_has_its_place() -> None:
+    modules = {
+        ".".join(path.relative_to(ROOT / "harness").with_suffix("").parts) for path in (ROOT / "harness").rglob("*.py")
+    }
+    assert sorted(module for module in modules - {"__init__"} if not area_of(module)) == []
+    assert sorted(area for area in HARNESS if area not in {area_of(module) for module in modules}) == []
+
+
+def test_harnesss_areas_are_in_no_circle() -> None:
+    seen: dict[str, set[str]] = {}
+
+    def below(area: str, path: tuple[str, ...] = ()) -> set[str]:
+        assert area not in path, f"a circle of imports: {' -> '.join((*path, area))}"
+        if area not in seen:
+            seen[area] = set().union(*({part} | below(part, (*path, area)) for part in HARNESS[area]))
+        return seen[area]
+
+    for area in HARNESS:
+        below(area)
 
 
 @pytest.mark.parametrize(
@@ -151,48 +204,57 @@ def test_harnesss_arrows_go_one_way() -> None:
         ),
         (
             "custom_ppo/sb3.py",
-            "from harness.plan import RunSpec\n",
-            "custom_ppo/sb3.py:1: imports harness.plan.RunSpec, but the algorithm does not know the harness",
+            "from harness.experiment.plan import RunSpec\n",
+            "custom_ppo/sb3.py:1: imports harness.experiment.plan.RunSpec, but the algorithm does not know the harness",
         ),
         (
             "harness/config/loader.py",
-            "from harness.plan import RunSpec\n",
-            "harness/config/loader.py:1: imports harness.plan.RunSpec, but config may import only what stands below it",
+            "from harness.experiment.plan import RunSpec\n",
+            "harness/config/loader.py:1: imports harness.experiment.plan.RunSpec, "
+            "but config may import errors of harness",
         ),
         (
-            "harness/plan.py",
-            "from .train import train_run\n",
-            "harness/plan.py:1: imports harness.train.train_run, but plan may import only what stands below it",
+            "harness/experiment/plan.py",
+            "from ..training.train import train_run\n",
+            "harness/experiment/plan.py:1: imports harness.training.train.train_run, "
+            "but experiment may import config, errors of harness",
         ),
         (
-            "harness/stats/power.py",
+            "harness/analysis/stats/power.py",
             "from ..frames import load_results\n",
-            "harness/stats/power.py:1: imports harness.frames.load_results, but stats knows only arrays",
+            "harness/analysis/stats/power.py:1: imports harness.analysis.frames.load_results, "
+            "but analysis.stats may import nothing of harness",
         ),
         (
-            "harness/plots/style.py",
+            "harness/analysis/plots/style.py",
             "import os, torch\n",
-            "harness/plots/style.py:1: imports torch, but plots must not know what trains",
+            "harness/analysis/plots/style.py:1: imports torch, but analysis must not know what trains",
         ),
         (
-            "harness/frames/files.py",
+            "harness/analysis/frames/files.py",
             "from custom_ppo import CustomPPO\n",
-            "harness/frames/files.py:1: imports custom_ppo.CustomPPO, but frames must not know an algorithm",
+            "harness/analysis/frames/files.py:1: imports custom_ppo.CustomPPO, but analysis must not know an algorithm",
         ),
         (
-            "harness/reporting.py",
-            "from harness.train import train_run\n",
-            "harness/reporting.py:1: imports harness.train.train_run, "
-            "but reporting may import only what reads and draws",
+            "harness/training/train.py",
+            "import torch\n\nfrom harness.training import executors\n",
+            "harness/training/train.py:3: imports harness.training.executors, "
+            "but training may import config, errors, experiment of harness",
         ),
         (
-            "harness/train.py",
-            "import torch\n\nfrom harness import executors\n",
-            "harness/train.py:3: imports harness.executors, but executors stands above train",
+            "harness/crosscheck/tracing/trace.py",
+            "from harness.crosscheck.comparing.divergences import gap\n",
+            "harness/crosscheck/tracing/trace.py:1: imports harness.crosscheck.comparing.divergences.gap, "
+            "but crosscheck.tracing may import crosscheck.environments, crosscheck.profiles, crosscheck.quantities, "
+            "errors, training of harness",
         ),
-        ("harness/plots/curves.py", "from harness.stats import iqm\nfrom harness.frames import Results\n", None),
-        ("harness/stats/verdict.py", "from harness.stats.power import power\nfrom . import samples\n", None),
-        ("harness/train.py", "import torch\nfrom harness.records import RunRecord\n", None),
+        (
+            "harness/analysis/plots/a.py",
+            "from harness.analysis.stats import iqm\nimport harness.analysis.frames\n",
+            None,
+        ),
+        ("harness/analysis/stats/verdict.py", "from harness.analysis.stats.power import power\n", None),
+        ("harness/training/train.py", "import torch\nfrom harness.experiment.run_records import RunRecord\n", None),
         ("custom_ppo/fused.py", "import torch\nfrom custom_ppo.agent import LossTerms\n", None),
     ],
 )

@@ -14,8 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.crosscheck.check import Crosscheck, crosscheck, explain
-    from harness.crosscheck.functions import (
+    from harness.checks import (
         CheckFailed,
         CheckReport,
         check_clipped_loss,
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
         check_log_prob,
         check_value_loss,
     )
+    from harness.crosscheck.api import Crosscheck, crosscheck, explain
 
 __all__ = [
     "CheckFailed",
@@ -43,8 +43,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        module = "check" if name in ("Crosscheck", "crosscheck", "explain") else "functions"
-        return getattr(import_module(f"harness.crosscheck.{module}"), name)
+        module = "crosscheck.api" if name in ("Crosscheck", "crosscheck", "explain") else "checks"
+        return getattr(import_module(f"harness.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

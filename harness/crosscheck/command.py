@@ -1,4 +1,4 @@
-"""`harness crosscheck`: options to a question, the answer to terminal and files. What is heavy is imported when asked."""
+"""Run `harness crosscheck`: ask, print the answer, write the files. Heavy modules are imported when they are needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from harness.errors import ConfigError, HarnessError
 
 if TYPE_CHECKING:
-    from harness.crosscheck.check import Crosscheck
+    from harness.crosscheck.reporting.results import Crosscheck
 
 __all__ = ["run_crosscheck"]
 
@@ -31,10 +31,10 @@ def run_crosscheck(
     **options: Any,
 ) -> str:
     """Ask, print, write; returns the verdict: identical, rounding or different."""
-    from harness.crosscheck.check import crosscheck
-    from harness.crosscheck.deviations import CATALOGUE
+    from harness.catalogue import CATALOGUE
+    from harness.crosscheck.api import crosscheck
     from harness.crosscheck.profiles import named_profile, profile_of_file
-    from harness.crosscheck.report import as_json, as_text
+    from harness.crosscheck.reporting.rendering import as_json, as_text
 
     for path in (json_file, figure):
         if path is not None and not path.resolve().parent.is_dir():
@@ -59,8 +59,8 @@ def run_crosscheck(
 
 
 def _draw(result: Crosscheck, path: Path) -> None:
-    from harness.plots.divergence import divergence_map
-    from harness.plots.style import save_figure
+    from harness.analysis.plots.divergence import divergence_map
+    from harness.analysis.plots.style import save_figure
 
     rows = [
         (run.env, run.seed, iteration, minibatch, size)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UnknownNameError, did_you_mean
-from harness.plan import RunSpec, plan
-from harness.single import single_run
+from harness.experiment.plan import RunSpec, plan
+from harness.experiment.single_run import single_run
 
 __all__ = ["PROFILES", "Case", "Profile", "named_profile", "profile_of_file"]
 
@@ -100,7 +100,7 @@ def profile_of_file(file: Path, envs: Sequence[str], algorithm: str) -> Profile:
 
     algorithm: registered name of the one whose hyperparameters they are.
     """
-    from harness.models import constructor_arguments
+    from harness.training.models import constructor_arguments
 
     cases = []
     for env in envs:

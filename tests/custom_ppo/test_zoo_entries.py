@@ -87,7 +87,7 @@ def test_an_environment_that_no_package_has_is_told() -> None:
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "minigrid" else find(name))
-    monkeypatch.setattr("harness.envs.vectorized.gymnasium.registry", {})
+    monkeypatch.setattr("harness.training.envs.vectorized.gymnasium.registry", {})
     row = compare(entry("ppo", "MiniGrid-Unlock-v0"))
     assert row == Row(
         row.entry,

@@ -32,10 +32,10 @@ from gymnasium.error import DependencyNotInstalled
 from harness.config.documents import PlacedError, parse_document, read_text
 from harness.config.entries import check_entry
 from harness.config.sources import zoo_folder
-from harness.envs import check_environment, make_training_env
 from harness.errors import HarnessError
-from harness.models import build_model
-from harness.plan import RunSpec
+from harness.experiment.plan import RunSpec
+from harness.training.envs import check_environment, make_training_env
+from harness.training.models import build_model
 from tests.custom_ppo.parity import Logged, Outcome, differences, outcome_of
 
 __all__ = ["CAPS", "Caps", "Entry", "Row", "compare", "entries", "markdown"]

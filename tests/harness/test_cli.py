@@ -182,11 +182,13 @@ def test_a_mistake_in_a_single_run_is_one_line(harness: Harness, arguments: list
 
 
 def test_an_environment_whose_package_is_missing_says_so(harness: Harness) -> None:
-    code, _, errors = harness("train", "--algo", "ppo", "--env", "tests.harness.worlds:Unmade-v0", "--n-timesteps", "9")
+    code, _, errors = harness(
+        "train", "--algo", "ppo", "--env", "tests.harness.toy_subjects:Unmade-v0", "--n-timesteps", "9"
+    )
 
     assert (code, errors) == (
         1,
-        "error: environment 'tests.harness.worlds:Unmade-v0' needs a package that is not installed "
+        "error: environment 'tests.harness.toy_subjects:Unmade-v0' needs a package that is not installed "
         "(No module named 'rotors'); the extras [envs] and [atari] of this project bring the usual ones\n",
     )
 
@@ -230,7 +232,7 @@ def test_a_damaged_record_is_one_line(harness: Harness, tmp_path: Path) -> None:
 def test_a_report_on_an_experiment_counts_the_runs_of_its_plan(
     harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.reporting.save_all", lambda *_, **__: [])
+    monkeypatch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
     for seed in (0, 7):
         write_run(tmp_path / "results", make_record(make_spec(seed=seed), [5.0]))
     (tmp_path / "results" / "experiment.yml").write_text(CONFIG)
@@ -245,7 +247,7 @@ def test_a_report_on_an_experiment_counts_the_runs_of_its_plan(
 def test_a_report_on_runs_without_a_plan_counts_them_all(
     harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.reporting.save_all", lambda *_, **__: [])
+    monkeypatch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
     for seed in (0, 7):
         write_run(tmp_path / "results", make_record(make_spec(seed=seed), [5.0]))
 
@@ -275,10 +277,10 @@ def test_check_config_lists_every_mistake_and_names_what_is_well(harness: Harnes
             r"identical: every bit of \d,\d{3} arrays and 36 optimiser steps in 2 runs \(",
         ),
         ("custom_a2c", ["--reference", "a2c"], 0, r"identical: every bit of "),
-        ("tests.harness.worlds:NoValueLoss", [], 1, r"different in 1 of 1 run \("),
-        ("tests.harness.worlds:Rounding", [], 1, r"equal up to rounding in 1 run, 0 of them identical \("),
-        ("tests.harness.worlds:Rounding", ["--allow-rounding"], 0, "equal up to rounding in 1 run, 0 of them"),
-        ("tests.harness.worlds:NoValueLoss", ["--allow-rounding"], 1, r"different in 1 of 1 run \("),
+        ("tests.harness.toy_subjects:NoValueLoss", [], 1, r"different in 1 of 1 run \("),
+        ("tests.harness.toy_subjects:Rounding", [], 1, r"equal up to rounding in 1 run, 0 of them identical \("),
+        ("tests.harness.toy_subjects:Rounding", ["--allow-rounding"], 0, "equal up to rounding in 1 run, 0 of them"),
+        ("tests.harness.toy_subjects:NoValueLoss", ["--allow-rounding"], 1, r"different in 1 of 1 run \("),
     ],
 )
 def test_a_crosscheck_answers_by_its_exit_code(
@@ -313,7 +315,7 @@ def test_a_crosscheck_of_what_does_not_exist_is_one_line(harness: Harness) -> No
 def test_failed_runs_end_a_comparison_with_1_and_say_where_to_look(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.compare.compare", lambda *_: 2)
+    monkeypatch.setattr("harness.main_job.compare", lambda *_: 2)
 
     assert harness("compare", config(), "--out", "here[1]") == (
         1,
@@ -329,7 +331,7 @@ def test_an_interruption_ends_with_130_and_says_how_to_go_on(
     def interrupt(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.compare.compare", interrupt)
+    monkeypatch.setattr("harness.main_job.compare", interrupt)
     config()
 
     assert harness(*arguments, "--out", "here") == (
@@ -382,8 +384,8 @@ def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     write_experiment(tmp_path, algos=("ppo",), envs=("Constant-v0",), n_seeds=2, n_timesteps=2_000)
     (tmp_path / "experiment.yml").unlink()
     script = (
-        "import sys, harness.reporting\n"
-        "harness.reporting.save_all = lambda *_, **__: []\n"
+        "import sys, harness.analysis.report\n"
+        "harness.analysis.report.save_all = lambda *_, **__: []\n"
         "sys.argv = ['harness', 'report', sys.argv[1]]\n"
         "from harness.cli import main\n"
         "main()\n"

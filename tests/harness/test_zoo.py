@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.analysis.frames import load_results
 from harness.config.sources import zoo_folder
-from harness.frames import load_results
 from harness.zoo import with_hyperparameters
 
 PPO_FILE = str(zoo_folder() / "ppo.yml")

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.crosscheck.tracing.operations import OperationLog
+from harness.crosscheck.tracing.operation_log import OperationLog
 from harness.crosscheck.tracing.trace import Trace, digest
 
 __all__ = ["EnoughSeen", "Recorder", "as_array", "random_states", "randomness_digest", "restore_random_states"]

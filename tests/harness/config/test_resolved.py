@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.config import parse_config, resolved_text
-from harness.plan import plan
+from harness.experiment.plan import plan
 
 ROOT = Path(__file__).parents[3]
 

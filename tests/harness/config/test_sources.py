@@ -108,7 +108,8 @@ def test_reading_the_zoo_imports_neither_it_nor_torch_nor_sb3(folder: Path) -> N
         "name: a\nalgorithms: [ppo]\nenvironments: {CartPole-v1: }\nseeds: 1\nhyperparameters: {ppo: zoo}\n"
     )
     code = (
-        "import sys; from pathlib import Path; from harness.config import load_config; from harness.plan import plan\n"
+        "import sys; from pathlib import Path; from harness.config import load_config\n"
+        "from harness.experiment.plan import plan\n"
         "(run,) = plan(load_config(Path('a.yml'))); assert run.hyperparams['n_steps'] == 32\n"
         "print(sorted({'rl_zoo3', 'torch', 'stable_baselines3', 'gymnasium', 'numpy'} & set(sys.modules)))"
     )

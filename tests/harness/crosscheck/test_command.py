@@ -34,7 +34,7 @@ def asked(subject: str = "ppo", **options: Any) -> tuple[str, str]:
 
 
 def test_the_answer_is_printed_and_its_verdict_returned(tmp_path: Path) -> None:
-    verdict, output = asked("tests.harness.worlds:NoValueLoss", json_file=tmp_path / "found.json")
+    verdict, output = asked("tests.harness.toy_subjects:NoValueLoss", json_file=tmp_path / "found.json")
 
     assert verdict == "different"
     assert "different in 1 of 1 run" in output

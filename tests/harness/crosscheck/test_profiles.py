@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.crosscheck.environments import WORLDS
 from harness.crosscheck.profiles import PROFILES, named_profile, profile_of_file
-from harness.crosscheck.worlds import WORLDS
 from harness.errors import ConfigError, UnknownNameError
 
 YAML = """\

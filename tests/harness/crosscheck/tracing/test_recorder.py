@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.crosscheck.tracing.operations import OperationLog
+from harness.crosscheck.tracing.operation_log import OperationLog
 from harness.crosscheck.tracing.recorder import (
     EnoughSeen,
     Recorder,

@@ -1,0 +1,16 @@
+"""Figures of results, as SVG and PNG: each a function from `Results` to a matplotlib Figure."""
+
+from harness.analysis.plots.evaluation import final_scores, iqm_curves
+from harness.analysis.plots.save import save_all
+from harness.analysis.plots.training import raw_rewards, return_variability, smoothed_rewards
+from harness.analysis.plots.updates import update_diagnostics
+
+__all__ = [
+    "final_scores",
+    "iqm_curves",
+    "raw_rewards",
+    "return_variability",
+    "save_all",
+    "smoothed_rewards",
+    "update_diagnostics",
+]

@@ -1,0 +1,137 @@
+"""Figures of the evaluations: how the policies got better, and how far apart the seeds ended."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import MatplotlibDeprecationWarning
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from harness.analysis.frames import Results
+from harness.analysis.plots.curves import FloatArray, Grouped, count_seeds, on_grid, run_curves
+from harness.analysis.plots.layers import draw_band, draw_seeds
+from harness.analysis.plots.panels import one_row, title_columns
+from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels, themed
+from harness.analysis.stats import iqm_curve, mean_interval
+
+__all__ = ["final_scores", "iqm_curves"]
+
+_MEAN_COLOR = "0.1"
+_SEEDS_OF_A_BOX = 4  # quartiles of fewer are the points themselves
+_CHARACTERS_BELOW_A_PANEL = 36
+_SOURCES = {
+    "final_evaluation": "mean return of the final evaluation",
+    "last_evaluation": "mean return of the last evaluation during training",
+    "last_episodes": "mean return of the last training episodes",
+}
+
+
+@themed()
+def iqm_curves(
+    results: Results, *, confidence: float = 0.95, n_resamples: int = 2000, bootstrap_seed: int = 0
+) -> Figure:
+    """Interquartile mean over seeds of the evaluations during training, with its bootstrap band.
+
+    Every band draws its resamples from the same seed, so that bit-equal algorithms get bit-equal bands.
+    """
+    curves = run_curves(results, results.evaluations, "reward")
+
+    def draw(axes: Axes, group: Grouped, look: Look) -> None:
+        draw_seeds(axes, group, look)
+        grid, values = on_grid(group.complete)
+        if grid.size:
+            rng = np.random.default_rng(bootstrap_seed)
+            draw_band(axes, grid, iqm_curve(values, rng, confidence, n_resamples), look)
+
+    seeds = count_seeds(results, curves)
+    band = f"bands: {confidence:.0%} bootstrap of whole runs"
+    note = f"Interquartile mean of the evaluations during training; {seeds}; thin lines: seeds; {band}"
+    return one_row(
+        results,
+        curves,
+        draw,
+        note=note,
+        ylabel="evaluation return",
+        empty="no evaluations",
+    )
+
+
+@themed()
+def final_scores(results: Results, *, confidence: float = 0.95) -> Figure:
+    """Final score of every seed, their box, and their mean with Student's t interval; failed runs are counted.
+
+    A seed has the same place within its column for every algorithm. Boxes need four seeds, intervals two.
+    """
+    figure, grid = new_figure(1, len(results.envs), row_inches=2.0)
+    for axes, env in zip(grid[0], results.envs, strict=True):
+        runs = results.runs[results.runs["env"] == env]
+        scores = {str(algo): rows["score"].to_numpy(np.float64) for algo, rows in runs.groupby("algo", observed=True)}
+        _draw_scores(axes, scores, results.algos, confidence)
+    grid[0, 0].set_ylabel("final score (mean return)")
+    title_columns(grid, results.envs)
+    dot = Line2D([], [], color="0.4", marker="o", ms=3, ls="none")
+    bar = Line2D([], [], color=_MEAN_COLOR, marker="+", ms=8, mew=1.4, ls="none")
+    handles = [(dot, "seed"), (bar, f"mean with {confidence:.0%} t interval")]
+    sources = " or ".join(_SOURCES[source] for source in results.runs["score_source"].unique() if source)
+    return finish(figure, note=f"One score per seed: {sources or 'none'}; boxes: quartiles", handles=handles)
+
+
+def _draw_scores(axes: Axes, scores: Mapping[str, FloatArray], algos: Sequence[str], confidence: float) -> None:
+    """One column for each algorithm; scores: [seeds] of each, NaN for a run that failed."""
+    if all(np.isnan(values).all() for values in scores.values()):
+        say_empty(axes, "no scores")
+        return
+    styles, names = looks(algos), short_labels(algos)
+    _draw_boxes(axes, list(scores.values()), [styles[algo].color for algo in scores])
+    for place, (algo, values) in enumerate(scores.items()):
+        offsets = np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else np.zeros(1)
+        axes.plot(place + offsets, values, label=algo, zorder=4, **styles[algo].dots(3.0 if len(values) <= 30 else 1.8))
+        mean = mean_interval(values, confidence)
+        axes.plot(place + 0.34, mean.estimate, marker="_", ms=7, mew=1.6, color=_MEAN_COLOR, zorder=5)
+        axes.vlines(place + 0.34, mean.low, mean.high, color=_MEAN_COLOR, lw=1.2, zorder=5)
+    counts = [_count(values) for values in scores.values()]
+    if max(len(names[algo]) for algo in scores) * len(scores) <= _CHARACTERS_BELOW_A_PANEL:
+        labels = [f"{names[algo]}\n{count}" for algo, count in zip(scores, counts, strict=True)]
+        axes.set_xticks(range(len(scores)), labels)
+    else:
+        labels = [f"{names[algo]} ({count})" for algo, count in zip(scores, counts, strict=True)]
+        axes.set_xticks(range(len(scores)), labels, rotation=30, ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.5, len(scores) - 0.4)
+    axes.grid(visible=False, axis="x")
+
+
+def _draw_boxes(axes: Axes, columns: Sequence[FloatArray], colors: Sequence[str]) -> None:
+    boxed = [place for place, values in enumerate(columns) if np.isfinite(values).sum() >= _SEEDS_OF_A_BOX]
+    frame = pd.DataFrame([(place, score) for place in boxed for score in columns[place]], columns=["place", "score"])
+    if frame.empty:
+        return
+    with warnings.catch_warnings():
+        # seaborn 0.13.2 still says vert=True, which matplotlib 3.11 deprecates and 3.13 removes.
+        warnings.simplefilter("ignore", MatplotlibDeprecationWarning)
+        sns.boxplot(
+            frame,
+            x="place",
+            y="score",
+            hue="place",
+            palette={place: colors[place] for place in boxed},
+            native_scale=True,
+            width=0.5,
+            linewidth=0.7,
+            fliersize=0,  # every seed is drawn as a point already
+            boxprops={"alpha": 0.3},
+            legend=False,
+            ax=axes,
+        )
+    axes.set(xlabel="", ylabel="")
+
+
+def _count(scores: FloatArray) -> str:
+    """The seeds below a column: "n = 10", or "9/10" where one run has no score."""
+    there = int((~np.isnan(scores)).sum())
+    return f"n = {there}" if there == len(scores) else f"{there}/{len(scores)}"

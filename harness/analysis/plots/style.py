@@ -1,0 +1,205 @@
+"""How every figure looks: one theme, and one colour, line and marker per algorithm in all of them."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from harness.experiment.run_records import write_text_atomically
+
+__all__ = [
+    "Look",
+    "finish",
+    "format_steps",
+    "looks",
+    "new_figure",
+    "save_figure",
+    "say_empty",
+    "short_labels",
+    "step_axis",
+    "themed",
+]
+
+_DPI = 200
+_COLUMN_INCHES = 2.35  # three environments side by side fill the 7.1 inches of a two-column page
+_NARROWEST_INCHES = 3.4  # one environment fills one column
+_CHARACTERS_PER_INCH = 16.5  # of the theme's 7 points, a little less than what fits
+_NOTE_LINE_INCHES = 0.13
+_CHARACTERS_OF_A_HANDLE = 8  # the line before a legend's label, and the gap after it
+
+_THEME: dict[Any, Any] = {
+    **sns.axes_style("ticks"),
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # matplotlib brings it along: the same text widths on every machine
+    "font.size": 7.0,
+    "axes.labelsize": 7.0,
+    "axes.titlesize": 7.5,
+    "axes.titleweight": "bold",
+    "figure.labelsize": 7.0,
+    "figure.titlesize": 7.0,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 7.0,
+    "legend.frameon": False,
+    "legend.handlelength": 3.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": "0.3",
+    "axes.labelcolor": "0.1",
+    "axes.grid": True,
+    "grid.color": "0.92",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "ytick.minor.size": 0.0,
+    "lines.linewidth": 1.4,
+    "lines.solid_capstyle": "round",
+    "axes.unicode_minus": True,
+    "svg.hashsalt": "harness",  # otherwise the ids in an SVG are random and no two builds are equal
+    "savefig.dpi": _DPI,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one algorithm is drawn, everywhere."""
+
+    color: str
+    linestyle: Any
+    """Anything that matplotlib takes; solid, or (offset, (on, off, ...)) in units of the line width."""
+    width: float
+    marker: str
+    filled: bool
+    order: float
+    """Higher is drawn on top."""
+
+    def line(self, **changes: Any) -> dict[str, Any]:
+        """Keyword arguments of the algorithm's line, for `Axes.plot`."""
+        style = {"color": self.color, "ls": self.linestyle, "lw": self.width, "zorder": 3 + self.order}
+        return style | {"dash_capstyle": "butt"} | changes
+
+    def dots(self, size: float) -> dict[str, Any]:
+        """Keyword arguments of the algorithm's markers, for `Axes.plot`."""
+        face = self.color if self.filled else "none"
+        return {"ls": "none", "marker": self.marker, "ms": size, "mec": self.color, "mfc": face, "mew": 0.8}
+
+
+# The two that usually coincide bit for bit must both be seen: a broad light line below, thin dark dashes on top of it.
+_KNOWN = {
+    "ppo": Look("#56B4E9", "-", 3.2, "o", True, 0.0),
+    "custom_ppo": Look("#B03A00", (0, (3.2, 2.0)), 1.2, "D", False, 0.9),
+    "a2c": Look("#009E73", "-", 1.4, "s", True, 0.5),
+}
+# Okabe and Ito's colours that are left, which stay apart for colour-blind readers; then they repeat with other lines.
+_COLORS = ("#CC79A7", "#0072B2", "#E69F00", "#000000", "#8A7A00")
+_LINES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+_MARKERS = ("^", "v", "P", "X", "p")
+
+
+def looks(algos: Sequence[str]) -> dict[str, Look]:
+    """The look of each algorithm: fixed for custom_ppo, ppo and a2c, by its place among the others for the rest."""
+    others = [algo for algo in algos if algo not in _KNOWN]
+    return {algo: _KNOWN[algo] if algo in _KNOWN else _other_look(others.index(algo)) for algo in algos}
+
+
+def _other_look(place: int) -> Look:
+    color, marker = _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
+    linestyle = _LINES[place // len(_COLORS) % len(_LINES)]
+    return Look(color, linestyle, 1.4, marker, True, 0.6 + 0.2 * place / (place + 1))
+
+
+def short_labels(algos: Sequence[str]) -> dict[str, str]:
+    """What figures call each algorithm: "package.module:Class" is "Class" where no other algorithm is called so."""
+    classes = [algo.rsplit(":", 1)[-1] for algo in algos]
+    return {
+        algo: name if classes.count(name) == 1 else algo.replace(":", ":\n")
+        for algo, name in zip(algos, classes, strict=True)
+    }
+
+
+@contextmanager
+def themed() -> Iterator[None]:
+    """Matplotlib's settings for the figures made within, and as before afterwards."""
+    with mpl.rc_context(_THEME):
+        yield
+
+
+def new_figure(
+    n_rows: int,
+    n_columns: int,
+    *,
+    row_inches: float = 1.8,
+    sharex: Literal["none", "col"] = "col",
+    sharey: Literal["none", "col"] = "none",
+) -> tuple[Figure, Any]:
+    """A figure and its axes [n_rows, n_columns], unknown to pyplot: nothing to close, no state shared."""
+    width = max(_NARROWEST_INCHES, _COLUMN_INCHES * n_columns)
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
+    figure = Figure(figsize=(width, row_inches * n_rows + 0.4), layout=layout)
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False, sharex=sharex, sharey=sharey)
+
+
+def step_axis(axes: Axes, *, label: bool = True) -> None:
+    """An axis of environment steps from zero on, marked "0", "50k", "1M"."""
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: format_steps(steps)))
+    if label:
+        axes.set_xlabel("environment steps")
+
+
+def format_steps(steps: float) -> str:
+    """A count of steps as people say it: 50000 is "50k", 2.5e6 is "2.5M"."""
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(steps) >= unit:
+            return f"{steps / unit:g}{name}"
+    return f"{steps:g}"
+
+
+def say_empty(axes: Axes, text: str) -> None:
+    """Say in the middle of a panel why it is empty."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.5")
+    axes.grid(visible=False)
+    axes.tick_params(left=False, labelleft=False)  # not set_yticks, which would empty the axes that share this one
+
+
+def finish(figure: Figure, *, note: str, handles: Sequence[tuple[Any, str]] = ()) -> Figure:
+    """Print the note above the panels and the legend, (artist, label) each, below them."""
+    width = figure.get_figwidth() * _CHARACTERS_PER_INCH
+    lines = textwrap.wrap(note, int(width))
+    figure.set_figheight(figure.get_figheight() + _NOTE_LINE_INCHES * len(lines))
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", color="0.35")
+    if handles:
+        artists: list[Artist] = [artist for artist, _ in handles]
+        labels = [label for _, label in handles]
+        lengths = [max(map(len, label.split("\n"))) + _CHARACTERS_OF_A_HANDLE for label in labels]
+        columns = len(labels) if sum(lengths) <= width else max(1, int(width / max(lengths)))
+        figure.legend(artists, labels, loc="outside lower center", ncols=columns, columnspacing=1.6, borderaxespad=0.2)
+    return figure
+
+
+def save_figure(figure: Figure, stem: Path) -> list[Path]:
+    """Write STEM.svg and STEM.png, the same bytes for the same figure; raises OSError."""
+    svg, png = stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.png")
+    text = io.StringIO()
+    with themed():
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(png, format="png", metadata={"Software": None})
+    write_text_atomically(svg, text.getvalue())
+    return [svg, png]

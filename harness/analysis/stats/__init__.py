@@ -1,0 +1,79 @@
+"""Statistics over seeds: pure functions of arrays, one number or one curve per seed.
+
+The unit is a seed: never a time step, never an episode. NaN is a run that failed or is missing; it is left out of the
+estimate and counted in the result. Whatever draws random numbers takes a `numpy.random.Generator`.
+"""
+
+from harness.analysis.stats.coverage import Coverage, coverage_for_data, interval_coverage
+from harness.analysis.stats.curves import Band, area_under_curve, interpolate_curve, iqm_curve
+from harness.analysis.stats.effects import hedges_g, probability_of_improvement
+from harness.analysis.stats.equivalence import EquivalenceTest, tost_welch
+from harness.analysis.stats.intervals import (
+    Interval,
+    difference_interval,
+    iqm,
+    iqm_interval,
+    mean_interval,
+    std_interval,
+)
+from harness.analysis.stats.permutation import PermutationTest, holm, permutation_test, smallest_p
+from harness.analysis.stats.power import seeds_for_difference, seeds_for_equivalence, seeds_text
+from harness.analysis.stats.rolling import WindowSummary, last_window, rolling_mean, rolling_variance
+from harness.analysis.stats.samples import Sample, present
+from harness.analysis.stats.stability import (
+    dispersion_across_runs,
+    dispersion_across_time,
+    drawdown,
+    long_term_risk,
+    max_drawdown,
+    relative_drawdown,
+    risk_across_runs,
+    roughness,
+    short_term_risk,
+)
+from harness.analysis.stats.verdict import Outcome, Verdict, verdict
+
+__all__ = [
+    "Band",
+    "Coverage",
+    "EquivalenceTest",
+    "Interval",
+    "Outcome",
+    "PermutationTest",
+    "Sample",
+    "Verdict",
+    "WindowSummary",
+    "area_under_curve",
+    "coverage_for_data",
+    "difference_interval",
+    "dispersion_across_runs",
+    "dispersion_across_time",
+    "drawdown",
+    "hedges_g",
+    "holm",
+    "interpolate_curve",
+    "interval_coverage",
+    "iqm",
+    "iqm_curve",
+    "iqm_interval",
+    "last_window",
+    "long_term_risk",
+    "max_drawdown",
+    "mean_interval",
+    "permutation_test",
+    "present",
+    "probability_of_improvement",
+    "relative_drawdown",
+    "risk_across_runs",
+    "rolling_mean",
+    "rolling_variance",
+    "roughness",
+    "seeds_for_difference",
+    "seeds_for_equivalence",
+    "seeds_text",
+    "short_term_risk",
+    "smallest_p",
+    "std_interval",
+    "tost_welch",
+    "verdict",
+]

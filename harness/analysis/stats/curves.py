@@ -1,0 +1,100 @@
+"""Learning curves: onto one grid, summarised over seeds with a band, and as the area below."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.analysis.stats.resampling import bootstrap_iqm, check_confidence, percentile_limits, weighted_iqm
+from harness.analysis.stats.samples import FloatArray
+
+__all__ = ["Band", "area_under_curve", "interpolate_curve", "iqm_curve"]
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """A summary of one curve per seed at each time, with pointwise limits; all arrays are [T]."""
+
+    estimate: FloatArray
+    low: FloatArray
+    high: FloatArray
+    confidence: float
+    n: int
+    """Seeds with a value at some time."""
+    n_missing: int
+    """Seeds without any value."""
+    method: str
+
+
+def interpolate_curve(timesteps: npt.ArrayLike, values: npt.ArrayLike, grid: npt.ArrayLike) -> FloatArray:
+    """One run's values on the grid, joined by straight lines, [G].
+
+    NaN before its first and after its last point: holding the last value would invent data for a run that died.
+    Points at equal timesteps (episodes that end together in parallel environments) count as one, at their mean.
+    timesteps: not decreasing, [T]; values: [T], points of NaN are left out; grid: [G].
+    Raises ValueError when shapes disagree or the timesteps decrease.
+    """
+    at, points = np.asarray(grid, dtype=np.float64), _points(timesteps, values)
+    if points.times.size == 0:
+        return np.full(at.shape, np.nan)
+    return np.interp(at, points.times, points.values, left=np.nan, right=np.nan)
+
+
+def area_under_curve(timesteps: npt.ArrayLike, values: npt.ArrayLike) -> float:
+    """Mean height of one run's curve, in units of return: the trapezoidal area over the time from first to last point.
+
+        AUC = sum_i (v_i + v_{i+1}) / 2 * (t_{i+1} - t_i) / (t_T - t_1)
+
+    Dividing by the span makes runs of different length comparable and keeps the unit; it rewards learning early.
+    Arguments and errors as in `interpolate_curve`. NaN with fewer than two distinct times.
+    """
+    points = _points(timesteps, values)
+    if points.times.size < 2:
+        return math.nan
+    return float(np.trapezoid(points.values, points.times) / (points.times[-1] - points.times[0]))
+
+
+def iqm_curve(
+    curves: npt.ArrayLike, rng: np.random.Generator, confidence: float = 0.95, n_resamples: int = 2000
+) -> Band:
+    """Interquartile mean over seeds at each time, with the percentile bootstrap of whole trajectories.
+
+    curves: one row per seed on a common grid, [n, T]. A row of NaN is a missing run, dropped and counted; a NaN inside
+    a row leaves that seed out at that time only. Limits are NaN with fewer than two seeds (at that time).
+    The limits are pointwise: 95% of the times, not of the whole curves, are expected inside.
+    Raises ValueError when curves is not two-dimensional. Agarwal et al. 2021, arXiv 2108.13264, appendix A.
+    """
+    check_confidence(confidence)
+    rows = np.asarray(curves, dtype=np.float64)
+    if rows.ndim != 2:
+        raise ValueError(f"expected one curve per seed [n, T], got an array of shape {rows.shape}")
+    kept = rows[~np.isnan(rows).all(axis=1)]
+    estimate, low, high = np.full((3, rows.shape[1]), np.nan)
+    if len(kept):
+        estimate = weighted_iqm(kept, np.ones((1, len(kept))))[0]
+    several = (~np.isnan(kept)).sum(axis=0) > 1
+    if several.any():
+        low[several], high[several] = percentile_limits(bootstrap_iqm(kept[:, several], rng, n_resamples), confidence)
+    return Band(estimate, low, high, confidence, len(kept), len(rows) - len(kept), "percentile bootstrap of runs")
+
+
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """A curve as a function: strictly increasing times, one value each."""
+
+    times: FloatArray
+    values: FloatArray
+
+
+def _points(timesteps: npt.ArrayLike, values: npt.ArrayLike) -> _Points:
+    times, heights = np.asarray(timesteps, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    if times.ndim != 1 or times.shape != heights.shape:
+        raise ValueError(f"expected timesteps and values of one run [T], got {times.shape} and {heights.shape}")
+    if (np.diff(times) < 0).any():
+        raise ValueError("the timesteps of a run must not decrease")
+    there = ~np.isnan(heights)
+    distinct, index, counts = np.unique(times[there], return_inverse=True, return_counts=True)
+    return _Points(distinct, np.bincount(index, weights=heights[there], minlength=distinct.size) / counts)

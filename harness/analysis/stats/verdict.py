@@ -1,0 +1,156 @@
+"""The answer for one environment and one pair of algorithms, with its reasons in words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy.typing as npt
+
+from harness.analysis.stats.effects import probability_of_improvement
+from harness.analysis.stats.equivalence import EquivalenceTest, tost_welch
+from harness.analysis.stats.intervals import Interval, difference_interval, std_interval
+from harness.analysis.stats.permutation import smallest_p
+from harness.analysis.stats.power import seeds_for_difference, seeds_for_equivalence, seeds_text
+from harness.analysis.stats.samples import present
+
+__all__ = ["Outcome", "Verdict", "verdict"]
+
+Outcome = Literal["better", "worse", "equivalent", "inconclusive", "identical"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the scores of x against those of y allow to say, and why."""
+
+    outcome: Outcome
+    """Of x, compared with y."""
+    reasons: tuple[str, ...]
+    """One clause each, to be joined with "; "."""
+    p_value: float
+    """Holm-adjusted, as given."""
+    difference: Interval
+    """mean(x) - mean(y)."""
+    improvement: Interval
+    """Probability of improvement."""
+    equivalence: EquivalenceTest | None
+    """None where no margin is declared."""
+    seeds_for_difference: float = math.nan
+    """Of an inconclusive outcome: seeds per algorithm that would show the difference seen; inf for more than 1000."""
+    seeds_for_equivalence: float = math.nan
+    """Of an inconclusive outcome within the margin: seeds that would show equivalence."""
+
+    @property
+    def reason(self) -> str:
+        """The reasons as one line."""
+        return "; ".join(self.reasons)
+
+
+def verdict(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    p_value: float,
+    margin: float | None,
+    identical: bool = False,
+    alpha: float = 0.05,
+    n_comparisons: int = 1,
+) -> Verdict:
+    """Better, worse, equivalent, inconclusive or identical: what the scores x are against y.
+
+    The first rule that applies:
+        identical       the caller knows it: the trained parameters are bit-equal, which outranks any p-value
+        inconclusive    fewer than two seeds on a side, or no p-value
+        better, worse   p_value < alpha, and the interval of the probability of improvement excludes 1/2
+        equivalent      TOST has p < alpha within the margin
+        inconclusive    otherwise, with the seeds that would be needed
+
+    The two conditions of the third rule look at different things, the means (which a few collapsed seeds may decide)
+    and who wins how often; a winner is named only where they point to the same side.
+
+    x, y: one number per seed, [n] and [m]; NaN is dropped and counted. p_value: of the permutation test, adjusted by
+    `holm` over all comparisons made. margin: in units of return, None when equivalence is not asked for.
+    n_comparisons: how many `holm` was given; the seeds for a difference are those that reach alpha / n_comparisons.
+    Raises ValueError for a margin that is not positive and finite.
+    """
+    first, second = present(x), present(y)
+    difference, improvement = difference_interval(x, y), probability_of_improvement(x, y)
+    equivalence = None if margin is None else tost_welch(x, y, margin)
+
+    def answer(outcome: Outcome, *reasons: str, seeds: tuple[float, float] = (math.nan, math.nan)) -> Verdict:
+        return Verdict(outcome, reasons, p_value, difference, improvement, equivalence, *seeds)
+
+    if identical:
+        return answer("identical", "the trained parameters are bit-equal for every seed")
+    if min(first.n, second.n) < 2:
+        return answer("inconclusive", f"{first.n} against {second.n} seeds: at least 2 on each side are needed")
+    if math.isnan(p_value):
+        return answer("inconclusive", "no test was made")
+    winner = _winner(difference, improvement)
+    if p_value < alpha and winner is not None:
+        return answer(
+            winner,
+            _test_clause(p_value, alpha),
+            _improvement_clause(improvement, difference),
+            *_small(difference, margin),
+        )
+    if equivalence is not None and equivalence.p_value < alpha:
+        return answer("equivalent", _equivalence_clause(equivalence, alpha))
+    reasons = [_test_clause(p_value, alpha, smallest_p(first.n, second.n))]
+    if p_value < alpha:
+        reasons.append(_improvement_clause(improvement, difference))
+    if equivalence is not None:
+        reasons.append(_equivalence_clause(equivalence, alpha))
+    spread = math.hypot(std_interval(x).estimate, std_interval(y).estimate) / math.sqrt(2)
+    seeds = (
+        seeds_for_difference(difference.estimate, spread, alpha=alpha / n_comparisons),
+        math.nan if margin is None else seeds_for_equivalence(difference.estimate, spread, margin, alpha=alpha),
+    )
+    return answer("inconclusive", *reasons, *_seeds_clauses(*seeds, here=min(first.n, second.n)), seeds=seeds)
+
+
+def _winner(difference: Interval, improvement: Interval) -> Literal["better", "worse"] | None:
+    if difference.estimate > 0.0 and improvement.low > 0.5:
+        return "better"
+    if difference.estimate < 0.0 and improvement.high < 0.5:
+        return "worse"
+    return None
+
+
+def _test_clause(p_value: float, alpha: float, smallest: float = 0.0) -> str:
+    clause = f"permutation test p = {p_value:.3g}, {'below' if p_value < alpha else 'not below'} {alpha:g}"
+    if smallest >= alpha:
+        clause += f" (with so few seeds it cannot fall below {smallest:.2g})"
+    return clause
+
+
+def _improvement_clause(improvement: Interval, difference: Interval) -> str:
+    relation = "excludes" if improvement.excludes(0.5) else "includes"
+    limits = f"{improvement.low:.2f} to {improvement.high:.2f}"
+    clause = f"probability of improvement {improvement.estimate:.2f} ({limits}) {relation} 0.5"
+    opposed = (improvement.estimate - 0.5) * difference.estimate < 0.0
+    return clause + (", while the means point the other way" if opposed else "")
+
+
+def _equivalence_clause(test: EquivalenceTest, alpha: float) -> str:
+    relation = "below" if test.p_value < alpha else "not below"
+    return f"equivalence within ±{test.margin:.4g} has p = {test.p_value:.3g}, {relation} {alpha:g}"
+
+
+def _small(difference: Interval, margin: float | None) -> tuple[str, ...]:
+    if margin is None or abs(difference.estimate) >= margin:
+        return ()
+    return (f"the difference of {difference.estimate:.4g} is smaller than the margin of ±{margin:.4g}",)
+
+
+def _seeds_clauses(for_difference: float, for_equivalence: float, *, here: int) -> tuple[str, ...]:
+    """The seeds that 80% power would take; equivalence only where it could be shown at all."""
+    if for_difference <= here:  # the t test behind the number and the rules above need not agree
+        difference = f"such a difference usually shows at {seeds_text(for_difference)} seeds"
+    else:
+        about = "" if math.isinf(for_difference) else "about "
+        difference = f"{about}{seeds_text(for_difference)} seeds per algorithm would show the difference seen"
+    if math.isfinite(for_equivalence):
+        return (difference, f"about {seeds_text(for_equivalence)} would show equivalence if it is that small")
+    return (difference,)

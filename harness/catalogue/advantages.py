@@ -1,0 +1,330 @@
+"""Between rollout and update: estimates of advantages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from custom_ppo.memory import TrajectoryMemory
+from custom_ppo.recipe import Recipe
+from harness.catalogue.deviation import Deviation
+from harness.catalogue.estimates import (
+    Array,
+    Estimates,
+    around,
+    following,
+    monte_carlo,
+    normalised,
+    recursion,
+    summed,
+)
+from harness.catalogue.patching import PPO_ONLY, WALK, Surgery, huang, parts, settings, wrap
+
+if TYPE_CHECKING:
+    from custom_ppo import CustomPPO
+
+__all__ = ["ADVANTAGES"]
+
+
+def _no_mask(
+    original: Any, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
+) -> Estimates:
+    found: Estimates = original(rewards, values, np.zeros_like(starts), last, np.zeros_like(dones), **discounts)
+    return found
+
+
+def _starts_not_shifted(
+    original: Any, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
+) -> Estimates:
+    # The mask of row t is read from row t; only the last one has no row after it, and takes the dones.
+    earlier = np.concatenate([starts[:1], starts[:-1]])
+    found: Estimates = original(rewards, values, earlier, last, dones, **discounts)
+    return found
+
+
+def _last_values(change: Callable[[Tensor, TrajectoryMemory], Tensor]) -> Surgery:
+    """Surgery: the values [N, 1] after the last step of a rollout are change(values, memory)."""
+
+    def surgery(model: CustomPPO) -> None:
+        def finish(original: Callable[..., None], observations: Any, dones: Any) -> None:
+            predict = model.policy.predict_values
+            wrap(model.policy, "predict_values", lambda value, obs: change(value(obs), model.rollout_buffer))
+            try:
+                original(observations, dones)
+            finally:
+                model.policy.predict_values = predict  # type: ignore[method-assign]
+
+        wrap(model.agent, "finish_rollout", finish)
+
+    return surgery
+
+
+def _last_dones_ignored(
+    original: Any, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
+) -> Estimates:
+    found: Estimates = original(rewards, values, starts, last, np.zeros_like(dones), **discounts)
+    return found
+
+
+def _last_is_end(
+    original: Any, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
+) -> Estimates:
+    found: Estimates = original(rewards, values, starts, last, np.ones_like(dones), **discounts)
+    return found
+
+
+def _across_environments(
+    original: Any, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
+) -> Estimates:
+    flat = [array.reshape(-1, 1) for array in (rewards, values, starts)]
+    advantages, returns = original(*flat, last[-1:], dones[-1:], **discounts)
+    return advantages.reshape(rewards.shape), returns.reshape(rewards.shape)
+
+
+def _in_float64(
+    rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
+) -> Estimates:
+    rewards, values, last = (array.astype(np.float64) for array in (rewards, values, last))
+    next_values, mask = following(values, starts, last, dones)
+    advantages = summed(rewards + gamma * next_values * mask - values, gamma * gae_lambda * mask)
+    return advantages.astype(np.float32), (advantages + values).astype(np.float32)
+
+
+def _rewards_normalized(original: Any, rewards: Array, *rest: Array, **discounts: float) -> Estimates:
+    found: Estimates = original((rewards - rewards.mean()) / (rewards.std() + 1e-7), *rest, **discounts)
+    return found
+
+
+def _monte_carlo_advantages(
+    rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
+) -> Estimates:
+    returns = monte_carlo(rewards, values, starts, last, dones, gamma)
+    return returns - values, returns
+
+
+def _normalized_first(original: Any, rewards: Array, values: Array, *rest: Array, **discounts: float) -> Estimates:
+    advantages, _ = original(rewards, values, *rest, **discounts)
+    advantages = normalised(advantages)
+    return advantages, advantages + values
+
+
+def _normalised_in_memory(recipe: Recipe) -> Recipe:
+    def estimate(*arrays: Array, **discounts: float) -> Estimates:
+        advantages, returns = recipe.advantages(*arrays, **discounts)
+        return normalised(advantages), returns
+
+    return recipe.replace(advantages=estimate, normalize_advantages=lambda advantages: advantages)
+
+
+# Deviations that bring estimates of their own come first: the others change what these are made of, or what is made
+# of them.
+ADVANTAGES: tuple[Deviation, ...] = (
+    Deviation(
+        id="gae_done_mask_missing_in_delta",
+        description="The TD error takes V(s') even where an episode has ended; the recursion stops there",
+        stage="advantage",
+        source="EdanToledo/Stoix#142",
+        remedy="Multiply V(s') by 1 - done",
+        shows="an episode that ends",
+        recipe=recursion(target=lambda rewards, next_values, mask, gamma: rewards + gamma * next_values),
+    ),
+    Deviation(
+        id="gae_done_mask_missing_in_recursion",
+        description="The recursion goes on where an episode has ended; the TD error stops there",
+        stage="advantage",
+        source="walkinglabs/hands-on-modern-rl#63",
+        remedy="Multiply the recursion by 1 - done",
+        shows="an episode that ends within a rollout",
+        recipe=recursion(decay=lambda mask, gamma, gae_lambda: np.full_like(mask, gamma * gae_lambda)),
+    ),
+    Deviation(
+        id="gae_gamma_missing_in_delta",
+        description="The TD error is r + V(s') - V(s), without gamma",
+        stage="advantage",
+        source="AI4Finance-Foundation/ElegantRL#183",
+        remedy="Multiply V(s') by gamma",
+        recipe=recursion(target=lambda rewards, next_values, mask, gamma: rewards + next_values * mask),
+    ),
+    Deviation(
+        id="gae_gamma_missing_in_recursion",
+        description="The recursion decays by lambda instead of gamma * lambda",
+        stage="advantage",
+        source=WALK,
+        remedy="Let the recursion decay by gamma * lambda",
+        recipe=recursion(decay=lambda mask, gamma, gae_lambda: gae_lambda * mask),
+    ),
+    Deviation(
+        id="gae_lambda_missing_in_recursion",
+        description="The recursion decays by gamma instead of gamma * lambda",
+        stage="advantage",
+        source=WALK,
+        remedy="Let the recursion decay by gamma * lambda",
+        shows="gae_lambda below 1",
+        recipe=recursion(decay=lambda mask, gamma, gae_lambda: gamma * mask),
+    ),
+    Deviation(
+        id="advantages_are_returns_minus_values",
+        description="No GAE: advantages are discounted sums of rewards minus values, returns these sums",
+        stage="advantage",
+        source=huang("core detail 5"),
+        remedy="Estimate advantages by GAE",
+        recipe=parts(advantages=_monte_carlo_advantages),
+    ),
+    Deviation(
+        id="advantages_are_td_errors",
+        description="No GAE: advantages are TD errors of one step",
+        stage="advantage",
+        source=huang("core detail 5"),
+        remedy="Estimate advantages by GAE",
+        shows="gae_lambda above 0",
+        recipe=recursion(decay=lambda mask, gamma, gae_lambda: 0 * mask),
+    ),
+    Deviation(
+        id="gae_in_float64",
+        description="Advantages are estimated in float64 and rounded afterwards; differs by rounding only",
+        stage="advantage",
+        source="thu-ml/tianshou#65",
+        remedy="Estimate advantages in float32, or accept the rounding",
+        recipe=parts(advantages=_in_float64),
+    ),
+    Deviation(
+        id="gae_done_mask_missing",
+        description="Advantages and values flow over the ends of episodes as if there were none",
+        stage="advantage",
+        source="vietnh1009/Super-mario-bros-PPO-pytorch#21",
+        remedy="Multiply V(s') and the recursion by 1 - done",
+        shows="an episode that ends",
+        recipe=around(_no_mask),
+    ),
+    Deviation(
+        id="gae_masked_by_own_start",
+        description="The mask of a step is whether it is the first of its episode, not whether the next one is",
+        stage="advantage",
+        source="DLR-RM/stable-baselines3#105",
+        remedy="Read the mask of step t from episode_starts[t + 1], and that of the last from dones",
+        shows="an episode that ends",
+        recipe=around(_starts_not_shifted),
+    ),
+    Deviation(
+        id="last_values_zero",
+        description="Nothing follows the last step of a rollout: its next value is 0",
+        stage="last_value",
+        source="bmazoure/ppo_jax#2",
+        remedy="Bootstrap the rollout with V of the observation after its last step",
+        shows="an episode that goes on after a rollout",
+        surgery=_last_values(lambda found, memory: torch.zeros_like(found)),
+    ),
+    Deviation(
+        id="last_values_are_stored_ones",
+        description="A rollout is bootstrapped with V of its last observation, not of the one after it",
+        stage="last_value",
+        source="vwxyzjn/cleanrl#16",
+        remedy="Bootstrap the rollout with V of the observation after its last step",
+        shows="an episode that goes on after a rollout",
+        surgery=_last_values(lambda found, memory: torch.from_numpy(memory.values[-1:].T)),
+    ),
+    Deviation(
+        id="final_dones_ignored",
+        description="A rollout is bootstrapped even where an episode ended with its last step",
+        stage="advantage",
+        source=WALK,
+        remedy="Multiply the value after the last step by 1 - done",
+        shows="an episode that ends with the last step of a rollout",
+        recipe=around(_last_dones_ignored),
+    ),
+    Deviation(
+        id="rollout_ends_episodes",
+        description="The end of a rollout counts as the end of all episodes",
+        stage="advantage",
+        source=huang("core detail 5"),
+        remedy="Bootstrap the rollout with V of the observation after its last step",
+        shows="an episode that goes on after a rollout",
+        recipe=around(_last_is_end),
+    ),
+    Deviation(
+        id="gamma_and_lambda_swapped",
+        description="gamma and gae_lambda stand in each other's place in the estimate of advantages",
+        stage="advantage",
+        source=WALK,
+        remedy="Discount V(s') by gamma",
+        shows="gamma and gae_lambda that differ",
+        recipe=around(
+            lambda original, *arrays, gamma, gae_lambda: original(*arrays, gamma=gae_lambda, gae_lambda=gamma)
+        ),
+    ),
+    Deviation(
+        id="memory_keeps_default_discounts",
+        description="Advantages are estimated with gamma 0.99 and lambda 1, the defaults of SB3's RolloutBuffer",
+        stage="advantage",
+        source=WALK,
+        remedy="Pass gamma and gae_lambda on to the rollout buffer",
+        shows="another gamma or gae_lambda",
+        recipe=around(lambda original, *arrays, gamma, gae_lambda: original(*arrays, gamma=0.99, gae_lambda=1.0)),
+    ),
+    Deviation(
+        id="gamma_always_0-99",
+        description="Rewards are discounted by 0.99, whatever was asked for",
+        stage="stored_reward",
+        source=WALK,
+        remedy="Use the gamma that was asked for",
+        shows="another gamma",
+        settings=settings(gamma=0.99),
+    ),
+    Deviation(
+        id="gae_lambda_always_0-95",
+        description="lambda is 0.95, whatever was asked for",
+        stage="advantage",
+        source=WALK,
+        remedy="Use the gae_lambda that was asked for",
+        shows="another gae_lambda",
+        settings=settings(gae_lambda=0.95),
+    ),
+    Deviation(
+        id="gae_lambda_1",
+        description="lambda is 1: advantages are Monte-Carlo returns minus values",
+        stage="advantage",
+        source="DLR-RM/stable-baselines3#375",
+        remedy="Use the gae_lambda that was asked for",
+        shows="another gae_lambda",
+        settings=settings(gae_lambda=1.0),
+    ),
+    Deviation(
+        id="gae_across_environments",
+        description="Rollouts of several environments are flattened before GAE, so that one's step follows another's",
+        stage="advantage",
+        source=WALK,
+        remedy="Estimate advantages for each environment by itself",
+        shows="more than one environment",
+        recipe=around(_across_environments),
+    ),
+    Deviation(
+        id="rewards_normalised_per_rollout",
+        description="Advantages are estimated from rewards with the mean and deviation of the rollout taken out",
+        stage="advantage",
+        source="Andrychowicz et al. 2021, arXiv 2006.05990",
+        remedy="Leave rewards as the environment returns them, or use VecNormalize",
+        recipe=around(_rewards_normalized),
+    ),
+    Deviation(
+        id="advantages_normalised_before_returns",
+        description="Advantages are normalised over the rollout before values are added to make the returns",
+        stage="advantage",
+        source=WALK,
+        remedy="Make the returns from the advantages as they are",
+        recipe=around(_normalized_first),
+    ),
+    Deviation(
+        id="advantages_normalised_in_memory",
+        description="Advantages are normalised over the rollout once the returns are made, and no more per minibatch",
+        stage="advantage",
+        source=huang("core detail 7"),
+        remedy="Normalise the advantages of every minibatch by themselves",
+        shows="normalize_advantage",
+        recipe=_normalised_in_memory,
+        algorithms=PPO_ONLY,
+    ),
+)

@@ -1,0 +1,141 @@
+"""What the rollout holds when it is learnt from, and what of it is computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from custom_ppo.agent import PPOAgent, to_tensor
+from custom_ppo.memory import Batch
+from custom_ppo.recipe import Recipe
+from harness.catalogue.deviation import Deviation
+from harness.catalogue.patching import (
+    PPO_ONLY,
+    WALK,
+    Surgery,
+    at_every_epoch,
+    huang,
+    learning_with,
+    wrap,
+)
+
+if TYPE_CHECKING:
+    from custom_ppo import CustomPPO
+
+__all__ = ["BATCHES"]
+
+
+def _advantages_by_time(agent: PPOAgent, batch: Batch) -> tuple[Batch, Recipe]:
+    flat = agent.memory.advantages.reshape(-1)
+    return replace(batch, advantages=torch.tensor(flat, device=agent.device)), agent.recipe
+
+
+def _log_probs_again(agent: PPOAgent, batch: Batch, epoch: int) -> None:
+    if epoch == 0:
+        return
+    with torch.no_grad():
+        _, log_prob, _ = agent.policy.evaluate_actions(batch.observations, batch.actions)
+    batch.old_log_prob.copy_(log_prob)
+
+
+def _advantages_again(model: CustomPPO) -> None:
+    end: list[Any] = []
+    estimate = model.agent.recipe.advantages
+
+    def finish(original: Callable[..., None], observations: Any, dones: Any) -> None:
+        end[:] = [observations, dones]
+        original(observations, dones)
+
+    def prepare(agent: PPOAgent, batch: Batch, epoch: int) -> None:
+        if epoch == 0:
+            return
+        memory, config = agent.memory, agent.config
+        with torch.no_grad():
+            values = agent.policy.predict_values(batch.observations).cpu().numpy()  # [N * T, 1]
+            last_values = agent.policy.predict_values(to_tensor(end[0], agent.device)).cpu().numpy().flatten()
+        estimates = estimate(
+            memory.rewards,
+            np.ascontiguousarray(values.reshape(memory.n_envs, memory.n_steps).T),
+            memory.episode_starts,
+            last_values,
+            end[1],
+            gamma=config.gamma,
+            gae_lambda=config.gae_lambda,
+        )
+        for old, new in zip((batch.advantages, batch.returns), estimates, strict=True):
+            old.copy_(torch.from_numpy(np.ascontiguousarray(new.T).reshape(-1)))
+
+    wrap(model.agent, "finish_rollout", finish)
+    at_every_epoch(prepare)(model)
+
+
+def _normalised_over_rollout(of: Callable[[Any], Any]) -> Surgery:
+    """Surgery: mean and deviation by which a minibatch's advantages are normalised are those of of(all, float32)."""
+
+    def surgery(model: CustomPPO) -> None:
+        def normalise(advantages: Tensor) -> Tensor:
+            everything = of(np.ascontiguousarray(model.rollout_buffer.advantages.T).reshape(-1))
+            normalised: Tensor = (advantages - everything.mean()) / (everything.std() + 1e-8)
+            return normalised
+
+        model.agent.recipe = model.agent.recipe.replace(normalize_advantages=normalise)
+
+    return surgery
+
+
+BATCHES: tuple[Deviation, ...] = (
+    Deviation(
+        id="old_log_prob_recomputed_per_epoch",
+        description="The log-probabilities of acting time are computed again at the second epoch and all that follow",
+        stage="old_log_prob",
+        source="tensorforce/tensorforce#312",
+        remedy="Keep the log-probabilities that were stored while acting",
+        shows="more than one epoch",
+        surgery=at_every_epoch(_log_probs_again),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="advantages_recomputed_per_epoch",
+        description="From the second epoch on, advantages and returns are estimated again by the current critic",
+        stage="batch_advantage",
+        source="michaelnny/deep_rl_zoo#5",
+        remedy="Estimate advantages once for an update",
+        shows="more than one epoch",
+        surgery=_advantages_again,
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="advantages_flattened_by_time",
+        description="Advantages are flattened step after step, all else environment after environment",
+        stage="batch_advantage",
+        source=WALK,
+        remedy="Swap the axes of every array before flattening",
+        shows="more than one environment",
+        surgery=learning_with(_advantages_by_time),
+    ),
+    Deviation(
+        id="advantages_normalised_per_rollout",
+        description="Advantages are normalised by NumPy's mean and (biased) deviation of the whole rollout",
+        stage="normalized_advantage",
+        source=huang("core detail 7"),
+        remedy="Normalise the advantages of every minibatch by themselves",
+        shows="normalize_advantage and more than one minibatch, or the biased deviation",
+        surgery=_normalised_over_rollout(np.asarray),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="advantages_normalised_per_rollout_by_torch",
+        description="Advantages are normalised by torch's mean and (unbiased) deviation of the whole rollout",
+        stage="normalized_advantage",
+        source="zhangchuheng123/Reinforcement-Implementation#3",
+        remedy="Normalise the advantages of every minibatch by themselves",
+        shows="normalize_advantage and more than one minibatch",
+        surgery=_normalised_over_rollout(torch.from_numpy),
+        algorithms=PPO_ONLY,
+    ),
+)

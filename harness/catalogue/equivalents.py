@@ -1,0 +1,156 @@
+"""What looks like a deviation and is none: these changes train to the same bits, and must not be reported as causes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from custom_ppo.recipe import Recipe
+from harness.catalogue.deviation import Deviation
+from harness.catalogue.patching import PPO_ONLY, WALK, huang, parts, wrap, wrap_engine
+
+if TYPE_CHECKING:
+    from custom_ppo import CustomPPO
+
+__all__ = ["EQUIVALENT"]
+
+
+def _two_optimizers(model: CustomPPO) -> None:
+    policy = model.policy
+    critic = [*policy.mlp_extractor.value_net.parameters(), *policy.value_net.parameters()]
+    ids = {id(parameter) for parameter in critic}
+    actor = [parameter for parameter in policy.parameters() if id(parameter) not in ids]
+    make, rate = model.recipe.optimizer, model.lr_schedule(1)
+    policy.optimizer, second = make(actor, rate), make(critic, rate)
+
+    def backward(original: Callable[..., None], terms: Any, config: Any) -> None:
+        second.zero_grad()
+        original(terms, config)
+
+    def descend(original: Callable[..., None], config: Any) -> None:
+        original(config)
+        for group in second.param_groups:
+            group["lr"] = policy.optimizer.param_groups[0]["lr"]
+        second.step()
+
+    model._refresh_agent()
+    wrap_engine(model, "backward", backward)
+    wrap_engine(model, "descend", descend)
+
+
+def _first_starts_lost(model: CustomPPO) -> None:
+    def remember(original: Callable[..., None], observations: Any, step: Any, rewards: Any, starts: Any) -> None:
+        first = model.rollout_buffer.position == 0
+        original(observations, step, rewards, np.zeros_like(starts) if first else starts)
+
+    wrap(model.agent, "remember", remember)
+
+
+def _zeros_instead_of_none(model: CustomPPO) -> None:
+    zero_grad = model.policy.optimizer.zero_grad
+    wrap(model.policy.optimizer, "zero_grad", lambda _, set_to_none=True: zero_grad(set_to_none=False))
+
+
+def _parameters_reversed(recipe: Recipe) -> Recipe:
+    return recipe.replace(optimizer=lambda parameters, lr: recipe.optimizer(list(parameters)[::-1], lr))
+
+
+def _larger_loss(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    ratio = torch.exp(log_prob - old_log_prob)
+    clipped = torch.clamp(ratio, 1 - clip_range, 1 + clip_range)
+    return torch.max(-advantages * ratio, -advantages * clipped)
+
+
+def _shuffled_arange(n: int) -> NDArray[np.int64]:
+    order = np.arange(n)
+    np.random.shuffle(order)  # noqa: NPY002
+    return order
+
+
+def _predicts_meanwhile(model: CustomPPO) -> None:
+    def act(original: Callable[[Any], Any], observations: Any) -> Any:
+        model.predict(observations, deterministic=True)
+        return original(observations)
+
+    wrap(model.agent, "act", act)
+
+
+EQUIVALENT: tuple[Deviation, ...] = (
+    Deviation(
+        id="two_optimizers_and_one_clip",
+        description="Actor and critic have an optimiser each, and their gradients are clipped together",
+        stage="parameters",
+        source=huang("core detail 10"),
+        remedy="None is needed: optimisers look at every parameter by itself",
+        surgery=_two_optimizers,
+    ),
+    Deviation(
+        id="first_episode_start_lost",
+        description="With the first step of a rollout no episode start is stored",
+        stage="episode_start",
+        source="AgileRL/AgileRL#425",
+        remedy="None is needed without a recurrent network: the first row is never read",
+        surgery=_first_starts_lost,
+    ),
+    Deviation(
+        id="zero_grad_to_zeros",
+        description="Gradients are set to zeros instead of None",
+        stage="gradient",
+        source=WALK,
+        remedy="None is needed where all parameters get a gradient",
+        surgery=_zeros_instead_of_none,
+    ),
+    Deviation(
+        id="parameters_in_reverse_order",
+        description="The optimiser gets the parameters in reverse order",
+        stage="optimizer_state",
+        source=WALK,
+        remedy="None is needed: optimisers look at every parameter by itself",
+        recipe=_parameters_reversed,
+    ),
+    Deviation(
+        id="larger_of_two_losses",
+        description="The policy's loss is the larger of two negative surrogates instead of minus the smaller surrogate",
+        stage="surrogate",
+        source="vwxyzjn/cleanrl, ppo.py",
+        remedy="None is needed: max(-a, -b) = -min(a, b), to the bit",
+        recipe=parts(policy_objective=_larger_loss, policy_loss=lambda loss: loss.mean()),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="new_indices_shuffled_in_place",
+        description="In every epoch np.random.shuffle shuffles new indices",
+        stage="minibatch",
+        source=WALK,
+        remedy="None is needed: np.random.permutation does the same",
+        recipe=parts(minibatch_order=_shuffled_arange),
+    ),
+    Deviation(
+        id="predicts_while_acting",
+        description="The model predicts deterministically beside every action, as an evaluation does",
+        stage="acting_randomness",
+        source="DLR-RM/stable-baselines3#1480",
+        remedy="None is needed: the mode draws no random numbers",
+        surgery=_predicts_meanwhile,
+    ),
+    Deviation(
+        id="half_value_loss_with_twice_its_weight",
+        description="The value loss is half of the mean squared error, and vf_coef is twice as large",
+        stage="value_loss",
+        source="ikostrikov/pytorch-a2c-ppo-acktr-gail#67",
+        remedy="None is needed: factors of two do not round",
+        settings=lambda given: {"vf_coef": 2 * given["vf_coef"]},
+        recipe=lambda recipe: recipe.replace(value_loss=partial(_half, recipe.value_loss)),
+    ),
+)
+"""Their stage is where the change is made."""
+
+
+def _half(value_loss: Callable[[Tensor, Tensor], Tensor], returns: Tensor, values: Tensor) -> Tensor:
+    return 0.5 * value_loss(returns, values)

@@ -1,0 +1,243 @@
+"""The rest of the loss: value, entropy, and their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from custom_ppo.recipe import Recipe
+from harness.catalogue.deviation import Deviation
+from harness.catalogue.patching import (
+    PPO_ONLY,
+    WALK,
+    huang,
+    parts,
+    settings,
+)
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["LOSSES"]
+
+
+def _halved_value_loss(recipe: Recipe) -> Recipe:
+    return recipe.replace(value_loss=lambda returns, values: 0.5 * recipe.value_loss(returns, values))
+
+
+def _summed_value_loss(returns: Tensor, values: Tensor) -> Tensor:
+    return functional.mse_loss(returns, values, reduction="sum")
+
+
+def _written_out(returns: Tensor, values: Tensor) -> Tensor:
+    return ((returns - values) ** 2).mean()
+
+
+def _worse_of_both(choose: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Recipe], Recipe]:
+    """Recipe: the squared error of the value, or of its clipped self, whichever is chosen, for each transition."""
+
+    def deviating(recipe: Recipe) -> Recipe:
+        free: list[Tensor] = []
+
+        def clip_values(values: Tensor, old_values: Tensor, clip_range_vf: float, returns: Tensor) -> Tensor:
+            free[:] = [values]
+            return recipe.clip_values(values, old_values, clip_range_vf, returns)
+
+        def value_loss(returns: Tensor, values: Tensor) -> Tensor:
+            if not free:  # clip_range_vf is None
+                return recipe.value_loss(returns, values)
+            return choose((free.pop() - returns) ** 2, (values - returns) ** 2).mean()
+
+        return recipe.replace(clip_values=clip_values, value_loss=value_loss)
+
+    return deviating
+
+
+def _broadcast_values(recipe: Recipe) -> Recipe:
+    def clip_values(values: Tensor, old_values: Tensor, clip_range_vf: float, returns: Tensor) -> Tensor:
+        return recipe.clip_values(values.unsqueeze(1), old_values, clip_range_vf, returns)  # [B, B]
+
+    def value_loss(returns: Tensor, values: Tensor) -> Tensor:
+        columns = values if values.ndim > 1 else values.unsqueeze(1)
+        return recipe.value_loss(returns.expand(len(columns), -1), columns.expand(-1, len(returns)))
+
+    return recipe.replace(clip_values=clip_values, value_loss=value_loss)
+
+
+def _opposite_entropy(recipe: Recipe) -> Recipe:
+    return recipe.replace(entropy_loss=lambda entropy, log_prob: -recipe.entropy_loss(entropy, log_prob))
+
+
+def _estimated_entropy(recipe: Recipe) -> Recipe:
+    return recipe.replace(entropy_loss=lambda _, log_prob: recipe.entropy_loss(None, log_prob))
+
+
+LOSSES: tuple[Deviation, ...] = (
+    Deviation(
+        id="value_loss_summed",
+        description="The value loss is the sum over the minibatch instead of the mean",
+        stage="value_loss",
+        source=WALK,
+        remedy="Take the mean over the minibatch",
+        recipe=parts(value_loss=_summed_value_loss),
+    ),
+    Deviation(
+        id="value_loss_huber",
+        description="The value loss is smooth_l1_loss (Huber) instead of the squared error",
+        stage="value_loss",
+        source="Andrychowicz et al. 2021, arXiv 2006.05990",
+        remedy="Take the mean squared error: functional.mse_loss",
+        recipe=parts(value_loss=functional.smooth_l1_loss),
+    ),
+    Deviation(
+        id="value_loss_written_out",
+        description="The value loss is ((returns - values) ** 2).mean() instead of mse_loss; differs by rounding only",
+        stage="gradient",
+        source=WALK,
+        remedy="Use functional.mse_loss, or accept the rounding of its gradient",
+        recipe=parts(value_loss=_written_out),
+    ),
+    Deviation(
+        id="value_clip_pessimistic",
+        description="The value loss is the larger of the clipped and the free squared error",
+        stage="value_loss",
+        source=huang("core detail 9"),
+        remedy="Take the error of the clipped value alone",
+        shows="clip_range_vf, and a value that moved by more",
+        recipe=_worse_of_both(torch.max),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="value_clip_optimistic",
+        description="The value loss is the smaller of the clipped and the free squared error",
+        stage="value_loss",
+        source="RLlib's PPO, earlier versions",
+        remedy="Take the error of the clipped value alone",
+        shows="clip_range_vf, and a value that moved by more",
+        recipe=_worse_of_both(torch.min),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="value_loss_halved",
+        description="The value loss has a factor of one half",
+        stage="value_loss",
+        source="openai/baselines#372",
+        remedy="Take the mean squared error without 1/2, or double vf_coef",
+        recipe=_halved_value_loss,
+    ),
+    Deviation(
+        id="value_clip_ignored",
+        description="Values are not clipped, whatever clip_range_vf says",
+        stage="predicted_value",
+        source=WALK,
+        remedy="Clip the value's change to clip_range_vf",
+        shows="clip_range_vf, and a value that moved by more",
+        settings=settings(clip_range_vf=None),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="value_clipped_by_clip_range",
+        description="Values are clipped by clip_range where clip_range_vf is None",
+        stage="predicted_value",
+        source="vwxyzjn/cleanrl, ppo.py",
+        remedy="Leave values free where clip_range_vf is None",
+        shows="clip_range_vf=None, and a value that moved by more than clip_range",
+        settings=lambda given: {"clip_range_vf": given["clip_range_vf"] or given["clip_range"]},
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="clip_range_vf_is_clip_range",
+        description="Where values are clipped it is by clip_range, whatever clip_range_vf says",
+        stage="predicted_value",
+        source=huang("core detail 9"),
+        remedy="Clip the value's change to clip_range_vf",
+        shows="clip_range_vf other than clip_range, and a value that moved by more than one of them",
+        settings=lambda given: {} if given["clip_range_vf"] is None else {"clip_range_vf": given["clip_range"]},
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="values_broadcast",
+        description="Values [B, 1] meet returns [B], so that every value is held against every return",
+        stage="predicted_value",
+        source="pytorch/pytorch#16045",
+        remedy="Flatten the values to [B]",
+        shows="more than one transition in a minibatch",
+        recipe=_broadcast_values,
+    ),
+    Deviation(
+        id="vf_coef_1",
+        description="The value loss is added with weight 1, without vf_coef",
+        stage="loss",
+        source="google/brax#596",
+        remedy="Multiply the value loss by vf_coef",
+        shows="another vf_coef",
+        settings=settings(vf_coef=1.0),
+    ),
+    Deviation(
+        id="vf_coef_always_0-5",
+        description="The value loss has weight 0.5, whatever was asked for",
+        stage="loss",
+        source=WALK,
+        remedy="Use the vf_coef that was asked for",
+        shows="another vf_coef",
+        settings=settings(vf_coef=0.5),
+    ),
+    Deviation(
+        id="entropy_summed",
+        description="The entropy is summed over the minibatch",
+        stage="entropy_loss",
+        source=WALK,
+        remedy="Take the mean over the minibatch",
+        shows="ent_coef > 0, for training to change",
+        recipe=parts(entropy_loss=lambda entropy, log_prob: -(-log_prob if entropy is None else entropy).sum()),
+    ),
+    Deviation(
+        id="entropy_zero",
+        description="The entropy is not computed: its loss is 0",
+        stage="entropy_loss",
+        source="DLR-RM/stable-baselines3#127",
+        remedy="Take minus the mean entropy of the policy",
+        shows="ent_coef > 0, for training to change",
+        recipe=parts(entropy_loss=lambda entropy, log_prob: torch.zeros_like(log_prob[0])),
+    ),
+    Deviation(
+        id="entropy_sign",
+        description="The entropy is minimised instead of maximised",
+        stage="entropy_loss",
+        source="LuEE-C/PPO-Keras#4",
+        remedy="Subtract ent_coef * entropy from the loss",
+        shows="ent_coef > 0, for training to change",
+        recipe=_opposite_entropy,
+    ),
+    Deviation(
+        id="entropy_of_sampled_actions",
+        description="The entropy is estimated by -log pi of the actions that were done",
+        stage="entropy_loss",
+        source="DLR-RM/stable-baselines3#127",
+        remedy="Take the distribution's entropy where it has a closed form",
+        shows="ent_coef > 0, for training to change",
+        recipe=_estimated_entropy,
+    ),
+    Deviation(
+        id="entropy_left_out",
+        description="The entropy is logged, but not a part of the loss",
+        stage="loss",
+        source="noahfarr/rlx#3",
+        remedy="Add ent_coef * entropy_loss to the loss",
+        shows="ent_coef > 0",
+        settings=settings(ent_coef=0.0),
+    ),
+    Deviation(
+        id="ent_coef_1",
+        description="The entropy is added with weight 1, without ent_coef",
+        stage="loss",
+        source=WALK,
+        remedy="Multiply the entropy loss by ent_coef",
+        shows="another ent_coef",
+        settings=settings(ent_coef=1.0),
+    ),
+)

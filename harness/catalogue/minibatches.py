@@ -1,0 +1,283 @@
+"""How the rollout is cut into minibatches: their order, size and number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from custom_ppo.agent import PPOAgent
+from custom_ppo.memory import Batch
+from custom_ppo.recipe import Recipe
+from harness.catalogue.deviation import Deviation
+from harness.catalogue.patching import (
+    PPO_ONLY,
+    WALK,
+    Surgery,
+    huang,
+    learning_with,
+    parts,
+    settings,
+    wrap,
+)
+
+if TYPE_CHECKING:
+    from custom_ppo import CustomPPO
+
+__all__ = ["MINIBATCHES"]
+
+
+Order = NDArray[np.int64]
+
+
+def _by_torch(n: int) -> Order:
+    return torch.randperm(n).numpy()
+
+
+def _by_data_loader(n: int) -> Order:
+    loader: Any = DataLoader(range(n), batch_size=n, shuffle=True)  # type: ignore[arg-type]
+    order: Order = next(iter(loader)).numpy()
+    return order
+
+
+def _with_replacement(n: int) -> Order:
+    return np.random.randint(0, n, size=n)  # noqa: NPY002
+
+
+def _by_own_generator(model: CustomPPO) -> None:
+    _keep_order(model, np.random.default_rng(model.seed).permutation)
+
+
+def _ordered(make: Callable[[PPOAgent, Callable[[int], Order]], Callable[[int], Order]]) -> Surgery:
+    """Surgery: make(agent, the recipe's order) gives the order of the epochs, anew for every update."""
+
+    def surgery(model: CustomPPO) -> None:
+        agent, shuffled = model.agent, model.agent.recipe.minibatch_order
+        current = [shuffled]
+
+        def learn(original: Callable[..., None], batch: Batch, report: Any) -> None:
+            current[0] = make(agent, shuffled)
+            original(batch, report)
+
+        agent.recipe = agent.recipe.replace(minibatch_order=lambda n: current[0](n))
+        wrap(agent, "_learn_from", learn)
+
+    return surgery
+
+
+def _once(_: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
+    first: list[Order] = []
+
+    def order(n: int) -> Order:
+        if not first:
+            first.append(shuffled(n))
+        return first[0]
+
+    return order
+
+
+def _in_place(_: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
+    # Shuffling in place draws what a permutation draws, but starts from the order that the last epoch left.
+    last: list[Order] = []
+
+    def order(n: int) -> Order:
+        last[:] = [last[0][shuffled(n)] if last else shuffled(n)]
+        return last[0]
+
+    return order
+
+
+def _in_place_for_ever(model: CustomPPO) -> None:
+    _keep_order(model, _in_place(model.agent, model.agent.recipe.minibatch_order))
+
+
+def _keep_order(model: CustomPPO, order: Callable[[int], Order]) -> None:
+    model.agent.recipe = model.agent.recipe.replace(minibatch_order=order)
+
+
+def _by_time(agent: PPOAgent, batch: Batch) -> tuple[Batch, Recipe]:
+    n_steps, n_envs = agent.memory.n_steps, agent.memory.n_envs
+    by_environment = torch.arange(n_steps * n_envs, device=agent.device).reshape(n_envs, n_steps)
+    return batch[by_environment.T.flatten()], agent.recipe
+
+
+def _whole_ones(agent: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
+    size = agent.config.batch_size
+
+    def order(n: int) -> Order:
+        return shuffled(n)[: n - n % size if size is not None and size <= n else n]
+
+    return order
+
+
+def _first_one(agent: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
+    return lambda n: shuffled(n)[: agent.config.batch_size]
+
+
+def _size_is_number(model: CustomPPO) -> None:
+    if model.batch_size is not None:
+        model.batch_size = max(model.n_steps * model.n_envs // model.batch_size, 2)
+
+
+MINIBATCHES: tuple[Deviation, ...] = (
+    Deviation(
+        id="minibatches_not_shuffled",
+        description="Minibatches are cut from the rollout in its order, without shuffling",
+        stage="minibatch",
+        source="Toni-SM/skrl#311",
+        remedy="Shuffle in every epoch by np.random.permutation",
+        recipe=parts(minibatch_order=np.arange),
+    ),
+    Deviation(
+        id="shuffled_once_per_update",
+        description="One permutation serves all epochs of an update",
+        stage="minibatch",
+        source="leggedrobotics/rsl_rl#148",
+        remedy="Shuffle in every epoch",
+        shows="more than one epoch",
+        surgery=_ordered(_once),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="shuffled_in_place",
+        description="The indices are shuffled in place, so that each epoch shuffles the order of the one before",
+        stage="minibatch",
+        source="vwxyzjn/cleanrl, ppo.py",
+        remedy="Draw a new permutation in every epoch; it takes the same random numbers",
+        shows="more than one epoch",
+        surgery=_ordered(_in_place),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="shuffled_in_place_for_ever",
+        description="The indices are made once, and shuffled in place from epoch to epoch and update to update",
+        stage="minibatch",
+        source=WALK,
+        remedy="Draw a new permutation in every epoch; it takes the same random numbers",
+        surgery=_in_place_for_ever,
+    ),
+    Deviation(
+        id="shuffled_by_torch",
+        description="Minibatches are drawn by torch.randperm, which also moves the generator that actions come from",
+        stage="minibatch",
+        source=WALK,
+        remedy="Shuffle by np.random.permutation",
+        recipe=parts(minibatch_order=_by_torch),
+    ),
+    Deviation(
+        id="shuffled_by_data_loader",
+        description="Minibatches come from a shuffling DataLoader, which draws two seeds from torch's generator",
+        stage="minibatch",
+        source=WALK,
+        remedy="Shuffle by np.random.permutation",
+        recipe=parts(minibatch_order=_by_data_loader),
+    ),
+    Deviation(
+        id="shuffled_by_own_generator",
+        description="Minibatches are drawn by np.random.default_rng(seed) instead of NumPy's global generator",
+        stage="minibatch",
+        source=WALK,
+        remedy="Shuffle by np.random.permutation, of the global generator, or accept another order",
+        surgery=_by_own_generator,
+    ),
+    Deviation(
+        id="sampled_with_replacement",
+        description="The transitions of an epoch are drawn with replacement",
+        stage="minibatch",
+        source="higgsfield-ai/higgsfield#7",
+        remedy="Shuffle, so that every transition is in one minibatch of an epoch",
+        recipe=parts(minibatch_order=_with_replacement),
+    ),
+    Deviation(
+        id="flattened_by_time",
+        description="The rollout is flattened step after step instead of environment after environment",
+        stage="batch_observation",
+        source="vwxyzjn/cleanrl, ppo.py",
+        remedy="Swap the axes before flattening, or accept another order",
+        shows="more than one environment",
+        surgery=learning_with(_by_time),
+    ),
+    Deviation(
+        id="last_partial_minibatch_dropped",
+        description="What is left after the last full minibatch of an epoch is not learnt from",
+        stage="minibatch",
+        source="DLR-RM/stable-baselines3#1025",
+        remedy="Learn from the last minibatch, too, if it is smaller",
+        shows="a batch_size that does not divide n_steps * n_envs",
+        surgery=_ordered(_whole_ones),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="one_minibatch_per_epoch",
+        description="Of every epoch only the first minibatch is learnt from",
+        stage="minibatch",
+        source="bmazoure/ppo_jax#1",
+        remedy="Go through all minibatches of an epoch",
+        shows="more than one minibatch",
+        surgery=_ordered(_first_one),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="whole_rollout_is_one_minibatch",
+        description="Every epoch makes one step on the whole rollout",
+        stage="minibatch",
+        source=huang("core detail 6"),
+        remedy="Cut the rollout into minibatches of batch_size",
+        shows="more than one minibatch",
+        settings=settings(batch_size=None),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="batch_size_is_number_of_minibatches",
+        description="batch_size is taken for the number of minibatches",
+        stage="minibatch",
+        source="openai/baselines, ppo2 (nminibatches)",
+        remedy="Let every minibatch hold batch_size transitions",
+        shows="a batch_size that is not the root of n_steps * n_envs",
+        surgery=_size_is_number,
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="batch_size_always_64",
+        description="Minibatches hold 64 transitions, whatever was asked for",
+        stage="minibatch",
+        source=WALK,
+        remedy="Use the batch_size that was asked for",
+        shows="another batch_size, and rollouts of more than 64 transitions",
+        settings=settings(batch_size=64),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="one_epoch_less",
+        description="An update makes n_epochs - 1 epochs",
+        stage="minibatch",
+        source="DLR-RM/stable-baselines3#270",
+        remedy="Make n_epochs epochs",
+        shows="more than one epoch",
+        settings=lambda given: {"n_epochs": max(given["n_epochs"] - 1, 1)},
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="one_epoch_more",
+        description="An update makes n_epochs + 1 epochs",
+        stage="minibatch",
+        source=WALK,
+        remedy="Make n_epochs epochs",
+        settings=lambda given: {"n_epochs": given["n_epochs"] + 1},
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="one_epoch",
+        description="An update makes one epoch",
+        stage="minibatch",
+        source=WALK,
+        remedy="Make n_epochs epochs",
+        shows="more than one epoch",
+        settings=settings(n_epochs=1),
+        algorithms=PPO_ONLY,
+    ),
+)

@@ -1,0 +1,136 @@
+"""How the advantages of a minibatch are normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from custom_ppo.recipe import Recipe
+from harness.catalogue.deviation import Deviation
+from harness.catalogue.patching import (
+    A2C_ONLY,
+    PPO_ONLY,
+    WALK,
+    parts,
+    settings,
+    wrap,
+)
+
+if TYPE_CHECKING:
+    from custom_ppo import CustomPPO
+
+__all__ = ["NORMALISATION"]
+
+
+def _guarded(normalise: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Recipe]:
+    """Recipe: advantages are normalised like this where there are at least two."""
+    return parts(normalize_advantages=lambda advantages: normalise(advantages) if len(advantages) > 1 else advantages)
+
+
+def _unguarded(model: CustomPPO) -> None:
+    def normalise(advantages: Tensor) -> Tensor:
+        return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+    def record(original: Callable[..., None], report: Any, terms: Any) -> None:
+        # SB3 trains on with NaN where CustomPPO stops.
+        try:
+            original(report, terms)
+        except ArithmeticError:
+            return
+
+    model.agent.recipe = model.agent.recipe.replace(normalize_advantages=normalise)
+    wrap(model.agent, "_record", record)
+
+
+def _by_numpy(advantages: Tensor) -> Tensor:
+    array = advantages.cpu().numpy()
+    return torch.as_tensor((array - array.mean()) / (array.std() + 1e-8), device=advantages.device)
+
+
+NORMALISATION: tuple[Deviation, ...] = (
+    Deviation(
+        id="advantages_not_normalised",
+        description="Advantages are taken as they are",
+        stage="normalized_advantage",
+        source="alexis-jacq/Pytorch-DPPO#5",
+        remedy="Normalise the advantages of every minibatch",
+        shows="normalize_advantage",
+        settings=settings(normalize_advantage=False),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="advantages_normalised",
+        description="A2C normalises its advantages",
+        stage="normalized_advantage",
+        source="Huang et al. 2022, arXiv 2205.09123",
+        remedy="Leave normalize_advantage=False for A2C",
+        settings=settings(normalize_advantage=True),
+        algorithms=A2C_ONLY,
+    ),
+    Deviation(
+        id="advantages_centred_only",
+        description="Of the advantages the mean is taken out, but not the deviation",
+        stage="normalized_advantage",
+        source=WALK,
+        remedy="Divide the centred advantages by their deviation + 1e-8",
+        shows="normalize_advantage",
+        recipe=_guarded(lambda advantages: advantages - advantages.mean()),
+    ),
+    Deviation(
+        id="advantages_scaled_only",
+        description="Advantages are divided by their deviation, but the mean is left in",
+        stage="normalized_advantage",
+        source="YunzhuLi/InfoGAIL#5",
+        remedy="Take out the mean of the advantages, too",
+        shows="normalize_advantage",
+        recipe=_guarded(lambda advantages: advantages / (advantages.std() + 1e-8)),
+    ),
+    Deviation(
+        id="advantage_std_biased",
+        description="Advantages are normalised by the biased deviation: std(unbiased=False)",
+        stage="normalized_advantage",
+        source="NVIDIA/TorchFort#38",
+        remedy="Normalise by the unbiased deviation: torch.std as it is",
+        shows="normalize_advantage",
+        recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / (advantages.std(unbiased=False) + 1e-8)),
+    ),
+    Deviation(
+        id="advantages_normalised_by_numpy",
+        description="The advantages of a minibatch are normalised by NumPy, whose deviation is biased",
+        stage="normalized_advantage",
+        source="openai/baselines, ppo2",
+        remedy="Normalise by torch's mean and unbiased std",
+        shows="normalize_advantage",
+        recipe=_guarded(_by_numpy),
+    ),
+    Deviation(
+        id="advantage_eps_1e-5",
+        description="Advantages are divided by their deviation + 1e-5 instead of 1e-8",
+        stage="normalized_advantage",
+        source=WALK,
+        remedy="Add 1e-8 to the deviation",
+        shows="normalize_advantage",
+        recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / (advantages.std() + 1e-5)),
+    ),
+    Deviation(
+        id="advantage_eps_inside_sqrt",
+        description="Advantages are divided by sqrt(variance + 1e-8)",
+        stage="normalized_advantage",
+        source=WALK,
+        remedy="Divide by the deviation + 1e-8",
+        shows="normalize_advantage",
+        recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / torch.sqrt(advantages.var() + 1e-8)),
+    ),
+    Deviation(
+        id="single_advantage_normalised",
+        description="A minibatch of one transition is normalised, too, which makes its advantage NaN",
+        stage="normalized_advantage",
+        source="DLR-RM/stable-baselines3#325",
+        remedy="Leave the advantage of a minibatch of one as it is",
+        shows="normalize_advantage and a last minibatch of one transition",
+        surgery=_unguarded,
+    ),
+)

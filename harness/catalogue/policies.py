@@ -1,0 +1,297 @@
+"""What the actor's output means: distributions, log-probabilities, entropies, exploration noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor
+from torch.nn import functional
+
+from custom_ppo.distributions import DiagGaussian, StateDependentGaussian
+from harness.catalogue.deviation import Deviation
+from harness.catalogue.patching import (
+    WALK,
+    Surgery,
+    action_dimensions,
+    settings,
+    wrap,
+    wrap_engine,
+)
+
+if TYPE_CHECKING:
+    from custom_ppo import CustomPPO
+
+__all__ = ["POLICIES"]
+
+
+def _actor_output(change: Callable[[Tensor, Any], Tensor], *kinds: type[spaces.Space[Any]]) -> Surgery:
+    """Surgery: what the last layer of the actor returns is changed, for action spaces of these kinds."""
+
+    def surgery(model: CustomPPO) -> None:
+        if isinstance(model.action_space, kinds):
+            layer = model.policy.action_net
+            wrap(layer, "forward", lambda original, latent: change(original(latent), model.action_space))
+
+    return surgery
+
+
+def _softmax(logits: Tensor, space: Any) -> Tensor:
+    if isinstance(space, spaces.Discrete):
+        return torch.softmax(logits, dim=-1)
+    return torch.cat([torch.softmax(part, dim=-1) for part in torch.split(logits, space.nvec.tolist(), dim=1)], dim=1)
+
+
+def _std(of_log_std: Callable[[Tensor], Tensor]) -> Surgery:
+    """Surgery: the standard deviation of a Gaussian policy is another function of its parameter log_std."""
+
+    def surgery(model: CustomPPO) -> None:
+        def distribution(original: Callable[[Tensor], Any], latent_pi: Tensor) -> Any:
+            found = original(latent_pi)
+            if isinstance(found, DiagGaussian):
+                found.std = torch.ones_like(found.mean) * of_log_std(model.policy.log_std)
+            return found
+
+        wrap(model.policy, "_distribution", distribution)
+
+    return surgery
+
+
+def _mean_over_dimensions(model: CustomPPO) -> None:
+    n = action_dimensions(model.action_space)
+
+    def forward(original: Callable[..., Any], obs: Any, deterministic: bool = False) -> Any:
+        actions, values, log_prob = original(obs, deterministic)
+        return actions, values, log_prob / n
+
+    wrap(model.policy, "forward", forward)
+    _mean_while_learning(model)
+
+
+def _mean_while_learning(model: CustomPPO) -> None:
+    n = action_dimensions(model.action_space)
+
+    def evaluate(original: Callable[..., Any], obs: Any, actions: Tensor) -> Any:
+        values, log_prob, entropy = original(obs, actions)
+        return values, log_prob / n, entropy
+
+    wrap(model.policy, "evaluate_actions", evaluate)
+
+
+def _new_log_prob(of: Callable[[CustomPPO, Callable[..., Any], Any, Tensor], Any]) -> Surgery:
+    """Surgery: what is learnt from is of(model, evaluate_actions, observations, actions), for Box actions."""
+
+    def surgery(model: CustomPPO) -> None:
+        if isinstance(model.action_space, spaces.Box):
+            wrap(model.policy, "evaluate_actions", lambda *given: of(model, *given))
+
+    return surgery
+
+
+def _of_clipped(model: CustomPPO, original: Callable[..., Any], obs: Any, actions: Tensor) -> Any:
+    return original(obs, _clipped_sample(model, None, actions))
+
+
+def _tanh_corrected(model: CustomPPO, original: Callable[..., Any], obs: Any, actions: Tensor) -> Any:
+    values, log_prob, entropy = original(obs, actions)
+    return values, log_prob - torch.log(1 - torch.tanh(actions) ** 2 + 1e-6).sum(dim=1), entropy
+
+
+def _mean_entropy(model: CustomPPO) -> None:
+    n = action_dimensions(model.action_space)
+
+    def evaluate(original: Callable[..., Any], obs: Any, actions: Tensor) -> Any:
+        values, log_prob, entropy = original(obs, actions)
+        return values, log_prob, None if entropy is None else entropy / n
+
+    wrap(model.policy, "evaluate_actions", evaluate)
+
+
+def _greedy(model: CustomPPO) -> None:
+    wrap(model.policy, "forward", lambda original, obs, deterministic=False: original(obs, True))
+
+
+def _acting_log_prob(of: Callable[[CustomPPO, Any, Tensor], Tensor]) -> Surgery:
+    """Surgery: the log-probability while acting is that of another action: of(model, distribution, sample)."""
+
+    def surgery(model: CustomPPO) -> None:
+        def forward(original: Callable[..., Any], obs: Any, deterministic: bool = False) -> Any:
+            actions, values, _ = original(obs, deterministic)
+            distribution = model.policy.get_distribution(obs)
+            return actions, values, distribution.log_prob(of(model, distribution, actions))
+
+        wrap(model.policy, "forward", forward)
+
+    return surgery
+
+
+def _second_sample(model: CustomPPO, distribution: Any, actions: Tensor) -> Tensor:
+    return distribution.sample()  # type: ignore[no-any-return]
+
+
+def _clipped_sample(model: CustomPPO, distribution: Any, actions: Tensor) -> Tensor:
+    space = model.action_space
+    if not isinstance(space, spaces.Box):
+        return actions
+    low, high = (torch.as_tensor(bound, device=actions.device) for bound in (space.low, space.high))
+    return torch.clamp(actions, low, high).reshape(len(actions), -1)
+
+
+def _noise_drawn_while_learning(model: CustomPPO) -> None:
+    def forward(original: Callable[..., Any], batch: Any, config: Any, *rest: Any) -> Any:
+        if config.use_sde:
+            model.policy.reset_noise(config.batch_size or len(batch))
+        return original(batch, config, *rest)
+
+    wrap_engine(model, "forward", forward)
+
+
+def _noise_teaches_features(model: CustomPPO) -> None:
+    noise = model.policy.sde
+    if noise is None:
+        return
+
+    def distribution(original: Callable[..., Any], mean: Tensor, log_std: Tensor, features: Tensor) -> Any:
+        variance = torch.mm(features**2, noise.std(log_std) ** 2)
+        return StateDependentGaussian(noise, mean, torch.sqrt(variance + noise._EPSILON), features)
+
+    wrap(noise, "distribution", distribution)
+
+
+POLICIES: tuple[Deviation, ...] = (
+    Deviation(
+        id="greedy_actions",
+        description="Rollouts are collected with the most likely action instead of a sample",
+        stage="action",
+        source="openai/spinningup#181",
+        remedy="Sample the action while training; take the mode only to evaluate",
+        surgery=_greedy,
+    ),
+    Deviation(
+        id="log_prob_of_second_sample",
+        description="The log-probability that is stored is that of a second sample, not of the action that was done",
+        stage="log_prob",
+        source="liber145/rlpack#5",
+        remedy="Sample once, and ask for the log-probability of that action",
+        surgery=_acting_log_prob(_second_sample),
+    ),
+    Deviation(
+        id="log_prob_of_clipped_action",
+        description="The log-probability that is stored is that of the clipped action; the stored action is not",
+        stage="log_prob",
+        source="vwxyzjn/cleanrl#240",
+        remedy="Ask for the log-probability of the sample before it is clipped to the bounds",
+        shows="Box actions and a sample outside the bounds",
+        surgery=_acting_log_prob(_clipped_sample),
+    ),
+    Deviation(
+        id="new_log_prob_of_clipped_action",
+        description="While learning, the log-probability is that of the clipped action; while acting, of the sample",
+        stage="new_log_prob",
+        source="thu-ml/tianshou#312",
+        remedy="Ask for the log-probability of the sample before it is clipped to the bounds, in both places",
+        shows="Box actions and a sample outside the bounds",
+        surgery=_new_log_prob(_of_clipped),
+    ),
+    Deviation(
+        id="tanh_correction_while_learning",
+        description="While learning, log(1 - tanh(a)^2) is taken from the log-probability, as if actions were squashed",
+        stage="new_log_prob",
+        source="automl/Mighty#118",
+        remedy="Correct the density in both places for a squashed policy, in none for another",
+        shows="Box actions",
+        surgery=_new_log_prob(_tanh_corrected),
+    ),
+    Deviation(
+        id="log_prob_mean_over_dimensions",
+        description="The log-probability of an action is the mean over its dimensions instead of their sum",
+        stage="log_prob",
+        source="JuliaReinforcementLearning/ReinforcementLearningZoo.jl#169",
+        remedy="Sum the log-probabilities over the action dimensions",
+        shows="more than one action dimension",
+        surgery=_mean_over_dimensions,
+    ),
+    Deviation(
+        id="log_prob_mean_while_learning",
+        description="The log-probability is a sum over dimensions while acting, and their mean while learning",
+        stage="new_log_prob",
+        source="AI4Finance-Foundation/ElegantRL#273",
+        remedy="Sum the log-probabilities over the action dimensions, in both places",
+        shows="more than one action dimension",
+        surgery=_mean_while_learning,
+    ),
+    Deviation(
+        id="entropy_mean_over_dimensions",
+        description="The entropy is the mean over the action's dimensions instead of their sum",
+        stage="entropy",
+        source="Toni-SM/skrl#434",
+        remedy="Sum the entropies over the action dimensions",
+        shows="more than one action dimension; training changes only with ent_coef > 0",
+        surgery=_mean_entropy,
+    ),
+    Deviation(
+        id="log_std_is_log_variance",
+        description="The standard deviation is exp(log_std / 2), as if the parameter were the log variance",
+        stage="gradient",
+        source="hill-a/stable-baselines#1060",
+        remedy="Take exp(log_std) as the standard deviation",
+        shows="Box actions without gSDE; at once where log_std_init is not 0",
+        surgery=_std(lambda log_std: (0.5 * log_std).exp()),
+    ),
+    Deviation(
+        id="std_by_softplus",
+        description="The standard deviation is softplus of its parameter instead of exp",
+        stage="action",
+        source="Andrychowicz et al. 2021, arXiv 2006.05990",
+        remedy="Take exp(log_std) as the standard deviation",
+        shows="Box actions without gSDE",
+        surgery=_std(functional.softplus),
+    ),
+    Deviation(
+        id="mean_squashed_by_tanh",
+        description="The mean of the Gaussian is tanh of the actor's last layer",
+        stage="action",
+        source="nikhilbarhate99/PPO-PyTorch, PPO.py",
+        remedy="Leave the last layer of the actor linear",
+        shows="Box actions",
+        surgery=_actor_output(lambda mean, _: torch.tanh(mean), spaces.Box),
+    ),
+    Deviation(
+        id="probabilities_as_logits",
+        description="The actor ends in a softmax, and its probabilities are passed to the distribution as logits",
+        stage="log_prob",
+        source=WALK,
+        remedy="Pass the output of the last layer as logits, or its softmax as probs",
+        shows="Discrete or MultiDiscrete actions",
+        surgery=_actor_output(_softmax, spaces.Discrete, spaces.MultiDiscrete),
+    ),
+    Deviation(
+        id="sde_noise_drawn_while_learning",
+        description="gSDE's noise is drawn anew before every minibatch, as in SB3 before 2.4",
+        stage="action",
+        source="DLR-RM/stable-baselines3#1929",
+        remedy="Call reset_noise() only while collecting rollouts",
+        shows="use_sde",
+        surgery=_noise_drawn_while_learning,
+    ),
+    Deviation(
+        id="sde_noise_teaches_features",
+        description="gSDE's standard deviation sends gradients into the hidden layers",
+        stage="gradient",
+        source="DLR-RM/stable-baselines3#52",
+        remedy="Detach the features that the noise depends on (learn_features=False)",
+        shows="use_sde",
+        surgery=_noise_teaches_features,
+    ),
+    Deviation(
+        id="sde_sample_freq_ignored",
+        description="gSDE's noise is drawn once per rollout, whatever sde_sample_freq says",
+        stage="action",
+        source=WALK,
+        remedy="Call reset_noise() every sde_sample_freq steps",
+        shows="use_sde and sde_sample_freq > 0",
+        settings=settings(sde_sample_freq=-1),
+    ),
+)

@@ -1,0 +1,82 @@
+"""What the critic is to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from custom_ppo.recipe import Recipe
+from harness.catalogue.deviation import Deviation
+from harness.catalogue.estimates import Array, Estimates, around, following, monte_carlo, normalised
+from harness.catalogue.patching import WALK, huang
+
+__all__ = ["RETURNS"]
+
+
+def _returns(of: Callable[..., Array]) -> Callable[[Recipe], Recipe]:
+    """Recipe: the returns are of(advantages, rewards, values, starts, last_values, dones, gamma)."""
+
+    def estimate(original: Any, rewards: Array, values: Array, *rest: Array, gamma: float, gae_lambda: float) -> Any:
+        advantages, _ = original(rewards, values, *rest, gamma=gamma, gae_lambda=gae_lambda)
+        return advantages, of(advantages, rewards, values, *rest, gamma)
+
+    return around(estimate)
+
+
+def _one_step_target(
+    _: Array, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, gamma: float
+) -> Array:
+    next_values, mask = following(values, starts, last, dones)
+    target: Array = rewards + gamma * next_values * mask
+    return target
+
+
+def _normalized_returns(original: Any, *arrays: Array, **discounts: float) -> Estimates:
+    advantages, returns = original(*arrays, **discounts)
+    return advantages, normalised(returns)
+
+
+RETURNS: tuple[Deviation, ...] = (
+    Deviation(
+        id="returns_monte_carlo",
+        description="The critic learns discounted sums of rewards instead of advantages plus values",
+        stage="return",
+        source=huang("core detail 5"),
+        remedy="Let the critic learn advantages + values: TD(lambda)",
+        shows="gae_lambda below 1",
+        recipe=_returns(lambda _, *arrays: monte_carlo(*arrays)),
+    ),
+    Deviation(
+        id="returns_of_one_step",
+        description="The critic learns r + gamma * V(s') instead of advantages plus values",
+        stage="return",
+        source="DLR-RM/stable-baselines3#375",
+        remedy="Let the critic learn advantages + values: TD(lambda)",
+        shows="gae_lambda above 0",
+        recipe=_returns(_one_step_target),
+    ),
+    Deviation(
+        id="returns_without_values",
+        description="The critic learns the advantages: values are not added",
+        stage="return",
+        source="marlbenchmark/on-policy#12",
+        remedy="Let the critic learn advantages + values",
+        recipe=_returns(lambda advantages, *_: advantages.copy()),
+    ),
+    Deviation(
+        id="returns_normalised",
+        description="The critic learns returns with their mean and deviation over the rollout taken out",
+        stage="return",
+        source="luchris429/model-free-opponent-shaping#1",
+        remedy="Let the critic learn the returns as they are",
+        recipe=around(_normalized_returns),
+    ),
+    Deviation(
+        id="returns_of_normalised_advantages",
+        description="The critic learns values plus advantages that were normalised over the rollout",
+        stage="return",
+        source=WALK,
+        remedy="Make the returns from the advantages as they are",
+        recipe=_returns(lambda advantages, rewards, values, *_: normalised(advantages) + values),
+    ),
+)

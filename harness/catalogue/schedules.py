@@ -1,0 +1,99 @@
+"""How long the steps are: learning rate and schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from custom_ppo.config import value_at
+from harness.catalogue.deviation import Deviation
+from harness.catalogue.patching import (
+    WALK,
+    Surgery,
+    huang,
+    settings,
+    wrap,
+)
+
+if TYPE_CHECKING:
+    from custom_ppo import CustomPPO
+
+__all__ = ["SCHEDULES"]
+
+
+def _progress(change: Callable[[CustomPPO, float], float]) -> Surgery:
+    """Surgery: the schedules are asked for change(model, progress remaining)."""
+
+    def surgery(model: CustomPPO) -> None:
+        wrap(model.agent, "update", lambda original, remaining: original(change(model, remaining)))
+
+    return surgery
+
+
+def _late(model: CustomPPO) -> None:
+    def move(original: Callable[[int, int], None], num_timesteps: int, total_timesteps: int) -> None:
+        original(num_timesteps - model.n_steps * model.n_envs, total_timesteps)
+
+    wrap(model, "_update_current_progress_remaining", move)
+
+
+def _annealed(given: Any) -> dict[str, Any]:
+    learning_rate = given["learning_rate"]
+    return {"learning_rate": lambda remaining: remaining * value_at(learning_rate, remaining)}
+
+
+SCHEDULES: tuple[Deviation, ...] = (
+    Deviation(
+        id="learning_rate_always_3e-4",
+        description="The learning rate is 3e-4, whatever was asked for",
+        stage="learning_rate",
+        source=WALK,
+        remedy="Use the learning_rate that was asked for",
+        shows="another learning_rate",
+        settings=settings(learning_rate=3e-4),
+    ),
+    Deviation(
+        id="learning_rate_not_annealed",
+        description="The learning rate stays at what its schedule gives at the start",
+        stage="learning_rate",
+        source=huang("core detail 4"),
+        remedy="Ask the schedule in every update, and set the optimiser's lr",
+        shows="a schedule for learning_rate",
+        settings=lambda given: {"learning_rate": value_at(given["learning_rate"], 1.0)},
+    ),
+    Deviation(
+        id="learning_rate_annealed",
+        description="The learning rate falls linearly to 0, on top of what was asked for",
+        stage="learning_rate",
+        source=huang("core detail 4"),
+        remedy="Keep a constant learning rate constant",
+        settings=_annealed,
+    ),
+    Deviation(
+        id="schedules_one_update_late",
+        description="Schedules are asked for the progress before the rollout, so that the first update is at 1",
+        stage="learning_rate",
+        source="vwxyzjn/cleanrl, ppo.py",
+        remedy="Ask the schedules after the rollout: its steps count as progress",
+        shows="a schedule; with one for clip_range alone the surrogate differs first",
+        surgery=_late,
+    ),
+    Deviation(
+        id="schedules_stand_still",
+        description="Schedules are always asked for the start of the training",
+        stage="learning_rate",
+        source=WALK,
+        remedy="Update the progress before every update",
+        shows="a schedule; with one for clip_range alone the surrogate differs first",
+        surgery=_progress(lambda model, remaining: 1.0),
+    ),
+    Deviation(
+        id="schedules_reversed",
+        description="Schedules are asked for the progress made instead of what remains",
+        stage="learning_rate",
+        source=WALK,
+        remedy="Pass the progress remaining, from 1 to 0",
+        shows="a schedule; with one for clip_range alone the surrogate differs first",
+        surgery=_progress(lambda model, remaining: 1.0 - remaining),
+    ),
+)

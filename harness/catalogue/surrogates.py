@@ -1,0 +1,311 @@
+"""The policy's objective: ratio, clipping, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from custom_ppo import losses
+from custom_ppo.config import value_at
+from custom_ppo.recipe import Recipe
+from harness.catalogue.deviation import Deviation
+from harness.catalogue.patching import (
+    PPO_ONLY,
+    WALK,
+    huang,
+    parts,
+    settings,
+    wrap_engine,
+)
+
+if TYPE_CHECKING:
+    from custom_ppo import CustomPPO
+
+__all__ = ["SURROGATES"]
+
+
+Objective = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+
+def _surrogate(of: Callable[[Tensor, Tensor, float], Tensor]) -> Objective:
+    """The objective is of(ratio, advantages, clip_range)."""
+
+    def objective(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+        return of(torch.exp(log_prob - old_log_prob), advantages, clip_range)
+
+    return objective
+
+
+def _of_ratio(of: Callable[[Tensor, Tensor], Tensor]) -> Objective:
+    """SB3's objective, of another ratio: of(log_prob, old_log_prob)."""
+
+    def objective(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+        return _clipped(of(log_prob, old_log_prob), advantages, clip_range)
+
+    return objective
+
+
+def _clipped(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return torch.min(advantages * ratio, advantages * torch.clamp(ratio, 1 - clip_range, 1 + clip_range))
+
+
+def _larger(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return torch.max(advantages * ratio, advantages * torch.clamp(ratio, 1 - clip_range, 1 + clip_range))
+
+
+def _clipped_only(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return advantages * torch.clamp(ratio, 1 - clip_range, 1 + clip_range)
+
+
+def _unclipped(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return advantages * ratio
+
+
+def _clipped_above(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return torch.min(advantages * ratio, advantages * torch.clamp(ratio, max=1 + clip_range))
+
+
+def _clipped_below(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return torch.min(advantages * ratio, advantages * torch.clamp(ratio, min=1 - clip_range))
+
+
+def _clipped_reciprocally(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    clipped = torch.clamp(ratio, 1 / (1 + clip_range), 1 + clip_range)
+    return torch.min(advantages * ratio, advantages * clipped)
+
+
+def _dual(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    surrogate = _clipped(ratio, advantages, clip_range)
+    return torch.where(advantages < 0, torch.max(surrogate, 3.0 * advantages), surrogate)
+
+
+def _dual_everywhere(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return torch.max(_clipped(ratio, advantages, clip_range), 3.0 * advantages)
+
+
+def _log_ratio_clipped(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    log_ratio = log_prob - old_log_prob
+    clipped = torch.exp(torch.clamp(log_ratio, -clip_range, clip_range))
+    return torch.min(advantages * torch.exp(log_ratio), advantages * clipped)
+
+
+def _ratio_to_itself(recipe: Recipe) -> Recipe:
+    def objective(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, limit: float) -> Tensor:
+        return recipe.policy_objective(log_prob, log_prob.detach(), advantages, limit)
+
+    return recipe.replace(policy_objective=objective)
+
+
+def _own_log_prob(model: CustomPPO) -> None:
+    def forward(original: Callable[..., Any], batch: Any, *rest: Any) -> Any:
+        with torch.no_grad():
+            _, log_prob, _ = model.policy.evaluate_actions(batch.observations, batch.actions)
+        return original(replace(batch, old_log_prob=log_prob), *rest)
+
+    wrap_engine(model, "forward", forward)
+
+
+def _over_nominal_size(model: CustomPPO) -> None:
+    agent = model.agent
+    agent.recipe = agent.recipe.replace(
+        policy_loss=lambda objective: -objective.sum() / (agent.config.batch_size or len(objective))
+    )
+
+
+SURROGATES: tuple[Deviation, ...] = (
+    Deviation(
+        id="old_log_prob_recomputed_per_minibatch",
+        description="The log-probabilities of acting time are computed anew for every minibatch: ratio 1, divergence 0",
+        stage="ratio",
+        source="higgsfield-ai/higgsfield#20",
+        remedy="Keep the log-probabilities that were stored while acting",
+        shows="more than one minibatch; rounding in the first; differs from ratio_to_itself with target_kl alone",
+        surgery=_own_log_prob,
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="ratio_without_exp",
+        description="The ratio is the difference of the log-probabilities, without exp",
+        stage="surrogate",
+        source=WALK,
+        remedy="Take exp of the difference of the log-probabilities",
+        recipe=parts(policy_objective=_of_ratio(lambda new, old: new - old)),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="ratio_inverted",
+        description="The ratio is old over new",
+        stage="gradient",
+        source=WALK,
+        remedy="Take exp(new log_prob - old log_prob)",
+        recipe=parts(policy_objective=_of_ratio(lambda new, old: torch.exp(old - new))),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="ratio_of_probabilities",
+        description="The ratio is exp(new) / exp(old) instead of exp(new - old); differs by rounding only",
+        stage="policy_loss",
+        source=WALK,
+        remedy="Take exp of the difference, which does not overflow",
+        recipe=parts(policy_objective=_of_ratio(lambda new, old: torch.exp(new) / torch.exp(old))),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="surrogate_is_maximum",
+        description="Of the clipped and the free surrogate the larger one is taken",
+        stage="surrogate",
+        source="openai/baselines#1156",
+        remedy="Take the smaller one: torch.min of the objectives, or torch.max of the losses",
+        shows="a ratio beyond the clip range",
+        recipe=parts(policy_objective=_surrogate(_larger)),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="surrogate_always_clipped",
+        description="The clipped surrogate stands alone, without the minimum with the free one",
+        stage="surrogate",
+        source=huang("core detail 8"),
+        remedy="Take the minimum of the clipped and the free surrogate",
+        shows="a ratio beyond the clip range",
+        recipe=parts(policy_objective=_surrogate(_clipped_only)),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="surrogate_never_clipped",
+        description="The free surrogate stands alone: ratio * advantage",
+        stage="surrogate",
+        source="openai/baselines#1156",
+        remedy="Take the minimum of the clipped and the free surrogate",
+        shows="a ratio beyond the clip range",
+        recipe=parts(policy_objective=_surrogate(_unclipped)),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="surrogate_clipped_above_only",
+        description="The ratio is clipped at 1 + clip_range, but not at 1 - clip_range",
+        stage="surrogate",
+        source=WALK,
+        remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
+        shows="a ratio below the clip range",
+        recipe=parts(policy_objective=_surrogate(_clipped_above)),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="surrogate_clipped_below_only",
+        description="The ratio is clipped at 1 - clip_range, but not at 1 + clip_range",
+        stage="surrogate",
+        source=WALK,
+        remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
+        shows="a ratio above the clip range",
+        recipe=parts(policy_objective=_surrogate(_clipped_below)),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="surrogate_clipped_reciprocally",
+        description="The ratio is clipped to [1 / (1 + clip_range), 1 + clip_range]",
+        stage="surrogate",
+        source=WALK,
+        remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
+        shows="a ratio below the clip range",
+        recipe=parts(policy_objective=_surrogate(_clipped_reciprocally)),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="log_ratio_clipped",
+        description="The log ratio is clipped to -clip_range and clip_range, instead of the ratio",
+        stage="surrogate",
+        source=WALK,
+        remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
+        shows="a ratio beyond the clip range",
+        recipe=parts(policy_objective=_log_ratio_clipped),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="dual_clip",
+        description="For negative advantages the surrogate is bounded from below by 3 * A",
+        stage="surrogate",
+        source="Ye et al. 2020, arXiv 1912.09729",
+        remedy="Leave the surrogate unbounded where the advantage is negative",
+        shows="a ratio above 3 with a negative advantage",
+        recipe=parts(policy_objective=_surrogate(_dual)),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="dual_clip_for_all_advantages",
+        description="The surrogate is bounded from below by 3 * A for positive advantages, too",
+        stage="surrogate",
+        source="thu-ml/tianshou#433",
+        remedy="Bound it for negative advantages only, or not at all, as SB3",
+        recipe=parts(policy_objective=_surrogate(_dual_everywhere)),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="surrogate_without_ratio",
+        description="The objective is A * log pi(a|s), as in A2C, in all epochs",
+        stage="surrogate",
+        source="Huang et al. 2022, arXiv 2205.09123",
+        remedy="Use the ratio to the policy of acting time",
+        recipe=parts(policy_objective=losses.log_prob_surrogate),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="clip_range_always_0-2",
+        description="The clip range is 0.2, whatever was asked for",
+        stage="surrogate",
+        source=WALK,
+        remedy="Use the clip_range that was asked for",
+        shows="another clip_range, and a ratio beyond one of the two",
+        settings=settings(clip_range=0.2),
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="clip_range_not_annealed",
+        description="The clip range stays at what its schedule gives at the start",
+        stage="surrogate",
+        source="Huang et al. 2022, The 37 Implementation Details of PPO, auxiliary detail 1",
+        remedy="Ask the schedule of clip_range in every update",
+        shows="a schedule for clip_range, and a ratio beyond the clip range",
+        settings=lambda given: {"clip_range": value_at(given["clip_range"], 1.0)},
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="policy_loss_positive",
+        description="The surrogate is minimised instead of maximised",
+        stage="policy_loss",
+        source="ray-project/ray#29056",
+        remedy="Minimise minus the surrogate",
+        recipe=parts(policy_loss=lambda objective: objective.mean()),
+    ),
+    Deviation(
+        id="policy_loss_summed",
+        description="The policy's loss is the sum over the minibatch instead of the mean",
+        stage="policy_loss",
+        source=WALK,
+        remedy="Take the mean over the minibatch",
+        recipe=parts(policy_loss=lambda objective: -objective.sum()),
+    ),
+    Deviation(
+        id="policy_loss_over_nominal_batch_size",
+        description="The policy's loss is the sum divided by batch_size, also for a smaller last minibatch",
+        stage="policy_loss",
+        source=WALK,
+        remedy="Take the mean over the minibatch",
+        shows="a batch_size that does not divide n_steps * n_envs",
+        surgery=_over_nominal_size,
+        algorithms=PPO_ONLY,
+    ),
+    Deviation(
+        id="ratio_to_itself",
+        description="The ratio is taken to the policy itself, so that it is always 1 and never clipped",
+        stage="surrogate",
+        source="higgsfield-ai/higgsfield#20",
+        remedy="Take the ratio to the log-probability that was stored while acting",
+        shows="more than one minibatch; rounding in the first",
+        recipe=_ratio_to_itself,
+        algorithms=PPO_ONLY,
+    ),
+)

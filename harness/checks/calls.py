@@ -1,0 +1,86 @@
+"""Calling a function that nobody here knows: what it raises, changes and returns are findings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.checks.case import Array, FunctionCheck, Inputs, Outputs, UnusableError
+
+__all__ = ["SubjectError", "as_array", "call_subject"]
+
+
+class SubjectError(Exception):
+    """The subject raised, changed its arguments, or returned what cannot be compared; the message says which."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        """"raised", "changed" or "unusable"."""
+
+
+def call_subject(check: FunctionCheck, subject: Callable[..., Any], inputs: Inputs) -> Outputs:
+    """The subject's numbers for these inputs; raises SubjectError when there are none to compare."""
+    arguments = check.arrange(inputs)
+    given = {name: _handed_over(value, check, name) for name, value in arguments.items()}
+    positional = [value for name, value in given.items() if name not in check.keywords]
+    named = {name: value for name, value in given.items() if name in check.keywords}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # a case of huge ratios is meant to overflow
+        try:
+            result = subject(*positional, **named)
+        except Exception as error:
+            raise SubjectError("raised", f"raised {type(error).__name__}: {_one_line(error)}") from error
+        changed = [name for name, value in arguments.items() if not _same(given[name], value)]
+        if changed:
+            raise SubjectError("changed", f"changes its argument {', '.join(changed)} in place: work on a copy")
+        try:
+            return check.read(result, inputs, given)
+        except UnusableError as error:
+            raise SubjectError("unusable", str(error)) from None
+
+
+def as_array(result: Any, what: str) -> Array:
+    """A number, list, array or tensor as an array of floats; raises UnusableError for anything else."""
+    if isinstance(result, Tensor):
+        result = result.detach().cpu()
+        array = (result.double() if result.is_floating_point() else result).numpy()
+    else:
+        try:
+            array = np.asarray(result)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UnusableError(f"returned {_described(result)} for {what}, expected an array of numbers") from error
+    if array.dtype.kind not in "fiub":
+        raise UnusableError(f"returned {_described(result)} for {what}, expected an array of numbers")
+    return np.asarray(array, np.float64)
+
+
+def _described(result: Any) -> str:
+    if isinstance(result, np.ndarray):
+        return f"an array of {result.dtype}"
+    return "None" if result is None else f"a {type(result).__name__}"
+
+
+def _handed_over(value: Any, check: FunctionCheck, name: str) -> Any:
+    """A copy, so that what the subject does to it stays with the subject."""
+    if not isinstance(value, np.ndarray):
+        return value
+    if not check.tensors:
+        return value.copy()
+    return torch.from_numpy(value.copy()).requires_grad_(name in check.leaves)
+
+
+def _same(given: Any, original: Any) -> bool:
+    if not isinstance(original, np.ndarray):
+        return True
+    now = given.detach().numpy() if isinstance(given, Tensor) else given
+    return bool(now.shape == original.shape and np.array_equal(now, original, equal_nan=original.dtype.kind == "f"))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or "(no message)"

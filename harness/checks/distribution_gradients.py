@@ -1,0 +1,87 @@
+"""Gradients of log-probabilities and entropies, against SB3's distributions differentiated by PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.checks.case import Array, FunctionCheck, Inputs
+from harness.checks.cases.distributions import distribution_cases
+from harness.checks.distributions import (
+    ARGUMENTS,
+    PARAMETERS,
+    log_prob_size,
+    sb3_entropy,
+    sb3_log_prob,
+)
+from harness.checks.gradient_check import gradient_check
+from harness.checks.mistakes.gradients import entropy_mistakes, log_prob_mistakes
+
+__all__ = ["WITH_ENTROPY", "entropy_gradient", "log_prob_gradient"]
+
+WITH_ENTROPY = tuple(name for name in PARAMETERS if name != "squashed_gaussian")
+
+
+def _leaves(distribution: str) -> tuple[str, ...]:
+    # Features are detached: gSDE's noise shall not teach them.
+    return tuple(name for name in PARAMETERS[distribution] if name not in ("nvec", "features"))
+
+
+def _autograd(function: Callable[[str, Inputs], Tensor], distribution: str) -> Callable[[Inputs], Mapping[str, Array]]:
+    """SB3's distribution, differentiated by PyTorch."""
+    leaves = _leaves(distribution)
+
+    def expected(inputs: Inputs) -> Mapping[str, Array]:
+        tensors = {name: torch.from_numpy(inputs[name].copy()).requires_grad_() for name in leaves}
+        total = function(distribution, {**inputs, **tensors}).sum()
+        found = torch.autograd.grad(total, list(tensors.values()), allow_unused=True)
+        return {
+            name: np.zeros(inputs[name].shape, np.float32) if gradient is None else gradient.numpy()
+            for name, gradient in zip(leaves, found, strict=True)
+        }
+
+    return expected
+
+
+def _sizes(distribution: str) -> Callable[[Inputs, str], Array]:
+    """Log-probabilities are at least as large as their gradients' terms, for spreads around 1."""
+
+    def size(inputs: Inputs, name: str) -> Array:
+        total = float(log_prob_size(distribution, inputs).sum())
+        spread = np.exp(-float(inputs["log_std"].min())) if "log_std" in inputs else 1.0
+        return np.asarray(total * max(spread, 1.0))
+
+    return size
+
+
+def log_prob_gradient(distribution: str, seed: int) -> FunctionCheck:
+    """The check of what a log-probability teaches."""
+    return gradient_check(
+        f"fn({', '.join(PARAMETERS[distribution])}, actions) -> log-probabilities [B]",
+        ARGUMENTS[distribution],
+        distribution_cases(distribution, seed),
+        _leaves(distribution),
+        _autograd(sb3_log_prob, distribution),
+        _sizes(distribution),
+        log_prob_mistakes(distribution),
+        one_number=False,
+    )
+
+
+def entropy_gradient(distribution: str, seed: int) -> FunctionCheck:
+    """The check of what an entropy teaches."""
+    names = PARAMETERS[distribution]
+    return gradient_check(
+        f"fn({', '.join(names)}) -> entropies [B]",
+        ARGUMENTS[distribution],
+        distribution_cases(distribution, seed),
+        _leaves(distribution),
+        _autograd(sb3_entropy, distribution),
+        lambda inputs, name: _sizes(distribution)({**inputs, "actions": inputs.get("mean", inputs["actions"])}, name),
+        entropy_mistakes(distribution),
+        one_number=False,
+        arrange=lambda inputs: {name: inputs[name] for name in names},
+    )

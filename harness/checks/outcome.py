@@ -1,0 +1,161 @@
+"""What a check says: a short report when all is well, and otherwise the smallest input that shows what is wrong."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from harness.checks.case import Array, Inputs, Outputs
+
+__all__ = ["CheckFailed", "CheckReport", "Finding", "described", "first_difference"]
+
+WIDTH = 110
+"""Of the lines of words; numbers are not broken."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Every case gave SB3's numbers."""
+
+    name: str
+    """Of the check, such as "check_gae"."""
+    n_cases: int
+    compared: Sequence[str]
+    """Names of the results that the function returned, such as "advantages"."""
+    largest_difference: float
+    """Absolute; 0 where every number is equal to the bit."""
+    largest_ulps: float
+    """The largest difference in units of float32's rounding at the size of its summands."""
+    largest_in: str
+    """The case that has it."""
+
+    @property
+    def bit_equal(self) -> bool:
+        """Whether every number is equal to SB3's to the bit."""
+        return self.largest_difference == 0
+
+    def __str__(self) -> str:
+        what = " and ".join(self.compared)
+        if self.bit_equal:
+            how = "equal to the bit"
+        else:
+            how = (
+                f"equal within rounding: at most {self.largest_ulps:.1f} float32 units of the size of the summands, "
+                f'in "{self.largest_in}"'
+            )
+        return f"{self.name}: {self.n_cases} cases, {what} {how} (stable-baselines3 {version('stable-baselines3')})"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with the answer to one input."""
+
+    kind: str
+    """Without numbers to compare "raised", "changed" or "unusable"; else "shape", "not a number" or "number"."""
+    text: str
+    """One line."""
+    cause: Exception | None = None
+    """What the function raised."""
+    wrong: frozenset[str] = frozenset()
+    """Names of the results that differ."""
+
+
+@dataclass(eq=False, repr=False)
+class CheckFailed(AssertionError):  # noqa: N818  it reads as what it is in a test's output
+    """The function does not give SB3's numbers; printed, it shows the smallest input for which it does not."""
+
+    name: str
+    """Of the check."""
+    case: str
+    """The first case that is wrong; its name says the edge."""
+    inputs: Inputs
+    """The arguments that show it, made as small as possible."""
+    finding: Finding
+    """What is wrong for these arguments."""
+    got: Outputs
+    expected: Outputs
+    """SB3's numbers for the same."""
+    hint: str
+    """The probable cause, in words; empty when no known mistake gives the same numbers."""
+    wrong: Sequence[str]
+    """Names of all cases that are wrong."""
+    right: Sequence[str]
+    """Names of all cases that are right."""
+    calls: str
+    """How the function is called."""
+
+    def __post_init__(self) -> None:
+        self.args = (str(self).splitlines()[0],)
+
+    def __reduce__(self) -> Any:
+        """Exceptions are pickled by their args, which are not what this one is made of."""
+        return _rebuilt, ({item.name: getattr(self, item.name) for item in fields(self)},)
+
+    def __str__(self) -> str:
+        n = len(self.wrong) + len(self.right)
+        lines = [f'{self.name}: {len(self.wrong)} of {n} cases wrong, the first is "{self.case}"']
+        lines += ["  smallest input that shows it:", *_table(self.inputs)]
+        lines.append(f"  {self.finding.text}")
+        for name in [name for name in self.got if name in self.finding.wrong and self.expected[name].size > 1]:
+            lines += _table({f"{name}, got": self.got[name], f"{name}, expected": self.expected[name]}, shapes=False)
+        if self.hint:
+            lines += [line for part in f"probable cause: {self.hint}".splitlines() for line in _wrapped(part)]
+        if self.right and len(self.wrong) > 1:
+            lines += _wrapped(f"wrong in: {_listed(self.wrong)}")
+        if self.right:
+            lines += _wrapped(f"right in: {_listed(self.right)}")
+        else:
+            lines += _wrapped(f"the function is called as {self.calls}")
+        return "\n".join(lines)
+
+
+def _rebuilt(attributes: Mapping[str, Any]) -> CheckFailed:
+    return CheckFailed(**attributes)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    more = f", and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f'"{name}"' for name in names[:most]) + more
+
+
+def _table(values: Mapping[str, Any], *, shapes: bool = True) -> list[str]:
+    width = max(map(len, values), default=0)
+    return [
+        f"    {name:<{width}} = {described(value)}{_shape(value) if shapes else ''}" for name, value in values.items()
+    ]
+
+
+def _shape(value: Any) -> str:
+    return f"  # {list(value.shape)}" if isinstance(value, np.ndarray) else ""
+
+
+def described(value: Any, most: int = 24) -> str:
+    """Numbers as Python writes them, in as few digits as tell float32 numbers apart."""
+    if isinstance(value, np.ndarray):
+        if value.size > most:
+            return f"{described(value.ravel()[:most])[:-1]}, ...]  ({value.size} numbers)"
+        return described(value.tolist())
+    if isinstance(value, list):
+        return "[" + ", ".join(described(item) for item in value) + "]"
+    if isinstance(value, float):
+        short = f"{value + 0.0:.6g}"  # + 0.0 turns -0 into 0
+        return short if np.float32(short) == np.float32(value) else f"{value:.9g}"
+    return str(value)
+
+
+def first_difference(name: str, got: Array, expected: Array, wrong: Array) -> str:
+    """The first wrong element of a result, in words."""
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    place = f"{name}{list(index)}" if index else name
+    count = int(np.count_nonzero(wrong))
+    others = f" ({count} of {wrong.size} numbers are wrong)" if count > 1 else ""
+    return f"{place} is {described(float(got[index]))}, expected {described(float(expected[index]))}{others}"

@@ -1,5 +1,0 @@
-"""Folders of runs, ours or of any SB3 or rl_zoo3 log, read into four tidy DataFrames."""
-
-from harness.frames.results import Results, load_results
-
-__all__ = ["Results", "load_results"]

@@ -1,0 +1,180 @@
+"""The one callback set that every run gets, whatever its algorithm: evaluation, trust region, progress.
+
+None of them draws a random number, so a run with them trains to the same bits as one without.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
+from stable_baselines3.common.utils import obs_as_tensor
+from stable_baselines3.common.vec_env import VecEnv
+
+from harness.experiment.progress import Progress
+
+__all__ = [
+    "RATIO_QUANTILES",
+    "Evaluation",
+    "ProgressReporter",
+    "SaveNormalization",
+    "Stopwatch",
+    "TrustRegion",
+]
+
+RATIO_QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
+
+
+class Stopwatch:
+    """Seconds that the harness itself spent during `learn()`, to be left out of the training time."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @contextmanager
+    def paused_training(self) -> Iterator[None]:
+        """Count the time inside the `with` block."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+class Evaluation(EvalCallback):
+    """SB3's EvalCallback, deterministic, silent, and timed."""
+
+    def __init__(self, eval_env: VecEnv, watch: Stopwatch, **kwargs: Any) -> None:
+        super().__init__(eval_env, deterministic=True, verbose=0, **kwargs)
+        self.watch = watch
+
+    def _on_step(self) -> bool:
+        with self.watch.paused_training():
+            return super()._on_step()
+
+
+class SaveNormalization(BaseCallback):
+    """Saves VecNormalize's statistics beside the best model, where rl_zoo3 expects them; does nothing without it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def _on_step(self) -> bool:
+        normalization = self.model.get_vec_normalize_env()
+        if normalization is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            normalization.save(str(self.path))
+        return True
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The part of a rollout that tells how far the policy has moved since: [T, N, ...] arrays."""
+
+    observations: Any
+    actions: np.ndarray[Any, Any]
+    log_probs: np.ndarray[Any, Any]
+
+
+class TrustRegion(BaseCallback):
+    """Measures how far each update moved the policy: quantiles of pi_new(a|s) / pi_old(a|s) over the rollout.
+
+    This is what clipping is meant to bound, and it is defined for A2C as well, so it shows the trust region directly.
+    Recorded as `update/ratio_q01` ... `update/ratio_q99` and `update/kl`, the k3 estimate of KL(pi_old, pi_new),
+    with the next dump of the logger. At most about `n_measurements` updates of a run are measured, evenly spread.
+
+    Algorithms that have no rollout buffer with log-probabilities (off-policy ones) are left alone, and so are policies
+    that cannot judge an action by its observation alone (recurrent ones): a measurement never ends a run.
+    """
+
+    def __init__(self, watch: Stopwatch, n_timesteps: int, n_measurements: int = 200) -> None:
+        super().__init__()
+        self.watch = watch
+        self.interval = n_timesteps / n_measurements
+        self.next_measurement = 0.0
+        self.rollout: Rollout | None = None
+        self.enabled = True
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        buffer: Any = getattr(self.model, "rollout_buffer", None)
+        if not self.enabled or not hasattr(buffer, "log_probs") or self.num_timesteps < self.next_measurement:
+            return
+        self.next_measurement = self.num_timesteps + self.interval
+        # The buffer replaces its arrays when it is reset, so these stay what they are.
+        self.rollout = Rollout(buffer.observations, buffer.actions, buffer.log_probs)
+
+    def _on_rollout_start(self) -> None:
+        self._measure()
+
+    def _on_training_end(self) -> None:
+        self._measure()
+
+    def _measure(self) -> None:
+        if self.rollout is None:
+            return
+        rollout, self.rollout = self.rollout, None
+        with self.watch.paused_training():
+            try:
+                log_ratio = self._log_ratio(rollout)
+            except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+                self.enabled = False
+                cause = textwrap.shorten(str(error), 200, placeholder=" ...")  # it may print a whole batch of NaN
+                warnings.warn(f"the probability ratio cannot be measured for this policy: {cause}", stacklevel=2)
+                return
+            for quantile, value in zip(RATIO_QUANTILES, np.quantile(np.exp(log_ratio), RATIO_QUANTILES), strict=True):
+                self.logger.record(f"update/ratio_q{round(100 * quantile):02d}", float(value))
+            self.logger.record("update/kl", float(np.mean(np.expm1(log_ratio) - log_ratio)))
+
+    @torch.no_grad()
+    def _log_ratio(self, rollout: Rollout) -> np.ndarray[Any, Any]:
+        """log pi_new(a|s) - log pi_old(a|s) of every transition, float64 [T * N]."""
+        policy: Any = self.model.policy
+        actions = torch.as_tensor(_merged(rollout.actions), device=self.model.device)
+        actions = actions.flatten() if not self.model.action_space.shape else actions.float()
+        observations = rollout.observations
+        merged = (
+            {key: _merged(array) for key, array in observations.items()}
+            if isinstance(observations, dict)
+            else _merged(observations)
+        )
+        _, log_prob, _ = policy.evaluate_actions(obs_as_tensor(merged, self.model.device), actions)
+        difference: np.ndarray[Any, Any] = log_prob.cpu().numpy().astype(np.float64) - _merged(rollout.log_probs)
+        return difference
+
+
+def _merged(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """[T, N, ...] -> [T * N, ...]."""
+    merged: np.ndarray[Any, Any] = array.reshape(-1, *array.shape[2:])
+    return merged
+
+
+class ProgressReporter(BaseCallback):
+    """Calls `report` with the progress, at most every `seconds`, and so hardly ever relative to the steps."""
+
+    def __init__(self, report: Callable[[Progress], None], seconds: float = 0.25) -> None:
+        super().__init__()
+        self.report = report
+        self.seconds = seconds
+        self.last = 0.0
+
+    def _on_step(self) -> bool:
+        now = time.monotonic()
+        if now - self.last >= self.seconds:
+            self.last = now
+            episodes = self.model.ep_info_buffer
+            mean = float(np.mean([episode["r"] for episode in episodes])) if episodes else float("nan")
+            self.report(Progress(self.num_timesteps, mean))
+        return True

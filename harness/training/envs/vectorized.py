@@ -1,0 +1,143 @@
+"""From a RunSpec to SB3 vector environments, wrapped in rl_zoo3's order: wrappers, VecNormalize, frame stack."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+from gymnasium.error import DependencyNotInstalled, NameNotFound, NamespaceNotFound, UnregisteredEnv
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize, VecTransposeImage
+
+from harness.config.hyperparams import parse_kwargs, parse_normalize, parse_wrappers
+from harness.errors import UnknownNameError, did_you_mean
+from harness.experiment.plan import RunSpec
+from harness.training.algorithms import import_module, import_target
+
+__all__ = ["check_environment", "make_eval_env", "make_training_env"]
+
+N_EVAL_ENVS = 10
+"""Evaluation episodes run side by side: one forward pass of the policy serves them all."""
+
+
+def check_environment(env_id: str) -> None:
+    """Raise UnknownNameError unless the environment is registered and what it needs is installed.
+
+    env_id: "Name-v0", or "package.module:Name-v0" for one that is registered when the module is imported.
+    """
+    try:
+        spec = gymnasium.spec(_registered_id(env_id))
+    except (NameNotFound, NamespaceNotFound, UnregisteredEnv) as error:
+        hint = did_you_mean(env_id, gymnasium.registry)
+        raise UnknownNameError(f"environment {env_id!r} is not registered with gymnasium{hint}") from error
+    except gymnasium.error.Error as error:
+        raise UnknownNameError(f"environment {env_id!r} cannot be used: {_one_line(error)}") from error
+    try:
+        gymnasium.make(spec).close()
+    except (DependencyNotInstalled, ModuleNotFoundError) as error:
+        raise UnknownNameError(
+            f"environment {env_id!r} needs a package that is not installed ({_one_line(error)}); "
+            "the extras [envs] and [atari] of this project bring the usual ones"
+        ) from error
+    except Exception:
+        return  # what else a constructor raises depends on its arguments, which the caller knows
+
+
+def _registered_id(env_id: str) -> str:
+    """Import the module that registers the environment; returns the id by which gymnasium's registry knows it.
+
+    It is the one that an id begins with, or that of an extra of this project, which need not be named.
+    """
+    module, _, name = env_id.rpartition(":")
+    if module:
+        import_module(module, wanted=env_id)
+    elif name not in gymnasium.registry:
+        extra = next((extra for pattern, extra in _EXTRAS.items() if fnmatchcase(name, pattern)), None)
+        if extra is not None:
+            _import_extra(env_id, *extra)
+    return name
+
+
+_EXTRAS = {
+    "ALE/*": ("ale_py", "atari"),
+    "*NoFrameskip-v?": ("ale_py", "atari"),
+    "MiniGrid-*": ("minigrid", "minigrid"),
+    "BabyAI-*": ("minigrid", "minigrid"),
+    "*BulletEnv-v?": ("pybullet_envs_gymnasium", "pybullet"),
+}
+"""Ids -> (module that registers them, extra of this project that brings it): rl_zoo3's files name them without it."""
+
+
+def _import_extra(env_id: str, module: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise UnknownNameError(
+            f"environment {env_id!r} needs {module}, which is not installed; "
+            f"the extra [{extra}] of this project brings it"
+        )
+    import_module(module, wanted=env_id)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def make_training_env(spec: RunSpec, run_path: Path) -> VecEnv:
+    """The environments that a run trains in; every episode is written to `run_path/N.monitor.csv`."""
+    return _make(spec, n_envs=spec.hyperparams.get("n_envs", 1), seed=spec.seed, monitor_dir=run_path, training=True)
+
+
+def make_eval_env(spec: RunSpec, seed: int, n_episodes: int) -> VecEnv:
+    """Environments for an evaluation: rewards as they are, observations normalised by the training's statistics."""
+    env = _make(spec, n_envs=min(n_episodes, N_EVAL_ENVS), seed=seed, monitor_dir=None, training=False)
+    # As SB3's algorithms do to the training environments; its EvalCallback warns where the two are not alike.
+    return VecTransposeImage(env) if _shows_channels_last(env.observation_space) else env
+
+
+def _shows_channels_last(space: gymnasium.Space[Any]) -> bool:
+    parts = space.spaces.values() if isinstance(space, gymnasium.spaces.Dict) else (space,)
+    return any(is_image_space(part) and not is_image_space_channels_first(part) for part in parts)  # type: ignore[arg-type]
+
+
+def _make(spec: RunSpec, *, n_envs: int, seed: int, monitor_dir: Path | None, training: bool) -> VecEnv:
+    hyperparams = spec.hyperparams
+    env: VecEnv = make_vec_env(
+        _registered_id(spec.env),
+        n_envs=n_envs,
+        seed=seed,
+        monitor_dir=None if monitor_dir is None else str(monitor_dir),
+        wrapper_class=_wrapper(hyperparams.get("env_wrapper")),
+        env_kwargs=parse_kwargs(hyperparams.get("env_kwargs")),
+        monitor_kwargs=parse_kwargs(hyperparams.get("monitor_kwargs")),
+    )
+    vec_wrapper = _wrapper(hyperparams.get("vec_env_wrapper"))
+    if vec_wrapper is not None:
+        env = vec_wrapper(env)
+    normalize = parse_normalize(hyperparams.get("normalize"))
+    if normalize is not None:
+        if "gamma" in hyperparams:  # the running return that scales rewards is discounted like the algorithm's
+            normalize = {**normalize, "gamma": hyperparams["gamma"]}
+        if not training:
+            normalize = {**normalize, "norm_reward": False, "training": False}
+        env = VecNormalize(env, **normalize)  # type: ignore[arg-type]
+    if hyperparams.get("frame_stack") is not None:
+        env = VecFrameStack(env, hyperparams["frame_stack"])
+    return env
+
+
+def _wrapper(value: object) -> Callable[[Any], Any] | None:
+    """One function that applies all wrappers of a zoo entry in their order, or None where there are none."""
+    wrappers = [(import_target(":".join(name.rsplit(".", 1))), kwargs) for name, kwargs in parse_wrappers(value)]
+    if not wrappers:
+        return None
+
+    def wrap(env: Any) -> Any:
+        for wrapper, kwargs in wrappers:
+            env = wrapper(env, **kwargs)
+        return env
+
+    return wrap

@@ -1,0 +1,218 @@
+"""A process for each run, N at a time: a worker that dies takes no other run with it.
+
+A pool would be shorter, but loses all its tasks when one of its processes is killed. The processes come from a
+forkserver that has torch and SB3 loaded, so a run starts in milliseconds and none inherits another's random state.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from time import monotonic
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.experiment.run_records import RECORD_NAME, RunRecord, read_record, write_record
+from harness.training.executors.events import Finished, Job, OnEvent, Progressed, Started
+
+__all__ = ["call_in_worker", "call_in_workers", "run_jobs"]
+
+WORKER_MODULE = "harness.training.executors.worker"
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A running process and the end of the pipe on which it reports."""
+
+    job: Job
+    process: ForkServerProcess
+    connection: Connection[Any, Any]
+    started: str
+    clock: float
+
+
+def run_jobs(jobs: Iterable[Job], n_workers: int, on_event: OnEvent) -> None:
+    """Run all jobs, at most n_workers at the same time; returns when every one has its record.
+
+    Whatever is in a job's folder is removed first: without a record it is the rest of an interrupted run.
+    An exception (KeyboardInterrupt above all) stops the workers and is raised again; finished runs stay.
+    Raises HarnessError when a worker cannot write its record, because then no other can either.
+    """
+    context = _context()
+    waiting = deque(jobs)
+    workers: list[Worker] = []
+    try:
+        while waiting or workers:
+            while waiting and len(workers) < n_workers:
+                workers.append(_start(context, waiting.popleft(), on_event))
+            wait([w.connection for w in workers] + [w.process.sentinel for w in workers])
+            workers = [worker for worker in workers if _is_running(worker, on_event)]
+    finally:
+        _stop(workers)
+
+
+def call_in_worker(target: str, *arguments: Any) -> Any:
+    """What the function at "module:name" returns for these arguments, in a process with torch and SB3 loaded.
+
+    Raises the HarnessError that the function raises, or one that names its other exceptions, or the process's death.
+    """
+    (result,) = call_in_workers(target, [arguments])
+    return result
+
+
+def call_in_workers(target: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The same for several calls at once, each in a process of its own; results come in the order of the calls.
+
+    An error of one ends the others, and so does Ctrl-C, which workers ignore.
+    """
+    context = _context()
+    running = []
+    try:
+        for arguments in calls:
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_call, args=(target, arguments, sender), daemon=True)
+            process.start()
+            sender.close()
+            running.append((process, receiver))
+        return [_received(process, receiver) for process, receiver in running]
+    except BaseException:
+        for process, _ in running:
+            process.terminate()
+        raise
+    finally:
+        for process, receiver in running:
+            receiver.close()
+            process.join()
+
+
+def _received(process: ForkServerProcess, receiver: Connection[Any, Any]) -> Any:
+    """What a call has sent; raises the HarnessError that it sent, or one that tells of its death."""
+    try:
+        result = receiver.recv()
+    except EOFError:
+        process.join()
+        raise HarnessError(f"a worker process died ({_cause_of_death(process.exitcode)})") from None
+    if isinstance(result, HarnessError):
+        raise result
+    return result
+
+
+def _context() -> ForkServerContext:
+    # Before the forkserver starts, for libraries that read them when they are loaded.
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([WORKER_MODULE])
+    # Ctrl-C reaches every process of the terminal. While it loads torch the forkserver would answer with a traceback,
+    # and so would a worker before it ignores the signal; both inherit the mask, which starting the tracker would undo.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    return context
+
+
+def _run(job: Job, connection: Connection[Any, Any]) -> None:
+    from harness.training.executors.worker import run_main
+
+    run_main(job, connection)
+
+
+def _call(target: str, arguments: tuple[Any, ...], connection: Connection[Any, Any]) -> None:
+    from harness.training.executors.worker import call_main
+
+    call_main(target, arguments, connection)
+
+
+def _start(context: ForkServerContext, job: Job, on_event: OnEvent) -> Worker:
+    _clear(job)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(job, sender), daemon=True)
+    process.start()
+    sender.close()
+    on_event(Started(job))
+    return Worker(job, process, receiver, datetime.now(UTC).isoformat(timespec="seconds"), monotonic())
+
+
+def _clear(job: Job) -> None:
+    """Empty the folder of a run that has no finished record; records of failed attempts are kept beside it."""
+    path = job.run_path
+    if not path.exists():
+        return
+    for entry in path.iterdir():
+        if entry.name == RECORD_NAME:
+            attempts = sum(1 for _ in path.glob("failed-*.json"))
+            entry.rename(path / f"failed-{attempts + 1}.json")
+        elif not entry.name.startswith("failed-"):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _is_running(worker: Worker, on_event: OnEvent) -> bool:
+    """Pass on what the worker has sent; False once it has ended and its record has been reported."""
+    # Asked before the pipe is read: whatever a dead process has sent is in the pipe by then.
+    alive = worker.process.is_alive()
+    try:
+        while worker.connection.poll():
+            message = worker.connection.recv()
+            if isinstance(message, RunRecord):
+                return _finish(worker, message, on_event)
+            if isinstance(message, str):
+                raise HarnessError(f"{worker.job.run_path}: the result cannot be written ({message})")
+            on_event(Progressed(worker.job, message.steps, message.episode_return, message.phase))
+    except (EOFError, OSError):  # OSError: killed in the middle of a message
+        alive = False
+    return True if alive else _finish(worker, _obituary(worker), on_event)
+
+
+def _finish(worker: Worker, record: RunRecord, on_event: OnEvent) -> bool:
+    worker.process.join(STOP_SECONDS)
+    _stop([worker])  # an environment may have left threads that keep the process from ending
+    worker.connection.close()
+    on_event(Finished(worker.job, record))
+    return False
+
+
+def _obituary(worker: Worker) -> RunRecord:
+    """The record, on disk as well, of a run whose process died before it could send one."""
+    worker.process.join()
+    written = read_record(worker.job.run_path)
+    if written is not None:  # it died after its work was done
+        return written
+    message = f"the worker process died ({_cause_of_death(worker.process.exitcode)})"
+    error = {"type": "WorkerDied", "message": message, "traceback": ""}
+    seconds = monotonic() - worker.clock
+    record = RunRecord(worker.job.spec, "failed", worker.started, seconds, error=error)
+    write_record(worker.job.run_path, record)
+    return record
+
+
+def _cause_of_death(exitcode: int | None) -> str:
+    if exitcode is None or exitcode >= 0:
+        return f"exit code {exitcode}"
+    name = signal.Signals(-exitcode).name
+    hint = ": out of memory, or killed by hand" if name == "SIGKILL" else ""
+    return f"{name}{hint}"
+
+
+def _stop(workers: Iterable[Worker]) -> None:
+    """End the processes that are still running; their runs have no record and will be run again."""
+    running = list(workers)
+    for worker in running:
+        worker.process.terminate()
+    for worker in running:
+        worker.process.join(STOP_SECONDS)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()

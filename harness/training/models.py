@@ -1,0 +1,84 @@
+"""From a RunSpec to a model ready to learn: the zoo's text becomes schedules, classes and keyword arguments."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from harness.config.hyperparams import Linear, parse_class, parse_kwargs, parse_schedule
+from harness.config.literals import Name
+from harness.errors import ConfigError, did_you_mean
+from harness.experiment.plan import RunSpec
+from harness.training.algorithms import import_target, load_algorithm
+
+__all__ = ["LinearSchedule", "build_model", "constructor_arguments"]
+
+SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
+KWARGS = ("policy_kwargs", "rollout_buffer_kwargs", "replay_buffer_kwargs")
+CLASSES = ("rollout_buffer_class", "replay_buffer_class")
+ENVIRONMENT_KEYS = frozenset(
+    {"n_envs", "normalize", "env_wrapper", "vec_env_wrapper", "frame_stack", "env_kwargs", "monitor_kwargs"}
+)
+"""Keys of a zoo entry that shape the environments and are no arguments of the algorithm."""
+
+
+@dataclass(frozen=True)
+class LinearSchedule:
+    """initial * progress_remaining, as rl_zoo3 computes "lin_0.001"; a class, so that models with it can be saved."""
+
+    initial: float
+
+    def __call__(self, progress_remaining: float) -> float:
+        """The value when this share of the training, 1 to 0, remains."""
+        return progress_remaining * self.initial
+
+
+def build_model(spec: RunSpec, env: Any, **overrides: Any) -> Any:
+    """The algorithm of the spec on this environment, seeded, on the CPU.
+
+    Raises ConfigError when the algorithm does not take one of the hyperparameters, and what its constructor raises.
+    """
+    algorithm = load_algorithm(spec.algo_class)
+    arguments = {"device": "cpu", "seed": spec.seed, **constructor_arguments(spec), **overrides}
+    accepted = inspect.signature(algorithm).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
+        for key in arguments:
+            if key not in accepted:
+                raise ConfigError(f"{spec.algo} on {spec.env}: {key} is unknown to it{did_you_mean(key, accepted)}")
+    return algorithm(env=env, **arguments)
+
+
+def constructor_arguments(spec: RunSpec) -> dict[str, Any]:
+    """What the algorithm's constructor gets of the zoo entry; `policy` is MlpPolicy unless the entry says otherwise."""
+    arguments: dict[str, Any] = {"policy": "MlpPolicy"}
+    for key, value in spec.hyperparams.items():
+        if key in ENVIRONMENT_KEYS:
+            continue
+        if key in SCHEDULES and value is not None:
+            schedule = parse_schedule(value)
+            # rl_zoo3 makes constants schedules too; a float gives the same numbers.
+            arguments[key] = LinearSchedule(schedule.initial) if isinstance(schedule, Linear) else schedule
+        elif key in KWARGS:
+            arguments[key] = _resolved(parse_kwargs(value))
+        elif key in CLASSES:
+            arguments[key] = _resolved(parse_class(value))
+        elif key == "policy" and "." in value:
+            arguments[key] = import_target(":".join(value.rsplit(".", 1)))
+        else:
+            arguments[key] = value
+    return arguments
+
+
+def _resolved(value: object) -> Any:
+    """The value with every Name replaced by the class that it names."""
+    match value:
+        case Name():
+            return import_target(value.target)
+        case dict():
+            return {key: _resolved(item) for key, item in value.items()}
+        case list():
+            return [_resolved(item) for item in value]
+        case tuple():
+            return tuple(_resolved(item) for item in value)
+    return value

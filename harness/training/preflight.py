@@ -1,0 +1,55 @@
+"""Find out before the first run whether every run can start: algorithms, environments, and their arguments."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterable
+
+from harness.errors import HarnessError
+from harness.experiment.plan import RunSpec
+from harness.training.algorithms import load_algorithm
+from harness.training.envs import check_environment
+from harness.training.envs.vectorized import make_eval_env
+from harness.training.models import build_model
+
+__all__ = ["find_problems"]
+
+
+def find_problems(specs: Iterable[RunSpec]) -> list[str]:
+    """What would keep the runs from starting, one line each; builds each algorithm once on each environment."""
+    problems: dict[str, None] = {}  # a set that keeps the order
+    representatives = {(spec.algo, spec.env): spec for spec in specs}
+    unusable: set[str] = set()
+    for spec in representatives.values():
+        for name, check in ((spec.env, check_environment), (spec.algo_class, load_algorithm)):
+            try:
+                check(name)
+            except HarnessError as error:
+                problems[str(error)] = None
+                unusable.add(name)
+    for spec in representatives.values():
+        if not unusable & {spec.env, spec.algo_class}:
+            problem = _problem_in_building(spec)
+            if problem is not None:
+                problems[problem] = None
+    return list(problems)
+
+
+def _problem_in_building(spec: RunSpec) -> str | None:
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            env = make_eval_env(spec, spec.seed, n_episodes=spec.hyperparams.get("n_envs", 1))
+            try:
+                build_model(spec, env)
+            finally:
+                env.close()
+    except HarnessError as error:
+        return str(error)
+    except Exception as error:
+        # Whatever a constructor raises is about what it was given, and is the same for every seed.
+        message = " ".join(str(error).split())
+        return f"{spec.algo} on {spec.env} cannot be built: {type(error).__name__}: {message}"
+    return None

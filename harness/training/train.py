@@ -1,0 +1,230 @@
+"""Train one run: RunSpec -> RunRecord, with everything it leaves on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from stable_baselines3.common.callbacks import CallbackList
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
+
+from harness.experiment.plan import RunSpec
+from harness.experiment.progress import Progress
+from harness.experiment.run_records import RunRecord, write_record
+from harness.training.callbacks import Evaluation, ProgressReporter, SaveNormalization, Stopwatch, TrustRegion
+from harness.training.envs import make_eval_env, make_training_env
+from harness.training.models import build_model
+
+__all__ = ["failed_record", "parameters_digest", "train_and_record", "train_run"]
+
+EVAL_SEED = 1_000_000
+"""Evaluations start in other states than training; runs of one seed share them, whatever their algorithm."""
+
+FINAL_EVAL_SEED = 2_000_000
+
+SEEDS_PER_RUN = 1_000
+"""Distance between the evaluation seeds of two runs, more than there are parallel environments."""
+
+N_LOG_ROWS = 200
+"""Rows of `progress.csv` that a run aims at, so that files stay small whatever the rollout's length."""
+
+PACKAGES = (
+    "torch",
+    "stable_baselines3",
+    "sb3_contrib",
+    "gymnasium",
+    "numpy",
+    "Box2D",
+    "mujoco",
+    "ale_py",
+    "minigrid",
+)
+
+
+def train_and_record(spec: RunSpec, run_path: Path, report: Callable[[Progress], None]) -> RunRecord:
+    """Train and write `run.json`, whatever happens: an exception becomes a failed record with its traceback.
+
+    Raises OSError only when the record itself cannot be written.
+    """
+    started, clock = _now(), time.perf_counter()
+    try:
+        record = train_run(spec, run_path, report)
+    except Exception as error:
+        details = {
+            "type": type(error).__name__,
+            "message": " ".join(str(error).split()),
+            "traceback": traceback.format_exc(),
+        }
+        record = failed_record(spec, details, started, time.perf_counter() - clock)
+    write_record(run_path, record)
+    return record
+
+
+def failed_record(spec: RunSpec, error: dict[str, str], started: str, wall_seconds: float) -> RunRecord:
+    """The record of a run that ended before its time; error: type, message, traceback."""
+    return RunRecord(
+        spec, "failed", started, wall_seconds, error=error, threads=torch.get_num_threads(), **_circumstances()
+    )
+
+
+def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] = lambda _: None) -> RunRecord:
+    """Train, evaluate and save one run into its folder; `run.json` is left to the caller.
+
+    report: called a few times a second with the progress.
+    Raises whatever the environment or the algorithm raises.
+    """
+    started, clock = _now(), time.perf_counter()
+    run_path.mkdir(parents=True, exist_ok=True)
+    name = spec.env.replace("/", "-")
+    zoo_path = run_path / name  # rl_zoo3 keeps a run's settings in a folder of the env's name
+    _write_settings(spec, zoo_path)
+
+    watch = Stopwatch()
+    training_env = make_training_env(spec, run_path)
+    eval_env = make_eval_env(spec, EVAL_SEED + SEEDS_PER_RUN * spec.seed, spec.n_eval_episodes)
+    try:
+        model = build_model(spec, training_env)
+        model.set_logger(configure(str(run_path), ["csv"]))
+        callbacks = CallbackList(
+            [
+                Evaluation(
+                    eval_env,
+                    watch,
+                    eval_freq=max(spec.eval_freq // training_env.num_envs, 1),
+                    n_eval_episodes=spec.n_eval_episodes,
+                    log_path=str(run_path),
+                    best_model_save_path=str(run_path),
+                    callback_on_new_best=SaveNormalization(zoo_path / "best_vecnormalize.pkl"),
+                ),
+                TrustRegion(watch, spec.n_timesteps),
+                ProgressReporter(report),
+            ]
+        )
+        train_clock = time.perf_counter()
+        model.learn(spec.n_timesteps, callback=callbacks, log_interval=_log_interval(model, spec))
+        train_seconds = time.perf_counter() - train_clock - watch.seconds
+        # What the last update recorded; SB3 writes the timestep only with a rollout, and a row without is no row.
+        model.logger.record("time/total_timesteps", model.num_timesteps)
+        model.logger.dump(model.num_timesteps)
+        model.logger.close()
+        model.save(run_path / f"{name}.zip")  # SB3 adds the suffix only to names without a dot
+        normalization = model.get_vec_normalize_env()
+        if normalization is not None:
+            normalization.save(str(zoo_path / "vecnormalize.pkl"))
+        report(Progress(model.num_timesteps, float("nan"), "evaluating"))
+        rewards, lengths = final_evaluation(model, spec)
+    finally:
+        training_env.close()
+        eval_env.close()
+    return RunRecord(
+        spec,
+        "finished",
+        started,
+        time.perf_counter() - clock,
+        train_seconds=train_seconds,
+        steps=model.num_timesteps,
+        final_rewards=rewards,
+        final_lengths=lengths,
+        parameters_digest=parameters_digest(model.policy),
+        threads=torch.get_num_threads(),
+        **_circumstances(),
+    )
+
+
+def final_evaluation(model: Any, spec: RunSpec) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Returns and lengths of n_final_episodes deterministic episodes of a trained model."""
+    env = make_eval_env(spec, FINAL_EVAL_SEED + SEEDS_PER_RUN * spec.seed, spec.n_final_episodes)
+    try:
+        _copy_normalization(model, env)
+        rewards, lengths = evaluate_policy(
+            model, env, spec.n_final_episodes, deterministic=True, return_episode_rewards=True
+        )
+    finally:
+        env.close()
+    assert isinstance(rewards, list)
+    assert isinstance(lengths, list)
+    return tuple(float(reward) for reward in rewards), tuple(int(length) for length in lengths)
+
+
+def _copy_normalization(model: Any, env: VecEnv) -> None:
+    if model.get_vec_normalize_env() is not None:
+        sync_envs_normalization(model.get_env(), env)
+
+
+def _log_interval(model: Any, spec: RunSpec) -> int:
+    """Rollouts (episodes for off-policy algorithms) between two rows of `progress.csv`."""
+    n_steps: int | None = getattr(model, "n_steps", None)
+    if n_steps is None:
+        return 4  # SB3's own choice for off-policy algorithms
+    n_rollouts = spec.n_timesteps / (n_steps * int(model.n_envs))
+    return max(1, round(n_rollouts / N_LOG_ROWS))
+
+
+def _write_settings(spec: RunSpec, zoo_path: Path) -> None:
+    """`config.yml` and `args.yml`, which make the folder one of rl_zoo3's."""
+    zoo_path.mkdir(parents=True, exist_ok=True)
+    hyperparams = {**spec.hyperparams, "n_timesteps": spec.n_timesteps}
+    # rl_zoo3 reads its own config.yml with an ordered list of pairs under this tag.
+    pairs = [[key, hyperparams[key]] for key in sorted(hyperparams)]
+    text = "!!python/object/apply:collections.OrderedDict\n" + yaml.safe_dump([pairs])
+    (zoo_path / "config.yml").write_text(text, encoding="utf-8")
+    arguments = {"algo": spec.algo, "env": spec.env, "seed": spec.seed, "n_timesteps": spec.n_timesteps}
+    text = "!!python/object/apply:collections.OrderedDict\n" + yaml.safe_dump([[[k, v] for k, v in arguments.items()]])
+    (zoo_path / "args.yml").write_text(text, encoding="utf-8")
+
+
+def parameters_digest(policy: torch.nn.Module) -> str:
+    """SHA-256 over name, type, shape and bytes of every tensor of the policy: equal digests are equal bits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(policy.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@lru_cache(maxsize=1)
+def _circumstances() -> dict[str, Any]:
+    """Versions, processor and commit, which a reader needs to repeat a run."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {"versions": versions, "cpu": _cpu(), "git_commit": _git_commit()}
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _git_commit() -> str:
+    """Commit of the harness's own checkout, "-dirty" when it has changes; empty when it is not a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,137 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.analysis.stats import permutation_test, tost_welch, verdict
+
+LOW = [10.0, 11.0, 12.0, 13.0, 14.0]
+HIGH = [20.0, 21.0, 22.0, 23.0, 24.0]
+SEEDS = st.lists(st.integers(-20, 20), min_size=2, max_size=6)
+
+
+def judge(x, y, margin=None, **settings):
+    p_value = permutation_test(x, y, np.random.default_rng(0)).p_value
+    return verdict(x, y, margin=margin, **{"p_value": p_value, **settings})
+
+
+def test_a_clear_win_is_better_and_says_why():
+    result = judge(HIGH, LOW, margin=5.0)
+    assert result.outcome == "better"
+    assert result.reason == (
+        "permutation test p = 0.00794, below 0.05; probability of improvement 1.00 (0.64 to 1.00) excludes 0.5"
+    )
+    assert math.isnan(result.seeds_for_difference)
+
+
+def test_a_clear_loss_is_worse():
+    assert judge(LOW, HIGH).outcome == "worse"
+
+
+def test_bit_equal_parameters_outrank_every_number():
+    result = judge(HIGH, LOW, identical=True)
+    assert result.outcome == "identical"
+    assert result.reason == "the trained parameters are bit-equal for every seed"
+
+
+def test_a_win_smaller_than_the_margin_is_still_a_win_and_says_so():
+    result = judge(HIGH, LOW, margin=50.0)
+    assert result.outcome == "better"
+    assert result.reasons[-1] == "the difference of 10 is smaller than the margin of ±50"
+
+
+def test_little_difference_and_little_spread_is_equivalent():
+    result = judge(LOW, [value + 0.5 for value in LOW], margin=10.0)
+    assert result.outcome == "equivalent"
+    assert result.reason == f"equivalence within ±10 has p = {result.equivalence.p_value:.3g}, below 0.05"
+    assert result.equivalence == tost_welch(LOW, [value + 0.5 for value in LOW], 10.0)
+
+
+def test_without_a_margin_nothing_is_called_equivalent():
+    result = judge(LOW, LOW)
+    assert (result.outcome, result.equivalence) == ("inconclusive", None)
+    assert result.reasons[-1] == "> 1000 seeds per algorithm would show the difference seen"
+    assert result.seeds_for_difference == math.inf
+
+
+def test_an_open_question_comes_with_the_seeds_it_would_take():
+    # Difference 1 at a standard deviation of 1.58, d = 0.63: Cohen's table has 45 for 0.6 and 33 for 0.7.
+    result = judge([value + 1 for value in LOW], LOW, margin=2.5)
+    assert result.outcome == "inconclusive"
+    assert result.reasons[-2:] == (
+        "about 41 seeds per algorithm would show the difference seen",
+        "about 15 would show equivalence if it is that small",
+    )
+    assert (result.seeds_for_difference, result.seeds_for_equivalence) == (41, 15)
+
+
+def test_three_seeds_are_told_that_they_cannot_suffice():
+    result = judge(HIGH[:3], LOW[:3])
+    assert result.outcome == "inconclusive"
+    assert result.reasons == (
+        "permutation test p = 0.1, not below 0.05 (with so few seeds it cannot fall below 0.1)",
+        "about 4 seeds per algorithm would show the difference seen",
+    )
+
+
+def test_more_comparisons_take_more_seeds():
+    x = [value + 1 for value in LOW]
+    assert judge(x, LOW, n_comparisons=10).seeds_for_difference > judge(x, LOW).seeds_for_difference
+
+
+def test_a_correction_that_hides_a_difference_is_not_blamed_on_the_seeds():
+    result = judge(HIGH, LOW, p_value=0.2)
+    assert result.outcome == "inconclusive"
+    assert result.reasons[-1] == "such a difference usually shows at 4 seeds"
+
+
+def test_a_mean_moved_by_one_seed_alone_names_no_winner():
+    # x wins 11 of the 25 pairs.
+    result = judge([3.0, 4.0, 5.0, 6.0, 10_000.0], [3.5, 4.5, 5.5, 6.5, 7.5], p_value=0.01)
+    assert result.outcome == "inconclusive"
+    limits = f"{result.improvement.low:.2f} to {result.improvement.high:.2f}"
+    assert result.reasons[1] == (
+        f"probability of improvement 0.44 ({limits}) includes 0.5, while the means point the other way"
+    )
+
+
+def test_winning_often_but_losing_on_average_names_no_winner():
+    x, y = [10.0] * 9 + [-10_000.0], [float(value) for value in range(-5, 5)]
+    result = judge(x, y, p_value=0.01)
+    assert result.improvement.low > 0.5
+    assert result.outcome == "inconclusive"
+    assert result.reasons[1].endswith(") excludes 0.5, while the means point the other way")
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "reason"),
+    [
+        ([1.0], [2.0, 3.0], "1 against 2 seeds: at least 2 on each side are needed"),
+        ([1.0, 2.0], [math.nan, 3.0], "2 against 1 seeds: at least 2 on each side are needed"),
+        ([], [math.nan], "0 against 0 seeds: at least 2 on each side are needed"),
+    ],
+)
+def test_one_seed_proves_nothing(x, y, reason):
+    result = verdict(x, y, p_value=math.nan, margin=1.0)
+    assert (result.outcome, result.reason) == ("inconclusive", reason)
+
+
+def test_without_a_test_there_is_no_verdict():
+    result = verdict(HIGH, LOW, p_value=math.nan, margin=1.0)
+    assert (result.outcome, result.reason) == ("inconclusive", "no test was made")
+
+
+@given(SEEDS, SEEDS)
+def test_better_seen_from_the_other_side_is_worse(x, y):
+    mirrored = {"better": "worse", "worse": "better"}
+    forth, back = judge(x, y, margin=5.0), judge(y, x, margin=5.0)
+    assert back.outcome == mirrored.get(forth.outcome, forth.outcome)
+
+
+def test_equal_algorithms_are_seldom_called_better_or_worse():
+    rng = np.random.default_rng(6)
+    outcomes = [judge(*rng.normal(size=(2, 6))).outcome for _ in range(400)]
+    # Both conditions must hold, so at most the test's 5%: Binomial(400, 0.05) stays below 35 in 99.9% of cases.
+    assert sum(outcome != "inconclusive" for outcome in outcomes) < 35

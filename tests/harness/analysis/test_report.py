@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import EvalCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.logger import configure
+
+from harness.analysis.report import report_folders, write_report
+from harness.config import ReferenceScores, StatisticsConfig, parse_config
+from harness.errors import RecordError
+from harness.experiment.plan import plan
+from tests.results_factory import failed, make_record, write_experiment, write_run
+
+STATISTICS = StatisticsConfig(n_bootstrap=50, references={"CartPole-v1": ReferenceScores(20.0, 500.0)})
+TEXT = """
+name: small
+algorithms: [custom_ppo, ppo, a2c]
+environments: {CartPole-v1: {n_timesteps: 1000}}
+seeds: SEEDS
+statistics: {n_bootstrap: 50}
+hyperparameters: {ppo: {default: {policy: MlpPolicy}}, a2c: {default: {policy: MlpPolicy}}}
+"""
+
+
+@pytest.fixture
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=120)
+
+
+def said(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_plain_log_of_sb3_is_reported_like_a_run_of_ours(tmp_path: Path, console: Console) -> None:
+    folder = tmp_path / "logs" / "ppo" / "CartPole-v1_1"
+    env = make_vec_env("CartPole-v1", seed=0, monitor_dir=str(folder))
+    evaluation = EvalCallback(
+        make_vec_env("CartPole-v1", seed=1), eval_freq=128, n_eval_episodes=2, log_path=str(folder), verbose=0
+    )
+    model = PPO("MlpPolicy", env, n_steps=64, batch_size=64, n_epochs=1, seed=0)
+    model.set_logger(configure(str(folder), ["csv"]))
+    model.learn(256, callback=evaluation)
+
+    report_folders([tmp_path / "logs"], STATISTICS, tmp_path / "report", console)
+
+    (run,) = pd.read_csv(tmp_path / "report" / "tables" / "runs.csv").to_dict("records")
+    assert (run["algo"], run["env"], run["status"], run["score_source"]) == (
+        "ppo",
+        "CartPole-v1",
+        "foreign",
+        "last_evaluation",
+    )
+    assert run["score"] == evaluation.last_mean_reward
+    assert run["last_mean"] > 0
+    figures = {path.name for path in (tmp_path / "report" / "plots").iterdir()}
+    assert (
+        {path.removesuffix(".png") for path in figures if path.endswith(".png")}
+        == {path.removesuffix(".svg") for path in figures if path.endswith(".svg")}
+        != set()
+    )
+    assert re.search(r"\n plots   |\nplots   ", said(console))
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_only_planned_runs_count_and_absent_ones_are_missing(tmp_path: Path, console: Console) -> None:
+    config = parse_config(TEXT.replace("SEEDS", "[0, 1, 2]"), Path("a.yml"))
+    for spec in plan(parse_config(TEXT.replace("SEEDS", "0-3"), Path("a.yml"))):
+        if (spec.algo, spec.seed) == ("a2c", 1):
+            continue
+        record = make_record(spec, [float(spec.seed + len(spec.algo)), 2.0])
+        write_run(tmp_path, failed(record) if (spec.algo, spec.seed) == ("ppo", 0) else record)
+
+    write_report(config, tmp_path / "runs", tmp_path, console)
+
+    summary = pd.read_csv(tmp_path / "tables" / "summary.csv")
+    counts = summary[["algo", "n_runs", "n_seeds", "n_failed", "n_missing"]].to_numpy().tolist()
+    assert counts == [["custom_ppo", 3, 3, 0, 0], ["ppo", 3, 2, 1, 0], ["a2c", 3, 2, 0, 1]]
+    assert set(pd.read_csv(tmp_path / "tables" / "runs.csv")["seed"]) == {0, 1, 2}
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_the_verdicts_end_the_output_as_sentences(tmp_path: Path, console: Console) -> None:
+    write_experiment(tmp_path, envs=("CartPole-v1",), n_seeds=3, n_timesteps=5_000)
+
+    report_folders([tmp_path], STATISTICS, tmp_path, console)
+    report_folders([tmp_path], StatisticsConfig(n_bootstrap=50), tmp_path, console)
+
+    text = " ".join(said(console).split())
+    assert "a2c is equivalent to ppo: equivalence within ±48 has p = " in text
+    assert "custom_ppo is identical to ppo: the trained parameters are bit-equal for every seed" in text
+    assert "a2c against custom_ppo: inconclusive, permutation test p = " in text
+    assert "(with so few seeds it cannot fall below 0.1)" in text
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_the_notes_say_what_the_intervals_really_cover(tmp_path: Path, console: Console) -> None:
+    write_experiment(tmp_path, algos=("ppo", "a2c"), envs=("CartPole-v1",), n_seeds=3, n_timesteps=5_000)
+
+    report_folders([tmp_path], STATISTICS, tmp_path, console)
+
+    note = (tmp_path / "tables" / "summary.md").read_text().splitlines()[-1]
+    found = re.search(r"is called 95% covers the true mean in (\d+)% to (\d+)% of simulated", note)
+    assert found is not None
+    assert 30 <= int(found[1]) <= int(found[2]) <= 100
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_scores_that_are_all_equal_have_no_coverage_to_simulate(tmp_path: Path, console: Console) -> None:
+    write_experiment(tmp_path, algos=("ppo",), envs=("Constant-v0",), n_seeds=2, n_timesteps=5_000)
+
+    report_folders([tmp_path], STATISTICS, tmp_path, console)
+
+    note = (tmp_path / "tables" / "summary.md").read_text().splitlines()[-1]
+    assert note == "Their real coverage cannot be simulated: no group has two different scores."
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_runs_that_all_failed_make_a_report_of_nothing(tmp_path: Path, console: Console) -> None:
+    config = parse_config(TEXT.replace("SEEDS", "0-1"), Path("a.yml"))
+    for spec in plan(config):
+        write_run(tmp_path, failed(make_record(spec)))
+
+    write_report(config, tmp_path / "runs", tmp_path, console)
+
+    assert "0/2" in said(console)
+    assert set(pd.read_csv(tmp_path / "tables" / "pairwise.csv")["verdict"]) == {"inconclusive"}
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path, console: Console) -> None:
+    with pytest.raises(RecordError) as error:
+        report_folders([tmp_path], STATISTICS, tmp_path, console)
+
+    assert str(error.value) == (
+        f"{tmp_path}: holds no runs, expected run.json, *monitor.csv, evaluations.npz or progress.csv"
+    )

@@ -1,0 +1,131 @@
+"""Cases under which each deviation shows: the stress profile's, and a few for what these do not have."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import nn
+
+from harness.catalogue import Deviation
+from harness.catalogue.deviant import DeviantA2C, DeviantPPO
+from harness.crosscheck.comparing.divergences import gap
+from harness.crosscheck.profiles import STRESS, Case
+from harness.crosscheck.tracing.trace import Trace
+from harness.crosscheck.tracing.traced_run import Watching, accepted_settings, record
+
+__all__ = ["CASES", "case_of", "divergence", "trace"]
+
+
+class Snow(gym.Env[Any, Any]):
+    """Images of noise, whose mean is the reward."""
+
+    def __init__(self) -> None:
+        self.observation_space = spaces.Box(0, 255, (36, 36, 1), np.uint8)
+        self.action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self._picture(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        picture = self._picture()
+        return picture, float(picture.mean()) / 255, False, False, {}
+
+    def _picture(self) -> Any:
+        return self.np_random.integers(0, 256, (36, 36, 1), dtype=np.uint8)
+
+
+gym.register("Snow-v0", Snow, max_episode_steps=5)
+
+
+class Forgetful(nn.Module):
+    """Features of which some are dropped in training mode."""
+
+    def __init__(self, observation_space: Any) -> None:
+        super().__init__()
+        self.features_dim = observation_space.shape[0]
+        self.layers = nn.Sequential(nn.Flatten(), nn.Dropout(0.5))
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.layers(observations)
+        return found
+
+
+def changed(world: str, **settings: Any) -> Case:
+    case = next(case for case in STRESS.cases if case.env == world)
+    return dataclasses.replace(case, settings={**case.settings, **settings})
+
+
+CASES: Mapping[str, Case] = {
+    **{case.env: case for case in STRESS.cases},
+    "gSDE": changed("TightBounds", use_sde=True, sde_sample_freq=4),
+    "one left over": changed("TightBounds", batch_size=21),
+    "wild": changed("TightBounds", learning_rate=0.1, n_epochs=8),
+    "values free": changed("TightBounds", clip_range_vf=None),
+    "dropout": changed("TightBounds", policy_kwargs={"features_extractor_class": Forgetful}),
+    "images": Case("Snow-v0", {"n_steps": 8, "batch_size": 8, "n_epochs": 1}, n_updates=1, policy="CnnPolicy"),
+}
+
+ELSEWHERE: Mapping[str, str] = {
+    "images_not_scaled": "images",
+    "collects_in_training_mode": "dropout",
+    "sde_noise_drawn_while_learning": "gSDE",
+    "sde_noise_teaches_features": "gSDE",
+    "sde_sample_freq_ignored": "gSDE",
+    "single_advantage_normalised": "one left over",
+    "dual_clip": "wild",
+    "value_clipped_by_clip_range": "values free",
+    "probabilities_as_logits": "CartPole15",
+    "clip_range_not_annealed": "CartPole15",
+    "learning_rate_not_annealed": "CartPole15",
+    "schedules_one_update_late": "CartPole15",
+    "schedules_stand_still": "CartPole15",
+    "schedules_reversed": "CartPole15",
+    "rewards_clipped": "ManySwitches",
+    "final_dones_ignored": "Pendulum20",
+}
+"""Deviations that do not show in TightBounds, and where they do."""
+
+
+def case_of(deviation: Deviation) -> Case:
+    """The case in which it shows."""
+    by_divergence = "ManySwitches" if "kl" in deviation.id.split("_") else "TightBounds"
+    return CASES[ELSEWHERE.get(deviation.id, by_divergence)]
+
+
+@functools.cache
+def baseline(name: str, algorithm: str) -> Trace:
+    return trace(CASES[name], algorithm)
+
+
+def trace(case: Case, algorithm: str = "ppo", like: Trace | None = None, **more: Any) -> Trace:
+    """CustomPPO, or CustomA2C, watched."""
+    model = DeviantA2C if algorithm == "a2c" else DeviantPPO
+    known = accepted_settings(model.__mro__[2], case.settings)  # of A2C, which has no clip range
+    case = dataclasses.replace(case, settings=known)
+    return record(model, case, 0, Watching(like=like, operations=False), **more)
+
+
+def divergence(deviation: Deviation, algorithm: str) -> tuple[str | None, str | None]:
+    """The quantities in which it parts from CustomPPO first, and first beyond rounding."""
+    case = case_of(deviation)
+    name = next(name for name, known in CASES.items() if known is case)
+    plain = baseline(name, algorithm)
+    found = trace(case, algorithm, plain, deviations=deviation)
+    first, beyond = None, None
+    for place in sorted({*plain.numbers, *found.numbers}):
+        if place.rank in plain.sees & found.sees:
+            difference = gap(place, plain.numbers.get(place), found.numbers.get(place))
+            if difference is not None:
+                first = first or place.quantity
+                if difference.beyond_rounding:
+                    beyond = place.quantity
+                    break
+    return first, beyond

@@ -1,0 +1,69 @@
+"""The claim that makes explanations exact: CustomPPO with a deviation trains to the bits of SB3 with that mistake."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from harness.catalogue.deviant import DeviantA2C, DeviantPPO
+from harness.crosscheck.comparing.divergences import compare
+from harness.crosscheck.tracing.traced_run import Watching, accepted_settings, record
+from tests.planted.subjects import mutants
+from tests.planted.subjects.training import CASES, trained, weights
+
+OTHER_FORMS = {
+    "shared_trunk": "the critic's layers are made and thrown away, so that other numbers are drawn",
+    "returns_are_monte_carlo": "the sums are made in float64",
+}
+"""Planted bugs that are written in a way with other bits than the deviation of that name."""
+
+QUICK = """
+    biases_not_zeroed adam_eps_1e-8 schedules_one_update_late log_prob_of_another_sample stores_clipped_action
+    timeout_is_termination bootstrap_on_every_done last_values_are_zero gae_recursion_ignores_episode_ends
+    shuffled_in_place rollout_flattened_step_by_step old_log_probs_refreshed_every_epoch max_instead_of_min
+    advantages_normalised_per_rollout value_loss_max_of_clipped values_not_flattened entropy_of_chosen_actions
+    target_kl_checked_after_step target_kl_stops_epoch_only gradient_clipped_per_network
+    optimiser_restarted_every_update a2c_value_loss_halved
+""".split()  # noqa: SIM905 - a table of quoted names reads worse
+
+PLANTED = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+    for name, mutant in mutants.MUTANTS.items()
+    if mutant.deviation is not None and name not in OTHER_FORMS
+]
+
+
+def pair(name: str) -> tuple[Any, Any, dict[str, Any]]:
+    """The mutant of SB3, the class with deviations, and their settings."""
+    mutant = mutants.MUTANTS[name]
+    case = CASES[mutant.world]
+    deviant = DeviantA2C if mutant.algorithm == "A2C" else DeviantPPO
+    theirs = getattr(mutants, name)
+    return theirs, deviant, accepted_settings(theirs, {**case.settings, **mutant.settings})
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_deviation_trains_to_the_bits_of_sb3_with_the_mistake_in_its_source(name: str) -> None:
+    mutant = mutants.MUTANTS[name]
+    theirs, ours, settings = pair(name)
+    assert weights(trained(ours, mutant.world, deviations=mutant.deviation, **settings)) == weights(
+        trained(theirs, mutant.world, **settings)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLANTED)
+def test_every_number_on_the_way_is_the_same_too(name: str) -> None:
+    mutant = mutants.MUTANTS[name]
+    theirs, ours, settings = pair(name)
+    case = dataclasses.replace(CASES[mutant.world], settings=settings)
+    plain = record(ours, case, 0, Watching(operations=False))
+    deviating = record(ours, case, 0, Watching(like=plain, operations=False), deviations=mutant.deviation)
+    planted = record(theirs, case, 0, Watching(like=plain))
+    assert compare(deviating, planted).first is None
+
+
+def test_at_least_fifteen_are_held_against_sb3_in_every_run_of_the_tests() -> None:
+    assert len({mutants.MUTANTS[name].deviation for name in QUICK}) >= 15

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import dataclasses
+import random
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from custom_ppo.recipe import SB3_PPO, Recipe
+from harness.catalogue import CATALOGUE, Deviation, deviation
+from harness.catalogue.deviant import DeviantA2C, DeviantPPO
+from harness.catalogue.equivalents import EQUIVALENT
+from harness.crosscheck.quantities import ORDER
+from harness.errors import UnknownNameError
+from tests.planted.subjects.training import CASES, trained
+
+ROOT = Path(__file__).parents[3]
+NAMES = ("gSDE's", "log_std", "lambda", "gamma", "torch", "n_steps", "batch_size")
+"""Words that begin a sentence as they are."""
+EVERYTHING = (*CATALOGUE, *EQUIVALENT)
+
+
+def test_there_are_at_least_sixty_and_each_has_an_id_of_its_own() -> None:
+    assert len(CATALOGUE) >= 60
+    assert len({entry.id for entry in EVERYTHING}) == len(EVERYTHING)
+
+
+@pytest.mark.parametrize("entry", EVERYTHING, ids=lambda entry: entry.id)
+def test_an_entry_says_what_it_is_in_lines_without_a_full_stop(entry: Deviation) -> None:
+    assert re.fullmatch(r"[a-z0-9_-]+", entry.id)
+    assert entry.stage in ORDER
+    for text in (entry.description, entry.source, entry.remedy):
+        assert re.fullmatch(r"\S.*[^\s.]", text)
+        assert len(text) <= 110
+    assert entry.description[0].isupper() or entry.description.split()[0] in NAMES
+    assert entry.shows == entry.shows.strip().rstrip(".")
+
+
+@pytest.mark.parametrize("entry", EVERYTHING, ids=lambda entry: entry.id)
+def test_an_entry_does_something_to_algorithms_that_exist(entry: Deviation) -> None:
+    assert entry.settings or entry.recipe or entry.surgery
+    assert entry.algorithms
+    assert set(entry.algorithms) <= {"ppo", "a2c"}
+
+
+PARTS = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
+
+
+def holds(found: Any, wanted: Any) -> bool:
+    """Whether an object can be reached from a part of a recipe: from what it is made of, or closes over."""
+    inner: list[Any] = []
+    if isinstance(found, partial):
+        inner = [found.func, *found.args, *found.keywords.values()]
+    elif isinstance(found, FunctionType):
+        inner = [*(cell.cell_contents for cell in found.__closure__ or ()), *(found.__defaults__ or ())]
+    elif isinstance(found, Recipe):
+        inner = [getattr(found, part) for part in PARTS]
+    return found is wanted or any(holds(one, wanted) for one in inner)
+
+
+def touching(part: str) -> list[tuple[str, bool]]:
+    """Deviations that change a part of the recipe, in order, and whether they replace it, whatever stood there."""
+    found = []
+    for entry in CATALOGUE:
+        original = SB3_PPO.replace(**{part: lambda *given, **named: None})
+        changed = original if entry.recipe is None else entry.recipe(original)
+        if getattr(changed, part) is not getattr(original, part):
+            found.append((entry.id, not holds(getattr(changed, part), getattr(original, part))))
+    return found
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_replaces_a_part_comes_before_what_changes_it(part: str) -> None:
+    replacing = [replaces for _, replaces in touching(part)]
+    assert replacing == sorted(replacing, reverse=True), touching(part)
+
+
+def test_it_is_known_which_replace_a_part() -> None:
+    of_advantages = dict(touching("advantages"))
+    assert of_advantages["advantages_are_td_errors"]
+    assert not of_advantages["final_dones_ignored"]
+    assert dict(touching("policy_objective"))["ratio_to_itself"] is False
+
+
+def test_two_changes_of_one_recursion_go_together() -> None:
+    def estimate(*ids: str) -> Any:
+        recipe = SB3_PPO
+        for name in ids:
+            change = deviation(name).recipe
+            assert change is not None
+            recipe = change(recipe)
+        arrays = [np.float32([[3], [5]]), np.float32([[1], [2]]), np.float32([[0], [0]])]
+        return recipe.advantages(
+            *arrays, np.float32([4]), np.array([False]), gamma=np.float32(0.5), gae_lambda=np.float32(0.25)
+        )[0].tolist()
+
+    assert estimate("gae_gamma_missing_in_delta") == [[3 + 2 - 1 + 0.125 * 7], [5 + 4 - 2]]
+    assert estimate("gae_lambda_missing_in_recursion") == [[3 + 1 - 1 + 0.5 * 5], [5 + 2 - 2]]
+    both = [[3 + 2 - 1 + 0.5 * 7], [5 + 4 - 2]]
+    assert estimate("gae_gamma_missing_in_delta", "gae_lambda_missing_in_recursion") == both
+
+
+def test_a_deviation_is_found_by_its_id() -> None:
+    assert deviation("adam_eps_1e-8").stage == "parameters"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("adam_eps_1e8", "did you mean adam_eps_1e-8?"),
+        ("xyz", "`python -m harness.catalogue` lists them"),
+    ],
+)
+def test_an_unknown_id_is_reported_with_what_was_meant(name: str, hint: str) -> None:
+    with pytest.raises(UnknownNameError, match=re.escape(hint)) as error:
+        deviation(name)
+    assert str(error.value).startswith(f"deviation {name!r} is not in the catalogue")
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("model", [DeviantPPO, DeviantA2C])
+def test_deviations_can_be_combined(model: type[DeviantPPO], seed: int) -> None:
+    algorithm = "a2c" if model is DeviantA2C else "ppo"
+    known = [
+        entry for entry in CATALOGUE if algorithm in entry.algorithms and entry.id != "single_advantage_normalised"
+    ]
+    chosen = random.Random(f"{algorithm} {seed}").sample(known, 2)
+    world = random.Random(seed).choice(list(CASES))
+    settings = {"n_steps": 8} if algorithm == "a2c" else CASES[world].settings
+    trained(model, world, n_updates=2, deviations=chosen, **settings)
+
+
+def test_the_catalogue_is_printed_as_a_table() -> None:
+    command = [sys.executable, "-m", "harness.catalogue"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env={"COLUMNS": "200"})
+    assert f"{len(CATALOGUE)} deviations" in done.stdout
+    for entry in CATALOGUE:
+        assert entry.id in done.stdout

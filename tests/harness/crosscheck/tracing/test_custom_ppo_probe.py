@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from stable_baselines3 import PPO
+
+from custom_ppo import CustomPPO
+from custom_ppo.fused import FusedEngine
+from harness.crosscheck.comparing.divergences import compare
+from harness.crosscheck.profiles import named_profile
+from harness.crosscheck.quantities import ORDER, QUANTITIES
+from harness.crosscheck.tracing.trace import Trace
+from harness.crosscheck.tracing.traced_run import Watching, record
+from tests.harness.crosscheck.tracing.cases import CASE
+
+FUSED_HIDES = (
+    "new_value",
+    "new_log_prob",
+    "entropy",
+    "normalized_advantage",
+    "ratio",
+    "surrogate",
+    "predicted_value",
+)
+
+
+@pytest.fixture(scope="module")
+def traces() -> dict[str, Trace]:
+    sb3 = record(PPO, CASE, 0)
+    own = {engine: record(CustomPPO, CASE, 0, Watching(like=sb3), engine=engine) for engine in ("autograd", "fused")}
+    return {"sb3": sb3, **own}
+
+
+def test_under_autograd_every_number_has_a_name(traces: dict[str, Trace]) -> None:
+    assert traces["autograd"].sees == set(ORDER.values())
+
+
+def test_under_the_fused_engine_only_what_it_has_written_out_is_hidden(traces: dict[str, Trace]) -> None:
+    hidden = {QUANTITIES[rank].name for rank in traces["autograd"].sees - traces["fused"].sees}
+
+    assert hidden == set(FUSED_HIDES)
+
+
+@pytest.mark.parametrize("other", ["sb3", "fused"])
+def test_all_numbers_are_the_same_to_the_bit(traces: dict[str, Trace], other: str) -> None:
+    found = compare(traces["autograd"], traces[other])
+
+    assert found.first is None
+    assert found.n_compared > 500
+
+
+def test_the_terms_make_up_the_loss(traces: dict[str, Trace]) -> None:
+    autograd = traces["autograd"]
+    for number in range(1, 7):
+        policy, value, entropy, loss = (
+            autograd.get(16, number, name) for name in ("policy_loss", "value_loss", "entropy_loss", "loss")
+        )
+        assert policy is not None
+        assert value is not None
+        assert entropy is not None
+        np.testing.assert_allclose(loss, policy + 0.01 * entropy + 0.5 * value, rtol=1e-5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("env", ["TightBounds", "ManySwitches", "Pendulum20"])
+def test_its_names_fit_sb3s_numbers_in_every_world(env: str) -> None:
+    (case,) = named_profile("stress").on((env,)).cases
+    baseline = record(CustomPPO, case, 1, engine="autograd")
+
+    assert compare(baseline, record(PPO, case, 1, Watching(like=baseline))).first is None
+
+
+@pytest.mark.parametrize("engine", ["autograd", "fused"])
+def test_a_fed_run_of_itself_shows_no_difference(engine: str) -> None:
+    kept = record(CustomPPO, CASE, 0, Watching(keep=True), engine="autograd")
+
+    fed = record(CustomPPO, CASE, 0, Watching(like=kept, feed=True), engine=engine)
+
+    assert compare(kept, fed).first is None
+
+
+def test_the_fused_engine_stays_in_use_while_it_is_watched() -> None:
+    engines = []
+
+    class Telling(CustomPPO):
+        def train(self) -> None:
+            super().train()
+            engines.append(type(self.agent.engine))
+
+    record(Telling, CASE, 0)
+
+    assert engines == [FusedEngine, FusedEngine]
+
+
+def test_a_fed_run_is_given_the_right_weights_after_a_minibatch() -> None:
+    kept = record(CustomPPO, CASE, 0, Watching(keep=True), engine="autograd")
+
+    fed = record(CustomPPO, CASE, 7, Watching(like=kept, feed=True), engine="autograd")
+
+    for name in ("minibatch", "batch_observation", "batch_advantage", "normalized_advantage"):
+        assert np.array_equal(kept.get(16, 1, name), fed.get(16, 1, name)), name  # type: ignore[arg-type]
+    for name in ("new_value", "gradient"):
+        assert np.array_equal(kept.get(16, 2, name), fed.get(16, 2, name)), name  # type: ignore[arg-type]

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from sb3_contrib import RecurrentPPO
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.env_util import make_vec_env
+
+from custom_ppo import CustomA2C, CustomPPO
+from harness.crosscheck.comparing.divergences import compare
+from harness.crosscheck.environments import make_world
+from harness.crosscheck.profiles import Case
+from harness.crosscheck.quantities import ORDER
+from harness.crosscheck.tracing.recorder import EnoughSeen, random_states, randomness_digest, restore_random_states
+from harness.crosscheck.tracing.trace import Trace
+from harness.crosscheck.tracing.traced_run import Watching, accepted_settings, record
+from harness.errors import HarnessError
+from tests.harness.crosscheck.tracing.cases import CASE, N_MINIBATCHES
+
+ALGORITHMS = (PPO, A2C, CustomPPO, CustomA2C)
+
+
+def unwatched(algorithm: type[Any], case: Case, seed: int) -> tuple[list[torch.Tensor], Any]:
+    """Weights and random state after training as anybody would."""
+    states = random_states()
+    env = make_vec_env(lambda: make_world(case.env), n_envs=case.n_envs, seed=seed)
+    settings = accepted_settings(algorithm, {**case.settings, "device": "cpu"})
+    with warnings.catch_warnings(action="ignore"):  # of the batch that does not divide the rollout
+        model = algorithm("MlpPolicy", env, seed=seed, **settings)
+    model.learn(model.n_steps * case.n_envs * case.n_updates)
+    found = list(model.policy.parameters()), randomness_digest()
+    restore_random_states(states)
+    return found
+
+
+def final(trace: Trace, quantity: str) -> Any:
+    return trace.numbers[max(place for place in trace.numbers if place.quantity == quantity)]
+
+
+def for_(algorithm: type[Any], case: Case = CASE) -> Case:
+    return replace(case, settings=accepted_settings(algorithm, case.settings))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("operations", [True, False])
+def test_training_is_the_same_to_the_bit_when_it_is_watched(algorithm: type[Any], operations: bool) -> None:
+    weights, randomness = unwatched(algorithm, for_(algorithm), 3)
+
+    trace = record(algorithm, for_(algorithm), 3, Watching(operations=operations, keep=True))
+
+    vector = np.concatenate([weight.detach().numpy().reshape(-1) for weight in weights])
+    assert np.array_equal(final(trace, "parameters"), vector)
+    assert np.array_equal(final(trace, "final_randomness"), randomness)
+
+
+@pytest.mark.parametrize("feed", [True, False])
+def test_the_global_random_state_is_left_as_it_was(feed: bool) -> None:
+    before = randomness_digest()
+
+    kept = record(PPO, CASE, 0, Watching(keep=True))
+    record(PPO, CASE, 0, Watching(like=kept, feed=feed))
+
+    assert np.array_equal(randomness_digest(), before)
+
+
+class Crashing(PPO):
+    def train(self) -> None:
+        raise ValueError("no\ngood")
+
+
+class Exiting(PPO):
+    def train(self) -> None:
+        raise SystemExit(3)
+
+
+def line_of(raising: Any) -> int:
+    """Of a function that does nothing but raise."""
+    return int(raising.__code__.co_firstlineno) + 1
+
+
+@pytest.mark.parametrize(("algorithm", "error"), [(Crashing, "ValueError: no"), (Exiting, "SystemExit: 3")])
+def test_what_ends_training_is_noted_in_a_line(algorithm: type[Any], error: str) -> None:
+    before = randomness_digest()
+
+    trace = record(algorithm, CASE, 0)
+
+    assert trace.error == f"{error}, at test_traced_run.py:{line_of(algorithm.train)}"
+    assert max(place.step for place in trace.numbers) == 16
+    assert np.array_equal(randomness_digest(), before)
+
+
+class Unmakeable(PPO):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise ValueError("no\ngood")
+
+
+def test_a_model_that_cannot_be_made_is_an_error_in_one_line() -> None:
+    with pytest.raises(HarnessError) as caught:
+        record(Unmakeable, CASE, 0, name="mine")
+
+    line = line_of(Unmakeable.__init__)
+    assert (
+        str(caught.value)
+        == f"mine cannot be made for CartPole15: ValueError: no, at test_traced_run.py:{line} (--env chooses others)"
+    )
+
+
+def test_a_constructor_of_another_kind_is_told_what_it_has_to_take() -> None:
+    class OnlyEnv:
+        def __init__(self, env: Any) -> None: ...
+
+    with pytest.raises(HarnessError) as caught:
+        record(OnlyEnv, CASE, 0)
+
+    assert str(caught.value).startswith("OnlyEnv cannot be made for CartPole15: TypeError: ")
+    assert str(caught.value).endswith(" (it has to take policy, env, and settings)")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_fed_run_of_the_same_shows_no_difference(algorithm: type[Any]) -> None:
+    kept = record(algorithm, for_(algorithm), 0, Watching(keep=True))
+
+    fed = record(algorithm, for_(algorithm), 0, Watching(like=kept, feed=True))
+
+    assert compare(kept, fed).first is None
+
+
+def test_a_minibatch_is_counted_for_every_step_of_the_optimiser() -> None:
+    trace = record(PPO, CASE, 0)
+
+    assert sum(place.rank == ORDER["parameters"] for place in trace.numbers) == N_MINIBATCHES
+    assert max(trace.moments) == (32, 7)  # where training ended
+    assert trace.optimizer == "Adam(betas=(0.9, 0.999), eps=1e-05)"
+
+
+def test_first_weights_and_random_state_can_be_copied() -> None:
+    kept = record(PPO, CASE, 0, Watching(keep=True))
+
+    copied = record(PPO, CASE, 0, Watching(like=kept, copy_weights=True))
+    assert compare(kept, copied).first is None
+    other = record(PPO, CASE, 5, Watching(like=kept, copy_weights=True))
+    assert np.array_equal(other.get(0, 0, "initial_parameters"), kept.get(0, 0, "initial_parameters"))  # type: ignore[arg-type]
+
+
+def test_weights_of_other_shapes_cannot_be_copied() -> None:
+    kept = record(PPO, CASE, 0)
+    small = replace(CASE, settings={**CASE.settings, "policy_kwargs": {"net_arch": [3]}})
+
+    with pytest.raises(HarnessError, match=r"^the weights cannot be copied: 3x4, 3, .* but the reference has 64x4, 64"):
+        record(PPO, small, 0, Watching(like=kept, copy_weights=True))
+
+
+def test_a_run_can_be_ended_from_outside() -> None:
+    def check(trace: Trace, step: int, minibatch: int) -> None:
+        if (step, minibatch) == (16, 2):
+            raise EnoughSeen
+
+    trace = record(PPO, CASE, 0, Watching(check=check))
+
+    assert max(trace.moments) == (16, 2)
+    assert trace.error is None
+
+
+def test_what_is_not_asked_for_is_not_kept() -> None:
+    plain, kept = record(PPO, CASE, 0, Watching(operations=False)), record(PPO, CASE, 0, Watching(keep=True))
+
+    assert (plain.transitions, plain.operations) == ({}, {})
+    assert list(kept.transitions) == list(range(33))
+    assert set(kept.operations) >= {(16, 1), (32, 6)}
+
+
+def test_what_it_prints_is_not_shown_and_logging_is_as_before(capfd: pytest.CaptureFixture[str]) -> None:
+    class Loud(PPO):
+        def train(self) -> None:
+            print("loud")
+            print("loud", file=sys.stderr)
+            logging.getLogger("loud").warning("loud")
+            super().train()
+
+    logging.disable(logging.DEBUG)
+    try:
+        record(Loud, CASE, 0)
+        assert logging.root.manager.disable == logging.DEBUG
+    finally:
+        logging.disable(logging.NOTSET)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_only_settings_that_a_constructor_takes_are_given_to_it() -> None:
+    class Few:
+        def __init__(self, policy: Any, env: Any, *, gamma: float = 1) -> None: ...
+
+    class All:
+        def __init__(self, policy: Any, env: Any, **settings: Any) -> None: ...
+
+    settings = {"gamma": 0.9, "n_steps": 3}
+    assert accepted_settings(Few, settings) == {"gamma": 0.9}
+    assert accepted_settings(All, settings) == settings
+
+
+class Mixed(gym.Env[Any, Any]):
+    """Observations of two kinds, three switches."""
+
+    observation_space = spaces.Dict({"a": spaces.Box(-1, 1, (3,), np.float32), "b": spaces.Discrete(4)})
+    action_space = spaces.MultiBinary(3)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.n_steps = 0
+        return self._observe(), {}
+
+    def step(self, action: Any) -> Any:
+        self.n_steps += 1
+        return self._observe(), float(np.sum(action)), False, self.n_steps >= 5, {}
+
+    def _observe(self) -> Any:
+        return {"a": self.np_random.uniform(-1, 1, 3).astype(np.float32), "b": int(self.np_random.integers(4))}
+
+
+class Pictures(Mixed):
+    """Small images."""
+
+    observation_space = spaces.Box(0, 255, (36, 36, 1), np.uint8)
+    action_space = spaces.Discrete(3)
+
+    def _observe(self) -> Any:
+        return self.np_random.integers(0, 256, (36, 36, 1)).astype(np.uint8)
+
+
+gym.register("CrosscheckMixed-v0", entry_point=Mixed)
+gym.register("CrosscheckPictures-v0", entry_point=Pictures)
+SMALL_CNN = {"features_extractor_kwargs": {"features_dim": 8}}
+UNUSUAL = {
+    "dictionaries": replace(CASE, env="CrosscheckMixed-v0"),
+    "images": replace(
+        CASE, env="CrosscheckPictures-v0", policy="CnnPolicy", settings={**CASE.settings, "policy_kwargs": SMALL_CNN}
+    ),
+    "gsde": replace(CASE, env="TightBounds", settings={**CASE.settings, "use_sde": True, "sde_sample_freq": 4}),
+    "one environment": replace(CASE, n_envs=1),
+    "one transition left": replace(CASE, settings={**CASE.settings, "batch_size": 31}),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_cases_are_watched_like_the_others(name: str) -> None:
+    baseline = record(CustomPPO, UNUSUAL[name], 0, Watching(keep=True), engine="autograd")
+    assert baseline.error is None
+
+    for watching in (Watching(like=baseline), Watching(like=baseline, feed=True)):
+        assert compare(baseline, record(PPO, UNUSUAL[name], 0, watching)).first is None
+
+
+def test_a_recurrent_policy_is_watched_too() -> None:
+    settings = {**CASE.settings, "policy_kwargs": {"lstm_hidden_size": 8}}
+    kept = record(RecurrentPPO, replace(CASE, settings=settings), 0, Watching(keep=True))
+
+    assert kept.error is None
+    for watching in (Watching(like=kept), Watching(like=kept, feed=True)):
+        assert compare(kept, record(RecurrentPPO, replace(CASE, settings=settings), 0, watching)).first is None

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ConfigError, UnknownNameError
+from harness.experiment.plan import RunSpec, plan
+from harness.experiment.single_run import single_run
+
+
+def only_run(algo: str, env: str = "CartPole-v1", seed: int = 3, steps: int | None = 500, file: str = "zoo") -> RunSpec:
+    (spec,) = plan(single_run(algo, env, seed, steps, file))
+    return spec
+
+
+def test_one_run_is_an_experiment_of_one_run() -> None:
+    spec = only_run("ppo")
+
+    assert (spec.algo, spec.algo_class, spec.env, spec.seed, spec.n_timesteps) == ("ppo", "ppo", "CartPole-v1", 3, 500)
+    assert spec.eval_freq == 25
+    assert spec.hyperparams["learning_rate"] == "lin_0.001"
+
+
+def test_custom_ppo_trains_with_the_numbers_of_ppo() -> None:
+    assert only_run("custom_ppo").hyperparams == only_run("ppo").hyperparams
+
+
+def test_without_a_budget_it_is_the_one_of_the_hyperparameters() -> None:
+    assert only_run("ppo", steps=None).n_timesteps == 100_000
+
+
+def test_a_budget_shorter_than_the_evaluations_has_fewer_of_them() -> None:
+    assert only_run("ppo", steps=3).eval_freq == 1
+
+
+def test_a_class_the_zoo_does_not_know_takes_its_own_defaults() -> None:
+    spec = only_run("my.module:Agent", steps=None)
+
+    assert (spec.algo, spec.algo_class) == ("my.module:Agent", "my.module:Agent")
+    assert (spec.n_timesteps, dict(spec.hyperparams)) == (100_000, {"policy": "MlpPolicy"})
+
+
+def test_hyperparameters_come_from_a_file_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yml").write_text("default: {policy: MlpPolicy, n_steps: 7, n_timesteps: 70}\n")
+
+    spec = only_run("custom_ppo", steps=None, file="mine.yml")
+
+    assert (spec.n_timesteps, spec.hyperparams["n_steps"]) == (70, 7)
+
+
+def test_an_unknown_algorithm_is_suggested() -> None:
+    with pytest.raises(UnknownNameError) as error:
+        only_run("pppo")
+
+    assert str(error.value) == "--algo pppo: is not known, did you mean ppo?"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        ({"env": "not an id"}, "environments.not an id: expected a gymnasium id such as CartPole-v1"),
+        ({"file": "nowhere.yml"}, "nowhere.yml"),
+    ],
+)
+def test_other_mistakes_are_those_of_a_file(arguments: dict[str, str | None], place: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        only_run("ppo", **arguments)  # type: ignore[arg-type]
+
+    assert place in str(error.value)
+    assert "\n" not in str(error.value)

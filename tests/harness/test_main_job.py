@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from harness import main_job as module
+from harness.config import ExperimentConfig, parse_config
+from harness.errors import HarnessError, RecordError
+from harness.experiment.plan import plan
+from harness.experiment.run_records import read_record, write_record
+from harness.main_job import compare, survey
+from tests.harness.toy_subjects import MODULE, WORLD
+from tests.results_factory import failed, make_record
+
+ROOT = Path(__file__).parents[2]
+
+SECTIONS = {
+    "name": "tiny",
+    "algorithms": "[custom_ppo, ppo]",
+    "environments": f"{{'{WORLD}': {{n_timesteps: 128}}}}",
+    "seeds": "0-2",
+    "evaluation": "{n_evaluations: 2, n_eval_episodes: 2, n_final_episodes: 3}",
+    "statistics": "{n_bootstrap: 50, last_episodes: 5, smoothing_window: 3}",
+    "hyperparameters": "{ppo: {default: {policy: MlpPolicy, n_envs: 2, n_steps: 64, batch_size: 64, n_epochs: 2}}}",
+}
+
+
+def text_of(**changes: str) -> str:
+    return "".join(f"{key}: {value}\n" for key, value in (SECTIONS | changes).items())
+
+
+def config_of(**changes: str) -> ExperimentConfig:
+    return parse_config(text_of(**changes), Path("tiny.yml"))
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=120)
+
+
+def said(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.fixture
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures take seconds, and have tests of their own."""
+    monkeypatch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of the tiny comparison, never interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "results"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
+        assert compare(config_of(), out, 2, Console(quiet=True)) == 0
+    return out
+
+
+@pytest.fixture
+def finished(whole: Path, tmp_path: Path) -> Path:
+    """A copy of the results, free to be spoilt."""
+    return Path(shutil.copytree(whole, tmp_path / "results"))
+
+
+def tables_of(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((out / "tables").iterdir())}
+
+
+def stamps(out: Path) -> dict[str, int]:
+    return {str(path.relative_to(out)): path.stat().st_mtime_ns for path in out.rglob("run.json")}
+
+
+def test_a_comparison_leaves_runs_tables_and_its_own_settings(whole: Path) -> None:
+    assert len(stamps(whole)) == 6
+    assert list(tables_of(whole)) == [
+        "pairwise.csv",
+        "pairwise.md",
+        "runs.csv",
+        "stability.csv",
+        "stability.md",
+        "summary.csv",
+        "summary.md",
+    ]
+    again = parse_config((whole / "experiment.yml").read_text(), whole / "experiment.yml")
+    assert plan(again) == plan(config_of())
+
+
+def test_custom_ppo_and_ppo_are_found_to_be_identical(whole: Path) -> None:
+    (verdict,) = pd.read_csv(whole / "tables" / "pairwise.csv")["verdict"]
+
+    assert verdict == "identical"
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_a_second_call_runs_nothing_and_writes_the_same_tables(finished: Path, console: Console) -> None:
+    before, runs = tables_of(finished), stamps(finished)
+
+    assert compare(config_of(), finished, 2, console) == 0
+
+    assert tables_of(finished) == before
+    assert stamps(finished) == runs
+    assert said(console)[0] == f"6 runs in {finished}: 6 finished, nothing to run"
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_other_statistics_are_kept_with_the_results_though_nothing_is_run(finished: Path, console: Console) -> None:
+    compare(config_of(statistics="{confidence: 0.5, n_bootstrap: 50}"), finished, 2, console)
+
+    assert parse_config((finished / "experiment.yml").read_text(), Path("e.yml")).statistics.confidence == 0.5
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_a_seed_that_is_left_out_later_does_not_count(finished: Path, console: Console) -> None:
+    compare(config_of(seeds="[0, 2]"), finished, 2, console)
+
+    runs = pd.read_csv(finished / "tables" / "runs.csv")
+    assert runs[["algo", "seed"]].to_numpy().tolist() == [[a, s] for a in ("custom_ppo", "ppo") for s in (0, 2)]
+    assert len(stamps(finished)) == 6
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_a_comparison_that_was_killed_goes_on_where_it_stopped(whole: Path, tmp_path: Path, console: Console) -> None:
+    (tmp_path / "tiny.yml").write_text(text_of())
+    out = tmp_path / "results"
+    command = [sys.executable, "-m", "harness", "compare", str(tmp_path / "tiny.yml"), "--out", str(out), "-j", "1"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]  # the plan and two finished runs
+        process.send_signal(signal.SIGKILL)
+    assert "[2/6] finished" in lines[2]
+    time.sleep(0.2)  # a worker notices within milliseconds that its parent has gone
+    before = stamps(out)
+    assert 2 <= len(before) < 6
+
+    assert compare(config_of(), out, 2, console) == 0
+
+    assert said(console)[0] == f"6 runs in {out}: {len(before)} finished, {6 - len(before)} to run on 2 workers"
+    assert stamps(out).items() >= before.items()
+    for name in ("runs", "summary", "pairwise", "stability"):
+        resumed, uninterrupted = (pd.read_csv(folder / "tables" / f"{name}.csv") for folder in (out, whole))
+        times = [column for column in resumed if column in ("train_seconds", "wall_seconds", "fps")]
+        pd.testing.assert_frame_equal(resumed.drop(columns=times), uninterrupted.drop(columns=times), check_exact=True)
+
+
+def test_results_of_other_settings_are_never_mixed(finished: Path, console: Console) -> None:
+    other = SECTIONS["hyperparameters"].replace("n_epochs: 2", "n_epochs: 3, gamma: 0.9")
+    before = tables_of(finished), stamps(finished)
+
+    with pytest.raises(RecordError) as error:
+        compare(config_of(hyperparameters=other), finished, 1, console)
+
+    assert str(error.value) == (
+        f"{finished}/runs/custom_ppo/{WORLD}_1: was run with other settings "
+        "(n_epochs was 2 and is now 3, gamma was unset and is now 0.9); "
+        "choose another name or --out for the new ones, or move the old results away"
+    )
+    assert (tables_of(finished), stamps(finished)) == before
+
+
+def test_of_many_changed_settings_three_are_named(finished: Path, console: Console) -> None:
+    other = SECTIONS["hyperparameters"].replace("n_epochs: 2", "gamma: 0.9, ent_coef: 0.1")
+    environments = f"{{'{WORLD}': {{n_timesteps: 256}}}}"
+
+    with pytest.raises(RecordError) as error:
+        compare(config_of(hyperparameters=other, environments=environments), finished, 1, console)
+
+    assert (
+        "(n_timesteps was 128 and is now 256, eval_freq was 64 and is now 128, n_epochs was 2 and is now unset "
+        "and 2 more)"
+    ) in str(error.value)
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_failed_runs_are_counted_and_tried_again(tmp_path: Path, console: Console) -> None:
+    broken = f"{{broken: {{class: '{MODULE}:Explosive', hyperparameters_of: ppo}}}}"
+    config = config_of(algorithms=f"[custom_ppo, {broken}]", seeds="0-1")
+
+    assert compare(config, tmp_path, 2, console) == 2
+    assert compare(config, tmp_path, 2, console) == 2
+
+    lines = said(console)
+    assert f"4 runs in {tmp_path}: 2 finished, 2 to run (2 of them failed before) on 2 workers" in lines
+    assert any(line.endswith("seed 1: RuntimeError: the rotor fell off [/dev/rotor]") for line in lines)
+    summary = pd.read_csv(tmp_path / "tables" / "summary.csv")
+    assert summary[["algo", "n_runs", "n_seeds", "n_failed"]].to_numpy().tolist() == [
+        ["custom_ppo", 2, 2, 0],
+        ["broken", 2, 0, 2],
+    ]
+    assert "| 0/2 " in (tmp_path / "tables" / "summary.md").read_text()
+    assert len(list(tmp_path.rglob("failed-1.json"))) == 2
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_one_failed_run_of_ten_leaves_nine(finished: Path, console: Console) -> None:
+    path = finished / "runs" / plan(config_of())[0].run_dir
+    record = read_record(path)
+    assert record is not None
+    write_record(path, failed(record))
+    from harness.analysis.report import write_report
+
+    write_report(config_of(), finished / "runs", finished, console)
+
+    assert any(line.split()[:2] == ["custom_ppo", "2/3"] for line in said(console))
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_a_single_algorithm_makes_tables_without_pairs(tmp_path: Path, console: Console) -> None:
+    assert compare(config_of(algorithms="[ppo]", seeds="[4]"), tmp_path, 1, console) == 0
+
+    assert len(pd.read_csv(tmp_path / "tables" / "summary.csv")) == 1
+    assert pd.read_csv(tmp_path / "tables" / "pairwise.csv").empty
+    assert pd.read_csv(tmp_path / "tables" / "stability.csv").empty
+
+
+def test_what_cannot_start_is_said_before_the_first_run(tmp_path: Path, console: Console) -> None:
+    config = config_of(environments="{CartPol-v1: {n_timesteps: 128}, CartPole-v9: {n_timesteps: 128}}")
+
+    with pytest.raises(HarnessError) as error:
+        compare(config, tmp_path / "new", 1, console)
+
+    assert str(error.value).splitlines() == [
+        "environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?",
+        "environment 'CartPole-v9' is not registered with gymnasium, did you mean CartPole-v1?",
+    ]
+    assert not (tmp_path / "new" / "runs").exists()
+    assert not (tmp_path / "new" / "experiment.yml").exists()
+
+
+def test_a_second_harness_on_the_same_folder_is_turned_away(tmp_path: Path, console: Console) -> None:
+    with module._locked(tmp_path), pytest.raises(HarnessError) as error:
+        compare(config_of(), tmp_path, 1, console)
+
+    assert str(error.value) == f"{tmp_path}: another harness (process {os.getpid()}) is writing here; wait for it"
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_the_lock_of_a_harness_that_is_gone_is_no_obstacle(finished: Path, console: Console) -> None:
+    with pytest.raises(RuntimeError), module._locked(finished):
+        raise RuntimeError
+
+    assert compare(config_of(), finished, 1, console) == 0
+
+
+@pytest.mark.parametrize(("below", "reason"), [("", "File exists"), ("sub", "Not a directory")])
+def test_results_cannot_go_where_a_file_is(tmp_path: Path, console: Console, below: str, reason: str) -> None:
+    (tmp_path / "taken").write_text("a file")
+    out = tmp_path / "taken" / below
+
+    with pytest.raises(HarnessError) as error:
+        compare(config_of(), out, 1, console)
+
+    assert str(error.value) == f"{out}: cannot be written ({reason})"
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(HarnessError) as error:
+        compare(config_of(), tmp_path, 1, console)
+
+    assert str(error.value) == f"{tmp_path}: cannot be written (Permission denied)"
+
+
+def test_a_disk_that_is_nearly_full_stops_it_before_the_first_run(
+    tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=150 * 2**20))
+
+    with pytest.raises(HarnessError) as error:
+        compare(config_of(), tmp_path, 1, console)
+
+    assert str(error.value) == f"{tmp_path}: only 150 MiB are free on this disk, at least 200 are needed"
+
+
+def test_missing_runs_come_before_failed_ones(tmp_path: Path) -> None:
+    first, second, third, *_ = specs = plan(config_of())
+    write_record(tmp_path / first.run_dir, failed(make_record(first)))
+    write_record(tmp_path / second.run_dir, make_record(second))
+
+    state = survey(specs[:3], tmp_path)
+
+    assert (state.finished, state.failed, state.missing) == ((second,), (first,), (third,))
+    assert state.to_run == (third, first)
+
+
+def test_a_failed_run_with_other_settings_is_run_again(tmp_path: Path) -> None:
+    spec, *_ = plan(config_of())
+    other, *_ = plan(config_of(environments=f"{{'{WORLD}': {{n_timesteps: 512}}}}"))
+    write_record(tmp_path / spec.run_dir, failed(make_record(other)))
+
+    assert survey([spec], tmp_path).to_run == (spec,)
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_brackets_in_the_name_of_a_folder_are_shown_as_they_are(whole: Path, tmp_path: Path, console: Console) -> None:
+    out = Path(shutil.copytree(whole, tmp_path / "results[/v2]"))
+
+    compare(config_of(), out, 1, console)
+
+    assert said(console)[0] == f"6 runs in {out}: 6 finished, nothing to run"
+    assert f"runs    {out / 'runs'}  (everything that each run left)" in said(console)

@@ -1,0 +1,186 @@
+"""Environments and algorithms that misbehave on request, importable by the processes of an executor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO
+
+from custom_ppo import CustomPPO
+from custom_ppo.recipe import SB3_PPO
+from harness.experiment.plan import RunSpec
+
+__all__ = ["MODULE", "WORLD", "World", "tiny_spec"]
+
+MODULE = "tests.harness.toy_subjects"
+WORLD = f"{MODULE}:World-v0"
+
+
+class World(gym.Env[Any, Any]):
+    """Random observations, episodes of ten steps, reward 1 for action 1; `trouble` happens at the step `at`.
+
+    trouble: "raise", "kill" (SIGKILL to its own process), "exit", "thread" (one that
+    does not end is left behind), "nan" (every reward). Each step takes `seconds`.
+    """
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012  as gymnasium declares it
+
+    def __init__(self, trouble: str = "", at: int = 20, seconds: float = 0.0) -> None:
+        self.observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self.action_space = spaces.Discrete(2)
+        self.trouble, self.at, self.seconds = trouble, at, seconds
+        self.n_steps = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self.observe(), {}
+
+    def observe(self) -> Any:
+        return self.np_random.uniform(-1, 1, 2).astype(np.float32)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.n_steps += 1
+        time.sleep(self.seconds)
+        if self.n_steps == self.at:
+            self.misbehave()
+        reward = float("nan") if self.trouble == "nan" else float(action)
+        return self.observe(), reward, self.n_steps % 10 == 0, False, {}
+
+    def misbehave(self) -> None:
+        match self.trouble:
+            case "raise":
+                raise RuntimeError("the rotor\nfell off [/dev/rotor]")
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "thread":
+                threading.Thread(target=time.sleep, args=(600,)).start()
+            case "exit":
+                os._exit(3)
+
+
+def without_its_package() -> Any:
+    raise ModuleNotFoundError("No module named 'rotors'", name="rotors")
+
+
+if "World-v0" not in gym.registry:
+    gym.register("World-v0", World)
+    gym.register("Unmade-v0", without_its_package)
+
+
+class Unbuildable(PPO):
+    """Its constructor raises."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise ValueError("no such\nreactor")
+
+
+class Explosive(PPO):
+    """Its first update raises."""
+
+    def train(self) -> None:
+        raise RuntimeError("the rotor\nfell off [/dev/rotor]")
+
+
+class NoValueLoss(PPO):
+    """A planted fault: vf_coef is ignored."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "vf_coef": 0.0})
+
+
+class Rounding(PPO):
+    """No fault: the last bit of one weight is another after every update."""
+
+    def train(self) -> None:
+        super().train()
+        with torch.no_grad():
+            bias = self.policy.value_net.bias
+            bias.copy_(torch.nextafter(bias, bias + 1))
+
+
+class NoAdvantageNormalisation(PPO):
+    """A planted fault: advantages are used as they are."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "normalize_advantage": False})
+
+
+class Undiscounted(PPO):
+    """A planted fault: gamma is 1."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "gamma": 1.0})
+
+
+class UnclippedValues(PPO):
+    """A planted fault: clip_range_vf is ignored."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "clip_range_vf": None})
+
+
+def doubled_value_loss(*args: Any, **kwargs: Any) -> Any:
+    return 2.0 * SB3_PPO.value_loss(*args, **kwargs)
+
+
+class OtherValueLoss(CustomPPO):
+    """A planted fault in one part of a recipe."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs, recipe=SB3_PPO.replace(value_loss=doubled_value_loss))
+
+
+HYPERPARAMS: Mapping[str, Any] = {
+    "policy": "MlpPolicy",
+    "n_envs": 2,
+    "n_steps": 64,
+    "batch_size": 64,
+    "n_epochs": 2,
+}
+
+
+def tiny_spec(
+    algo: str = "ppo", env: str = "CartPole-v1", seed: int = 0, *, n_timesteps: int = 256, **hyperparams: Any
+) -> RunSpec:
+    """A run of about a second; hyperparams: changes to HYPERPARAMS, of which None removes."""
+    merged = {key: value for key, value in {**HYPERPARAMS, **hyperparams}.items() if value is not None}
+    return RunSpec(
+        algo.rpartition(":")[2],
+        algo,
+        env,
+        seed,
+        n_timesteps,
+        eval_freq=n_timesteps // 2,
+        n_eval_episodes=2,
+        n_final_episodes=3,
+        hyperparams=merged,
+    )
+
+
+def sleep_and_tell(folder: Path) -> None:
+    """Say in a file which process this is, then take long."""
+    (folder / "pid").write_text(str(os.getpid()))
+    time.sleep(20)
+    (folder / "done").write_text("")
+
+
+def fail() -> None:
+    raise ZeroDivisionError("one\nby nothing")
+
+
+def die() -> None:
+    os._exit(5)
+
+
+def add(a: int, b: int) -> int:
+    return a + b

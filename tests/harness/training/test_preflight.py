@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import gymnasium
+import pytest
+
+from harness.training.preflight import find_problems
+from tests.harness.toy_subjects import MODULE, WORLD, tiny_spec
+
+
+def test_runs_that_can_start_have_no_problem() -> None:
+    assert find_problems([tiny_spec("ppo"), tiny_spec("custom_ppo"), tiny_spec(env=WORLD, normalize=True)]) == []
+
+
+def test_everything_is_reported_at_once_and_each_thing_once() -> None:
+    specs = [
+        tiny_spec("ppo", "CartPol-v1", seed=0),
+        tiny_spec("custom_ppo", "CartPol-v1", seed=1),
+        tiny_spec("nowhere:Agent"),
+        tiny_spec(f"{MODULE}:Unbuildable"),
+        tiny_spec(gae_lamda=1.0, seed=3),
+    ]
+
+    assert find_problems(specs) == [
+        "environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?",
+        "nowhere:Agent: there is no module nowhere; run from the folder that holds it, or install it",
+        "Unbuildable on CartPole-v1 cannot be built: ValueError: no such reactor",
+        "ppo on CartPole-v1: gae_lamda is unknown to it, did you mean gae_lambda?",
+    ]
+
+
+def test_an_environment_that_needs_arguments_is_built_with_them() -> None:
+    gymnasium.register("NeedsArguments-v0", lambda size: gymnasium.make("CartPole-v1"))
+    try:
+        assert find_problems([tiny_spec(env="NeedsArguments-v0", env_kwargs={"size": 3})]) == []
+        (problem,) = find_problems([tiny_spec(env="NeedsArguments-v0")])
+    finally:
+        del gymnasium.registry["NeedsArguments-v0"]
+    assert problem.startswith("ppo on NeedsArguments-v0 cannot be built: TypeError: ")
+    assert "missing 1 required positional argument: 'size'" in problem
+
+
+def test_the_spaces_must_suit_the_algorithm() -> None:
+    (problem,) = find_problems([tiny_spec("dqn", "Pendulum-v1", n_steps=None, n_epochs=None)])
+
+    assert problem.startswith("dqn on Pendulum-v1 cannot be built: AssertionError: ")
+
+
+def test_nothing_is_written_and_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    find_problems([tiny_spec()])
+
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr() == ("", "")

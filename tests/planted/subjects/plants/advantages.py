@@ -1,0 +1,156 @@
+"""Bugs in the advantages and in what the critic is to learn."""
+
+from __future__ import annotations
+
+from tests.planted.subjects.mutation import Mutant
+
+__all__ = ["MUTANTS"]
+
+COLLECT = "OnPolicyAlgorithm.collect_rollouts"
+GAE = "RolloutBuffer.compute_returns_and_advantage"
+LAST_VALUES = "values = self.policy.predict_values(obs_as_tensor(new_obs, self.device))"
+RETURNS = "self.returns = self.advantages + self.values"
+DELTA = "self.gamma * next_values * next_non_terminal - self.values[step]"
+RECURSION = "self.gamma * self.gae_lambda * next_non_terminal * last_gae_lam"
+NOT_LAST = "next_non_terminal = 1.0 - self.episode_starts[step + 1]"
+
+MONTE_CARLO = """last_return = last_values
+    for step in reversed(range(self.buffer_size)):
+        starts = dones if step == self.buffer_size - 1 else self.episode_starts[step + 1]
+        last_return = self.rewards[step] + self.gamma * (1.0 - starts) * last_return
+        self.returns[step] = last_return"""
+ONE_STEP = """next_values = np.concatenate([self.values[1:], last_values[None]])
+    starts = np.concatenate([self.episode_starts[1:], dones[None].astype(np.float32)])
+    self.returns = self.rewards + self.gamma * next_values * (1.0 - starts)"""
+NORMALISED = "self.advantages = (self.advantages - self.advantages.mean()) / (self.advantages.std() + 1e-8)"
+
+MUTANTS = (
+    Mutant("last_values_are_zero", COLLECT, LAST_VALUES, "values = th.zeros_like(values)", "last_value"),
+    Mutant("last_value_of_the_last_stored_state", COLLECT, LAST_VALUES, "values = values", "last_value"),
+    Mutant(
+        "final_dones_ignored",
+        COLLECT,
+        "last_values=values, dones=dones",
+        "last_values=values, dones=np.zeros_like(dones)",
+        "advantage",
+        "Pendulum20",
+        "an episode that ends at the last step of a rollout",
+    ),
+    Mutant(
+        "tail_treated_as_terminal",
+        COLLECT,
+        "last_values=values, dones=dones",
+        "last_values=values, dones=np.ones_like(dones)",
+        "advantage",
+    ),
+    Mutant("gae_ignores_episode_ends", GAE, NOT_LAST, "next_non_terminal = 1.0", "advantage"),
+    Mutant("gae_delta_ignores_episode_ends", GAE, DELTA, DELTA.replace("next_non_terminal", "1.0"), "advantage"),
+    Mutant(
+        "gae_recursion_ignores_episode_ends", GAE, RECURSION, RECURSION.replace("next_non_terminal", "1.0"), "advantage"
+    ),
+    Mutant("gae_done_mask_off_by_one", GAE, NOT_LAST, NOT_LAST.replace("step + 1", "step"), "advantage"),
+    Mutant(
+        "gae_next_value_off_by_one",
+        GAE,
+        "next_values = self.values[step + 1]",
+        "next_values = self.values[min(step + 2, self.buffer_size - 1)]",
+        "advantage",
+    ),
+    Mutant("gae_lambda_dropped", GAE, RECURSION, RECURSION.replace("self.gae_lambda", "1.0"), "advantage"),
+    Mutant("gae_gamma_dropped_in_recursion", GAE, RECURSION, RECURSION.replace("self.gamma", "1.0"), "advantage"),
+    Mutant("gae_gamma_dropped_in_delta", GAE, DELTA, DELTA.replace("self.gamma", "1.0"), "advantage"),
+    Mutant("gae_gamma_squared", GAE, RECURSION, RECURSION.replace("self.gamma", "self.gamma**2"), "advantage"),
+    Mutant(
+        "gamma_and_lambda_swapped",
+        "OnPolicyAlgorithm._setup_model",
+        "gamma=self.gamma,\n        gae_lambda=self.gae_lambda,",
+        "gamma=self.gae_lambda,\n        gae_lambda=self.gamma,",
+        "advantage",
+    ),
+    Mutant(
+        "gamma_and_lambda_left_at_buffer_defaults",
+        "OnPolicyAlgorithm._setup_model",
+        "        gamma=self.gamma,\n        gae_lambda=self.gae_lambda,\n",
+        "",
+        "advantage",
+    ),
+    Mutant("gae_lambda_0_95", GAE, "self.gae_lambda * ", "0.95 * ", "advantage"),
+    Mutant(
+        "gae_starts_from_last_values",
+        GAE,
+        "last_gae_lam = 0",
+        "last_gae_lam = last_values",
+        "advantage",
+    ),
+    Mutant(
+        "last_values_one_step_too_early",
+        GAE,
+        "if step == self.buffer_size - 1:",
+        "if step >= self.buffer_size - 2:",
+        "advantage",
+    ),
+    Mutant(
+        "last_values_of_the_other_environment",
+        GAE,
+        "next_values = last_values",
+        "next_values = last_values[::-1]",
+        "advantage",
+        profile_note="several environments",
+    ),
+    Mutant(
+        "gae_carry_shared_by_environments",
+        GAE,
+        "last_gae_lam = delta + ",
+        "last_gae_lam = np.mean(delta) + ",
+        "advantage",
+        profile_note="several environments",
+    ),
+    Mutant(
+        "advantages_are_deltas",
+        GAE,
+        "self.advantages[step] = last_gae_lam",
+        "self.advantages[step] = delta",
+        "advantage",
+    ),
+    Mutant(
+        "advantages_clipped",
+        GAE,
+        RETURNS,
+        "np.clip(self.advantages, -1, 1, self.advantages)\n    " + RETURNS,
+        "advantage",
+    ),
+    Mutant(
+        "rewards_standardised_per_rollout",
+        GAE,
+        "    last_gae_lam = 0\n",
+        "    last_gae_lam = 0\n    self.rewards = (self.rewards - self.rewards.mean()) / (self.rewards.std() + 1e-7)\n",
+        "advantage",
+    ),
+    Mutant("returns_are_monte_carlo", GAE, RETURNS, MONTE_CARLO, "return"),
+    Mutant("returns_are_one_step", GAE, RETURNS, ONE_STEP, "return"),
+    Mutant("returns_without_values", GAE, RETURNS, "self.returns = self.advantages.copy()", "return"),
+    Mutant("returns_of_normalised_advantages", GAE, RETURNS, f"{NORMALISED}\n    {RETURNS}", "advantage"),
+    Mutant(
+        "returns_from_normalised_copy",
+        GAE,
+        RETURNS,
+        RETURNS.replace(
+            "self.advantages", "(self.advantages - self.advantages.mean()) / (self.advantages.std() + 1e-8)"
+        ),
+        "return",
+    ),
+    Mutant(
+        "returns_standardised",
+        GAE,
+        RETURNS,
+        f"{RETURNS}\n    self.returns = (self.returns - self.returns.mean()) / (self.returns.std() + 1e-8)",
+        "return",
+    ),
+    Mutant(
+        "returns_use_next_values",
+        GAE,
+        RETURNS,
+        "self.returns = self.advantages + np.concatenate([self.values[1:], last_values[None]])",
+        "return",
+    ),
+)

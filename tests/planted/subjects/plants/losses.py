@@ -1,0 +1,355 @@
+"""Bugs in the loss of a minibatch."""
+
+from __future__ import annotations
+
+from tests.planted.subjects.mutation import Edit, Mutant
+
+__all__ = ["MUTANTS"]
+
+TRAIN = "PPO.train"
+IF_NORMALISED = "if self.normalize_advantage and len(advantages) > 1:"
+NORMALISED = "(advantages - advantages.mean()) / (advantages.std() + 1e-8)"
+RATIO = "ratio = th.exp(log_prob - rollout_data.old_log_prob)"
+CLAMP = "th.clamp(ratio, 1 - clip_range, 1 + clip_range)"
+SECOND = f"policy_loss_2 = advantages * {CLAMP}"
+POLICY_LOSS = "policy_loss = -th.min(policy_loss_1, policy_loss_2).mean()"
+VALUES_PRED = (
+    "values_pred = rollout_data.old_values + th.clamp(\n"
+    "                    values - rollout_data.old_values, -clip_range_vf, clip_range_vf\n"
+    "                )"
+)
+VALUE_LOSS = "value_loss = F.mse_loss(rollout_data.returns, values_pred)"
+ENTROPY_LOSS = "entropy_loss = -th.mean(entropy)"
+ENTROPY_TERM = "self.ent_coef * entropy_loss"
+VALUE_TERM = "self.vf_coef * value_loss"
+LOSS = f"loss = policy_loss + {ENTROPY_TERM} + {VALUE_TERM}"
+STOP = "approx_kl_div > 1.5 * self.target_kl"
+KL = "th.mean((th.exp(log_ratio) - 1) - log_ratio)"
+STOPPED = "                continue_training = False\n"
+CLIPPING = "ratios beyond the clip range"
+VALUE_CLIPPING = "clip_range_vf, and values that moved further"
+SWITCHES = "ManySwitches"
+TARGET_KL = "a target_kl that is exceeded"
+
+
+def value_losses(pairwise: str) -> str:
+    """Both squared errors, compared element by element."""
+    return (
+        f"value_loss = th.{pairwise}((values - rollout_data.returns) ** 2, "
+        "(values_pred - rollout_data.returns) ** 2).mean()"
+    )
+
+
+MUTANTS = (
+    # normalisation of advantages
+    Mutant("advantages_not_normalised", TRAIN, IF_NORMALISED, "if False:", "normalized_advantage"),
+    Mutant("advantages_centred_only", TRAIN, NORMALISED, "advantages - advantages.mean()", "normalized_advantage"),
+    Mutant(
+        "advantages_scaled_only", TRAIN, NORMALISED, "advantages / (advantages.std() + 1e-8)", "normalized_advantage"
+    ),
+    Mutant(
+        "advantage_std_biased",
+        TRAIN,
+        "advantages.std()",
+        "advantages.std(unbiased=False)",
+        "normalized_advantage",
+    ),
+    Mutant("advantage_eps_1e-5", TRAIN, "advantages.std() + 1e-8", "advantages.std() + 1e-5", "normalized_advantage"),
+    Mutant(
+        "advantage_eps_inside_root",
+        TRAIN,
+        "(advantages.std() + 1e-8)",
+        "th.sqrt(advantages.var() + 1e-8)",
+        "surrogate",
+        rounding=True,
+    ),
+    Mutant("advantages_divided_by_variance", TRAIN, "advantages.std()", "advantages.var()", "normalized_advantage"),
+    Mutant(
+        "advantages_normalised_per_rollout",
+        TRAIN,
+        NORMALISED,
+        "(advantages - self.rollout_buffer.advantages.mean()) / (self.rollout_buffer.advantages.std() + 1e-8)",
+        "normalized_advantage",
+    ),
+    Mutant(
+        "advantages_normalised_per_rollout_by_torch",
+        TRAIN,
+        NORMALISED,
+        "(advantages - th.as_tensor(self.rollout_buffer.advantages).mean())"
+        " / (th.as_tensor(self.rollout_buffer.advantages).std() + 1e-8)",
+        "normalized_advantage",
+    ),
+    Mutant(
+        "advantages_squashed",
+        TRAIN,
+        NORMALISED,
+        f"({NORMALISED}).clamp(-2, 2)",
+        "surrogate",
+    ),
+    # policy objective
+    Mutant("old_log_prob_recomputed", TRAIN, RATIO, "ratio = th.exp(log_prob - log_prob.detach())", "surrogate"),
+    Mutant("ratio_inverted", TRAIN, RATIO, "ratio = th.exp(rollout_data.old_log_prob - log_prob)", "gradient"),
+    Mutant("ratio_without_exp", TRAIN, RATIO, "ratio = log_prob - rollout_data.old_log_prob", "surrogate"),
+    Mutant("max_instead_of_min", TRAIN, POLICY_LOSS, POLICY_LOSS.replace("th.min", "th.max"), "surrogate"),
+    Mutant("clipped_branch_only", TRAIN, POLICY_LOSS, "policy_loss = -policy_loss_2.mean()", "surrogate"),
+    Mutant("surrogate_unclipped", TRAIN, POLICY_LOSS, "policy_loss = -policy_loss_1.mean()", "surrogate"),
+    Mutant("clipped_above_only", TRAIN, CLAMP, "th.clamp(ratio, max=1 + clip_range)", "surrogate"),
+    Mutant("clipped_below_only", TRAIN, CLAMP, "th.clamp(ratio, min=1 - clip_range)", "surrogate"),
+    Mutant("clip_is_reciprocal", TRAIN, "1 - clip_range,", "1 / (1 + clip_range),", "surrogate"),
+    Mutant(
+        "clip_of_log_ratio",
+        TRAIN,
+        CLAMP,
+        "th.exp(th.clamp(log_prob - rollout_data.old_log_prob, -clip_range, clip_range))",
+        "surrogate",
+    ),
+    Mutant(
+        "clip_of_the_product",
+        TRAIN,
+        SECOND,
+        "policy_loss_2 = th.clamp(advantages * ratio, 1 - clip_range, 1 + clip_range)",
+        "policy_loss",
+    ),
+    Mutant(
+        "objective_bounded_from_below",
+        TRAIN,
+        POLICY_LOSS,
+        "policy_loss = -th.max(th.min(policy_loss_1, policy_loss_2), 0.5 * advantages).mean()",
+        "policy_loss",
+        profile_note="the constant is small enough to be reached",
+    ),
+    Mutant(
+        "surrogate_of_a2c",
+        TRAIN,
+        POLICY_LOSS,
+        "policy_loss = -(advantages * log_prob).mean()",
+        "surrogate",
+    ),
+    Mutant(
+        "advantages_normalised_by_numpy",
+        TRAIN,
+        NORMALISED,
+        "th.as_tensor((advantages.numpy() - advantages.numpy().mean()) / (advantages.numpy().std() + 1e-8))",
+        "normalized_advantage",
+    ),
+    Mutant(
+        "policy_loss_over_nominal_batch_size",
+        TRAIN,
+        POLICY_LOSS,
+        "policy_loss = -th.min(policy_loss_1, policy_loss_2).sum() / self.batch_size",
+        "policy_loss",
+        profile_note="a batch size that does not divide the rollout",
+    ),
+    Mutant(
+        "advantage_times_log_prob",
+        TRAIN,
+        "policy_loss_1 = advantages * ratio",
+        "policy_loss_1 = advantages * log_prob",
+        "surrogate",
+    ),
+    Mutant(
+        "min_of_means",
+        TRAIN,
+        POLICY_LOSS,
+        "policy_loss = -th.min(policy_loss_1.mean(), policy_loss_2.mean())",
+        "surrogate",
+        profile_note=CLIPPING,
+    ),
+    Mutant(
+        "clipped_ratio_of_detached_ratio",
+        TRAIN,
+        CLAMP,
+        "th.clamp(ratio.detach(), 1 - clip_range, 1 + clip_range)",
+        "gradient",
+        profile_note="ties between the branches: the gradient is halved while the ratio is inside the range",
+    ),
+    Mutant("policy_loss_sign", TRAIN, POLICY_LOSS, POLICY_LOSS.replace("-th", "th"), "gradient"),
+    Mutant("policy_loss_summed", TRAIN, POLICY_LOSS, POLICY_LOSS.replace(".mean()", ".sum()"), "policy_loss"),
+    Mutant(
+        "positive_advantages_only",
+        TRAIN,
+        POLICY_LOSS,
+        "policy_loss = -th.min(policy_loss_1, policy_loss_2)[advantages > 0].mean()",
+        "policy_loss",
+    ),
+    # value loss
+    Mutant("value_loss_halved", TRAIN, VALUE_LOSS, VALUE_LOSS.replace("F.mse", "0.5 * F.mse"), "loss"),
+    Mutant(
+        "value_loss_summed",
+        TRAIN,
+        "rollout_data.returns, values_pred)",
+        'rollout_data.returns, values_pred, reduction="sum")',
+        "value_loss",
+    ),
+    Mutant("value_loss_huber", TRAIN, "F.mse_loss(", "F.smooth_l1_loss(", "value_loss"),
+    Mutant("value_loss_root", TRAIN, VALUE_LOSS, f"{VALUE_LOSS}.sqrt()", "loss"),
+    Mutant(
+        "value_not_clipped", TRAIN, VALUES_PRED, "values_pred = values", "predicted_value", profile_note=VALUE_CLIPPING
+    ),
+    Mutant(
+        "value_loss_max_of_clipped", TRAIN, VALUE_LOSS, value_losses("max"), "value_loss", profile_note=VALUE_CLIPPING
+    ),
+    Mutant(
+        "value_loss_min_of_clipped", TRAIN, VALUE_LOSS, value_losses("min"), "value_loss", profile_note=VALUE_CLIPPING
+    ),
+    Mutant(
+        "value_clipped_around_returns",
+        TRAIN,
+        VALUES_PRED,
+        "values_pred = rollout_data.returns + th.clamp(values - rollout_data.returns, -clip_range_vf, clip_range_vf)",
+        "value_loss",
+    ),
+    Mutant(
+        "value_clipped_to_range",
+        TRAIN,
+        VALUES_PRED,
+        "values_pred = th.clamp(values, -clip_range_vf, clip_range_vf)",
+        "value_loss",
+    ),
+    Mutant(
+        "values_not_flattened",
+        TRAIN,
+        "values = values.flatten()",
+        "pass",
+        "value_loss",
+        profile_note="[B, 1] is broadcast against [B]",
+    ),
+    Mutant(
+        "value_loss_detached",
+        TRAIN,
+        "rollout_data.returns, values_pred)",
+        "rollout_data.returns, values_pred.detach())",
+        "gradient",
+        SWITCHES,
+    ),
+    Mutant(
+        "value_loss_on_normalised_returns",
+        TRAIN,
+        VALUE_LOSS,
+        "value_loss = F.mse_loss((rollout_data.returns - rollout_data.returns.mean())"
+        " / (rollout_data.returns.std() + 1e-8), values_pred)",
+        "value_loss",
+    ),
+    Mutant(
+        "value_target_is_advantage",
+        TRAIN,
+        "F.mse_loss(rollout_data.returns, ",
+        "F.mse_loss(rollout_data.advantages, ",
+        "value_loss",
+    ),
+    Mutant(
+        "old_values_as_target",
+        TRAIN,
+        "F.mse_loss(rollout_data.returns, ",
+        "F.mse_loss(rollout_data.old_values + advantages, ",
+        "value_loss",
+    ),
+    Mutant("vf_coef_missing", TRAIN, VALUE_TERM, "value_loss", "loss"),
+    Mutant("vf_coef_0_5", TRAIN, VALUE_TERM, "0.5 * value_loss", "loss", profile_note="another vf_coef is asked for"),
+    # entropy
+    Mutant("entropy_sign", TRAIN, ENTROPY_LOSS, "entropy_loss = th.mean(entropy)", "loss"),
+    Mutant("entropy_dropped", TRAIN, ENTROPY_LOSS, "entropy_loss = th.zeros(())", "entropy_loss"),
+    Mutant("entropy_not_added", TRAIN, LOSS, f"loss = policy_loss + {VALUE_TERM}", "loss"),
+    Mutant("entropy_twice", TRAIN, LOSS, f"{LOSS} + {ENTROPY_TERM}", "loss"),
+    Mutant("entropy_without_coefficient", TRAIN, LOSS, f"loss = policy_loss + entropy_loss + {VALUE_TERM}", "loss"),
+    Mutant("entropy_of_chosen_actions", TRAIN, ENTROPY_LOSS, "entropy_loss = -th.mean(-log_prob)", "entropy_loss"),
+    Mutant("entropy_summed", TRAIN, ENTROPY_LOSS, "entropy_loss = -th.sum(entropy)", "entropy_loss"),
+    Mutant(
+        "entropy_mean_over_dims",
+        "DiagGaussianDistribution.entropy",
+        "sum_independent_dims(self.distribution.entropy())",
+        "self.distribution.entropy().mean(dim=1)",
+        "entropy",
+        profile_note="2-D Box",
+    ),
+    Mutant(
+        "switch_entropy_mean_over_dims",
+        "MultiCategoricalDistribution.entropy",
+        ".sum(dim=1)",
+        ".mean(dim=1)",
+        "entropy",
+        SWITCHES,
+        "MultiDiscrete actions",
+    ),
+    Mutant(
+        "switch_entropy_of_first_dimension",
+        "MultiCategoricalDistribution.entropy",
+        "for dist in self.distribution]",
+        "for dist in self.distribution[:1]]",
+        "entropy",
+        SWITCHES,
+        "MultiDiscrete actions",
+    ),
+    # total
+    Mutant(
+        "coefficients_swapped",
+        TRAIN,
+        LOSS,
+        "loss = policy_loss + self.vf_coef * entropy_loss + self.ent_coef * value_loss",
+        "loss",
+    ),
+    Mutant(
+        "loss_weighted_by_minibatch_size",
+        TRAIN,
+        LOSS,
+        f"loss = (policy_loss + {ENTROPY_TERM} + {VALUE_TERM}) * len(advantages) / self.batch_size",
+        "loss",
+        profile_note="a batch size that does not divide the rollout",
+    ),
+    Mutant(
+        "loss_divided_by_epochs",
+        TRAIN,
+        LOSS,
+        f"loss = (policy_loss + {ENTROPY_TERM} + {VALUE_TERM}) / self.n_epochs",
+        "loss",
+        profile_note="seen where the norm of the gradient is below max_grad_norm, or by Adam's eps",
+    ),
+    Mutant(
+        "critic_head_sees_the_actors_features",
+        "ActorCriticPolicy.evaluate_actions",
+        "values = self.value_net(latent_vf)",
+        "values = self.value_net(latent_pi)",
+        "new_value",
+    ),
+    # early stopping
+    Mutant("target_kl_ignored", TRAIN, STOP, "False", "gradient", SWITCHES, TARGET_KL),
+    Mutant("target_kl_without_1_5", TRAIN, STOP, "approx_kl_div > self.target_kl", "gradient", SWITCHES, TARGET_KL),
+    Mutant("target_kl_by_log_ratio", TRAIN, KL, "th.mean(-log_ratio)", "gradient", SWITCHES, TARGET_KL),
+    Mutant("target_kl_by_square", TRAIN, KL, "0.5 * th.mean(log_ratio**2)", "gradient", SWITCHES, TARGET_KL),
+    Mutant("target_kl_stops_epoch_only", TRAIN, STOPPED, "", "minibatch", SWITCHES, TARGET_KL),
+    Mutant(
+        "target_kl_checked_after_epoch",
+        TRAIN,
+        STOPPED,
+        STOPPED + "            if False:\n",
+        "gradient",
+        SWITCHES,
+        TARGET_KL,
+    ),
+    Mutant(
+        "target_kl_of_mean_over_epoch",
+        TRAIN,
+        STOP,
+        "np.mean(approx_kl_divs) > 1.5 * self.target_kl",
+        "gradient",
+        SWITCHES,
+        TARGET_KL,
+    ),
+    Mutant(
+        "target_kl_checked_after_step",
+        TRAIN,
+        "                break\n\n",
+        "                pass\n\n",
+        "gradient",
+        SWITCHES,
+        TARGET_KL,
+        also=(
+            Edit(
+                TRAIN,
+                "            self.policy.optimizer.step()\n",
+                "            self.policy.optimizer.step()\n"
+                "            if not continue_training:\n                break\n",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,199 @@
+"""Bugs in which transitions meet in a minibatch, and in how many there are."""
+
+from __future__ import annotations
+
+from tests.planted.subjects.mutation import Mutant
+
+__all__ = ["MUTANTS"]
+
+GET = "RolloutBuffer.get"
+SAMPLES = "RolloutBuffer._get_samples"
+PERMUTATION = "indices = np.random.permutation(self.buffer_size * self.n_envs)"
+N = "self.buffer_size * self.n_envs"
+FLATTEN = "self.__dict__[tensor] = self.swap_and_flatten(self.__dict__[tensor])"
+EPOCHS = "for epoch in range(self.n_epochs):"
+
+MUTANTS = (
+    Mutant("minibatches_not_shuffled", GET, PERMUTATION, f"indices = np.arange({N})", "minibatch"),
+    Mutant("minibatches_by_torch_randperm", GET, PERMUTATION, f"indices = th.randperm({N}).numpy()", "minibatch"),
+    Mutant(
+        "minibatches_by_own_generator",
+        GET,
+        PERMUTATION,
+        f'if not hasattr(self, "rng"):\n        self.rng = np.random.default_rng(0)\n'
+        f"    indices = self.rng.permutation({N})",
+        "minibatch",
+    ),
+    Mutant(
+        "minibatches_with_replacement",
+        GET,
+        PERMUTATION,
+        f"indices = np.random.randint(0, {N}, size={N})",
+        "minibatch",
+    ),
+    Mutant(
+        "shuffled_once_per_rollout",
+        GET,
+        PERMUTATION,
+        f"if not self.generator_ready:\n        self.indices = np.random.permutation({N})\n    indices = self.indices",
+        "minibatch",
+        profile_note="several epochs",
+    ),
+    Mutant(
+        "shuffled_in_place",
+        GET,
+        PERMUTATION,
+        f"if not self.generator_ready:\n        self.indices = np.arange({N})\n"
+        "    np.random.shuffle(self.indices)\n    indices = self.indices",
+        "minibatch",
+        profile_note="several epochs",
+    ),
+    Mutant(
+        "shuffled_in_place_for_ever",
+        GET,
+        PERMUTATION,
+        f'if not hasattr(self, "indices"):\n        self.indices = np.arange({N})\n'
+        "    np.random.shuffle(self.indices)\n    indices = self.indices",
+        "minibatch",
+        profile_note="several epochs",
+    ),
+    Mutant(
+        "last_partial_minibatch_dropped",
+        GET,
+        "while start_idx < self.buffer_size * self.n_envs:",
+        "while start_idx + batch_size <= self.buffer_size * self.n_envs:",
+        "minibatch",
+        profile_note="a batch size that does not divide the rollout",
+    ),
+    Mutant(
+        "first_minibatch_of_an_epoch_only",
+        GET,
+        "        start_idx += batch_size",
+        "        return",
+        "minibatch",
+    ),
+    Mutant(
+        "full_batch", "PPO.train", "self.rollout_buffer.get(self.batch_size)", "self.rollout_buffer.get()", "minibatch"
+    ),
+    Mutant(
+        "batch_size_is_number_of_minibatches",
+        "PPO.train",
+        "self.rollout_buffer.get(self.batch_size)",
+        "self.rollout_buffer.get(self.n_steps * self.n_envs // self.batch_size)",
+        "minibatch",
+    ),
+    Mutant(
+        "batch_size_always_64",
+        "PPO.train",
+        "self.rollout_buffer.get(self.batch_size)",
+        "self.rollout_buffer.get(64)",
+        "minibatch",
+    ),
+    Mutant("one_epoch", "PPO.train", EPOCHS, "for epoch in range(1):", "minibatch"),
+    Mutant("one_epoch_less", "PPO.train", EPOCHS, "for epoch in range(self.n_epochs - 1):", "minibatch"),
+    Mutant("one_epoch_more", "PPO.train", EPOCHS, "for epoch in range(self.n_epochs + 1):", "minibatch"),
+    Mutant(
+        "minibatches_overlap",
+        GET,
+        "start_idx += batch_size",
+        "start_idx += batch_size // 2",
+        "minibatch",
+    ),
+    Mutant(
+        "last_transition_of_every_minibatch_lost",
+        GET,
+        "indices[start_idx : start_idx + batch_size]",
+        "indices[start_idx : start_idx + batch_size - 1]",
+        "minibatch",
+    ),
+    Mutant(
+        "minibatches_sorted",
+        GET,
+        "indices[start_idx : start_idx + batch_size]",
+        "np.sort(indices[start_idx : start_idx + batch_size])",
+        "minibatch",
+        profile_note="the same transitions in another order: the sums round differently",
+    ),
+    Mutant(
+        "rollout_flattened_step_by_step",
+        "BaseBuffer.swap_and_flatten",
+        "arr.swapaxes(0, 1).reshape",
+        "arr.reshape",
+        "batch_observation",
+        profile_note="several environments; consistent, so it is but another permutation",
+    ),
+    Mutant(
+        "advantages_flattened_step_by_step",
+        GET,
+        FLATTEN,
+        f"{FLATTEN} if tensor != 'advantages' else self.__dict__[tensor].reshape(-1, 1)",
+        "batch_advantage",
+        profile_note="several environments",
+    ),
+    Mutant(
+        "old_values_flattened_step_by_step",
+        GET,
+        FLATTEN,
+        f"{FLATTEN} if tensor != 'values' else self.__dict__[tensor].reshape(-1, 1)",
+        "old_value",
+        profile_note="several environments, clip_range_vf",
+    ),
+    Mutant(
+        "actions_of_sorted_indices",
+        SAMPLES,
+        "self.actions[batch_inds]",
+        "self.actions[np.sort(batch_inds)]",
+        "batch_action",
+    ),
+    Mutant(
+        "returns_of_the_previous_minibatch",
+        SAMPLES,
+        "self.returns[batch_inds].flatten()",
+        "self.returns[batch_inds - len(batch_inds)].flatten()",
+        "batch_return",
+    ),
+    Mutant(
+        "advantages_sliced_by_position",
+        SAMPLES,
+        "self.advantages[batch_inds].flatten()",
+        "self.advantages[: len(batch_inds)].flatten()",
+        "batch_advantage",
+    ),
+    Mutant(
+        "old_log_probs_refreshed_every_epoch",
+        "PPO.train",
+        "        # Do a complete pass on the rollout buffer\n",
+        "        if epoch > 0:\n"
+        "            with th.no_grad():\n"
+        "                buffer = self.rollout_buffer\n"
+        "                actions = th.as_tensor(buffer.actions)\n"
+        "                if isinstance(self.action_space, spaces.Discrete):\n"
+        "                    actions = actions.flatten()\n"
+        "                buffer.log_probs = self.policy.evaluate_actions(\n"
+        "                    th.as_tensor(buffer.observations), actions)[1].numpy()[:, None]\n",
+        "old_log_prob",
+        profile_note="several epochs",
+    ),
+    Mutant(
+        "first_update_skipped",
+        "OnPolicyAlgorithm.learn",
+        "        self.train()\n",
+        "        if iteration > 1:\n            self.train()\n",
+        "minibatch",
+    ),
+    Mutant(
+        "every_rollout_trained_on_twice",
+        "OnPolicyAlgorithm.learn",
+        "        self.train()\n",
+        "        self.train()\n        self.train()\n",
+        "minibatch",
+    ),
+    Mutant(
+        "bad_transitions_left_out",
+        SAMPLES,
+        "    data = (\n",
+        "    good = self.returns[batch_inds].flatten() > np.quantile(self.returns, 0.02)\n"
+        "    batch_inds = batch_inds[good]\n    data = (\n",
+        "batch_observation",
+    ),
+)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from stable_baselines3 import A2C, PPO
+
+from harness.catalogue import CATALOGUE
+from harness.crosscheck.quantities import ORDER
+from harness.training.algorithms import load_algorithm
+from tests.planted.subjects.catalogue import DEVIATIONS
+from tests.planted.subjects.mutants import MODULE, MUTANTS
+from tests.planted.subjects.standalone_bugs import BUGS
+from tests.planted.subjects.training import CASES, trained, weights
+
+
+@functools.cache
+def sb3_weights(algorithm: str, world: str, settings: tuple[tuple[str, Any], ...]) -> list[bytes]:
+    return weights(trained({"PPO": PPO, "A2C": A2C}[algorithm], world, **dict(settings)))
+
+
+def settings_of(mutant: Any) -> tuple[tuple[str, Any], ...]:
+    settings: Mapping[str, Any] = mutant.settings
+    return tuple(settings.items())
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_trains_and_learns_something_else_than_sb3(name: str) -> None:
+    mutant = MUTANTS[name]
+    subject = load_algorithm(f"{MODULE}:{name}")
+
+    learnt = weights(trained(subject, mutant.world, **mutant.settings))
+
+    assert learnt != sb3_weights(mutant.algorithm, mutant.world, settings_of(mutant))
+
+
+def test_there_are_many_and_many_that_no_catalogue_lists() -> None:
+    assert len(MUTANTS) >= 70
+    assert sum(mutant.algorithm == "A2C" for mutant in MUTANTS.values()) >= 8
+    assert sum(mutant.deviation is None for mutant in MUTANTS.values()) >= 12
+
+
+def test_stages_are_quantities_and_worlds_those_of_the_stress_profile() -> None:
+    for mutant in (*MUTANTS.values(), *BUGS.values()):
+        assert mutant.stage in ORDER, mutant.id
+        assert mutant.world in CASES, mutant.id
+
+
+def test_every_planted_bug_has_its_place_in_the_catalogue_or_is_said_to_have_none() -> None:
+    assert set(DEVIATIONS) == {*MUTANTS, *BUGS}
+
+
+def test_what_a_bug_should_be_named_is_in_the_catalogue() -> None:
+    known = {deviation.id for deviation in CATALOGUE}
+
+    assert {name: of for name, of in DEVIATIONS.items() if of is not None and of not in known} == {}
