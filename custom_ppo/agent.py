@@ -16,20 +16,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom_ppo.config import PPOConfig, value_at
+from custom_ppo.config import INITIAL_PENALTY, PPOConfig, UpdateConfig
 from custom_ppo.losses import approx_kl, clip_fraction
 from custom_ppo.memory import Batch, Observation, TensorObservation, TrajectoryMemory
 from custom_ppo.recipe import Recipe
 
 __all__ = [
-    "INITIAL_PENALTY",
     "AutogradEngine",
     "LossTerms",
     "PPOAgent",
@@ -37,10 +36,8 @@ __all__ = [
     "TrainingDivergedError",
     "UpdateReport",
     "to_tensor",
+    "unobserved",
 ]
-
-INITIAL_PENALTY = 1.0
-"""beta before the first update. It matters little, as it is adapted by factors of two."""
 
 
 class TrainingDivergedError(ArithmeticError):
@@ -90,13 +87,9 @@ class LossTerms:
 
 @dataclass
 class UpdateReport:
-    """What happened in one update: one number per minibatch, in order."""
+    """Course of one update: one number per minibatch, in order."""
 
-    learning_rate: float
-    clip_range: float
-    clip_range_vf: float | None
-    beta: float = INITIAL_PENALTY
-    """The price of KL divergence, for recipes that have one."""
+    config: UpdateConfig
     policy_losses: list[float] = field(default_factory=list)
     value_losses: list[float] = field(default_factory=list)
     entropy_losses: list[float] = field(default_factory=list)
@@ -108,23 +101,34 @@ class UpdateReport:
     n_epochs: int = 0
     """Epochs begun."""
     stopped_early: bool = False
-    """Whether the KL divergence ended the update."""
+    """True if the KL divergence ended the update."""
+
+    def record(self, terms: LossTerms) -> None:
+        """Add the numbers of the next minibatch."""
+        self.policy_losses.append(terms.policy_loss.item())
+        self.value_losses.append(terms.value_loss.item())
+        self.entropy_losses.append(terms.entropy_loss.item())
+        self.clip_fractions.append(terms.clip_fraction.item())
+        self.approx_kls.append(terms.approx_kl.cpu().numpy())
+        self.loss = terms.loss.item()
 
 
-Observer = Callable[[str], None]
-"""Told when there is something to see: "gradient", when the parameters hold that of a minibatch, before it is clipped;
-"step", when they have moved, and hold the clipped one."""
+Observer = Callable[[Literal["gradient", "step"]], None]
+"""Called with "gradient" when the parameters hold the gradient of a minibatch, before it is clipped, and with "step"
+when they have moved and hold the clipped gradient."""
+
+
+def unobserved(stage: Literal["gradient", "step"]) -> None:
+    """Do nothing: the observer of an agent that nobody watches."""
 
 
 class Engine(Protocol):
-    """How the loss of a minibatch is computed and descended."""
+    """Way to compute the loss of a minibatch and to descend it."""
 
     def start(self) -> None: ...
-    def forward(
-        self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None, beta: float
-    ) -> LossTerms: ...
-    def backward(self, terms: LossTerms, config: PPOConfig) -> None: ...
-    def descend(self, config: PPOConfig) -> None: ...
+    def forward(self, batch: Batch, config: UpdateConfig) -> LossTerms: ...
+    def backward(self, terms: LossTerms, config: UpdateConfig) -> None: ...
+    def descend(self, config: UpdateConfig) -> None: ...
     def finish(self) -> None: ...
 
 
@@ -142,10 +146,8 @@ class AutogradEngine:
     def finish(self) -> None:
         """Nothing is left to do after one."""
 
-    def forward(
-        self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None, beta: float
-    ) -> LossTerms:
-        """The loss of a minibatch of B transitions."""
+    def forward(self, batch: Batch, config: UpdateConfig) -> LossTerms:
+        """Return the loss of a minibatch of B transitions, term by term."""
         recipe = self.recipe
         values, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)
         values = values.flatten()  # [B, 1] -> [B]: against returns [B] it would broadcast to [B, B]
@@ -153,11 +155,9 @@ class AutogradEngine:
         if config.normalize_advantage:
             advantages = recipe.normalize_advantages(advantages)
 
-        limit = recipe.policy_limit(clip_range, beta)
-        objective = recipe.policy_objective(log_prob, batch.old_log_prob, advantages, limit)
-        policy_loss = recipe.policy_loss(objective)
-        if clip_range_vf is not None:
-            values = recipe.clip_values(values, batch.old_values, clip_range_vf, batch.returns)
+        policy_loss = recipe.policy_loss(log_prob, batch.old_log_prob, advantages, config)
+        if config.clip_range_vf is not None:
+            values = recipe.clip_values(values, batch, config.clip_range_vf)
         value_loss = recipe.value_loss(batch.returns, values)
         entropy_loss = recipe.entropy_loss(entropy, log_prob)
         loss = policy_loss + config.ent_coef * entropy_loss + config.vf_coef * value_loss
@@ -167,23 +167,29 @@ class AutogradEngine:
                 policy_loss,
                 value_loss,
                 entropy_loss,
-                clip_fraction(log_prob, batch.old_log_prob, clip_range),
+                clip_fraction(log_prob, batch.old_log_prob, config.clip_range),
                 approx_kl(log_prob, batch.old_log_prob),
             )
 
-    def backward(self, terms: LossTerms, config: PPOConfig) -> None:
+    def backward(self, terms: LossTerms, config: UpdateConfig) -> None:
         """Leave the gradient of the loss in the parameters."""
         self.optimizer.zero_grad()
         terms.loss.backward()  # type: ignore[no-untyped-call]
 
-    def descend(self, config: PPOConfig) -> None:
+    def descend(self, config: UpdateConfig) -> None:
         """Clip the gradient, and make one step of the optimiser."""
         self.recipe.clip_gradients(self.policy.parameters(), config.max_grad_norm)
         self.optimizer.step()
 
 
 class PPOAgent:
-    """An agent that learns by PPO, without knowing where its observations come from."""
+    """An agent that learns by PPO from whatever environment calls it.
+
+    Every step of the algorithm is a public method, which may be wrapped on one object to watch or to change it: `act`,
+    `remember`, `timeout_reward`, `finish_rollout`, `update`, `learn_from`, `check_loss`. Formulas are parts of the
+    `recipe`, numbers are fields of `config`, and the `engine` descends the loss. `observer` is called twice for every
+    minibatch: when there is a gradient, and when the weights have moved.
+    """
 
     def __init__(
         self,
@@ -202,7 +208,7 @@ class PPOAgent:
         self.device = device
         self.beta = INITIAL_PENALTY
         self.engine: Engine = AutogradEngine(policy, optimizer, recipe)
-        self.observer: Observer | None = None
+        self.observer: Observer = unobserved
         self.iteration = 0
         """Rollouts that were started, for messages."""
 
@@ -277,53 +283,42 @@ class PPOAgent:
         progress_remaining: from 1 at the start of training to 0 at its end, for the schedules.
         Raises TrainingDivergedError when a loss is not finite, before the weights are touched by it.
         """
-        config = self.config
-        clip_range_vf = None if config.clip_range_vf is None else value_at(config.clip_range_vf, progress_remaining)
-        report = UpdateReport(
-            learning_rate=value_at(config.learning_rate, progress_remaining),
-            clip_range=value_at(config.clip_range, progress_remaining),
-            clip_range_vf=clip_range_vf,
-            beta=self.beta,
-        )
+        config = self.config.at(progress_remaining, beta=self.beta)
+        report = UpdateReport(config)
         for group in self.optimizer.param_groups:
-            group["lr"] = report.learning_rate
+            group["lr"] = config.learning_rate
         self.policy.train(True)
         self.engine.start()
         try:
-            self._learn_from(self.memory.flatten(self.device), report)
+            self.learn_from(self.memory.flatten(self.device), report)
         finally:
             self.engine.finish()
         self.beta = self.recipe.adapt_penalty(self.beta, float(np.mean(report.approx_kls)), config.target_kl)
         return report
 
-    def _learn_from(self, batch: Batch, report: UpdateReport) -> None:
-        """Descend the loss of one minibatch after the other, until the epochs or the trust region are used up."""
-        config, recipe = self.config, self.recipe
+    def learn_from(self, batch: Batch, report: UpdateReport) -> None:
+        """Descend the loss of one minibatch after the other, until the epochs or the trust region are used up.
+
+        batch: the rollout; report: holds the numbers of the update, and is given those of every minibatch.
+        """
+        config, recipe = report.config, self.recipe
         for _ in range(config.n_epochs):
             report.n_epochs += 1
             report.approx_kls = []
             for minibatch in batch.minibatches(config.batch_size, recipe.minibatch_order(len(batch))):
-                terms = self.engine.forward(minibatch, config, report.clip_range, report.clip_range_vf, report.beta)
-                self._record(report, terms)
+                terms = self.engine.forward(minibatch, config)
+                report.record(terms)
+                self.check_loss(report)
                 if config.target_kl is not None and recipe.stop_early(report.approx_kls[-1], config.target_kl):
                     report.stopped_early = True
                     return
                 self.engine.backward(terms, config)
-                self._show("gradient")
+                self.observer("gradient")
                 self.engine.descend(config)
-                self._show("step")
+                self.observer("step")
 
-    def _show(self, stage: str) -> None:
-        if self.observer is not None:
-            self.observer(stage)
-
-    def _record(self, report: UpdateReport, terms: LossTerms) -> None:
-        report.policy_losses.append(terms.policy_loss.item())
-        report.value_losses.append(terms.value_loss.item())
-        report.entropy_losses.append(terms.entropy_loss.item())
-        report.clip_fractions.append(terms.clip_fraction.item())
-        report.approx_kls.append(terms.approx_kl.cpu().numpy())
-        report.loss = terms.loss.item()
+    def check_loss(self, report: UpdateReport) -> None:
+        """Raise TrainingDivergedError unless the loss of the last minibatch is finite."""
         if not math.isfinite(report.loss):
             raise TrainingDivergedError(
                 f"iteration {self.iteration}, epoch {report.n_epochs}, minibatch {len(report.approx_kls)}:"

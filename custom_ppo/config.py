@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["InvalidConfigError", "PPOConfig", "Schedule", "constant", "value_at"]
+__all__ = ["INITIAL_PENALTY", "InvalidConfigError", "PPOConfig", "Schedule", "UpdateConfig", "constant", "value_at"]
 
 Schedule = Callable[[float], float]
 """Takes the progress remaining, which falls from 1 at the start of training to 0 at its end."""
+
+INITIAL_PENALTY = 1.0
+"""beta before the first update. It matters little, as it is adapted by factors of two."""
 
 
 class InvalidConfigError(ValueError, AssertionError):
@@ -26,6 +29,24 @@ def value_at(parameter: float | Schedule, progress_remaining: float) -> float:
 def constant(value: float) -> Schedule:
     """The schedule that never changes."""
     return lambda _progress_remaining: value
+
+
+@dataclass(frozen=True)
+class UpdateConfig:
+    """Numbers that one update needs, with every schedule resolved; `PPOConfig.at` makes it."""
+
+    learning_rate: float
+    batch_size: int | None
+    n_epochs: int
+    clip_range: float
+    clip_range_vf: float | None
+    normalize_advantage: bool
+    ent_coef: float
+    vf_coef: float
+    max_grad_norm: float
+    target_kl: float | None
+    beta: float
+    """Price of the KL divergence in the penalised objective; the other objectives have none."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +94,20 @@ class PPOConfig:
             raise InvalidConfigError(
                 f"`clip_range_vf` must be positive, got {self.clip_range_vf}; pass None to leave the value unclipped"
             )
+
+    def at(self, progress_remaining: float, *, beta: float = INITIAL_PENALTY) -> UpdateConfig:
+        """Return the numbers of the update at this progress, which falls from 1 to 0 in the course of training."""
+        clip_range_vf = self.clip_range_vf
+        return UpdateConfig(
+            learning_rate=value_at(self.learning_rate, progress_remaining),
+            batch_size=self.batch_size,
+            n_epochs=self.n_epochs,
+            clip_range=value_at(self.clip_range, progress_remaining),
+            clip_range_vf=None if clip_range_vf is None else value_at(clip_range_vf, progress_remaining),
+            normalize_advantage=self.normalize_advantage,
+            ent_coef=self.ent_coef,
+            vf_coef=self.vf_coef,
+            max_grad_norm=self.max_grad_norm,
+            target_kl=self.target_kl,
+            beta=beta,
+        )

@@ -18,7 +18,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from custom_ppo.agent import LossTerms
-from custom_ppo.config import PPOConfig
+from custom_ppo.config import UpdateConfig
 from custom_ppo.distributions import _GAUSSIAN_ENTROPY, _LOG_SQRT_2PI
 from custom_ppo.fusible import same_parameters
 from custom_ppo.memory import Batch
@@ -59,10 +59,9 @@ class FusedEngine:
         self.adam.write_steps()
 
     @torch.no_grad()
-    def forward(
-        self, batch: Batch, config: PPOConfig, clip_range: float, clip_range_vf: float | None, beta: float
-    ) -> LossTerms:
-        """The loss of a minibatch of B transitions, and what its gradient will need; there is no penalty in it."""
+    def forward(self, batch: Batch, config: UpdateConfig) -> LossTerms:
+        """Return the loss of a minibatch of B transitions, and keep what its gradient will need."""
+        clip_range, clip_range_vf = config.clip_range, config.clip_range_vf
         features = self.policy._encode(batch.observations)
         assert isinstance(features, Tensor)
         features = features.flatten(1)
@@ -99,7 +98,7 @@ class FusedEngine:
         )
 
     @torch.no_grad()
-    def backward(self, terms: LossTerms, config: PPOConfig) -> None:
+    def backward(self, terms: LossTerms, config: UpdateConfig) -> None:
         """Leave the gradient of the loss of the last `forward` in the parameters."""
         n = len(self.ratio)
         # d policy_loss / d log_prob. Where both branches of the minimum are equal, autograd gives half to each, and
@@ -117,7 +116,7 @@ class FusedEngine:
         self.critic.backward(grad_values.unsqueeze(1))
 
     @torch.no_grad()
-    def descend(self, config: PPOConfig) -> None:
+    def descend(self, config: UpdateConfig) -> None:
         """Clip the gradient, and make one step of Adam."""
         self.adam.step(config.max_grad_norm)
 

@@ -16,15 +16,7 @@ from custom_ppo.recipe import SB3_PPO, Recipe
 
 __all__ = ["reason_against", "same_parameters"]
 
-_OWN_PARTS = (
-    "policy_objective",
-    "policy_limit",
-    "policy_loss",
-    "value_loss",
-    "clip_values",
-    "entropy_loss",
-    "clip_gradients",
-)
+_OWN_PARTS = ("policy_loss", "value_loss", "clip_values", "entropy_loss", "clip_gradients")
 """Parts of a recipe that `fused` has written out."""
 
 

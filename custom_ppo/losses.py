@@ -56,10 +56,10 @@ def kl_penalty(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, beta:
     return advantages * ratio - beta * ((ratio - 1) - log_ratio)
 
 
-def log_prob_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+def log_prob_surrogate(log_prob: Tensor, advantages: Tensor) -> Tensor:
     """A2C's objective of each transition, [B], to be maximised: A * log pi(a|s), without a ratio or a clip.
 
-    Its gradient is that of `clipped_surrogate` where pi equals pi_old, that is in the first pass over the memory
+    Its gradient equals that of `clipped_surrogate` where pi equals pi_old, which holds in the first pass over a rollout
     (Huang et al. 2022, arXiv 2205.09123).
     """
     return advantages * log_prob
@@ -80,21 +80,18 @@ def half_value_loss(returns: Tensor, values: Tensor) -> Tensor:
     return 0.5 * functional.mse_loss(returns, values)
 
 
-def clipped_values(values: Tensor, old_values: Tensor, clip_range_vf: float, returns: Tensor) -> Tensor:
-    """Values [B] that moved at most clip_range_vf, in units of return, away from those of acting time.
-
-    returns: not read here, but by `pessimistic_values`, which can stand in the same place.
-    """
+def clipped_values(values: Tensor, old_values: Tensor, clip_range_vf: float) -> Tensor:
+    """Values [B] that moved at most clip_range_vf, in units of return, away from those predicted while acting."""
     return old_values + torch.clamp(values - old_values, -clip_range_vf, clip_range_vf)
 
 
 def pessimistic_values(values: Tensor, old_values: Tensor, clip_range_vf: float, returns: Tensor) -> Tensor:
-    """Of V and its clipped self, [B], the one that is farther from the return.
+    """V or its clipped counterpart, [B], whichever is farther from the return.
 
     The square of its error is max((return - V)^2, (return - V_clipped)^2), the loss of OpenAI's baselines and CleanRL:
     V is held back where it improved by more than clip_range_vf, and never where it became worse.
     """
-    clipped = clipped_values(values, old_values, clip_range_vf, returns)
+    clipped = clipped_values(values, old_values, clip_range_vf)
     return torch.where((returns - values).abs() >= (returns - clipped).abs(), values, clipped)
 
 

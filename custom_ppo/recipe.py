@@ -1,7 +1,7 @@
 """Which function plays which part in PPO. Variants are recipes with one part replaced, not flags in the agent.
 
 PPO = act, remember, estimate advantages, and for every minibatch: normalise, judge, stop?, descend
-A2C = SB3_PPO.replace(policy_objective=log_prob_surrogate, optimizer=rmsprop) with one epoch over one batch
+A2C = SB3_PPO.replace(policy_loss=PolicyLoss(log_prob_objective), optimizer=rmsprop) with one epoch over one batch
 
 `PRESETS` holds the recipes that have a name.
 """
@@ -12,7 +12,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,10 +22,11 @@ from torch import Tensor, nn
 
 from custom_ppo import gae as gae_module
 from custom_ppo import losses
-from custom_ppo.config import InvalidConfigError
+from custom_ppo.config import InvalidConfigError, UpdateConfig
+from custom_ppo.memory import Batch
 from custom_ppo.networks import orthogonal
 
-__all__ = ["CLEANRL_PPO", "PPO_PENALTY", "PRESETS", "SB3_A2C", "SB3_PPO", "Recipe", "named_recipe"]
+__all__ = ["CLEANRL_PPO", "PPO_PENALTY", "PRESETS", "SB3_A2C", "SB3_PPO", "PolicyLoss", "Recipe", "named_recipe"]
 
 _DEFAULT_TARGET_KL = 0.01
 
@@ -81,14 +82,19 @@ def never_stop(approx_kl: NDArray[np.float32], target_kl: float) -> bool:
     return False
 
 
-def by_clip_range(clip_range: float, beta: float) -> float:
-    """What limits a step in the policy objective: the clip range."""
-    return clip_range
+def log_prob_objective(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, limit: float) -> Tensor:
+    """`losses.log_prob_surrogate` as the objective of a `PolicyLoss`: on-policy, so without a ratio to limit."""
+    return losses.log_prob_surrogate(log_prob, advantages)
 
 
-def by_penalty(clip_range: float, beta: float) -> float:
-    """What limits a step in the policy objective: the price beta of KL divergence."""
-    return beta
+def clip_around_old_values(values: Tensor, batch: Batch, clip_range_vf: float) -> Tensor:
+    """`losses.clipped_values` of a minibatch: SB3's rule."""
+    return losses.clipped_values(values, batch.old_values, clip_range_vf)
+
+
+def clip_improvements_only(values: Tensor, batch: Batch, clip_range_vf: float) -> Tensor:
+    """`losses.pessimistic_values` of a minibatch: the rule of OpenAI's baselines and CleanRL."""
+    return losses.pessimistic_values(values, batch.old_values, clip_range_vf, batch.returns)
 
 
 def same_penalty(beta: float, approx_kl: float, target_kl: float | None) -> float:
@@ -127,6 +133,30 @@ def rmsprop(parameters: Iterable[nn.Parameter], lr: float, eps: float = 1e-5) ->
 
 
 @dataclass(frozen=True)
+class PolicyLoss:
+    """Loss of the policy over a minibatch: an objective of every transition, limited, then reduced to one number.
+
+    PPO's is -mean(min(ratio * A, clip(ratio, 1 - clip_range, 1 + clip_range) * A)).
+    """
+
+    objective: Callable[[Tensor, Tensor, Tensor, float], Tensor] = losses.clipped_surrogate
+    """(log_prob, old_log_prob, advantages, limit) -> [B], to be maximised."""
+    limited_by: Literal["clip_range", "beta"] = "clip_range"
+    """Number of the update that is the limit of the objective: the clip range, or the price of the KL divergence."""
+    reduction: Callable[[Tensor], Tensor] = losses.policy_loss
+    """[B] -> the loss, to be minimised."""
+
+    def __call__(self, log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, config: UpdateConfig) -> Tensor:
+        """Return the loss, a tensor of no dimensions; log_prob, old_log_prob, advantages: [B]."""
+        limit: float = getattr(config, self.limited_by)
+        return self.reduction(self.objective(log_prob, old_log_prob, advantages, limit))
+
+    def replace(self, **parts: Any) -> PolicyLoss:
+        """Return the same loss with some parts exchanged; raises TypeError for a part that does not exist."""
+        return dataclasses.replace(self, **parts)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """The parts of a policy-gradient algorithm; the defaults are SB3's PPO."""
 
@@ -143,13 +173,10 @@ class Recipe:
     # update
     minibatch_order: Callable[[int], NDArray[np.int64]] = shuffled
     normalize_advantages: Callable[[Tensor], Tensor] = losses.normalize_advantages
-    policy_objective: Callable[[Tensor, Tensor, Tensor, float], Tensor] = losses.clipped_surrogate
-    policy_limit: Callable[[float, float], float] = by_clip_range
-    """Of the clip range and the penalty beta, the last argument of policy_objective."""
-    policy_loss: Callable[[Tensor], Tensor] = losses.policy_loss
+    policy_loss: PolicyLoss = PolicyLoss()
     value_loss: Callable[[Tensor, Tensor], Tensor] = losses.value_loss
-    clip_values: Callable[[Tensor, Tensor, float, Tensor], Tensor] = losses.clipped_values
-    """Asked only where clip_range_vf is not None."""
+    clip_values: Callable[[Tensor, Batch, float], Tensor] = clip_around_old_values
+    """(values [B], minibatch, clip_range_vf) -> [B]; called only if clip_range_vf is not None."""
     entropy_loss: Callable[[Tensor | None, Tensor], Tensor] = losses.entropy_loss
     stop_early: Callable[[NDArray[np.float32], float], bool] = exceeds_target
     adapt_penalty: Callable[[float, float, float | None], float] = same_penalty
@@ -164,16 +191,16 @@ class Recipe:
     def differs_in(self, other: Recipe) -> tuple[str, ...]:
         """Names of the parts in which two recipes differ, `name` left out."""
         parts = (field.name for field in dataclasses.fields(self) if field.name != "name")
-        return tuple(part for part in parts if getattr(self, part) is not getattr(other, part))
+        # By equality, as a PolicyLoss that was saved and loaded is another object; of functions it is identity.
+        return tuple(part for part in parts if getattr(self, part) != getattr(other, part))
 
 
 SB3_PPO = Recipe()
-SB3_A2C = SB3_PPO.replace(name="a2c", policy_objective=losses.log_prob_surrogate, optimizer=rmsprop)
+SB3_A2C = SB3_PPO.replace(name="a2c", policy_loss=PolicyLoss(log_prob_objective), optimizer=rmsprop)
 
 PPO_PENALTY = SB3_PPO.replace(
     name="ppo_penalty",
-    policy_objective=losses.kl_penalty,
-    policy_limit=by_penalty,
+    policy_loss=PolicyLoss(losses.kl_penalty, limited_by="beta"),
     adapt_penalty=adapted_penalty,
     stop_early=never_stop,
 )
@@ -187,7 +214,7 @@ CLEANRL_PPO = SB3_PPO.replace(
     name="cleanrl_ppo",
     timeout_reward=reward_alone,
     value_loss=losses.half_value_loss,
-    clip_values=losses.pessimistic_values,
+    clip_values=clip_improvements_only,
 )
 """The PPO of CleanRL (`ppo.py`, `ppo_continuous_action.py`), as far as it is another algorithm than SB3's.
 

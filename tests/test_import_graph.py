@@ -23,7 +23,7 @@ CUSTOM_PPO: Mapping[str, set[str]] = {
     "distributions": set(),
     "extractors": {"config", "memory"},
     "networks": {"distributions", "extractors", "memory"},
-    "recipe": {"config", "gae", "losses", "networks"},
+    "recipe": {"config", "gae", "losses", "memory", "networks"},
     "agent": {"config", "gae", "losses", "memory", "recipe"},
     "fusible": {"extractors", "networks", "recipe"},
     "fused": {"agent", "config", "distributions", "fusible", "losses", "memory", "networks", "recipe"},
@@ -194,7 +194,7 @@ def test_harnesss_areas_are_in_no_circle() -> None:
             "custom_ppo/recipe.py",
             "from . import fused\n",
             "custom_ppo/recipe.py:1: imports custom_ppo.fused, "
-            "but recipe may import config, gae, losses, networks of custom_ppo",
+            "but recipe may import config, gae, losses, memory, networks of custom_ppo",
         ),
         (
             "custom_ppo/agent.py",

@@ -101,7 +101,7 @@ class CustomA2C(CustomPPO):
     def _log_update(self, report: UpdateReport) -> None:
         log = self.logger.record
         memory = self.rollout_buffer
-        log("train/learning_rate", report.learning_rate)
+        log("train/learning_rate", report.config.learning_rate)
         log("train/n_updates", self._n_updates, exclude="tensorboard")
         log("train/explained_variance", explained_variance(memory.values.T.flatten(), memory.returns.T.flatten()))
         log("train/entropy_loss", float(np.mean(report.entropy_losses)))

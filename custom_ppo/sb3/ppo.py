@@ -22,8 +22,8 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import FloatSchedule, explained_variance, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 
-from custom_ppo.agent import INITIAL_PENALTY, AutogradEngine, PPOAgent, UpdateReport, to_tensor
-from custom_ppo.config import InvalidConfigError, PPOConfig, Schedule
+from custom_ppo.agent import AutogradEngine, Engine, PPOAgent, UpdateReport, to_tensor
+from custom_ppo.config import INITIAL_PENALTY, InvalidConfigError, PPOConfig, Schedule
 from custom_ppo.fused import FusedEngine
 from custom_ppo.fusible import reason_against
 from custom_ppo.memory import TrajectoryMemory
@@ -204,27 +204,32 @@ class CustomPPO(Resumable):
         self.agent = PPOAgent(
             self.policy, self.policy.optimizer, self.rollout_buffer, self._config(), recipe, self.device
         )
-        self._choose_engine()
+        self.agent.engine = self.choose_engine()
 
-    def _refresh_agent(self) -> None:
-        """Hand on what users of SB3 exchange between two updates: hyperparameters, policy, optimiser, buffer."""
+    def refresh_agent(self) -> None:
+        """Pass on what SB3's users exchange between two updates: hyperparameters, policy, optimiser, buffer."""
         agent = self.agent
         agent.config = self._config()
         agent.policy, agent.optimizer, agent.memory = self.policy, self.policy.optimizer, self.rollout_buffer
         agent.beta = self.beta
 
-    def _choose_engine(self) -> None:
-        """Fuse the update where that gives autograd's bits; asked before every update, as hooks may come and go."""
+    def choose_engine(self) -> Engine:
+        """Return the engine of the next update: the fused one where it gives autograd's bits, else autograd's.
+
+        Called before every update, as hooks that only autograd calls may come and go.
+        Raises InvalidConfigError if engine="fused" was asked for and is not possible.
+        """
         agent = self.agent
         reason: str | None = "autograd was asked for"
         if self.engine != "autograd":
             reason = reason_against(agent.policy, agent.optimizer, agent.recipe)
-        if reason is not None:
-            if self.engine == "fused":
-                raise InvalidConfigError(f"engine='fused' is not possible: {reason}; use engine='auto'")
-            agent.engine = AutogradEngine(agent.policy, agent.optimizer, agent.recipe)
-        elif not (isinstance(agent.engine, FusedEngine) and agent.engine.serves(agent.policy, agent.optimizer)):
-            agent.engine = FusedEngine(self.policy, agent.optimizer, agent.recipe)
+        if reason is None:
+            if isinstance(agent.engine, FusedEngine) and agent.engine.serves(agent.policy, agent.optimizer):
+                return agent.engine
+            return FusedEngine(self.policy, agent.optimizer, agent.recipe)
+        if self.engine == "fused":
+            raise InvalidConfigError(f"engine='fused' is not possible: {reason}; use engine='auto'")
+        return AutogradEngine(agent.policy, agent.optimizer, agent.recipe)
 
     def learn(
         self,
@@ -269,7 +274,7 @@ class CustomPPO(Resumable):
         Callbacks read the local variables, so all of SB3's are here, at the same moments; some have no other use.
         """
         agent = self.agent
-        self._refresh_agent()
+        self.refresh_agent()
         agent.memory, agent.iteration = rollout_buffer, self._n_rollouts
         n_steps = 0
         agent.start_rollout()
@@ -307,8 +312,8 @@ class CustomPPO(Resumable):
 
     def train(self) -> None:
         """Update the policy and the critic on the current rollout, and log what happened."""
-        self._refresh_agent()
-        self._choose_engine()
+        self.refresh_agent()
+        self.agent.engine = self.choose_engine()
         report = self.agent.update(self._current_progress_remaining)
         self.beta = self.agent.beta
         self._n_updates += report.n_epochs
@@ -320,7 +325,7 @@ class CustomPPO(Resumable):
 
     def _log_update(self, report: UpdateReport) -> None:
         log = self.logger.record
-        log("train/learning_rate", report.learning_rate)
+        log("train/learning_rate", report.config.learning_rate)
         log("train/entropy_loss", np.mean(report.entropy_losses))
         log("train/policy_gradient_loss", np.mean(report.policy_losses))
         log("train/value_loss", np.mean(report.value_losses))
@@ -333,11 +338,11 @@ class CustomPPO(Resumable):
         if hasattr(self.policy, "log_std"):
             log("train/std", torch.exp(self.policy.log_std).mean().item())
         log("train/n_updates", self._n_updates, exclude="tensorboard")
-        log("train/clip_range", report.clip_range)
+        log("train/clip_range", report.config.clip_range)
         if self.recipe.adapt_penalty is not SB3_PPO.adapt_penalty:
-            log("train/beta", report.beta)
-        if report.clip_range_vf is not None:
-            log("train/clip_range_vf", report.clip_range_vf)
+            log("train/beta", report.config.beta)
+        if report.config.clip_range_vf is not None:
+            log("train/clip_range_vf", report.config.clip_range_vf)
 
     def dump_logs(self, iteration: int = 0) -> None:
         """Write one row of the logger: speed, and the mean return and length of the last episodes."""

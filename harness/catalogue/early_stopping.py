@@ -57,7 +57,7 @@ def _stopping_after_step(model: CustomPPO) -> None:
         def descend(step: Callable[..., None], config: Any) -> None:
             step(config)
             if exceeded[0]:
-                agent._show("step")
+                agent.observer("step")
                 raise _Stop
 
         agent.recipe = recipe.replace(stop_early=stop_early)
@@ -69,7 +69,7 @@ def _stopping_after_step(model: CustomPPO) -> None:
         finally:
             agent.recipe = recipe
 
-    wrap(model.agent, "_learn_from", learn)
+    wrap(model.agent, "learn_from", learn)
 
 
 def _stopping_between_epochs(model: CustomPPO, *, by_any: bool) -> None:
@@ -99,21 +99,20 @@ def _stopping_between_epochs(model: CustomPPO, *, by_any: bool) -> None:
         finally:
             agent.recipe = recipe
 
-    wrap(model.agent, "_learn_from", learn)
+    wrap(model.agent, "learn_from", learn)
 
 
 def _stopping_epoch_only(model: CustomPPO) -> None:
     def learn(original: Callable[..., None], batch: Any, report: Any) -> None:
-        agent = model.agent
-        config = agent.config
-        agent.config = replace(config, n_epochs=1)
+        config = report.config
+        report.config = replace(config, n_epochs=1)
         try:
             for _ in range(config.n_epochs):
                 original(batch, report)
         finally:
-            agent.config = config
+            report.config = config
 
-    wrap(model.agent, "_learn_from", learn)
+    wrap(model.agent, "learn_from", learn)
 
 
 DIVERGENCE: tuple[Deviation, ...] = (

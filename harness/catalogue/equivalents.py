@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom_ppo.recipe import Recipe
+from custom_ppo.recipe import PolicyLoss, Recipe
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import PPO_ONLY, WALK, huang, parts, wrap, wrap_engine
 
@@ -39,7 +39,7 @@ def _two_optimizers(model: CustomPPO) -> None:
             group["lr"] = policy.optimizer.param_groups[0]["lr"]
         second.step()
 
-    model._refresh_agent()
+    model.refresh_agent()
     wrap_engine(model, "backward", backward)
     wrap_engine(model, "descend", descend)
 
@@ -120,7 +120,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
         stage="surrogate",
         source="vwxyzjn/cleanrl, ppo.py",
         remedy="None is needed: max(-a, -b) = -min(a, b), to the bit",
-        recipe=parts(policy_objective=_larger_loss, policy_loss=lambda loss: loss.mean()),
+        recipe=parts(policy_loss=PolicyLoss(_larger_loss, reduction=lambda loss: loss.mean())),
         algorithms=PPO_ONLY,
     ),
     Deviation(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from custom_ppo.memory import Batch
 from custom_ppo.recipe import Recipe
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import (
@@ -18,9 +18,6 @@ from harness.catalogue.patching import (
     parts,
     settings,
 )
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["LOSSES"]
 
@@ -43,9 +40,9 @@ def _worse_of_both(choose: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Reci
     def deviating(recipe: Recipe) -> Recipe:
         free: list[Tensor] = []
 
-        def clip_values(values: Tensor, old_values: Tensor, clip_range_vf: float, returns: Tensor) -> Tensor:
+        def clip_values(values: Tensor, batch: Batch, clip_range_vf: float) -> Tensor:
             free[:] = [values]
-            return recipe.clip_values(values, old_values, clip_range_vf, returns)
+            return recipe.clip_values(values, batch, clip_range_vf)
 
         def value_loss(returns: Tensor, values: Tensor) -> Tensor:
             if not free:  # clip_range_vf is None
@@ -58,8 +55,8 @@ def _worse_of_both(choose: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Reci
 
 
 def _broadcast_values(recipe: Recipe) -> Recipe:
-    def clip_values(values: Tensor, old_values: Tensor, clip_range_vf: float, returns: Tensor) -> Tensor:
-        return recipe.clip_values(values.unsqueeze(1), old_values, clip_range_vf, returns)  # [B, B]
+    def clip_values(values: Tensor, batch: Batch, clip_range_vf: float) -> Tensor:
+        return recipe.clip_values(values.unsqueeze(1), batch, clip_range_vf)  # [B, B]
 
     def value_loss(returns: Tensor, values: Tensor) -> Tensor:
         columns = values if values.ndim > 1 else values.unsqueeze(1)

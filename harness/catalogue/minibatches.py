@@ -64,7 +64,7 @@ def _ordered(make: Callable[[PPOAgent, Callable[[int], Order]], Callable[[int], 
             original(batch, report)
 
         agent.recipe = agent.recipe.replace(minibatch_order=lambda n: current[0](n))
-        wrap(agent, "_learn_from", learn)
+        wrap(agent, "learn_from", learn)
 
     return surgery
 

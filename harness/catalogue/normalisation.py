@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -34,15 +34,9 @@ def _unguarded(model: CustomPPO) -> None:
     def normalise(advantages: Tensor) -> Tensor:
         return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
 
-    def record(original: Callable[..., None], report: Any, terms: Any) -> None:
-        # SB3 trains on with NaN where CustomPPO stops.
-        try:
-            original(report, terms)
-        except ArithmeticError:
-            return
-
     model.agent.recipe = model.agent.recipe.replace(normalize_advantages=normalise)
-    wrap(model.agent, "_record", record)
+    # SB3 trains on with NaN where CustomPPO stops.
+    wrap(model.agent, "check_loss", lambda original, report: None)
 
 
 def _by_numpy(advantages: Tensor) -> Tensor:

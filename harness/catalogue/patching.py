@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium import spaces
+from torch import Tensor
 
-from custom_ppo.agent import PPOAgent
+from custom_ppo.agent import Engine, PPOAgent
 from custom_ppo.memory import Batch
 from custom_ppo.recipe import Recipe
 
@@ -28,8 +29,10 @@ __all__ = [
     "at_every_epoch",
     "huang",
     "learning_with",
+    "objective",
     "parts",
     "policy_settings",
+    "reduction",
     "remembering",
     "settings",
     "wrap",
@@ -70,6 +73,18 @@ def parts(**changed: Any) -> Callable[[Recipe], Recipe]:
     return lambda recipe: recipe.replace(**changed)
 
 
+def objective(
+    changed: Callable[[Tensor, Tensor, Tensor, float], Tensor],
+) -> Callable[[Recipe], Recipe]:
+    """Recipe: another objective of the policy's loss, with the same limit and reduction."""
+    return lambda recipe: recipe.replace(policy_loss=recipe.policy_loss.replace(objective=changed))
+
+
+def reduction(changed: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Recipe]:
+    """Recipe: another reduction [B] -> loss of the policy's objective."""
+    return lambda recipe: recipe.replace(policy_loss=recipe.policy_loss.replace(reduction=changed))
+
+
 # surgery
 
 
@@ -79,13 +94,14 @@ def wrap(owner: Any, method: str, wrapper: Callable[..., Any]) -> None:
 
 
 def wrap_engine(model: CustomPPO, method: str, wrapper: Callable[..., Any]) -> None:
-    """The same for the engine of the update, of which there is a new one in every update."""
+    """Wrap a method of the engine of every update, as each update has an engine of its own."""
 
-    def choose(original: Callable[[], None]) -> None:
-        original()
-        wrap(model.agent.engine, method, wrapper)
+    def choose(original: Callable[[], Engine]) -> Engine:
+        engine = original()
+        wrap(engine, method, wrapper)
+        return engine
 
-    wrap(model, "_choose_engine", choose)
+    wrap(model, "choose_engine", choose)
 
 
 class _Environments:
@@ -137,7 +153,7 @@ def learning_with(change: Callable[[PPOAgent, Batch], tuple[Batch, Recipe]]) -> 
             finally:
                 agent.recipe = recipe
 
-        wrap(model.agent, "_learn_from", learn)
+        wrap(model.agent, "learn_from", learn)
 
     return surgery
 

@@ -141,7 +141,7 @@ def _clipped_sample(model: CustomPPO, distribution: Any, actions: Tensor) -> Ten
 
 def _noise_drawn_while_learning(model: CustomPPO) -> None:
     def forward(original: Callable[..., Any], batch: Any, config: Any, *rest: Any) -> Any:
-        if config.use_sde:
+        if model.use_sde:
             model.policy.reset_noise(config.batch_size or len(batch))
         return original(batch, config, *rest)
 

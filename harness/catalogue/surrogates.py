@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from custom_ppo import losses
 from custom_ppo.config import value_at
-from custom_ppo.recipe import Recipe
+from custom_ppo.recipe import Recipe, log_prob_objective
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import (
     PPO_ONLY,
     WALK,
     huang,
-    parts,
+    objective,
+    reduction,
     settings,
     wrap_engine,
 )
@@ -34,19 +34,19 @@ Objective = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 def _surrogate(of: Callable[[Tensor, Tensor, float], Tensor]) -> Objective:
     """The objective is of(ratio, advantages, clip_range)."""
 
-    def objective(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    def changed(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
         return of(torch.exp(log_prob - old_log_prob), advantages, clip_range)
 
-    return objective
+    return changed
 
 
 def _of_ratio(of: Callable[[Tensor, Tensor], Tensor]) -> Objective:
     """SB3's objective, of another ratio: of(log_prob, old_log_prob)."""
 
-    def objective(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    def changed(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
         return _clipped(of(log_prob, old_log_prob), advantages, clip_range)
 
-    return objective
+    return changed
 
 
 def _clipped(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
@@ -94,10 +94,12 @@ def _log_ratio_clipped(log_prob: Tensor, old_log_prob: Tensor, advantages: Tenso
 
 
 def _ratio_to_itself(recipe: Recipe) -> Recipe:
-    def objective(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, limit: float) -> Tensor:
-        return recipe.policy_objective(log_prob, log_prob.detach(), advantages, limit)
+    original = recipe.policy_loss.objective
 
-    return recipe.replace(policy_objective=objective)
+    def of_itself(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, limit: float) -> Tensor:
+        return original(log_prob, log_prob.detach(), advantages, limit)
+
+    return objective(of_itself)(recipe)
 
 
 def _own_log_prob(model: CustomPPO) -> None:
@@ -111,9 +113,8 @@ def _own_log_prob(model: CustomPPO) -> None:
 
 def _over_nominal_size(model: CustomPPO) -> None:
     agent = model.agent
-    agent.recipe = agent.recipe.replace(
-        policy_loss=lambda objective: -objective.sum() / (agent.config.batch_size or len(objective))
-    )
+    over_nominal_size = reduction(lambda surrogates: -surrogates.sum() / (agent.config.batch_size or len(surrogates)))
+    agent.recipe = over_nominal_size(agent.recipe)
 
 
 SURROGATES: tuple[Deviation, ...] = (
@@ -133,7 +134,7 @@ SURROGATES: tuple[Deviation, ...] = (
         stage="surrogate",
         source=WALK,
         remedy="Take exp of the difference of the log-probabilities",
-        recipe=parts(policy_objective=_of_ratio(lambda new, old: new - old)),
+        recipe=objective(_of_ratio(lambda new, old: new - old)),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -142,7 +143,7 @@ SURROGATES: tuple[Deviation, ...] = (
         stage="gradient",
         source=WALK,
         remedy="Take exp(new log_prob - old log_prob)",
-        recipe=parts(policy_objective=_of_ratio(lambda new, old: torch.exp(old - new))),
+        recipe=objective(_of_ratio(lambda new, old: torch.exp(old - new))),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -151,7 +152,7 @@ SURROGATES: tuple[Deviation, ...] = (
         stage="policy_loss",
         source=WALK,
         remedy="Take exp of the difference, which does not overflow",
-        recipe=parts(policy_objective=_of_ratio(lambda new, old: torch.exp(new) / torch.exp(old))),
+        recipe=objective(_of_ratio(lambda new, old: torch.exp(new) / torch.exp(old))),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -161,7 +162,7 @@ SURROGATES: tuple[Deviation, ...] = (
         source="openai/baselines#1156",
         remedy="Take the smaller one: torch.min of the objectives, or torch.max of the losses",
         shows="a ratio beyond the clip range",
-        recipe=parts(policy_objective=_surrogate(_larger)),
+        recipe=objective(_surrogate(_larger)),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -171,7 +172,7 @@ SURROGATES: tuple[Deviation, ...] = (
         source=huang("core detail 8"),
         remedy="Take the minimum of the clipped and the free surrogate",
         shows="a ratio beyond the clip range",
-        recipe=parts(policy_objective=_surrogate(_clipped_only)),
+        recipe=objective(_surrogate(_clipped_only)),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -181,7 +182,7 @@ SURROGATES: tuple[Deviation, ...] = (
         source="openai/baselines#1156",
         remedy="Take the minimum of the clipped and the free surrogate",
         shows="a ratio beyond the clip range",
-        recipe=parts(policy_objective=_surrogate(_unclipped)),
+        recipe=objective(_surrogate(_unclipped)),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -191,7 +192,7 @@ SURROGATES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
         shows="a ratio below the clip range",
-        recipe=parts(policy_objective=_surrogate(_clipped_above)),
+        recipe=objective(_surrogate(_clipped_above)),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -201,7 +202,7 @@ SURROGATES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
         shows="a ratio above the clip range",
-        recipe=parts(policy_objective=_surrogate(_clipped_below)),
+        recipe=objective(_surrogate(_clipped_below)),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -211,7 +212,7 @@ SURROGATES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
         shows="a ratio below the clip range",
-        recipe=parts(policy_objective=_surrogate(_clipped_reciprocally)),
+        recipe=objective(_surrogate(_clipped_reciprocally)),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -221,7 +222,7 @@ SURROGATES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
         shows="a ratio beyond the clip range",
-        recipe=parts(policy_objective=_log_ratio_clipped),
+        recipe=objective(_log_ratio_clipped),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -231,7 +232,7 @@ SURROGATES: tuple[Deviation, ...] = (
         source="Ye et al. 2020, arXiv 1912.09729",
         remedy="Leave the surrogate unbounded where the advantage is negative",
         shows="a ratio above 3 with a negative advantage",
-        recipe=parts(policy_objective=_surrogate(_dual)),
+        recipe=objective(_surrogate(_dual)),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -240,7 +241,7 @@ SURROGATES: tuple[Deviation, ...] = (
         stage="surrogate",
         source="thu-ml/tianshou#433",
         remedy="Bound it for negative advantages only, or not at all, as SB3",
-        recipe=parts(policy_objective=_surrogate(_dual_everywhere)),
+        recipe=objective(_surrogate(_dual_everywhere)),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -249,7 +250,7 @@ SURROGATES: tuple[Deviation, ...] = (
         stage="surrogate",
         source="Huang et al. 2022, arXiv 2205.09123",
         remedy="Use the ratio to the policy of acting time",
-        recipe=parts(policy_objective=losses.log_prob_surrogate),
+        recipe=objective(log_prob_objective),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -278,7 +279,7 @@ SURROGATES: tuple[Deviation, ...] = (
         stage="policy_loss",
         source="ray-project/ray#29056",
         remedy="Minimise minus the surrogate",
-        recipe=parts(policy_loss=lambda objective: objective.mean()),
+        recipe=reduction(lambda surrogates: surrogates.mean()),
     ),
     Deviation(
         id="policy_loss_summed",
@@ -286,7 +287,7 @@ SURROGATES: tuple[Deviation, ...] = (
         stage="policy_loss",
         source=WALK,
         remedy="Take the mean over the minibatch",
-        recipe=parts(policy_loss=lambda objective: -objective.sum()),
+        recipe=reduction(lambda surrogates: -surrogates.sum()),
     ),
     Deviation(
         id="policy_loss_over_nominal_batch_size",

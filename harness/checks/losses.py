@@ -188,7 +188,7 @@ def _value_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
     """Squares of errors, which carry the rounding of the numbers whose differences they are."""
     values, old, returns = (torch.from_numpy(inputs[name]).double() for name in ("values", "old_values", "returns"))
     clip_range_vf = inputs["clip_range_vf"]
-    clipped = values if clip_range_vf is None else clipped_values(values, old, clip_range_vf, returns)
+    clipped = values if clip_range_vf is None else clipped_values(values, old, clip_range_vf)
     errors = (returns - clipped).abs()
     moved = old.abs() + (values - old).abs() if clip_range_vf is not None else torch.zeros_like(old)
     return _sizes((errors**2 + errors * (returns.abs() + values.abs() + moved) * 0.5).numpy())

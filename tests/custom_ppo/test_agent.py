@@ -268,7 +268,8 @@ def test_schedules_are_followed() -> None:
     agent = make_agent(world, config)
     Loop(lambda: world).collect(agent)
     report = agent.update(0.5)
-    assert (report.learning_rate, report.clip_range, report.clip_range_vf) == (0.005, 0.25, 0.5)
+    numbers = report.config
+    assert (numbers.learning_rate, numbers.clip_range, numbers.clip_range_vf) == (0.005, 0.25, 0.5)
     assert [group["lr"] for group in agent.optimizer.param_groups] == [0.005]
 
 

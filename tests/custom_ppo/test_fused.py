@@ -21,7 +21,7 @@ from custom_ppo.fused import FusedEngine
 from custom_ppo.fusible import reason_against
 from custom_ppo.losses import kl_penalty, normalize_advantages
 from custom_ppo.networks import ActorCritic
-from custom_ppo.recipe import CLEANRL_PPO, PPO_PENALTY, SB3_A2C, SB3_PPO, Recipe, adam
+from custom_ppo.recipe import CLEANRL_PPO, PPO_PENALTY, SB3_A2C, SB3_PPO, PolicyLoss, Recipe, adam
 from tests.custom_ppo.loops import Loop, make_agent
 from tests.probe_envs import RandomWorld
 
@@ -430,13 +430,13 @@ def test_a_hook_on_all_optimisers_is_respected() -> None:
 @pytest.mark.parametrize(
     ("recipe", "reason"),
     [
-        (SB3_A2C, "the recipe has its own policy_objective"),
+        (SB3_A2C, "the recipe has its own policy_loss"),
         (
-            SB3_PPO.replace(policy_objective=kl_penalty, value_loss=nn.functional.l1_loss),
-            "the recipe has its own policy_objective, value_loss",
+            SB3_PPO.replace(policy_loss=PolicyLoss(kl_penalty), value_loss=nn.functional.l1_loss),
+            "the recipe has its own policy_loss, value_loss",
         ),
         (SB3_PPO.replace(clip_gradients=nothing), "the recipe has its own clip_gradients"),
-        (PPO_PENALTY, "the recipe has its own policy_objective, policy_limit"),
+        (PPO_PENALTY, "the recipe has its own policy_loss"),
         (CLEANRL_PPO, "the recipe has its own value_loss, clip_values"),
         (SB3_PPO.replace(minibatch_order=np.arange), None),
         (SB3_PPO.replace(normalize_advantages=lambda a: normalize_advantages(a)), None),
@@ -476,9 +476,7 @@ def test_auto_is_fused_where_possible() -> None:
 def test_asking_for_what_is_impossible_says_why() -> None:
     with pytest.raises(InvalidConfigError) as error:
         model("fused", recipe=SB3_A2C)
-    assert str(error.value) == (
-        "engine='fused' is not possible: the recipe has its own policy_objective; use engine='auto'"
-    )
+    assert str(error.value) == ("engine='fused' is not possible: the recipe has its own policy_loss; use engine='auto'")
 
 
 def test_a_typo_in_the_engine_is_refused() -> None:

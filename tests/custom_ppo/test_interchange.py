@@ -213,7 +213,7 @@ def test_sb3_reads_our_files_where_custom_ppo_is_not_installed(tmp_path: Path) -
 
 
 def test_what_custom_ppo_alone_has_survives_a_file(tmp_path: Path) -> None:
-    recipe = SB3_PPO.replace(name="mine", policy_objective=SB3_A2C.policy_objective)
+    recipe = SB3_PPO.replace(name="mine", policy_loss=SB3_A2C.policy_loss)
     make_ppo(CustomPPO, recipe=recipe, engine="autograd").save(tmp_path / "model")
     loaded = CustomPPO.load(tmp_path / "model", device="cpu")
     assert (loaded.recipe, loaded.engine, loaded.policy_class) == (recipe, "autograd", MlpPolicy)
@@ -293,7 +293,7 @@ def test_an_a2c_changes_sides() -> None:
 # Refusals
 
 
-@pytest.mark.parametrize("part", ["policy_objective", "optimizer"])
+@pytest.mark.parametrize("part", ["policy_loss", "optimizer"])
 def test_a_recipe_that_sb3_does_not_have_is_named(part: str, tmp_path: Path) -> None:
     model = make_ppo(CustomPPO, recipe=SB3_PPO.replace(name="mine", **{part: getattr(SB3_A2C, part)}))
     with pytest.raises(InvalidConfigError) as error:

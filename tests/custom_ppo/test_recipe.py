@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from custom_ppo.recipe import (
     PRESETS,
     SB3_A2C,
     SB3_PPO,
+    PolicyLoss,
     Recipe,
     adam,
     adapted_penalty,
@@ -37,9 +40,25 @@ BOX = spaces.Box(np.array([-1.0, 0.0], np.float32), np.array([1.0, 10.0], np.flo
 
 
 def test_replacing_a_part_leaves_the_others_and_the_original() -> None:
-    changed = SB3_PPO.replace(policy_objective=losses.kl_penalty)
-    assert changed.differs_in(SB3_PPO) == ("policy_objective",)
+    changed = SB3_PPO.replace(policy_loss=PolicyLoss(losses.kl_penalty, limited_by="beta"))
+    assert changed.differs_in(SB3_PPO) == ("policy_loss",)
     assert Recipe() == SB3_PPO
+
+
+def test_a_policy_loss_is_its_objective_under_one_limit_then_reduced() -> None:
+    def objective(log_prob: Any, old_log_prob: Any, advantages: Any, limit: float) -> Any:
+        return log_prob + 10 * old_log_prob + 100 * advantages + 1000 * limit
+
+    config = PPOConfig(clip_range=lambda progress: progress).at(0.5, beta=0.25)
+    new, old, advantages = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), torch.tensor([5.0, 6.0])
+    for limited_by, limit in (("clip_range", 0.5), ("beta", 0.25)):
+        loss = PolicyLoss(objective, limited_by=limited_by, reduction=lambda each: each.sum())  # type: ignore[arg-type]
+        assert loss(new, old, advantages, config).item() == 531 + 642 + 2 * 1000 * limit
+
+
+def test_a_recipe_that_was_saved_and_loaded_is_the_same_recipe() -> None:
+    for recipe in PRESETS.values():
+        assert pickle.loads(pickle.dumps(recipe)).differs_in(recipe) == ()
 
 
 def test_an_unknown_part_is_refused() -> None:
@@ -53,7 +72,7 @@ def test_recipes_differ_in_parts_and_not_in_names() -> None:
 
 
 def test_a2c_is_ppo_with_another_objective_and_optimiser() -> None:
-    assert SB3_A2C.differs_in(SB3_PPO) == ("policy_objective", "optimizer")
+    assert SB3_A2C.differs_in(SB3_PPO) == ("policy_loss", "optimizer")
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
@@ -196,13 +215,14 @@ def test_the_agent_pays_the_penalty_that_followed_from_its_last_update(
         return losses.kl_penalty(*arguments)
 
     config = PPOConfig(n_steps=32, batch_size=64, n_epochs=10, learning_rate=learning_rate, target_kl=0.003)
-    agent = make_agent(ContextReward(), config, n_envs=4, recipe=PPO_PENALTY.replace(policy_objective=objective))
+    recipe = PPO_PENALTY.replace(policy_loss=PPO_PENALTY.policy_loss.replace(objective=objective))
+    agent = make_agent(ContextReward(), config, n_envs=4, recipe=recipe)
     loop = Loop(ContextReward, n_envs=4)
     reports = []
     for _ in betas:
         loop.collect(agent)
         reports.append(agent.update(1.0))
-    assert [report.beta for report in reports] == betas
+    assert [report.config.beta for report in reports] == betas
     assert [report.n_epochs for report in reports] == [10] * 3, "the penalty, and not a stop, holds the policy back"
     assert paid == [beta for beta in betas for _ in range(20)]
 
@@ -250,7 +270,8 @@ def test_cleanrls_gradient_is_that_of_its_loss_written_out(clip_range_vf: float 
     with torch.no_grad():
         for parameter in agent.policy.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
-    agent.engine.backward(agent.engine.forward(batch, config, 0.1, clip_range_vf, agent.beta), config)
+    numbers = replace(config, clip_range=0.1, clip_range_vf=clip_range_vf).at(1.0)
+    agent.engine.backward(agent.engine.forward(batch, numbers), numbers)
     gradients = [parameter.grad.clone() for parameter in agent.policy.parameters()]
 
     # The names and the signs of cleanrl/ppo.py

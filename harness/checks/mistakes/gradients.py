@@ -93,7 +93,7 @@ def _right_policy(new: Tensor, old: Tensor, a: Tensor, clip: float) -> Tensor:
 
 
 def _right_value(v: Tensor, old: Tensor, r: Tensor, clip: float | None) -> Tensor:
-    return losses.value_loss(r, v if clip is None else losses.clipped_values(v, old, clip, r))
+    return losses.value_loss(r, v if clip is None else losses.clipped_values(v, old, clip))
 
 
 def _further(formulae: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -120,7 +120,7 @@ POLICY_FORMULAE: Mapping[str, LossFormula] = {
         torch.mean,
     ),
     "A2C's objective: log_prob * A, without a ratio": (
-        lambda new, old, a, clip: -losses.log_prob_surrogate(new, old, a, clip),
+        lambda new, old, a, clip: -losses.log_prob_surrogate(new, a),
         torch.mean,
     ),
     "advantages are normalised in here; SB3 does that before (the check gives them as they shall be used)": (
@@ -166,7 +166,7 @@ def _value(each: Callable[..., Tensor], total: Callable[[Tensor], Tensor] = torc
 
 def _judged(v: Tensor, old: Tensor, r: Tensor, clip: float | None) -> Tensor:
     """The values that SB3 holds against the returns."""
-    return v if clip is None else losses.clipped_values(v, old, clip, r)
+    return v if clip is None else losses.clipped_values(v, old, clip)
 
 
 def _pessimistic(v: Tensor, old: Tensor, r: Tensor, clip: float | None) -> Tensor:
@@ -179,7 +179,7 @@ def _optimistic(v: Tensor, old: Tensor, r: Tensor, clip: float | None) -> Tensor
 
 
 def _around_returns(v: Tensor, old: Tensor, r: Tensor, clip: float | None) -> Tensor:
-    return v if clip is None else losses.clipped_values(v, r, clip, r)
+    return v if clip is None else losses.clipped_values(v, r, clip)
 
 
 def _by_its_value(v: Tensor, old: Tensor, r: Tensor, clip: float | None) -> Tensor:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from custom_ppo import CustomPPO
-from custom_ppo.agent import Step
+from custom_ppo.agent import Engine, Step
 from custom_ppo.fused import FusedEngine
-from custom_ppo.losses import log_prob_surrogate
+from custom_ppo.recipe import log_prob_objective
 from harness.crosscheck.tracing.optimizer_probe import Descent
 from harness.crosscheck.tracing.recorder import Recorder
 from harness.crosscheck.tracing.sb3_probe import BATCH, STORED, replaced
@@ -29,8 +29,7 @@ TERMS = ("policy_loss", "value_loss", "entropy_loss", "loss")
 
 def is_fused(model: CustomPPO) -> bool:
     """Whether its update will not go through autograd, so that hooks must keep away."""
-    model._choose_engine()
-    return isinstance(model.agent.engine, FusedEngine)
+    return isinstance(model.choose_engine(), FusedEngine)
 
 
 def watch_custom(model: CustomPPO, recorder: Recorder, descent: Descent) -> None:
@@ -87,15 +86,15 @@ def _watch_engine(model: CustomPPO, recorder: Recorder, minibatches: deque[Any])
 
     minibatches: indices of those that are still to come in this epoch.
     """
-    choose = model._choose_engine
+    choose = model.choose_engine
     watched: list[Any] = []
 
-    def seen_choice() -> None:
-        choose()
-        engine: Any = model.agent.engine
+    def seen_choice() -> Engine:
+        engine: Any = choose()
         if not watched or watched[-1] is not engine:
             watched[:] = [engine]
             engine.forward = seen_forward(engine.forward)
+        return engine  # type: ignore[no-any-return]
 
     def seen_forward(forward: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(batch: Any, *args: Any, **kwargs: Any) -> Any:
@@ -110,7 +109,7 @@ def _watch_engine(model: CustomPPO, recorder: Recorder, minibatches: deque[Any])
 
         return wrapped
 
-    model._choose_engine = seen_choice  # type: ignore[method-assign]
+    model.choose_engine = seen_choice  # type: ignore[method-assign]
 
 
 def _watch_evaluation(model: CustomPPO, recorder: Recorder) -> None:
@@ -153,13 +152,13 @@ def _watch_recipe(model: CustomPPO, recorder: Recorder, minibatches: deque[Any],
         recorder.learns("normalized_advantage", normalized)
         return normalized
 
-    def policy_objective(log_prob: Tensor, old_log_prob: Tensor, found: Tensor, limit: float) -> Tensor:
+    def objective(log_prob: Tensor, old_log_prob: Tensor, found: Tensor, limit: float) -> Tensor:
         recorder.learns("normalized_advantage", found)
-        if recipe.policy_objective is not log_prob_surrogate:
+        if recipe.policy_loss.objective is not log_prob_objective:
             recorder.learns("ratio", torch.exp(log_prob - old_log_prob))
-        objective = recipe.policy_objective(log_prob, old_log_prob, found, limit)
-        recorder.learns("surrogate", objective)
-        return objective
+        surrogate = recipe.policy_loss.objective(log_prob, old_log_prob, found, limit)
+        recorder.learns("surrogate", surrogate)
+        return surrogate
 
     def value_loss(returns: Tensor, values: Tensor) -> Tensor:
         recorder.learns("predicted_value", values)
@@ -168,5 +167,5 @@ def _watch_recipe(model: CustomPPO, recorder: Recorder, minibatches: deque[Any],
     parts: dict[str, Any] = {"advantages": advantages, "minibatch_order": minibatch_order}
     parts["normalize_advantages"] = normalize_advantages
     if whole:
-        parts |= {"policy_objective": policy_objective, "value_loss": value_loss}
+        parts |= {"policy_loss": recipe.policy_loss.replace(objective=objective), "value_loss": value_loss}
     agent.recipe = dataclasses.replace(recipe, **parts)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from custom_ppo.recipe import SB3_PPO, Recipe
+from custom_ppo.recipe import SB3_PPO, PolicyLoss, Recipe
 from harness.catalogue import CATALOGUE, Deviation, deviation
 from harness.catalogue.deviant import DeviantA2C, DeviantPPO
 from harness.catalogue.equivalents import EQUIVALENT
@@ -50,7 +51,20 @@ def test_an_entry_does_something_to_algorithms_that_exist(entry: Deviation) -> N
     assert set(entry.algorithms) <= {"ppo", "a2c"}
 
 
-PARTS = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
+PARTS = [
+    *(field.name for field in dataclasses.fields(Recipe) if field.name not in ("name", "policy_loss")),
+    *(f"policy_loss.{field.name}" for field in dataclasses.fields(PolicyLoss)),
+]
+
+
+def part_of(recipe: Recipe, name: str) -> Any:
+    """A part of a recipe, or a part of its policy loss."""
+    return attrgetter(name)(recipe)
+
+
+def with_part(recipe: Recipe, name: str, value: Any) -> Recipe:
+    outer, _, inner = name.partition(".")
+    return recipe.replace(**{outer: getattr(recipe, outer).replace(**{inner: value}) if inner else value})
 
 
 def holds(found: Any, wanted: Any) -> bool:
@@ -61,7 +75,9 @@ def holds(found: Any, wanted: Any) -> bool:
     elif isinstance(found, FunctionType):
         inner = [*(cell.cell_contents for cell in found.__closure__ or ()), *(found.__defaults__ or ())]
     elif isinstance(found, Recipe):
-        inner = [getattr(found, part) for part in PARTS]
+        inner = [part_of(found, part) for part in PARTS]
+    elif isinstance(found, PolicyLoss):
+        inner = [found.objective, found.reduction, found.limited_by]
     return found is wanted or any(holds(one, wanted) for one in inner)
 
 
@@ -69,10 +85,10 @@ def touching(part: str) -> list[tuple[str, bool]]:
     """Deviations that change a part of the recipe, in order, and whether they replace it, whatever stood there."""
     found = []
     for entry in CATALOGUE:
-        original = SB3_PPO.replace(**{part: lambda *given, **named: None})
+        original = with_part(SB3_PPO, part, lambda *given, **named: None)
         changed = original if entry.recipe is None else entry.recipe(original)
-        if getattr(changed, part) is not getattr(original, part):
-            found.append((entry.id, not holds(getattr(changed, part), getattr(original, part))))
+        if part_of(changed, part) is not part_of(original, part):
+            found.append((entry.id, not holds(part_of(changed, part), part_of(original, part))))
     return found
 
 
@@ -86,7 +102,7 @@ def test_it_is_known_which_replace_a_part() -> None:
     of_advantages = dict(touching("advantages"))
     assert of_advantages["advantages_are_td_errors"]
     assert not of_advantages["final_dones_ignored"]
-    assert dict(touching("policy_objective"))["ratio_to_itself"] is False
+    assert dict(touching("policy_loss.objective"))["ratio_to_itself"] is False
 
 
 def test_two_changes_of_one_recursion_go_together() -> None:

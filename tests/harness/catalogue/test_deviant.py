@@ -80,8 +80,7 @@ def test_all_settings_come_before_all_recipes_and_these_before_all_surgery() -> 
 
 def test_the_update_is_always_autograds() -> None:
     made = model(engine="fused")
-    made._choose_engine()
-    assert type(made.agent.engine) is AutogradEngine
+    assert type(made.choose_engine()) is AutogradEngine
 
 
 def test_two_models_with_one_deviation_do_not_share_its_state() -> None:

@@ -18,7 +18,7 @@ def our_policy_loss(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, 
 
 
 def our_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip_range_vf: float | None) -> Tensor:
-    bounded = values if clip_range_vf is None else clipped_values(values, old_values, clip_range_vf, returns)
+    bounded = values if clip_range_vf is None else clipped_values(values, old_values, clip_range_vf)
     return value_loss(returns, bounded)
 
 
