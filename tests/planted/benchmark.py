@@ -145,7 +145,7 @@ def singles(subjects: str) -> list[Planted]:
                     name,
                     equivalents.MODULE,
                     (),
-                    () if equivalent.form is None else (equivalent.form,),
+                    () if equivalent.deviation is None else (equivalent.deviation,),
                     tuple(CASES),
                     verdict=_at_most(equivalent.verdict),
                 )
@@ -172,7 +172,7 @@ def combinations(subjects: str, size: int, count: int, seed: int = 0) -> list[Pl
 
 def _of_mutants(chosen: Sequence[mutation.Mutant]) -> Planted:
     return Planted(
-        "+".join(mutant.id for mutant in chosen),
+        "+".join(mutant.name for mutant in chosen),
         mutants.MODULE,
         tuple(mutant.stage for mutant in chosen),
         tuple(mutant.deviation for mutant in chosen),
@@ -185,7 +185,7 @@ def _of_mutants(chosen: Sequence[mutation.Mutant]) -> Planted:
 
 def _of_bugs(chosen: Sequence[standalone_bugs.Bug]) -> Planted:
     return Planted(
-        "+".join(bug.id for bug in chosen),
+        "+".join(bug.name for bug in chosen),
         standalone_bugs.MODULE,
         tuple(bug.stage for bug in chosen),
         tuple(bug.deviation for bug in chosen),

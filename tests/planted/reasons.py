@@ -37,22 +37,22 @@ REASONS: Mapping[str, str] = {
     "ratio_without_exp": _RATIO_ONE,
     "ratio_without_exp+target_kl_ignored": _RATIO_ONE,
     "policy_loss_summed": _CANCELS,
-    "value_not_clipped+policy_loss_summed": _CANCELS,
-    "rewards_standardised_per_rollout+switch_entropy_mean_over_dims": _SWITCHES,
-    "shuffled_once_per_rollout+sgd+switch_entropy_mean_over_dims": _SWITCHES,
-    "schedules_one_update_late+adam_beta2_0_99+learning_rate_not_annealed": (
+    "value_clip_ignored+policy_loss_summed": _CANCELS,
+    "rewards_normalised_per_rollout+entropy_mean_over_dimensions__multidiscrete": _SWITCHES,
+    "shuffled_once_per_update+sgd+entropy_mean_over_dimensions__multidiscrete": _SWITCHES,
+    "schedules_one_update_late+adam_beta2_0-99+learning_rate_not_annealed": (
         "In the first update all three entries about schedules give the same numbers; the one that agrees longest is "
         "followed, and the two that would take its place together are not tried within the steps that may be taken "
         "back. The search says that it explains only a part."
     ),
-    "learning_rate_annealed_backwards": (
+    "learning_rate_reversed": (
         "The nearest entry reverses the clip range as well; the search says that it explains only a part."
     ),
     "value_loss_root": (
         "The root is what it reports as its value loss, and what it reports is believed before the mean squared error "
         "that it computes on the way."
     ),
-    "advantage_eps_inside_root": (
+    "advantage_eps_inside_sqrt": (
         "It moves the advantages by no more than rounding, which is first seen in the gradient."
     ),
 }

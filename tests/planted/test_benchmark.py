@@ -82,7 +82,7 @@ def test_every_subject_is_among_the_singles() -> None:
 
 
 def test_the_cross_check_locates_two_bugs_at_once() -> None:
-    outcome = checked(by_name("sb3", "gae_lambda_dropped+gradient_not_clipped"), seconds=0, locate=True)
+    outcome = checked(by_name("sb3", "gae_lambda_missing_in_recursion+gradients_not_clipped"), seconds=0, locate=True)
 
     assert outcome.found_at == "advantage"
     assert outcome.isolated

@@ -14,18 +14,18 @@ from tests.planted.subjects import mutants
 from tests.planted.subjects.training import CASES, trained, weights
 
 OTHER_FORMS = {
-    "shared_trunk": "the critic's layers are made and thrown away, so that other numbers are drawn",
-    "returns_are_monte_carlo": "the sums are made in float64",
+    "shared_hidden_layers": "the critic's layers are made and thrown away, so that other numbers are drawn",
+    "returns_monte_carlo": "the sums are made in float64",
 }
 """Planted bugs that are written in a way with other bits than the deviation of that name."""
 
 QUICK = """
-    biases_not_zeroed adam_eps_1e-8 schedules_one_update_late log_prob_of_another_sample stores_clipped_action
-    timeout_is_termination bootstrap_on_every_done last_values_are_zero gae_recursion_ignores_episode_ends
-    shuffled_in_place rollout_flattened_step_by_step old_log_probs_refreshed_every_epoch max_instead_of_min
-    advantages_normalised_per_rollout value_loss_max_of_clipped values_not_flattened entropy_of_chosen_actions
-    target_kl_checked_after_step target_kl_stops_epoch_only gradient_clipped_per_network
-    optimiser_restarted_every_update a2c_value_loss_halved
+    biases_keep_default adam_eps_1e-8 schedules_one_update_late log_prob_of_second_sample clipped_action_stored
+    timeout_is_termination bootstrap_on_every_done last_values_zero gae_done_mask_missing_in_recursion
+    shuffled_in_place flattened_by_time old_log_prob_recomputed_per_epoch surrogate_is_maximum
+    advantages_normalised_per_rollout value_clip_pessimistic values_broadcast entropy_of_sampled_actions
+    kl_stop_after_step kl_stop_ends_epoch_only gradients_clipped_per_network
+    optimizer_forgets value_loss_halved__a2c
 """.split()  # noqa: SIM905 - a table of quoted names reads worse
 
 PLANTED = [

@@ -1,8 +1,8 @@
 """Implementations that look different and are right: none of them may be reported as a mistake.
 
-Each is a class of this module under its name: `equivalents:two_optimisers_one_clip`. The verdict is "identical" where
-nothing differs from SB3's PPO in a single bit, "identical weights" where a number differs that nothing depends on, and
-"rounding" where float32 operations come in another order.
+Each is a class of this module under its name: `equivalents:two_optimizers_and_one_clip`. The verdict is "identical"
+where nothing differs from SB3's PPO in a single bit, "identical weights" where a number differs that nothing depends
+on, and "rounding" where float32 operations come in another order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from stable_baselines3 import PPO
 
 from tests.planted.subjects import standalone_bugs
 from tests.planted.subjects.mutation import Edit, importer, mutated
-from tests.planted.subjects.plants.losses import (
+from tests.planted.subjects.planted_bug import CATALOGUE_IDS
+from tests.planted.subjects.sb3_bugs.losses import (
     ENTROPY_TERM,
     LOSS,
     NORMALISED,
@@ -23,7 +24,7 @@ from tests.planted.subjects.plants.losses import (
     VALUE_LOSS,
     VALUE_TERM,
 )
-from tests.planted.subjects.plants.optimisation import CLIP, STEP, ZERO_GRAD
+from tests.planted.subjects.sb3_bugs.optimisation import CLIP, STEP, ZERO_GRAD
 
 __all__ = ["EQUIVALENTS", "MODULE", "Equivalent"]
 
@@ -42,8 +43,11 @@ class Equivalent:
     verdict: Verdict
     why: str
     make: Callable[[str], type[Any]]
-    form: str | None = None
-    """The entry of the catalogue that is written in the same way, if there is one."""
+
+    @property
+    def deviation(self) -> str | None:
+        """Catalogue id of this way of writing, or None if the catalogue has none."""
+        return self.name if self.name in CATALOGUE_IDS else None
 
 
 def of_sb3(*edits: Edit) -> Callable[[str], type[Any]]:
@@ -88,13 +92,13 @@ EQUIVALENTS: Mapping[str, Equivalent] = {
         Equivalent("plain_subclass", "identical", "nothing is changed", subclass),
         Equivalent("standalone", "identical", "nothing is shared, and nothing is wrong", of_standalone()),
         Equivalent(
-            "two_optimisers_one_clip",
+            "two_optimizers_and_one_clip",
             "identical",
             "Adam treats every parameter by itself; only the clipping joins them",
             of_standalone(*TWO_ADAMS_FRAGMENTS),
         ),
         Equivalent(
-            "episode_start_of_first_row_lost",
+            "first_episode_start_lost",
             "identical weights",
             "advantages never read the first row of episode_starts, which is all that differs",
             of_sb3(
@@ -107,7 +111,7 @@ EQUIVALENTS: Mapping[str, Equivalent] = {
             ),
         ),
         Equivalent(
-            "gradients_zeroed_not_dropped",
+            "zero_grad_to_zeros",
             "identical",
             "adding to zero is exact",
             of_sb3(Edit(TRAIN, ZERO_GRAD, ZERO_GRAD.replace("()", "(set_to_none=False)"))),
@@ -125,7 +129,7 @@ EQUIVALENTS: Mapping[str, Equivalent] = {
             of_sb3(Edit(COLLECT, NO_GRAD, NO_GRAD.replace("no_grad", "inference_mode"))),
         ),
         Equivalent(
-            "max_of_negated_surrogates",
+            "larger_of_two_losses",
             "identical",
             "changing signs is exact",
             of_sb3(
@@ -150,14 +154,12 @@ EQUIVALENTS: Mapping[str, Equivalent] = {
                 Edit(GAE, "    last_gae_lam = 0\n", "    last_gae_lam = np.zeros(self.n_envs)\n"),
                 Edit(GAE, "delta = self.rewards[step]", "delta = self.rewards[step].astype(np.float64)"),
             ),
-            "gae_in_float64",
         ),
         Equivalent(
-            "mean_squared_error_by_hand",
+            "value_loss_written_out",
             "rounding",
             "the factor 2 / B is applied in two parts",
             of_sb3(Edit(TRAIN, VALUE_LOSS, "value_loss = ((rollout_data.returns - values_pred) ** 2).mean()")),
-            "value_loss_written_out",
         ),
         Equivalent(
             "loss_terms_in_another_order",
@@ -170,7 +172,6 @@ EQUIVALENTS: Mapping[str, Equivalent] = {
             "rounding",
             "exp(a) / exp(b) is exp(a - b)",
             of_sb3(Edit(TRAIN, RATIO, "ratio = th.exp(log_prob) / th.exp(rollout_data.old_log_prob)")),
-            "ratio_of_probabilities",
         ),
         Equivalent(
             "advantages_times_inverse_std",

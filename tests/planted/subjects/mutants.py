@@ -6,25 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.planted.subjects.mutation import Mutant, importer, mutated
-from tests.planted.subjects.plants import (
-    a2c,
-    advantages,
-    losses,
-    minibatches,
-    optimisation,
-    rollout,
-    start,
-)
+from tests.planted.subjects.planted_bug import by_name
+from tests.planted.subjects.sb3_bugs import a2c, advantages, initialisation, losses, minibatches, optimisation, rollout
 
 __all__ = ["MODULE", "MUTANTS"]
 
 MODULE = __name__
 
-MUTANTS: Mapping[str, Mutant] = {
-    mutant.id: mutant
-    for part in (start, rollout, advantages, minibatches, losses, optimisation, a2c)
-    for mutant in part.MUTANTS
-}
+STAGES = (initialisation, rollout, advantages, minibatches, losses, optimisation, a2c)
+MUTANTS: Mapping[str, Mutant] = by_name(mutant for stage in STAGES for mutant in stage.MUTANTS)
 
 
 def _make(name: str) -> type[Any]:

@@ -19,7 +19,7 @@ from typing import Any
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common import base_class, buffers, distributions, on_policy_algorithm, policies, torch_layers
 
-from tests.planted.subjects.catalogue import DEVIATIONS
+from tests.planted.subjects.planted_bug import PlantedBug
 
 __all__ = ["Edit", "Mutant", "StaleFragmentError", "compatible", "importer", "mutated", "replace_once", "replaced"]
 
@@ -67,10 +67,9 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Mutant:
+class Mutant(PlantedBug):
     """One bug, planted into SB3's source."""
 
-    id: str
     target: str
     old: str
     new: str
@@ -99,11 +98,6 @@ class Mutant:
     def algorithm(self) -> str:
         """The class it is planted into: "PPO" or "A2C"."""
         return "A2C" if any(edit.method[0] == "A2C" for edit in self.edits) else "PPO"
-
-    @property
-    def deviation(self) -> str | None:
-        """What it should be named: an entry of the catalogue of deviations, or None, as no catalogue lists it."""
-        return DEVIATIONS[self.id]
 
 
 def replace_once(source: str, old: str, new: str, where: str) -> str:
@@ -146,7 +140,7 @@ def mutated(mutants: Sequence[Mutant], *, name: str, module: str, extra: Sequenc
         (algorithm_class,),
         {
             "__module__": module,
-            "__doc__": f"{algorithm.__name__} with {', '.join(mutant.id for mutant in mutants) or 'no bug'}.",
+            "__doc__": f"{algorithm.__name__} with {', '.join(mutant.name for mutant in mutants) or 'no bug'}.",
             "policy_aliases": {**algorithm.policy_aliases, "MlpPolicy": policy_class},
             "_setup_model": _setup_model,
         },

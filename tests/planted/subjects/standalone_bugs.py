@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.planted.subjects import standalone
-from tests.planted.subjects.catalogue import DEVIATIONS
 from tests.planted.subjects.mutation import StaleFragmentError, importer, replaced
+from tests.planted.subjects.planted_bug import PlantedBug, by_name
 
 __all__ = ["BUGS", "MODULE", "Bug", "compatible", "rewritten"]
 
@@ -22,10 +22,9 @@ Fragments = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Bug:
+class Bug(PlantedBug):
     """One bug of the standalone PPO."""
 
-    id: str
     old: str
     new: str
     stage: str
@@ -38,11 +37,6 @@ class Bug:
     @property
     def fragments(self) -> Fragments:
         return ((self.old, self.new), *self.also)
-
-    @property
-    def deviation(self) -> str | None:
-        """What it should be named, or None, as no catalogue lists it."""
-        return DEVIATIONS[self.id]
 
 
 def rewritten(fragments: Iterable[tuple[str, str]], *, name: str, module: str) -> type[Any]:
@@ -89,25 +83,26 @@ _BUGS = (
     # start
     Bug("adam_eps_1e-8", ", eps=1e-5)", ")", "parameters"),
     Bug(
-        "policy_head_gain_1",
+        "action_layer_gain_1",
         "orthogonal(actor_layers[2], 0.01)",
         "orthogonal(actor_layers[2], 1)",
         "initial_parameters",
     ),
-    Bug("hidden_gain_1", "orthogonal(hidden, 2**0.5)", "orthogonal(hidden, 1)", "initial_parameters"),
+    Bug("hidden_layers_gain_1", "orthogonal(hidden, 2**0.5)", "orthogonal(hidden, 1)", "initial_parameters"),
     Bug(
-        "torch_default_initialisation",
+        "layers_initialised_by_default",
         "    nn.init.orthogonal_(module.weight, gain)\n    nn.init.zeros_(module.bias)\n",
         "    pass\n",
         "initial_parameters",
     ),
-    Bug("biases_not_zeroed", "    nn.init.zeros_(module.bias)\n", "", "initial_parameters"),
-    Bug("relu_activation", "activation = nn.Tanh", "activation = nn.ReLU", "action"),
+    Bug("biases_keep_default", "    nn.init.zeros_(module.bias)\n", "", "initial_parameters"),
+    Bug("relu", "activation = nn.Tanh", "activation = nn.ReLU", "action"),
     Bug(
         "layers_initialised_one_by_one",
         "    return nn.Linear(n_inputs, n_outputs)\n",
         "    made = nn.Linear(n_inputs, n_outputs)\n    orthogonal(made, 1.0)\n    return made\n",
         "initial_parameters",
+        listed=False,
     ),
     Bug(
         "critic_made_before_actor",
@@ -118,14 +113,21 @@ _BUGS = (
         "        (*_,) = map(nn.Linear.reset_parameters, actor_layers[:1])\n",
         "initial_parameters",
         profile_note="the draws come in another order",
+        listed=False,
     ),
     Bug(
-        "dropout_in_the_actor",
+        "dropout_in_actor",
         "nn.Sequential(actor_layers[0], activation(), ",
         "nn.Sequential(actor_layers[0], activation(), nn.Dropout(0.05), ",
         "action",
+        listed=False,
     ),
-    Bug("rmsprop", ADAM, "torch.optim.RMSprop(self.trained(), lr=self.learning_rate(1.0), eps=1e-5)", "parameters"),
+    Bug(
+        "rmsprop_for_adam",
+        ADAM,
+        "torch.optim.RMSprop(self.trained(), lr=self.learning_rate(1.0), eps=1e-5)",
+        "parameters",
+    ),
     Bug("learning_rate_not_annealed", 'group["lr"] = self.learning_rate(remaining)', "pass", "learning_rate", CARTPOLE),
     Bug(
         "clip_range_not_annealed",
@@ -143,9 +145,9 @@ _BUGS = (
         "last = next_observation[i]",
         "stored_reward",
     ),
-    Bug("bootstrap_without_gamma", "reward[i] += self.gamma * self", "reward[i] += self", "stored_reward"),
+    Bug("bootstrap_undiscounted", "reward[i] += self.gamma * self", "reward[i] += self", "stored_reward"),
     Bug(
-        "stores_clipped_action",
+        "clipped_action_stored",
         "memory.append((seen, action, ",
         "memory.append((seen, torch.as_tensor(self.for_env(action)), ",
         "stored_action",
@@ -156,21 +158,21 @@ _BUGS = (
         "log_prob, _ = self.heads.judge(outputs, torch.as_tensor(self.for_env(action)))",
         "log_prob",
     ),
-    Bug("log_prob_of_another_sample", JUDGE, JUDGE.replace("action)", "self.heads.sample(outputs))"), "log_prob"),
+    Bug("log_prob_of_second_sample", JUDGE, JUDGE.replace("action)", "self.heads.sample(outputs))"), "log_prob"),
     Bug(
-        "env_gets_unclipped_action",
+        "env_gets_unclipped_actions",
         "np.clip(chosen, space.low, space.high) if isinstance(space, spaces.Box) else chosen",
         "chosen",
         "env_action",
     ),
     Bug(
-        "acts_deterministically",
+        "greedy_actions",
         "action = self.heads.sample(outputs)\n            log",
         "action = self.heads.mode(outputs)\n            log",
         "action",
     ),
     Bug(
-        "stores_done_as_episode_start",
+        "episode_starts_one_step_early",
         "torch.as_tensor(self.done).float(), value",
         "torch.as_tensor(done).float(), value",
         "episode_start",
@@ -183,46 +185,51 @@ _BUGS = (
         SWITCHES,
     ),
     Bug("log_std_is_log_variance", "self.log_std.exp()", "(0.5 * self.log_std).exp()", "gradient"),
-    Bug("log_std_detached", "self.log_std.exp()", "self.log_std.detach().exp()", "gradient"),
+    Bug("log_std_fixed", "self.log_std.exp()", "self.log_std.detach().exp()", "gradient"),
     Bug(
-        "log_prob_mean_over_dims",
+        "log_prob_mean_over_dimensions",
         "return log_prob.sum(1), entropy.sum(1)",
         "return log_prob.mean(1), entropy.sum(1)",
         "log_prob",
     ),
     Bug(
-        "entropy_mean_over_dims",
+        "entropy_mean_over_dimensions",
         "return log_prob.sum(1), entropy.sum(1)",
         "return log_prob.sum(1), entropy.mean(1)",
         "entropy",
     ),
     Bug(
-        "switches_judged_in_reverse",
+        "log_prob_of_reversed_dimensions",
         "part.log_prob(actions[:, i]) for i, part",
         "part.log_prob(actions[:, -1 - i].clamp(max=part.probs.shape[1] - 1)) for i, part",
         "log_prob",
         SWITCHES,
+        listed=False,
     ),
     # advantages
     Bug(
-        "last_values_are_zero",
+        "last_values_zero",
         "last_value = self.values(self.observation)",
         "last_value = torch.zeros_like(value)",
         "last_value",
     ),
     Bug(
-        "last_value_of_the_last_stored_state",
+        "last_values_are_stored_ones",
         "last_value = self.values(self.observation)",
         "last_value = value",
         "last_value",
     ),
-    Bug("gae_ignores_episode_ends", GOES_ON, "goes_on = torch.ones_like(rewards)", "advantage"),
-    Bug("gae_done_mask_off_by_one", GOES_ON, "goes_on = 1.0 - starts", "advantage"),
-    Bug("gae_lambda_dropped", RUNNING, RUNNING.replace("self.gae_lambda * ", ""), "advantage"),
-    Bug("gae_gamma_dropped_in_recursion", RUNNING, RUNNING.replace("self.gamma * ", ""), "advantage"),
-    Bug("gae_recursion_ignores_episode_ends", RUNNING, RUNNING.replace("goes_on[t] * ", ""), "advantage"),
+    Bug("gae_done_mask_missing", GOES_ON, "goes_on = torch.ones_like(rewards)", "advantage"),
+    Bug("gae_masked_by_own_start", GOES_ON, "goes_on = 1.0 - starts", "advantage"),
+    Bug("gae_lambda_missing_in_recursion", RUNNING, RUNNING.replace("self.gae_lambda * ", ""), "advantage"),
+    Bug("gae_gamma_missing_in_recursion", RUNNING, RUNNING.replace("self.gamma * ", ""), "advantage"),
+    Bug("gae_done_mask_missing_in_recursion", RUNNING, RUNNING.replace("goes_on[t] * ", ""), "advantage"),
     Bug(
-        "first_step_has_no_advantage", "range(self.n_steps - 1, -1, -1)", "range(self.n_steps - 1, 0, -1)", "advantage"
+        "first_advantage_zero",
+        "range(self.n_steps - 1, -1, -1)",
+        "range(self.n_steps - 1, 0, -1)",
+        "advantage",
+        listed=False,
     ),
     Bug(
         "returns_without_values",
@@ -231,7 +238,7 @@ _BUGS = (
         "return",
     ),
     Bug(
-        "advantages_recomputed_every_epoch",
+        "advantages_recomputed_per_epoch",
         ORDER,
         ORDER
         + "            with torch.no_grad():\n"
@@ -244,22 +251,23 @@ _BUGS = (
         profile_note="several epochs",
     ),
     # minibatches
-    Bug("minibatches_by_torch_randperm", "np.random.permutation(n)", "torch.randperm(n).numpy()", "minibatch"),
+    Bug("shuffled_by_torch", "np.random.permutation(n)", "torch.randperm(n).numpy()", "minibatch"),
     Bug("minibatches_not_shuffled", "np.random.permutation(n)", "np.arange(n)", "minibatch"),
-    Bug("shuffled_once_per_rollout", EPOCHS + ORDER, ORDER[4:] + EPOCHS, "minibatch"),
+    Bug("shuffled_once_per_update", EPOCHS + ORDER, ORDER[4:] + EPOCHS, "minibatch"),
     Bug("last_partial_minibatch_dropped", BATCHES, "range(0, n - self.batch_size + 1, self.batch_size)", "minibatch"),
-    Bug("first_minibatch_of_an_epoch_only", BATCHES, "range(0, self.batch_size, self.batch_size)", "minibatch"),
+    Bug("one_minibatch_per_epoch", BATCHES, "range(0, self.batch_size, self.batch_size)", "minibatch"),
     Bug(
-        "rollout_flattened_step_by_step",
+        "flattened_by_time",
         "x.transpose(0, 1).flatten(0, 1) for x in",
         "x.flatten(0, 1) for x in",
         "minibatch",
     ),
     Bug(
-        "observations_flattened_step_by_step",
+        "observations_flattened_by_time",
         FLAT + "\n",
         FLAT + "\n        flat[0] = self.rollout[0].flatten(0, 1)\n",
         "batch_observation",
+        listed=False,
     ),
     Bug("one_epoch_less", EPOCHS, EPOCHS.replace("self.n_epochs", "self.n_epochs - 1"), "minibatch"),
     # losses
@@ -272,20 +280,20 @@ _BUGS = (
         "normalized_advantage",
     ),
     Bug(
-        "old_log_prob_recomputed",
+        "ratio_to_itself",
         "log_ratio = log_prob - old_log_prob",
         "log_ratio = log_prob - log_prob.detach()",
         "ratio",
     ),
-    Bug("max_instead_of_min", SURROGATE, SURROGATE.replace("torch.max", "torch.min"), "surrogate"),
-    Bug("surrogate_unclipped", SURROGATE, "(-advantage * ratio).mean()", "surrogate"),
-    Bug("clipped_above_only", "ratio.clamp(1 - clip, 1 + clip)", "ratio.clamp(max=1 + clip)", "surrogate"),
+    Bug("surrogate_is_maximum", SURROGATE, SURROGATE.replace("torch.max", "torch.min"), "surrogate"),
+    Bug("surrogate_never_clipped", SURROGATE, "(-advantage * ratio).mean()", "surrogate"),
+    Bug("surrogate_clipped_above_only", "ratio.clamp(1 - clip, 1 + clip)", "ratio.clamp(max=1 + clip)", "surrogate"),
     Bug("policy_loss_summed", SURROGATE, SURROGATE.replace(".mean()", ".sum()"), "policy_loss"),
     Bug("value_loss_halved", VALUE_LOSS, VALUE_LOSS.replace("functional", "0.5 * functional"), "value_loss"),
-    Bug("value_not_clipped", VALUE_CLIPPED, "pass", "predicted_value"),
+    Bug("value_clip_ignored", VALUE_CLIPPED, "pass", "predicted_value"),
     Bug("clip_range_vf_is_clip_range", VALUE_CLIPPED, VALUE_CLIPPED.replace("clip_vf", "clip"), "predicted_value"),
     Bug(
-        "value_loss_max_of_clipped",
+        "value_clip_pessimistic",
         VALUE_CLIPPED,
         "clipped = old_value + (value - old_value).clamp(-clip_vf, clip_vf)",
         "value_loss",
@@ -297,41 +305,42 @@ _BUGS = (
             ),
         ),
     ),
-    Bug("values_not_flattened", "value = self.critic(seen).squeeze(1)", "value = self.critic(seen)", "predicted_value"),
-    Bug("vf_coef_missing", "self.vf_coef * value_loss", "value_loss", "loss"),
+    Bug("values_broadcast", "value = self.critic(seen).squeeze(1)", "value = self.critic(seen)", "predicted_value"),
+    Bug("vf_coef_1", "self.vf_coef * value_loss", "value_loss", "loss"),
     Bug("entropy_sign", "policy_loss - self.ent_coef", "policy_loss + self.ent_coef", "entropy_loss"),
-    Bug("entropy_not_added", LOSS, "loss = policy_loss + self.vf_coef * value_loss", "entropy_loss"),
+    Bug("entropy_left_out", LOSS, "loss = policy_loss + self.vf_coef * value_loss", "entropy_loss"),
     Bug("target_kl_ignored", "kl > 1.5 * self.target_kl", "False", "gradient", SWITCHES),
-    Bug("target_kl_without_1_5", "kl > 1.5 * self.target_kl", "kl > self.target_kl", "gradient", SWITCHES),
+    Bug("kl_stop_without_factor", "kl > 1.5 * self.target_kl", "kl > self.target_kl", "gradient", SWITCHES),
     Bug(
-        "target_kl_stops_epoch_only",
+        "kl_stop_ends_epoch_only",
         "clip_vf):\n                    return\n",
         "clip_vf):\n                    break\n",
         "minibatch",
         SWITCHES,
     ),
     # optimisation
-    Bug("gradient_not_clipped", CLIP, "", "clipped_gradient"),
+    Bug("gradients_not_clipped", CLIP, "", "clipped_gradient"),
     Bug(
-        "gradient_clipped_per_network",
+        "gradients_clipped_per_network",
         CLIP,
         "        nn.utils.clip_grad_norm_([*self.heads.parameters(), *self.actor.parameters()], self.max_grad_norm)\n"
         "        nn.utils.clip_grad_norm_(self.critic.parameters(), self.max_grad_norm)\n",
         "clipped_gradient",
     ),
-    Bug("gradient_clipped_after_step", CLIP + STEP, STEP + CLIP, "clipped_gradient"),
+    Bug("gradients_not_clipped", CLIP + STEP, STEP + CLIP, "clipped_gradient", variant="clipped_after_step"),
     Bug("gradients_accumulate", "        self.optimizer.zero_grad()\n", "", "gradient"),
     Bug("two_steps_per_minibatch", STEP, STEP + STEP, "gradient"),
     Bug(
-        "frozen_first_layer",
+        "first_layer_not_trained",
         "hidden = [*self.actor[:-1].parameters(), ",
         "hidden = [*self.actor[1:-1].parameters(), ",
         "clipped_gradient",
         profile_note="the actor's first layer is neither clipped nor trained",
+        listed=False,
     ),
 )
 
-BUGS: Mapping[str, Bug] = {bug.id: bug for bug in _BUGS}
+BUGS: Mapping[str, Bug] = by_name(_BUGS)
 
 
 def _make(name: str) -> type[Any]:

@@ -40,7 +40,7 @@ def test_what_is_right_learns_sb3s_weights_to_the_bit_or_to_rounding(name: str) 
 
 
 def test_two_optimisers_are_two() -> None:
-    model = trained(load_algorithm(f"{MODULE}:two_optimisers_one_clip"), "TightBounds", n_updates=1)
+    model = trained(load_algorithm(f"{MODULE}:two_optimizers_and_one_clip"), "TightBounds", n_updates=1)
 
     assert len(model.critic_optimizer.state) == 6
     assert len(model.optimizer.state) == 7  # the actor's six, and log_std

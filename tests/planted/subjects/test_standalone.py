@@ -141,4 +141,4 @@ def test_bugs_are_found_by_name_combined_and_pickled() -> None:
     assert pickle.loads(pickle.dumps(both)) is both
     assert len(BUGS) >= 25
     assert compatible([BUGS["value_loss_halved"], BUGS["entropy_sign"]])
-    assert not compatible([BUGS["entropy_not_added"], BUGS["entropy_sign"]])
+    assert not compatible([BUGS["entropy_left_out"], BUGS["entropy_sign"]])

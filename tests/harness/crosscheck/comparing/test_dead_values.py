@@ -99,7 +99,7 @@ def test_ignored_rows_are_not_compared() -> None:
 
 
 def test_a_lost_first_row_is_no_worse_than_rounding_and_said_to_be_harmless() -> None:
-    subject = "tests.planted.subjects.equivalents:episode_start_of_first_row_lost"
+    subject = "tests.planted.subjects.equivalents:first_episode_start_lost"
     found = check_run(subject, "ppo", CASES["CartPole15"], 0)
 
     assert (found.verdict, found.harmless, found.faults) == ("rounding", True, ())

@@ -10,8 +10,7 @@ from stable_baselines3 import PPO
 from harness.catalogue.deviant import DeviantPPO
 from harness.crosscheck.explaining.search import explain_runs
 from harness.crosscheck.explaining.trials import END, try_out
-from tests.harness.crosscheck.tracing.cases import CASE
-from tests.planted.chance_explanations import (
+from tests.harness.crosscheck.explaining.small_catalogue import (
     CATALOGUE,
     MOVED,
     MOVED_AND_NUDGED,
@@ -25,6 +24,7 @@ from tests.planted.chance_explanations import (
     run_of,
     sb3_with,
 )
+from tests.harness.crosscheck.tracing.cases import CASE
 
 
 @pytest.mark.parametrize(

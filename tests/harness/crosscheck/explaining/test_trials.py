@@ -4,7 +4,7 @@ from harness.catalogue.deviant import DeviantPPO
 from harness.crosscheck.comparing.divergences import compare
 from harness.crosscheck.explaining.trials import END, START, score, try_out
 from harness.crosscheck.quantities import ORDER
-from tests.planted.chance_explanations import BROKEN, ENTROPY, LAMBDA, run_of, sb3_with
+from tests.harness.crosscheck.explaining.small_catalogue import BROKEN, ENTROPY, LAMBDA, run_of, sb3_with
 
 
 def test_a_score_is_where_a_candidate_parts_from_the_subject() -> None:

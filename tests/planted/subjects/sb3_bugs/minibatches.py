@@ -15,9 +15,9 @@ EPOCHS = "for epoch in range(self.n_epochs):"
 
 MUTANTS = (
     Mutant("minibatches_not_shuffled", GET, PERMUTATION, f"indices = np.arange({N})", "minibatch"),
-    Mutant("minibatches_by_torch_randperm", GET, PERMUTATION, f"indices = th.randperm({N}).numpy()", "minibatch"),
+    Mutant("shuffled_by_torch", GET, PERMUTATION, f"indices = th.randperm({N}).numpy()", "minibatch"),
     Mutant(
-        "minibatches_by_own_generator",
+        "shuffled_by_own_generator",
         GET,
         PERMUTATION,
         f'if not hasattr(self, "rng"):\n        self.rng = np.random.default_rng(0)\n'
@@ -25,14 +25,14 @@ MUTANTS = (
         "minibatch",
     ),
     Mutant(
-        "minibatches_with_replacement",
+        "sampled_with_replacement",
         GET,
         PERMUTATION,
         f"indices = np.random.randint(0, {N}, size={N})",
         "minibatch",
     ),
     Mutant(
-        "shuffled_once_per_rollout",
+        "shuffled_once_per_update",
         GET,
         PERMUTATION,
         f"if not self.generator_ready:\n        self.indices = np.random.permutation({N})\n    indices = self.indices",
@@ -66,14 +66,18 @@ MUTANTS = (
         profile_note="a batch size that does not divide the rollout",
     ),
     Mutant(
-        "first_minibatch_of_an_epoch_only",
+        "one_minibatch_per_epoch",
         GET,
         "        start_idx += batch_size",
         "        return",
         "minibatch",
     ),
     Mutant(
-        "full_batch", "PPO.train", "self.rollout_buffer.get(self.batch_size)", "self.rollout_buffer.get()", "minibatch"
+        "whole_rollout_is_one_minibatch",
+        "PPO.train",
+        "self.rollout_buffer.get(self.batch_size)",
+        "self.rollout_buffer.get()",
+        "minibatch",
     ),
     Mutant(
         "batch_size_is_number_of_minibatches",
@@ -98,13 +102,15 @@ MUTANTS = (
         "start_idx += batch_size",
         "start_idx += batch_size // 2",
         "minibatch",
+        listed=False,
     ),
     Mutant(
-        "last_transition_of_every_minibatch_lost",
+        "last_transition_of_minibatch_dropped",
         GET,
         "indices[start_idx : start_idx + batch_size]",
         "indices[start_idx : start_idx + batch_size - 1]",
         "minibatch",
+        listed=False,
     ),
     Mutant(
         "minibatches_sorted",
@@ -113,9 +119,10 @@ MUTANTS = (
         "np.sort(indices[start_idx : start_idx + batch_size])",
         "minibatch",
         profile_note="the same transitions in another order: the sums round differently",
+        listed=False,
     ),
     Mutant(
-        "rollout_flattened_step_by_step",
+        "flattened_by_time",
         "BaseBuffer.swap_and_flatten",
         "arr.swapaxes(0, 1).reshape",
         "arr.reshape",
@@ -123,7 +130,7 @@ MUTANTS = (
         profile_note="several environments; consistent, so it is but another permutation",
     ),
     Mutant(
-        "advantages_flattened_step_by_step",
+        "advantages_flattened_by_time",
         GET,
         FLATTEN,
         f"{FLATTEN} if tensor != 'advantages' else self.__dict__[tensor].reshape(-1, 1)",
@@ -131,12 +138,13 @@ MUTANTS = (
         profile_note="several environments",
     ),
     Mutant(
-        "old_values_flattened_step_by_step",
+        "old_values_flattened_by_time",
         GET,
         FLATTEN,
         f"{FLATTEN} if tensor != 'values' else self.__dict__[tensor].reshape(-1, 1)",
         "old_value",
         profile_note="several environments, clip_range_vf",
+        listed=False,
     ),
     Mutant(
         "actions_of_sorted_indices",
@@ -144,13 +152,15 @@ MUTANTS = (
         "self.actions[batch_inds]",
         "self.actions[np.sort(batch_inds)]",
         "batch_action",
+        listed=False,
     ),
     Mutant(
-        "returns_of_the_previous_minibatch",
+        "returns_of_previous_minibatch",
         SAMPLES,
         "self.returns[batch_inds].flatten()",
         "self.returns[batch_inds - len(batch_inds)].flatten()",
         "batch_return",
+        listed=False,
     ),
     Mutant(
         "advantages_sliced_by_position",
@@ -158,9 +168,10 @@ MUTANTS = (
         "self.advantages[batch_inds].flatten()",
         "self.advantages[: len(batch_inds)].flatten()",
         "batch_advantage",
+        listed=False,
     ),
     Mutant(
-        "old_log_probs_refreshed_every_epoch",
+        "old_log_prob_recomputed_per_epoch",
         "PPO.train",
         "        # Do a complete pass on the rollout buffer\n",
         "        if epoch > 0:\n"
@@ -180,20 +191,23 @@ MUTANTS = (
         "        self.train()\n",
         "        if iteration > 1:\n            self.train()\n",
         "minibatch",
+        listed=False,
     ),
     Mutant(
-        "every_rollout_trained_on_twice",
+        "two_updates_per_rollout",
         "OnPolicyAlgorithm.learn",
         "        self.train()\n",
         "        self.train()\n        self.train()\n",
         "minibatch",
+        listed=False,
     ),
     Mutant(
-        "bad_transitions_left_out",
+        "low_returns_left_out",
         SAMPLES,
         "    data = (\n",
         "    good = self.returns[batch_inds].flatten() > np.quantile(self.returns, 0.02)\n"
         "    batch_inds = batch_inds[good]\n    data = (\n",
         "batch_observation",
+        listed=False,
     ),
 )

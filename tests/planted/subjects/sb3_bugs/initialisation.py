@@ -16,38 +16,47 @@ TRAIN = "        self.train()\n"
 
 MUTANTS = (
     # initial weights and architecture
-    Mutant("policy_head_gain_1", BUILD, "self.action_net: 0.01", "self.action_net: 1", "initial_parameters"),
-    Mutant("policy_head_gain_0_1", BUILD, "self.action_net: 0.01", "self.action_net: 0.1", "initial_parameters"),
+    Mutant("action_layer_gain_1", BUILD, "self.action_net: 0.01", "self.action_net: 1", "initial_parameters"),
     Mutant(
-        "policy_head_gain_sqrt_2", BUILD, "self.action_net: 0.01", "self.action_net: np.sqrt(2)", "initial_parameters"
+        "action_layer_gain_0-1",
+        BUILD,
+        "self.action_net: 0.01",
+        "self.action_net: 0.1",
+        "initial_parameters",
+        listed=False,
     ),
-    Mutant("value_head_gain_sqrt_2", BUILD, "self.value_net: 1,", "self.value_net: np.sqrt(2),", "initial_parameters"),
     Mutant(
-        "gains_ignored",
+        "action_layer_gain_sqrt_2", BUILD, "self.action_net: 0.01", "self.action_net: np.sqrt(2)", "initial_parameters"
+    ),
+    Mutant("value_layer_gain_sqrt_2", BUILD, "self.value_net: 1,", "self.value_net: np.sqrt(2),", "initial_parameters"),
+    Mutant(
+        "all_layer_gains_1",
         BUILD,
         "partial(self.init_weights, gain=gain)",
         "self.init_weights",
         "initial_parameters",
     ),
     Mutant(
-        "xavier_initialisation",
+        "layers_initialised_by_xavier",
         "BasePolicy.init_weights",
         "nn.init.orthogonal_(module.weight, gain=gain)",
         "nn.init.xavier_uniform_(module.weight)",
         "initial_parameters",
     ),
-    Mutant("value_head_gain_0_01", BUILD, "self.value_net: 1,", "self.value_net: 0.01,", "initial_parameters"),
-    Mutant("hidden_gain_1", BUILD, "self.mlp_extractor: np.sqrt(2)", "self.mlp_extractor: 1", "initial_parameters"),
-    Mutant("torch_default_initialisation", BUILD, "if self.ortho_init:", "if False:", "initial_parameters"),
+    Mutant("value_layer_gain_0-01", BUILD, "self.value_net: 1,", "self.value_net: 0.01,", "initial_parameters"),
     Mutant(
-        "biases_not_zeroed",
+        "hidden_layers_gain_1", BUILD, "self.mlp_extractor: np.sqrt(2)", "self.mlp_extractor: 1", "initial_parameters"
+    ),
+    Mutant("layers_initialised_by_default", BUILD, "if self.ortho_init:", "if False:", "initial_parameters"),
+    Mutant(
+        "biases_keep_default",
         "BasePolicy.init_weights",
         "module.bias.data.fill_(0.0)",
         "pass",
         "initial_parameters",
     ),
     Mutant(
-        "log_std_starts_at_minus_0_5",
+        "log_std_init_-0-5",
         BUILD,
         "latent_dim=latent_dim_pi, log_std_init=self.log_std_init",
         "latent_dim=latent_dim_pi, log_std_init=-0.5",
@@ -55,21 +64,21 @@ MUTANTS = (
         profile_note="Box actions",
     ),
     Mutant(
-        "value_head_initialised_twice",
+        "value_layer_initialised_twice",
         BUILD,
         "            module.apply(partial(self.init_weights, gain=gain))",
         "            module.apply(partial(self.init_weights, gain=gain))\n        self.init_weights(self.value_net)",
         "initial_parameters",
     ),
     Mutant(
-        "relu_activation",
+        "relu",
         "ActorCriticPolicy._build_mlp_extractor",
         "activation_fn=self.activation_fn",
         "activation_fn=nn.ReLU",
         "action",
     ),
     Mutant(
-        "shared_trunk",
+        "shared_hidden_layers",
         "ActorCriticPolicy._build_mlp_extractor",
         "net_arch=self.net_arch",
         "net_arch={'pi': self.net_arch['pi']}",
@@ -104,16 +113,17 @@ MUTANTS = (
         "net_arch=self.net_arch",
         "net_arch=[32, 32]",
         "initial_parameters",
+        listed=False,
     ),
     Mutant(
-        "torch_seeded_again_after_the_networks",
+        "torch_seeded_after_networks",
         "OnPolicyAlgorithm._setup_model",
         "    self.policy = self.policy.to(self.device)\n",
         "    self.policy = self.policy.to(self.device)\n    th.manual_seed(self.seed)\n",
         "action",
     ),
     Mutant(
-        "seeded_after_the_networks",
+        "seeded_after_networks",
         "OnPolicyAlgorithm._setup_model",
         "    self.set_random_seed(self.seed)\n",
         "",
@@ -126,16 +136,18 @@ MUTANTS = (
             ),
         ),
         profile_note="its weights depend on what the process drew before",
+        listed=False,
     ),
     Mutant(
-        "seed_of_the_networks_shifted",
+        "network_seed_shifted",
         "BaseAlgorithm.set_random_seed",
         "set_random_seed(seed, using_cuda",
         "set_random_seed(seed + 1, using_cuda",
         "initial_parameters",
+        listed=False,
     ),
     Mutant(
-        "environments_seeded_alike",
+        "environments_share_seed",
         "BaseAlgorithm.set_random_seed",
         "self.env.seed(seed)",
         "self.env.unwrapped._seeds = [seed] * self.env.num_envs",
@@ -146,7 +158,7 @@ MUTANTS = (
     Mutant("adam_eps_1e-8", "ActorCriticPolicy.__init__", '["eps"] = 1e-5', '["eps"] = 1e-8', "parameters"),
     Mutant("adam_eps_1e-7", "ActorCriticPolicy.__init__", '["eps"] = 1e-5', '["eps"] = 1e-7', "parameters"),
     Mutant(
-        "rmsprop",
+        "rmsprop_for_adam",
         BUILD,
         OPTIMIZER,
         "th.optim.RMSprop(self.parameters(), lr=lr_schedule(1), alpha=0.99, eps=1e-5)",
@@ -161,7 +173,7 @@ MUTANTS = (
         "parameters",
     ),
     Mutant(
-        "weight_decay_1e-4",
+        "adam_weight_decay_1e-4",
         BUILD,
         "**self.optimizer_kwargs)",
         "weight_decay=1e-4, **self.optimizer_kwargs)",
@@ -169,7 +181,7 @@ MUTANTS = (
     ),
     Mutant("sgd_with_momentum", BUILD, OPTIMIZER, f"{SGD}, momentum=0.9)", "parameters"),
     Mutant(
-        "adam_beta2_0_99",
+        "adam_beta2_0-99",
         BUILD,
         "**self.optimizer_kwargs)",
         "betas=(0.9, 0.99), **self.optimizer_kwargs)",
@@ -177,7 +189,7 @@ MUTANTS = (
         profile_note="the first step corrects for it: the weights part at the second",
     ),
     Mutant(
-        "adam_beta1_0_5",
+        "adam_beta1_0-5",
         BUILD,
         "**self.optimizer_kwargs)",
         "betas=(0.5, 0.999), **self.optimizer_kwargs)",
@@ -185,7 +197,7 @@ MUTANTS = (
         profile_note="the first step corrects for it: the weights part at the second",
     ),
     Mutant(
-        "amsgrad",
+        "adam_amsgrad",
         BUILD,
         "**self.optimizer_kwargs)",
         "amsgrad=True, **self.optimizer_kwargs)",
@@ -193,7 +205,7 @@ MUTANTS = (
         profile_note="the weights part once a second moment has fallen",
     ),
     Mutant(
-        "log_std_not_trained",
+        "log_std_not_in_optimizer",
         BUILD,
         "self.optimizer_class(self.parameters(),",
         'self.optimizer_class([p for n, p in self.named_parameters() if n != "log_std"],',
@@ -201,11 +213,12 @@ MUTANTS = (
         profile_note="Box actions",
     ),
     Mutant(
-        "critic_not_trained",
+        "critic_not_in_optimizer",
         BUILD,
         "self.optimizer_class(self.parameters(),",
         'self.optimizer_class([p for n, p in self.named_parameters() if "value_net" not in n],',
         "clipped_gradient",
+        listed=False,
     ),
     # schedules
     Mutant(
@@ -225,13 +238,14 @@ MUTANTS = (
         "learning_rate",
     ),
     Mutant(
-        "learning_rate_annealed_backwards",
+        "learning_rate_reversed",
         "BaseAlgorithm._update_learning_rate",
         "update_learning_rate(optimizer, self.lr_schedule(self._current_progress_remaining))",
         "update_learning_rate(optimizer, self.lr_schedule(1 - self._current_progress_remaining))",
         "learning_rate",
         "CartPole15",
         "a schedule for the learning rate",
+        listed=False,
     ),
     Mutant(
         "schedules_one_update_late",
@@ -244,10 +258,10 @@ MUTANTS = (
         also=(Edit("OnPolicyAlgorithm.learn", TRAIN, TRAIN + PROGRESS),),
     ),
     Mutant(
-        "progress_never_updated", "OnPolicyAlgorithm.learn", PROGRESS, "", "learning_rate", "CartPole15", "schedules"
+        "schedules_stand_still", "OnPolicyAlgorithm.learn", PROGRESS, "", "learning_rate", "CartPole15", "schedules"
     ),
     Mutant(
-        "progress_counted_upwards",
+        "schedules_reversed",
         "BaseAlgorithm._update_current_progress_remaining",
         "1.0 - float(num_timesteps)",
         "float(num_timesteps)",
@@ -256,13 +270,14 @@ MUTANTS = (
         "schedules",
     ),
     Mutant(
-        "progress_counts_steps_of_one_environment",
+        "schedules_count_one_environment",
         "BaseAlgorithm._update_current_progress_remaining",
         "float(num_timesteps)",
         "float(num_timesteps // self.n_envs)",
         "learning_rate",
         "CartPole15",
         "schedules",
+        listed=False,
     ),
     Mutant(
         "clip_range_not_annealed",
@@ -273,7 +288,7 @@ MUTANTS = (
         "CartPole15",
         "a schedule for the clip range, and ratios that reach it",
     ),
-    Mutant("clip_range_fixed_at_0_2", "PPO.train", CLIP_RANGE, "clip_range = 0.2", "surrogate"),
+    Mutant("clip_range_always_0-2", "PPO.train", CLIP_RANGE, "clip_range = 0.2", "surrogate"),
     Mutant(
         "clip_range_vf_is_clip_range",
         "PPO.train",

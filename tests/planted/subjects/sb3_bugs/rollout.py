@@ -30,9 +30,9 @@ SWITCHES = "ManySwitches"
 
 MUTANTS = (
     # acting
-    Mutant("acts_deterministically", COLLECT, "self.policy(obs_tensor)", "self.policy(obs_tensor, True)", "action"),
+    Mutant("greedy_actions", COLLECT, "self.policy(obs_tensor)", "self.policy(obs_tensor, True)", "action"),
     Mutant(
-        "log_prob_of_another_sample",
+        "log_prob_of_second_sample",
         FORWARD,
         LOG_PROB,
         "log_prob = distribution.log_prob(distribution.get_actions())",
@@ -41,16 +41,16 @@ MUTANTS = (
     Mutant("log_prob_of_clipped_action", FORWARD, LOG_PROB, CLAMPED, "log_prob", profile_note=BOX),
     Mutant("new_log_prob_of_clipped_action", EVALUATE, LOG_PROB, CLAMPED, "new_log_prob", profile_note=BOX),
     Mutant(
-        "squash_correction_on_one_side",
+        "tanh_correction_while_learning",
         EVALUATE,
         LOG_PROB,
         LOG_PROB + " - th.log(1 - th.tanh(actions) ** 2 + 1e-6).sum(dim=1)",
         "new_log_prob",
         profile_note="Box actions",
     ),
-    Mutant("env_gets_unclipped_action", COLLECT, CLIPPED, "actions", "env_action", profile_note=BOX),
+    Mutant("env_gets_unclipped_actions", COLLECT, CLIPPED, "actions", "env_action", profile_note=BOX),
     Mutant(
-        "env_gets_tanh_of_action",
+        "env_gets_tanh_of_actions",
         COLLECT,
         CLIPPED,
         "self.policy.unscale_action(np.tanh(actions))",
@@ -58,7 +58,7 @@ MUTANTS = (
         profile_note="Box actions",
     ),
     Mutant(
-        "env_gets_rescaled_action",
+        "env_gets_rescaled_actions",
         COLLECT,
         CLIPPED,
         "self.policy.unscale_action(np.clip(actions, -1, 1))",
@@ -90,7 +90,7 @@ MUTANTS = (
         "CartPole15",
     ),
     Mutant(
-        "n_steps_shared_by_environments",
+        "n_steps_of_all_environments",
         "OnPolicyAlgorithm.__init__",
         "self.n_steps = n_steps",
         "self.n_steps = n_steps // self.n_envs",
@@ -98,7 +98,7 @@ MUTANTS = (
         profile_note="several environments",
     ),
     Mutant(
-        "gamma_always_0_99",
+        "gamma_always_0-99",
         "OnPolicyAlgorithm.__init__",
         "self.gamma = gamma",
         "self.gamma = 0.99",
@@ -111,16 +111,18 @@ MUTANTS = (
         "np.clip(actions, self.action_space.low[0], self.action_space.high[0])",
         "env_action",
         profile_note="Box actions whose dimensions have different bounds",
+        listed=False,
     ),
-    Mutant("extra_torch_draw", COLLECT, STEP, "        th.rand(1)\n" + STEP, "acting_randomness"),
-    Mutant("extra_numpy_draw", COLLECT, STEP, "        np.random.rand()\n" + STEP, "acting_randomness"),
+    Mutant("torch_drawn_while_acting", COLLECT, STEP, "        th.rand(1)\n" + STEP, "acting_randomness"),
+    Mutant("numpy_drawn_while_acting", COLLECT, STEP, "        np.random.rand()\n" + STEP, "acting_randomness"),
     Mutant(
-        "epsilon_greedy_on_top",
+        "epsilon_greedy_actions",
         COLLECT,
         "    actions = actions.cpu().numpy()\n",
         "    actions = actions.cpu().numpy()\n"
         "        if np.random.rand() < 0.1:\n            actions[0] = self.action_space.sample()\n",
         "acting_randomness",
+        listed=False,
     ),
     Mutant(
         "log_std_is_log_variance",
@@ -131,23 +133,26 @@ MUTANTS = (
         profile_note="Box actions; the initial log_std of 0 hides it until the first gradient",
     ),
     Mutant(
-        "softplus_std",
+        "std_by_softplus",
         "DiagGaussianDistribution.proba_distribution",
         "log_std.exp()",
         "nn.functional.softplus(log_std)",
         "action",
         profile_note="Box actions",
     ),
-    Mutant("log_prob_mean_over_dims", GAUSSIAN, SUM, "log_prob.mean(dim=1)", "log_prob", profile_note="2-D Box"),
-    Mutant("log_prob_of_first_dimension", GAUSSIAN, SUM, "log_prob[:, 0]", "log_prob", profile_note="2-D Box"),
+    Mutant("log_prob_mean_over_dimensions", GAUSSIAN, SUM, "log_prob.mean(dim=1)", "log_prob", profile_note="2-D Box"),
     Mutant(
-        "switch_log_prob_mean_over_dims",
+        "log_prob_of_first_dimension", GAUSSIAN, SUM, "log_prob[:, 0]", "log_prob", profile_note="2-D Box", listed=False
+    ),
+    Mutant(
+        "log_prob_mean_over_dimensions",
         "MultiCategoricalDistribution.log_prob",
         ".sum(dim=1)",
         ".mean(dim=1)",
         "log_prob",
         SWITCHES,
         "MultiDiscrete actions",
+        variant="multidiscrete",
     ),
     Mutant(
         "sampling_temperature_2",
@@ -157,19 +162,21 @@ MUTANTS = (
         "action",
         "CartPole15",
         "log_prob is that of temperature 1",
+        listed=False,
     ),
     Mutant(
-        "independent_noise_in_update",
+        "action_noise_while_learning",
         "PPO.train",
         "actions = rollout_data.actions\n",
         "actions = rollout_data.actions + 1e-3 * th.randn_like(rollout_data.actions)\n",
         "batch_action",
         profile_note="Box actions; an extra draw of torch's generator comes with it",
+        listed=False,
     ),
     # what is remembered
-    Mutant("stores_next_observation", COLLECT, ADD, ADD.replace("self._last_obs", "new_obs"), "stored_observation"),
+    Mutant("next_observation_stored", COLLECT, ADD, ADD.replace("self._last_obs", "new_obs"), "stored_observation"),
     Mutant(
-        "stores_clipped_action",
+        "clipped_action_stored",
         COLLECT,
         ADD_ACTIONS,
         ADD_ACTIONS.replace("            actions,", "            clipped_actions,"),
@@ -184,8 +191,8 @@ MUTANTS = (
         "stored_reward",
         SWITCHES,
     ),
-    Mutant("rewards_scaled_by_0_1", COLLECT, STEP, STEP + "        rewards = 0.1 * rewards\n", "stored_reward"),
-    Mutant("rewards_signed", COLLECT, STEP, STEP + "        rewards = np.sign(rewards)\n", "stored_reward"),
+    Mutant("rewards_scaled_by_0-1", COLLECT, STEP, STEP + "        rewards = 0.1 * rewards\n", "stored_reward"),
+    Mutant("rewards_are_signs", COLLECT, STEP, STEP + "        rewards = np.sign(rewards)\n", "stored_reward"),
     Mutant(
         "rewards_clipped",
         COLLECT,
@@ -194,7 +201,7 @@ MUTANTS = (
         "stored_reward",
         SWITCHES,
     ),
-    Mutant("stores_done_as_episode_start", COLLECT, STARTS, "            dones,\n", "episode_start"),
+    Mutant("episode_starts_one_step_early", COLLECT, STARTS, "            dones,\n", "episode_start"),
     Mutant(
         "episode_starts_lost",
         COLLECT,
@@ -203,7 +210,7 @@ MUTANTS = (
         "episode_start",
     ),
     Mutant(
-        "truncation_is_no_episode_end",
+        "timeouts_do_not_end_episodes",
         COLLECT,
         "self._last_episode_starts = dones",
         'self._last_episode_starts = dones & [not info.get("TimeLimit.truncated", False) for info in infos]',
@@ -212,7 +219,7 @@ MUTANTS = (
         also=(Edit(COLLECT, "dones=dones)", "dones=self._last_episode_starts)"),),
     ),
     Mutant(
-        "reward_of_previous_step",
+        "rewards_one_step_late",
         COLLECT,
         ADD_ACTIONS,
         ADD_ACTIONS.replace("rewards", 'getattr(self, "_rewards", np.zeros_like(rewards))'),
@@ -226,11 +233,12 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "log_probs_rounded_to_half",
+        "log_probs_stored_as_half",
         "RolloutBuffer.add",
         "log_prob.clone().cpu().numpy()",
         "log_prob.half().float().cpu().numpy()",
         "stored_log_prob",
+        listed=False,
     ),
     Mutant(
         "observations_stored_as_half",
@@ -238,13 +246,15 @@ MUTANTS = (
         "self.observations[self.pos] = np.array(obs)",
         "self.observations[self.pos] = np.array(obs, dtype=np.float16)",
         "stored_observation",
+        listed=False,
     ),
     Mutant(
-        "values_shifted_by_one",
+        "values_one_step_early",
         "RolloutBuffer.add",
         "self.values[self.pos] = value",
         "self.values[self.pos - 1] = value",
         "stored_value",
+        listed=False,
     ),
     # ends of episodes
     Mutant("timeout_is_termination", COLLECT, IS_TIMEOUT, "and False", "stored_reward"),
@@ -266,19 +276,20 @@ MUTANTS = (
         "stored_reward",
     ),
     Mutant(
-        "bootstrap_with_last_stored_value",
+        "bootstrap_with_last_value",
         COLLECT,
         BOOTSTRAP,
         "rewards[idx] += self.gamma * values[idx]",
         "stored_reward",
     ),
-    Mutant("bootstrap_without_gamma", COLLECT, BOOTSTRAP, "rewards[idx] += terminal_value", "stored_reward"),
+    Mutant("bootstrap_undiscounted", COLLECT, BOOTSTRAP, "rewards[idx] += terminal_value", "stored_reward"),
     Mutant(
-        "bootstrap_with_gamma_times_lambda",
+        "bootstrap_discounted_by_gamma_lambda",
         COLLECT,
         BOOTSTRAP,
         "rewards[idx] += self.gamma * self.gae_lambda * terminal_value",
         "stored_reward",
+        listed=False,
     ),
     Mutant(
         "bootstrap_replaces_reward", COLLECT, BOOTSTRAP, "rewards[idx] = self.gamma * terminal_value", "stored_reward"
@@ -290,6 +301,7 @@ MUTANTS = (
         "rewards += (self.gamma * terminal_value).numpy()",
         "stored_reward",
         profile_note="several environments",
+        listed=False,
     ),
     Mutant(
         "acts_on_terminal_observation",
@@ -297,9 +309,10 @@ MUTANTS = (
         "self._last_obs = new_obs  #",
         'self._last_obs = np.stack([info.get("terminal_observation", obs) for obs, info in zip(new_obs, infos)])  #',
         "observation",
+        listed=False,
     ),
     Mutant(
-        "environments_reset_every_rollout",
+        "environments_reset_between_rollouts",
         COLLECT,
         "    callback.on_rollout_start()\n",
         "    callback.on_rollout_start()\n    if self.num_timesteps:\n        self._last_obs = env.reset()\n"
@@ -307,39 +320,43 @@ MUTANTS = (
         "observation",
     ),
     Mutant(
-        "first_observation_never_replaced_after_reset",
+        "reset_observation_ignored",
         COLLECT,
         "self._last_obs = new_obs  #",
         "self._last_obs = np.where(dones[:, None], self._last_obs, new_obs)  #",
         "observation",
+        listed=False,
     ),
     Mutant(
-        "critic_head_on_the_actors_features",
+        "bootstrap_values_of_actor_features",
         "ActorCriticPolicy.predict_values",
         "self.mlp_extractor.forward_critic(features)",
         "self.mlp_extractor.forward_actor(features)",
         "stored_reward",
         profile_note="the value of terminal and last observations only",
+        listed=False,
     ),
     Mutant(
-        "terminal_value_is_detached_from_its_sign",
+        "bootstrap_never_negative",
         COLLECT,
         "terminal_value = self.policy.predict_values(terminal_obs)[0]",
         "terminal_value = self.policy.predict_values(terminal_obs)[0].clamp(min=0)",
         "stored_reward",
+        listed=False,
     ),
     # state-dependent exploration
     Mutant(
-        "sde_noise_not_resampled_at_rollout_start",
+        "sde_noise_drawn_once",
         COLLECT,
         "    if self.use_sde:\n",
         "    if self.use_sde and not self.num_timesteps:\n",
         "action",
         profile_note="use_sde",
         settings={"use_sde": True},
+        listed=False,
     ),
     Mutant(
-        "sde_noise_resampled_every_minibatch",
+        "sde_noise_drawn_while_learning",
         "PPO.train",
         "            values, log_prob, entropy = self.policy.evaluate_actions",
         "            if self.use_sde:\n                self.policy.reset_noise(self.batch_size)\n"
@@ -349,7 +366,7 @@ MUTANTS = (
         settings={"use_sde": True},
     ),
     Mutant(
-        "sde_features_learnt",
+        "sde_noise_teaches_features",
         "ActorCriticPolicy.__init__",
         '"learn_features": False',
         '"learn_features": True',
@@ -358,10 +375,11 @@ MUTANTS = (
         settings={"use_sde": True},
     ),
     Mutant(
-        "second_reset_of_the_environments",
+        "environments_reset_twice",
         "BaseAlgorithm._setup_learn",
         "self._last_obs = self.env.reset()",
         "self.env.reset()\n        self._last_obs = self.env.reset()",
         "observation",
+        listed=False,
     ),
 )

@@ -1,4 +1,4 @@
-"""Subjects with mistakes, a small catalogue for them, and runs of both."""
+"""A catalogue of few deviations, subjects with these mistakes and others, and runs of both, for tests of the search."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ CATALOGUE = (LAMBDA, GAMMA, ENTROPY, VALUE, UNCLIPPED, KL, BROKEN)
 
 
 def sb3_with(**changes: Any) -> type[PPO]:
+    """Return SB3's PPO, which replaces the given hyperparameters by its own."""
+
     class Changed(PPO):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, **changes})
@@ -41,7 +43,7 @@ def sb3_with(**changes: Any) -> type[PPO]:
 
 
 class Noisy(PPO):
-    """Nobody's mistake: the first weight of the critic is nudged before every update."""
+    """A mistake that is in no catalogue: the critic's last bias is moved before every update."""
 
     def train(self) -> None:
         with torch.no_grad():
@@ -50,13 +52,13 @@ class Noisy(PPO):
 
 
 def nudge(bias: torch.Tensor) -> None:
-    """Change the last bit of a weight."""
+    """Change the last bit of a parameter."""
     with torch.no_grad():
         bias.copy_(torch.nextafter(bias, bias + 1))
 
 
 class Nudged(PPO):
-    """The last bit of a weight is changed after every update."""
+    """A mistake of one rounding: the last bit of the critic's last bias is changed after every update."""
 
     def train(self) -> None:
         super().train()
@@ -77,7 +79,7 @@ NUDGED_ONCE = Deviation(id="nudged_once", stage="value", surgery=_nudged_once, *
 
 
 class Moved(PPO):
-    """The first weight of the critic is moved after every update."""
+    """A mistake that `MOVED` explains: the critic's last bias is moved after every update."""
 
     def train(self) -> None:
         super().train()
@@ -102,17 +104,19 @@ MOVED_AND_NUDGED = Deviation(id="moved_and_nudged", stage="value", surgery=parti
 
 
 class Rounding(Nudged):
-    """Without entropy, and the last bit of a weight is another from the second rollout on."""
+    """No entropy term, and a difference of one rounding from the second rollout on."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "ent_coef": 0.0})
 
 
 def run_of(subject: type[Any], seed: int = 0, case: Case = CASE) -> Run:
+    """Return the recorded run of a subject beside CustomPPO, which is baseline and reference in one."""
     baseline = record(CustomPPO, case, seed, Watching(keep=True, operations=False), engine="autograd")
     trace = record(subject, case, seed, Watching(like=baseline))
     return Run(case, seed, baseline, baseline, trace, compare(baseline, trace))
 
 
 def explained(subject: type[Any], catalogue: tuple[Deviation, ...] = CATALOGUE, **options: Any) -> Explanation:
+    """Return the explanation of one run of the subject."""
     return explain_runs(DeviantPPO, [run_of(subject)], catalogue, **options)
