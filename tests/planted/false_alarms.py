@@ -1,13 +1,8 @@
-"""How often does the cross-check see something where there is nothing?
-
-python -m tests.planted.false_alarms --subject custom_ppo --seeds 25 --record FILE
-python -m tests.planted.false_alarms --subject custom_a2c --reference a2c --seeds 10 --threads 2 --copy-weights
-"""
+"""Count the cross-check's verdicts on a correct implementation: anything but "identical" is a false alarm."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import warnings
 from collections import Counter
@@ -15,20 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.crosscheck.api import crosscheck
+from tests.planted import records
 
 __all__ = ["main"]
 
+EXAMPLES = """examples:
+  python -m tests.planted.false_alarms --subject custom_ppo --seeds 25 --record results.jsonl
+  python -m tests.planted.false_alarms --subject custom_a2c --reference a2c --seeds 10 --threads 2 --copy-weights
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Counts of verdicts; 1 if a run is different."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--subject", default="custom_ppo", help="registered, or package.module:Class")
-    parser.add_argument("--reference", default="ppo")
-    parser.add_argument("--seeds", type=int, default=25)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--copy-weights", action="store_true")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="append a row there, for planted --markdown")
-    args = parser.parse_args(arguments)
+    """Print how many runs have each verdict, and return 1 if one is "different"."""
+    args = _parser().parse_args(arguments)
     warnings.simplefilter("ignore")
     result = crosscheck(
         args.subject,
@@ -48,14 +42,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "seconds": result.seconds,
     }
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-    print(f"{args.subject} beside {args.reference} {row['options']}: {counts} ({result.seconds:.0f} s)")
+    title = " ".join([args.subject, "against", args.reference, *options])
+    print(f"{title}: {counts} ({result.seconds:.0f} s)")
     for run in result.runs:
         if run.verdict != "identical" and run.first is not None:
             print(f"  {run.env}, seed {run.seed}: {run.verdict}, first {run.first.quantity} {run.first.where}")
     if args.record is not None:
-        with args.record.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(row) + "\n")
+        records.append_row(args.record, row)
     return int(verdicts["different"] > 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.planted.false_alarms",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--subject", default="custom_ppo", help="a correct implementation: a registered name or package.module:Class"
+    )
+    parser.add_argument("--reference", default="ppo", help="algorithm that it is compared with: ppo or a2c")
+    parser.add_argument("--seeds", type=int, default=25, metavar="N", help="seeds 0 to N - 1 (default 25)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of torch (default 1)")
+    parser.add_argument("--copy-weights", action="store_true", help="start the subject with the reference's weights")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="append the counts to FILE, for the benchmark's --markdown"
+    )
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,88 +1,19 @@
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from tests.planted import benchmark as planted
-from tests.planted.benchmark import Outcome, Planted, by_name, checked, combinations, singles
-from tests.planted.subjects import mutation
-from tests.planted.subjects.mutants import MUTANTS
-
-
-def found(wanted: tuple[str | None, ...], named: tuple[tuple[str, ...], ...], **changes: Any) -> Outcome:
-    bugs = Planted("a+b", "module", ("value_loss", "advantage"), wanted, ("TightBounds",))
-    answer = Outcome(bugs, "advantage", ("advantage", "value_loss"), named, "explained exactly", "different", 1.0)
-    return dataclasses.replace(answer, **changes)
-
-
-def test_a_bug_is_located_at_its_quantity_or_that_of_another_bug_beside_it() -> None:
-    assert found((), ()).place == "at"
-    assert found((), (), found_at="loss").place == "later"
-    assert found((), (), found_at="action", iteration=2).place == "later"
-    assert found((), (), found_at="action").place == "before"
-
-
-def test_later_is_right_only_where_numbers_are_hidden() -> None:
-    hidden = dataclasses.replace(found((), ()).planted, module=planted.standalone_bugs.MODULE)
-
-    assert not found((), (), found_at="loss").located
-    assert found((), (), found_at="loss", planted=hidden).located
-
-
-def test_a_bug_is_isolated_when_it_shows_with_right_inputs() -> None:
-    assert found((), ()).isolated
-    assert not found((), (), faults=("advantage",)).isolated
-
-
-def test_an_equivalent_may_not_come_out_as_worse_than_it_is() -> None:
-    right = Planted("x", "module", (), (), ("TightBounds",), verdict="rounding")
-
-    assert found((), (), planted=right, verdict="identical").located
-    assert found((), (), planted=right, verdict="rounding").located
-    assert not found((), (), planted=right, verdict="different").located
-
-
-@pytest.mark.parametrize(
-    ("wanted", "named", "right"),
-    [
-        (("a", "b"), (("b",), ("a", "other")), True),
-        (("a", "b"), (("a", "b"), ("other",)), False),
-        (("a", "b"), (("a",),), False),
-        (("a",), (("a",), ("b",)), False),
-        (("a", None), (("a",),), None),
-    ],
-)
-def test_it_is_rightly_named_by_these_deviations_and_no_others(
-    wanted: tuple[str | None, ...], named: tuple[tuple[str, ...], ...], right: bool | None
-) -> None:
-    assert found(wanted, named).rightly_named is right
-
-
-def test_nothing_is_named_where_no_explanation_was_asked_for() -> None:
-    assert found(("a",), (), explanation="").rightly_named is None
-
-
-@pytest.mark.parametrize("subjects", ["sb3", "standalone"])
-@pytest.mark.parametrize("size", [2, 3])
-def test_combinations_are_different_compatible_and_the_same_every_time(subjects: str, size: int) -> None:
-    drawn = combinations(subjects, size, 12)
-
-    assert [one.name for one in drawn] == [one.name for one in combinations(subjects, size, 12)]
-    assert len({frozenset(one.name.split("+")) for one in drawn}) == 12
-    assert all(len(one.stages) == size and None not in one.deviations for one in drawn)
-    if subjects == "sb3":
-        assert all(mutation.compatible([MUTANTS[name] for name in one.name.split("+")]) for one in drawn)
-
-
-def test_every_subject_is_among_the_singles() -> None:
-    assert [one.name for one in singles("sb3")] == list(MUTANTS)
-    assert all(one.worlds == tuple(planted.CASES) for one in singles("equivalents"))
+from tests.planted import benchmark, false_alarms
+from tests.planted.outcomes import Outcome
+from tests.planted.page import as_markdown
+from tests.planted.records import append, commands, read, read_alarms
+from tests.planted.selection import named
 
 
 def test_the_cross_check_locates_two_bugs_at_once() -> None:
-    outcome = checked(by_name("sb3", "gae_lambda_missing_in_recursion+gradients_not_clipped"), seconds=0, locate=True)
+    both = named("sb3", "gae_lambda_missing_in_recursion+gradients_not_clipped")
+    outcome = benchmark.check(both, seconds=0, locate=True)
 
     assert outcome.found_at == "advantage"
     assert outcome.isolated
@@ -90,9 +21,42 @@ def test_the_cross_check_locates_two_bugs_at_once() -> None:
 
 
 def test_the_table_is_printed_with_totals(capsys: pytest.CaptureFixture[str]) -> None:
-    assert planted.main(["--locate", "--subjects", "standalone", "--only", "timeout_is_termination"]) == 0
+    assert benchmark.main(["--locate", "--subjects", "standalone", "--only", "timeout_is_termination"]) == 0
 
     out = capsys.readouterr().out
     assert "timeout_is_termination" in out
     assert "1 subjects, 0 not checked" in out
-    assert "first difference at the expected quantity: 0, later: 1, before: 0" in out
+    assert "first divergence at the expected quantity: 0, later: 1, before: 0" in out
+
+
+def test_recorded_subjects_are_not_checked_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record, page = tmp_path / "rows.jsonl", tmp_path / "page.md"
+    recorded = named("sb3", "adam_eps_1e-8")
+    append(record, Outcome(recorded, "parameters", (), (("adam_eps_1e-8",),), "explained exactly", "different", 4.2))
+    options = ["--locate", "--record", str(record), "--markdown", str(page)]
+    assert benchmark.main([*options, "--only", "adam_eps_1e-8", "sgd"]) == 0
+
+    assert "1 subjects, 0 not checked" in capsys.readouterr().out
+    assert [row.planted.name for row in read(record)] == ["adam_eps_1e-8", "sgd"]
+    assert commands(record) == ["benchmark --locate --only adam_eps_1e-8 sgd"]
+    assert "- `benchmark --locate --only adam_eps_1e-8 sgd`" in page.read_text()
+    assert "| `adam_eps_1e-8` |" in page.read_text()
+    assert "| `sgd` |" in page.read_text()
+
+
+def test_runs_without_bugs_are_counted_by_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rows.jsonl"
+    assert false_alarms.main(["--seeds", "1", "--copy-weights", "--record", str(file)]) == 0
+
+    assert capsys.readouterr().out.startswith("custom_ppo against ppo --copy-weights: 4 identical")
+    (row,) = read_alarms(file)
+    assert row["verdicts"] == {"identical": 4}
+    assert "| custom_ppo | ppo | --copy-weights | 4 | 4 | 0 | 0 |" in as_markdown([], [row])
+
+
+@pytest.mark.parametrize("program", [benchmark, false_alarms])
+def test_help_shows_examples(program: object, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        program.main(["--help"])  # type: ignore[attr-defined]
+
+    assert f"python -m {program.__name__} --" in capsys.readouterr().out  # type: ignore[attr-defined]

@@ -38,7 +38,7 @@ PLANTED = [
 def pair(name: str) -> tuple[Any, Any, dict[str, Any]]:
     """The mutant of SB3, the class with deviations, and their settings."""
     mutant = mutants.MUTANTS[name]
-    case = CASES[mutant.world]
+    case = CASES[mutant.env]
     deviant = DeviantA2C if mutant.algorithm == "A2C" else DeviantPPO
     theirs = getattr(mutants, name)
     return theirs, deviant, accepted_settings(theirs, {**case.settings, **mutant.settings})
@@ -48,8 +48,8 @@ def pair(name: str) -> tuple[Any, Any, dict[str, Any]]:
 def test_a_deviation_trains_to_the_bits_of_sb3_with_the_mistake_in_its_source(name: str) -> None:
     mutant = mutants.MUTANTS[name]
     theirs, ours, settings = pair(name)
-    assert weights(trained(ours, mutant.world, deviations=mutant.deviation, **settings)) == weights(
-        trained(theirs, mutant.world, **settings)
+    assert weights(trained(ours, mutant.env, deviations=mutant.deviation, **settings)) == weights(
+        trained(theirs, mutant.env, **settings)
     )
 
 
@@ -58,7 +58,7 @@ def test_a_deviation_trains_to_the_bits_of_sb3_with_the_mistake_in_its_source(na
 def test_every_number_on_the_way_is_the_same_too(name: str) -> None:
     mutant = mutants.MUTANTS[name]
     theirs, ours, settings = pair(name)
-    case = dataclasses.replace(CASES[mutant.world], settings=settings)
+    case = dataclasses.replace(CASES[mutant.env], settings=settings)
     plain = record(ours, case, 0, Watching(operations=False))
     deviating = record(ours, case, 0, Watching(like=plain, operations=False), deviations=mutant.deviation)
     planted = record(theirs, case, 0, Watching(like=plain))

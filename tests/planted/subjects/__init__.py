@@ -1,12 +1,12 @@
-"""PPOs that are not CustomPPO, with known bugs and without: what the cross-check is tested with.
+"""Implementations of PPO that are not CustomPPO, with known bugs and without.
 
-mutation, plants, mutants   SB3's own PPO and A2C with a fragment of their source replaced
-standalone                  a PPO in one file that shares nothing with SB3, and is bit-identical to it
-standalone_bugs             the same with a fragment of its source replaced
-cleanrl_style               a PPO with the habits of single-file implementations
-equivalents                 implementations that look different and are right
-catalogue                   which entry of the catalogue of deviations each planted bug is
-
-Every one can be loaded by name, as a user's own class is: "tests.planted.subjects.mutants:adam_eps_1e-8";
-"a+b" is both bugs at once.
+planted_bug       id and name of a bug
+mutation          classes of SB3 with fragments of their source replaced
+sb3_bugs/         such bugs, by the stage of training that they are in
+mutants           all of these, as importable classes
+standalone        a PPO in one file that shares no code with SB3, and trains to the same bits
+standalone_bugs   the same with a fragment of its source replaced, as importable classes
+equivalents       implementations that look different and are correct
+cleanrl_style     a PPO with many habits of single-file implementations at once
+training          training of a subject in an environment of the stress profile, for its weights
 """

@@ -1,9 +1,9 @@
 """A PPO with the habits of widely copied single-file implementations, under SB3's argument names.
 
-It is no copy of one of them. What it has of them: the critic is made first, every layer is initialised as it is made,
-a time limit is an end, the rollout is flattened step by step, one index array is shuffled in place, the value loss is
-half of the larger of two squared errors and is clipped by the policy's clip range, the learning rate is annealed from
-what was left at the beginning of an iteration, and the KL divergence is looked at after an epoch.
+It is not a copy of one of them. Their habits: the critic is made first, every layer is initialised when it is made, a
+time limit ends the episode, the rollout is flattened step by step, one index array is shuffled in place, the value loss
+is half of the larger of two squared errors and is clipped by the policy's clip range, schedules are evaluated at the
+progress at the beginning of an iteration, and KL is compared with target_kl after an epoch.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ Schedule = Callable[[float], float]
 
 
 def layer_init(layer: nn.Linear, std: float = 2**0.5, bias: float = 0.0) -> nn.Linear:
+    """Initialise a layer with orthogonal weights of this gain and a constant bias, and return it."""
     nn.init.orthogonal_(layer.weight, std)
     nn.init.constant_(layer.bias, bias)
     return layer
 
 
 class Agent(nn.Module):
-    """Actor and critic for vectors, with one choice, several choices, or real numbers as actions."""
+    """Actor and critic for flat observations and Discrete, MultiDiscrete or Box actions."""
 
     def __init__(self, envs: Any) -> None:
         super().__init__()
@@ -58,9 +59,11 @@ class Agent(nn.Module):
             self.actor_logstd = nn.Parameter(torch.zeros(1, n_outputs))
 
     def get_value(self, obs: Tensor) -> Tensor:
+        """Return V(s), [N, 1]."""
         return self.critic(obs)
 
     def get_action_and_value(self, obs: Tensor, action: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return actions, sampled if none are given, with log-probability [N], entropy [N] and value [N, 1]."""
         out = self.actor(obs)
         if isinstance(self.space, spaces.Box):
             normal = Normal(out, torch.exp(self.actor_logstd.expand_as(out)))
@@ -77,7 +80,7 @@ class Agent(nn.Module):
 
 
 class CleanRLStylePPO:
-    """Arguments are those of SB3's PPO, of which clip_range_vf only says whether the value loss is clipped."""
+    """PPO with the arguments of SB3's; the value loss is clipped by clip_range if clip_range_vf is given."""
 
     def __init__(
         self,
@@ -120,7 +123,7 @@ class CleanRLStylePPO:
         self.optimizer = torch.optim.Adam(self.agent.parameters(), lr=now(learning_rate, 1.0), eps=1e-5)
 
     def learn(self, total_timesteps: int, callback: Any = None, **_: Any) -> CleanRLStylePPO:
-        """Train in whole rollouts; a callback is told of every step."""
+        """Train in whole rollouts, and call the callback at every step."""
         n_envs = self.env.num_envs
         num_iterations = -(-total_timesteps // (self.n_steps * n_envs))
         if callback is not None:
@@ -159,13 +162,13 @@ class CleanRLStylePPO:
         return self
 
     def clipped(self, action: Tensor) -> Any:
-        """As a wrapper for clipping actions around each environment would."""
+        """Return actions within the bounds of the environment, as a wrapper would pass them on."""
         space = self.env.action_space
         chosen = action.numpy()
         return np.clip(chosen, space.low, space.high) if isinstance(space, spaces.Box) else chosen
 
     def update(self, obs: Tensor, columns: list[Tensor], next_obs: Tensor, next_done: Tensor, clip_coef: float) -> None:
-        """Everything after the rollout."""
+        """Compute advantages and learn from the rollout; columns: [T, N] each, next_*: state after the last step."""
         actions, logprobs, rewards, dones, values = columns
         with torch.no_grad():
             next_value = self.agent.get_value(next_obs).reshape(1, -1)
@@ -193,7 +196,7 @@ class CleanRLStylePPO:
                 break
 
     def step(self, minibatch: list[Tensor], clip_coef: float) -> Tensor:
-        """One minibatch; returns the estimate of the KL divergence."""
+        """Learn from one minibatch, and return the estimate of KL."""
         obs, actions, logprobs, advantages, returns, values = minibatch
         _, newlogprob, entropy, newvalue = self.agent.get_action_and_value(obs, actions)
         logratio = newlogprob - logprobs
@@ -220,7 +223,7 @@ class CleanRLStylePPO:
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[Any, Any]:
-        """A sample, also where a deterministic action is asked for: there is no other way to act."""
+        """Return sampled actions and the state unchanged; `deterministic` is ignored."""
         observation = np.asarray(observation)
         one = observation.shape == self.env.observation_space.shape
         with torch.no_grad():
@@ -229,18 +232,18 @@ class CleanRLStylePPO:
         return (action[0] if one else action), state
 
     def save(self, path: Any) -> None:
-        """The weights."""
+        """Save the weights."""
         torch.save(self.agent.state_dict(), path)
 
     def get_env(self) -> Any:
-        """The vectorised environment; callbacks ask for it."""
+        """Return the vectorised environment, for callbacks."""
         return self.env
 
     def set_logger(self, logger: Any) -> None:
-        """Kept for callbacks; nothing is logged."""
+        """Set the logger for callbacks; nothing is logged."""
         self.logger = logger
 
 
 def now(value: float | Schedule, remaining: float) -> float:
-    """A constant, or what a schedule says."""
+    """Return a constant, or a schedule's value at the remaining progress."""
     return value(remaining) if callable(value) else value

@@ -1,8 +1,7 @@
-"""Implementations that look different and are right: none of them may be reported as a mistake.
+"""Implementations that look different and are correct: none may be reported as a mistake.
 
-Each is a class of this module under its name: `equivalents:two_optimizers_and_one_clip`. The verdict is "identical"
-where nothing differs from SB3's PPO in a single bit, "identical weights" where a number differs that nothing depends
-on, and "rounding" where float32 operations come in another order.
+Each is importable by its name: `equivalents:two_optimizers_and_one_clip`. It has the id of the same equivalent in
+harness/catalogue, if there is one.
 """
 
 from __future__ import annotations
@@ -30,6 +29,8 @@ __all__ = ["EQUIVALENTS", "MODULE", "Equivalent"]
 
 MODULE = __name__
 Verdict = Literal["identical", "identical weights", "rounding"]
+"""Closeness to SB3's PPO: every bit is equal; a quantity differs on which no weight depends; or float32 operations come
+in another order."""
 COLLECT = "OnPolicyAlgorithm.collect_rollouts"
 GAE = "RolloutBuffer.compute_returns_and_advantage"
 TRAIN = "PPO.train"
@@ -37,12 +38,14 @@ TRAIN = "PPO.train"
 
 @dataclass(frozen=True)
 class Equivalent:
-    """A right implementation, and how near it comes."""
+    """A correct implementation, and its closeness to SB3's PPO."""
 
     name: str
     verdict: Verdict
     why: str
+    """Reason why the difference is harmless."""
     make: Callable[[str], type[Any]]
+    """From the name of the class to the class."""
 
     @property
     def deviation(self) -> str | None:
@@ -51,16 +54,17 @@ class Equivalent:
 
 
 def of_sb3(*edits: Edit) -> Callable[[str], type[Any]]:
-    """SB3's source with fragments replaced."""
+    """Return a function that makes a class of SB3's source with these edits."""
     return lambda name: mutated((), name=name, module=MODULE, extra=edits)
 
 
 def of_standalone(*fragments: tuple[str, str]) -> Callable[[str], type[Any]]:
-    """The standalone PPO with fragments replaced."""
+    """Return a function that makes a class of the standalone PPO with these fragments (old, new) replaced."""
     return lambda name: standalone_bugs.rewritten(fragments, name=name, module=MODULE)
 
 
 def subclass(name: str) -> type[Any]:
+    """Return a subclass of SB3's PPO that changes nothing."""
     return type(name, (PPO,), {"__module__": MODULE})
 
 
@@ -89,18 +93,18 @@ OWN_CLIP = """            norm = th.cat([p.grad.flatten() for p in self.policy.p
 EQUIVALENTS: Mapping[str, Equivalent] = {
     equivalent.name: equivalent
     for equivalent in (
-        Equivalent("plain_subclass", "identical", "nothing is changed", subclass),
-        Equivalent("standalone", "identical", "nothing is shared, and nothing is wrong", of_standalone()),
+        Equivalent("plain_subclass", "identical", "the subclass changes nothing", subclass),
+        Equivalent("standalone", "identical", "no code is shared, and every operation is SB3's", of_standalone()),
         Equivalent(
             "two_optimizers_and_one_clip",
             "identical",
-            "Adam treats every parameter by itself; only the clipping joins them",
+            "Adam updates each parameter independently; only the clipping depends on all",
             of_standalone(*TWO_ADAMS_FRAGMENTS),
         ),
         Equivalent(
             "first_episode_start_lost",
             "identical weights",
-            "advantages never read the first row of episode_starts, which is all that differs",
+            "only the first row of episode_starts differs, which the advantages never use",
             of_sb3(
                 Edit(
                     COLLECT,
@@ -119,13 +123,13 @@ EQUIVALENTS: Mapping[str, Equivalent] = {
         Equivalent(
             "gradients_zeroed_after_step",
             "identical",
-            "before the first minibatch there are none",
+            "before the first minibatch there are no gradients",
             of_sb3(Edit(TRAIN, ZERO_GRAD, ""), Edit(TRAIN, STEP, STEP + ZERO_GRAD)),
         ),
         Equivalent(
             "inference_mode",
             "identical",
-            "it is no_grad with fewer records",
+            "it is no_grad with less bookkeeping",
             of_sb3(Edit(COLLECT, NO_GRAD, NO_GRAD.replace("no_grad", "inference_mode"))),
         ),
         Equivalent(
@@ -143,7 +147,7 @@ EQUIVALENTS: Mapping[str, Equivalent] = {
         Equivalent(
             "factors_exchanged",
             "identical",
-            "the first factor of a product may be the second",
+            "multiplication is commutative to the bit",
             of_sb3(Edit(TRAIN, "policy_loss_1 = advantages * ratio", "policy_loss_1 = ratio * advantages")),
         ),
         Equivalent(
@@ -170,7 +174,7 @@ EQUIVALENTS: Mapping[str, Equivalent] = {
         Equivalent(
             "ratio_of_probabilities",
             "rounding",
-            "exp(a) / exp(b) is exp(a - b)",
+            "exp(a) / exp(b) equals exp(a - b) up to rounding",
             of_sb3(Edit(TRAIN, RATIO, "ratio = th.exp(log_prob) / th.exp(rollout_data.old_log_prob)")),
         ),
         Equivalent(
@@ -206,7 +210,7 @@ EQUIVALENTS: Mapping[str, Equivalent] = {
         Equivalent(
             "probabilities_instead_of_logits",
             "rounding",
-            "softmax, then log",
+            "the logits are recovered by softmax and log",
             of_sb3(
                 Edit(
                     "CategoricalDistribution.proba_distribution",

@@ -1,4 +1,4 @@
-"""All planted bugs in SB3's own source; each is a class of this module under its id: `mutants:adam_eps_1e-8`."""
+"""Every planted bug in SB3's source, importable as a class by its name: `mutants:adam_eps_1e-8`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Subclasses of SB3's PPO and A2C in which a fragment of SB3's source is replaced.
+"""Subclasses of SB3's PPO and A2C in which fragments of SB3's source are replaced.
 
-The source is that of the SB3 that is installed, taken when the class is made, so the rest of the code is SB3's to the
-letter, and a fragment that a new version no longer has is reported. SB3 itself is not changed.
+The source is read from the installed SB3 when the class is made: all other code is SB3's, and a fragment that a new
+version lacks raises an error. SB3's own classes are not changed.
 """
 
 from __future__ import annotations
@@ -41,67 +41,71 @@ OWNERS: Mapping[str, type[Any]] = {
         distributions.StateDependentNoiseDistribution,
     )
 }
-"""Classes of which methods can be mutated."""
+"""Name -> class whose methods can be edited."""
 
 Method = tuple[str, str]
-"""Names of a class and of one of its methods."""
+"""Names of a class and of one of its methods, such as ("PPO", "train")."""
+MethodFactory = Callable[[type[Any]], Any]
+"""From the class that a method's super() starts from to the method."""
 
 
 class StaleFragmentError(AssertionError):
-    """The source does not hold the fragment exactly once."""
+    """Raised if the source does not contain the fragment exactly once."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One fragment of the (dedented) source of a method, and what takes its place."""
+    """A fragment of the dedented source of a method, and its replacement."""
 
     target: str
-    """Such as "PPO.train"."""
+    """Class and method, such as "PPO.train"."""
     old: str
     new: str
 
     @property
     def method(self) -> Method:
+        """Names of the class and of the method."""
         owner, _, name = self.target.partition(".")
         return owner, name
 
 
 @dataclass(frozen=True)
 class Mutant(PlantedBug):
-    """One bug, planted into SB3's source."""
+    """A bug in SB3's source."""
 
     target: str
     old: str
     new: str
     stage: str
-    """The first quantity (see harness/crosscheck/quantities.py) that must differ from SB3's.
+    """First quantity (see harness/crosscheck/quantities.py) that must differ from SB3's.
 
-    A number that is still computed counts as right, though it is not used: 0.5 * mse_loss(...) has the right
-    value_loss, and a wrong loss. So does a number with the other sign.
+    A number that is still computed counts as right, even if it is not used: 0.5 * mse_loss(...) computes the right
+    value_loss, and a wrong loss. So does a number of opposite sign.
     """
-    world: str = "TightBounds"
-    """A world in which it shows with the stress profile."""
-    profile_note: str = ""
-    """What else it needs to show, or to be known."""
+    env: str = "TightBounds"
+    """Environment of the stress profile in which the bug makes a difference."""
+    note: str = ""
+    """Conditions under which the bug makes a difference, or another remark."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Changes to the hyperparameters of the stress profile without which it does not show."""
+    """Changes of the stress profile's hyperparameters without which the bug makes no difference."""
     also: tuple[Edit, ...] = ()
-    """More fragments."""
+    """Further edits, where one fragment is not enough."""
     rounding: bool = False
-    """Whether it changes no more than another order of the same operations does."""
+    """True if the bug changes no more than another order of the same operations does."""
 
     @property
     def edits(self) -> tuple[Edit, ...]:
+        """All edits of the bug."""
         return (Edit(self.target, self.old, self.new), *self.also)
 
     @property
     def algorithm(self) -> str:
-        """The class it is planted into: "PPO" or "A2C"."""
+        """Class that the bug is planted in: "PPO" or "A2C"."""
         return "A2C" if any(edit.method[0] == "A2C" for edit in self.edits) else "PPO"
 
 
 def replace_once(source: str, old: str, new: str, where: str) -> str:
-    """The source with the fragment replaced; raises StaleFragmentError unless it is there exactly once."""
+    """Return the source with the fragment replaced; raise StaleFragmentError unless it occurs exactly once."""
     count = source.count(old)
     if count != 1:
         raise StaleFragmentError(f"{where}: expected the fragment once, found it {count} times: {old!r}")
@@ -109,7 +113,7 @@ def replace_once(source: str, old: str, new: str, where: str) -> str:
 
 
 def compatible(mutants: Sequence[Mutant]) -> bool:
-    """Whether they can be planted together: into one algorithm, and no two into the same lines."""
+    """Return True if the bugs are in one algorithm and no two edit the same lines, so that all can be planted."""
     if len({mutant.algorithm for mutant in mutants}) > 1:
         return False
     try:
@@ -120,7 +124,7 @@ def compatible(mutants: Sequence[Mutant]) -> bool:
 
 
 def mutated(mutants: Sequence[Mutant], *, name: str, module: str, extra: Sequence[Edit] = ()) -> type[Any]:
-    """A subclass of PPO (or A2C) with all these bugs, which can be imported as module:name."""
+    """Return a subclass of PPO or A2C with all these bugs and edits, importable (and picklable) as module:name."""
     algorithm = ALGORITHMS[next((mutant.algorithm for mutant in mutants), "PPO")]
     sources = mutated_sources([*(edit for mutant in mutants for edit in mutant.edits), *extra])
     used: set[Method] = set()
@@ -149,7 +153,10 @@ def mutated(mutants: Sequence[Mutant], *, name: str, module: str, extra: Sequenc
 
 
 def replaced(source: str, fragments: Iterable[tuple[str, str]], where: str) -> str:
-    """The source with all fragments (old, new) replaced at once; raises StaleFragmentError, also where two overlap."""
+    """Return the source with all fragments (old, new) replaced at once.
+
+    Raise StaleFragmentError if one does not occur exactly once, or if two overlap.
+    """
     spans = []
     for old, new in fragments:
         replace_once(source, old, new, where)
@@ -164,7 +171,7 @@ def replaced(source: str, fragments: Iterable[tuple[str, str]], where: str) -> s
 
 
 def mutated_sources(edits: Sequence[Edit]) -> dict[Method, str]:
-    """Each edited method's whole source; raises StaleFragmentError."""
+    """Return method -> source for every edited method; raise StaleFragmentError as `replaced` does."""
     by_method: dict[Method, list[Edit]] = {}
     for edit in edits:
         by_method.setdefault(edit.method, []).append(edit)
@@ -180,51 +187,53 @@ def _source(method: Method) -> str:
 
 
 def _grafted(base: type[Any], sources: Mapping[Method, str], used: set[Method]) -> type[Any]:
-    """A subclass of base in which the mutated methods of base and its ancestors are what its other methods call.
+    """Return a subclass of `base` whose methods call the edited methods of `base` and of its ancestors.
 
-    A method of an ancestor may be overridden further down, and be reached from there through super(): then the
-    overriding methods are compiled again, unchanged, above the mutated one.
+    An edited method of an ancestor may be overridden further down and reached through super() from there. Then the
+    overriding methods are compiled again, unchanged, in classes below the edited one. Add to `used` each edited method.
     """
-    lineage = [owner for owner in reversed(base.__mro__) if owner.__name__ in OWNERS]
-    bodies: list[dict[str, Any]] = [{} for _ in lineage]
-    reached: list[list[Callable[[type[Any]], Any]]] = [[] for _ in lineage]
-    names = {name for owner, name in sources if OWNERS[owner] in lineage}
-    for name in sorted(names):
-        seen = False
+    lineage = [owner for owner in reversed(base.__mro__) if owner.__name__ in OWNERS]  # the oldest ancestor first
+    edited: list[dict[str, Any]] = [{} for _ in lineage]
+    overriding: list[list[tuple[str, MethodFactory]]] = [[] for _ in lineage]
+    for name in sorted({name for owner, name in sources if OWNERS[owner] in lineage}):
+        below_an_edit = False
         for depth, owner in enumerate(lineage):
             method = (owner.__name__, name)
-            if name not in vars(owner) or not (seen or method in sources):
+            if name not in vars(owner) or not (below_an_edit or method in sources):
                 continue
-            source = sources.get(method) or _source(method)
-            make = _factory(owner, name, source)
-            if seen:
-                reached[depth].append(lambda level, name=name, make=make: setattr(level, name, make(level)))
+            make = _factory(owner, name, sources.get(method) or _source(method))
+            if below_an_edit:
+                # Its super() must start from the new class, to find the edited method above it.
+                overriding[depth].append((name, make))
             else:
-                bodies[depth][name] = make(owner)
+                edited[depth][name] = make(owner)
             if method in sources:
                 used.add(method)
-            seen = True
+            below_an_edit = True
     grafted = base
-    for owner, body, others in zip(lineage, bodies, reached, strict=True):
-        if body or others:
-            grafted = type(owner.__name__, (grafted,), body)
-            for give in others:
-                give(grafted)
+    for owner, methods, factories in zip(lineage, edited, overriding, strict=True):
+        if methods or factories:
+            grafted = type(owner.__name__, (grafted,), methods)
+            for name, make in factories:
+                setattr(grafted, name, make(grafted))
     return grafted
 
 
-def _factory(owner: type[Any], name: str, source: str) -> Callable[[type[Any]], Any]:
-    """From the class that super() is to start from to the method, with the globals of SB3's module."""
-    # Under another name until it is made, as it may call a function of its own name that the module has.
+def _factory(owner: type[Any], name: str, source: str) -> MethodFactory:
+    """Return the factory of the method with this source, whose globals are those of the owner's module."""
+    # BaseAlgorithm.set_random_seed calls a function of its module that has the same name. Inside make() the method
+    # would hide that function, so it gets its own name only afterwards.
     renamed = replace_once(source, f"def {name}(", "def _method(", f"{owner.__name__}.{name}")
+    # super() without arguments reads __class__ from the enclosing scope.
     text = f"def make(__class__):\n{textwrap.indent(renamed, '    ')}\n    return _method\n"
     file = f"<{owner.__name__}.{name} mutated {abs(hash(text)):x}>"
-    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # for tracebacks
+    # inspect.getsource and tracebacks read the lines from here, as there is no such file.
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     made: dict[str, Any] = {}
     exec(compile(text, file, "exec"), vars(sys.modules[owner.__module__]), made)
 
-    def method(start: type[Any]) -> Any:
-        found = made["make"](start)
+    def method(super_starts_from: type[Any]) -> Any:
+        found = made["make"](super_starts_from)
         function = getattr(found, "__func__", found)  # of a staticmethod
         function.__code__ = function.__code__.replace(co_name=name, co_qualname=f"{owner.__name__}.{name}")
         function.__name__, function.__qualname__ = name, f"{owner.__name__}.{name}"
@@ -234,7 +243,7 @@ def _factory(owner: type[Any], name: str, source: str) -> Callable[[type[Any]], 
 
 
 def _policy(sources: Mapping[Method, str], used: set[Method]) -> type[Any]:
-    """ActorCriticPolicy whose own methods, distributions and extractor are mutated."""
+    """Return ActorCriticPolicy with edited methods, distributions and feature extractor."""
     policy = _grafted(policies.ActorCriticPolicy, sources, used)
     parts = {
         part: _grafted(part, sources, used)
@@ -260,7 +269,10 @@ def _policy(sources: Mapping[Method, str], used: set[Method]) -> type[Any]:
 
 
 def importer(module: str, make: Callable[[str], type[Any]], known: Callable[[], Sequence[str]]) -> Callable[[str], Any]:
-    """A module's `__getattr__`: from "a+b" to a class, always the same one, so that it can be pickled."""
+    """Return a module's `__getattr__`, which makes the class named "a" or "a+b" if every part is known.
+
+    A name gives the same class each time, as pickle requires.
+    """
 
     @functools.cache
     def get(name: str) -> type[Any]:

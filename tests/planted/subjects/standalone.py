@@ -1,8 +1,8 @@
-"""A PPO in one file, as people write their own: PyTorch, NumPy and a vectorised environment, and nothing of SB3.
+"""A PPO in one file, as people write their own: PyTorch, NumPy and a vectorised environment, without SB3.
 
-It trains to the same bits as SB3's PPO with an MlpPolicy, though hardly a line is the same: the rollout is kept in
-tensors, the surrogate is a maximum of negated terms, and actor and critic are two modules. What can be seen from
-outside are the two modules and the optimiser.
+It trains to the same bits as SB3's PPO with an MlpPolicy, although hardly a line is the same: the rollout is kept in
+tensors, the surrogate is a maximum of negated terms, and actor and critic are two modules. Only these modules and the
+optimiser are visible from outside. Some lines are written for `standalone_bugs`, which replaces fragments of them.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ Schedule = Callable[[float], float]
 
 
 def layer(n_inputs: int, n_outputs: int) -> nn.Linear:
-    """Initialised later, as all layers draw their default weights before the first is made orthogonal."""
+    """Return a layer with default weights; SB3 draws those of all layers before it initialises the first."""
     return nn.Linear(n_inputs, n_outputs)
 
 
 def orthogonal(module: nn.Linear, gain: float) -> None:
-    """The initialisation of OpenAI's baselines."""
+    """Initialise weights orthogonally and biases with zeros, as OpenAI's baselines do."""
     nn.init.orthogonal_(module.weight, gain)
     nn.init.zeros_(module.bias)
 
 
 class Silence:
-    """Takes what a logger takes."""
+    """A logger that writes nothing."""
 
     def record(self, *_: Any, **__: Any) -> None:
-        """Nothing is written."""
+        """Do nothing."""
 
     def dump(self, *_: Any, **__: Any) -> None:
-        """Nothing is written."""
+        """Do nothing."""
 
 
 class Heads(nn.Module):
-    """The distributions an action space asks for, from the actor's outputs and, for Box, a log standard deviation."""
+    """Action distributions from the actor's outputs and, for Box actions, a log standard deviation."""
 
     def __init__(self, space: spaces.Space[Any]) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Heads(nn.Module):
             raise TypeError(f"no policy for actions of {space}")
 
     def split(self, outputs: Tensor) -> list[Any]:
-        """One distribution for each independent part of the action."""
+        """Return one distribution for each independent part of the action."""
         if self.log_std is not None:
             return [Normal(outputs, self.log_std.exp().expand_as(outputs))]
         if isinstance(self.space, spaces.MultiDiscrete):
@@ -74,14 +74,14 @@ class Heads(nn.Module):
         return [Categorical(logits=outputs)]
 
     def sample(self, outputs: Tensor) -> Tensor:
-        """[N, A], or [N] for one choice."""
+        """Return sampled actions: [N] for Discrete, else [N, A]."""
         parts = self.split(outputs)
         if isinstance(self.space, spaces.MultiDiscrete):
             return torch.stack([part.sample() for part in parts], dim=1)
         return parts[0].rsample() if self.log_std is not None else parts[0].sample()
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """The most likely action."""
+        """Return the most likely actions, of the shape of `sample`."""
         parts = self.split(outputs)
         if self.log_std is not None:
             return outputs
@@ -91,7 +91,7 @@ class Heads(nn.Module):
         return torch.stack(best, dim=1) if isinstance(self.space, spaces.MultiDiscrete) else best[0]
 
     def judge(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probability of the actions, and entropy, each [B]."""
+        """Return the log-probability of the actions and the entropy, each [B]."""
         parts = self.split(outputs)
         if isinstance(self.space, spaces.MultiDiscrete):
             log_probs = [part.log_prob(actions[:, i]) for i, part in enumerate(parts)]
@@ -103,7 +103,7 @@ class Heads(nn.Module):
 
 
 class StandalonePPO:
-    """PPO with the arguments of SB3's; observations are vectors, actions of any of the four kinds."""
+    """PPO with the arguments of SB3's, for flat observations and all four kinds of action spaces."""
 
     def __init__(
         self,
@@ -151,9 +151,11 @@ class StandalonePPO:
 
     @staticmethod
     def schedule(value: float | Schedule) -> Schedule:
+        """Return the schedule itself, or a constant one."""
         return value if callable(value) else lambda _: float(value)
 
     def make_networks(self, n_inputs: int) -> None:
+        """Make heads, actor, critic and optimiser, drawing random numbers in SB3's order."""
         self.heads = Heads(self.env.action_space)
         actor_layers = [layer(n_inputs, 64), layer(64, 64)]
         critic_layers = [layer(n_inputs, 64), layer(64, 64)]
@@ -169,7 +171,7 @@ class StandalonePPO:
         self.optimizer = torch.optim.Adam(self.trained(), lr=self.learning_rate(1.0), eps=1e-5)
 
     def trained(self) -> list[nn.Parameter]:
-        """In the order in which SB3 has them, as the norm of all gradients is summed in it."""
+        """Return the parameters in SB3's order, in which the norm of all gradients is summed."""
         hidden = [*self.actor[:-1].parameters(), *self.critic[:-1].parameters()]
         heads = [*self.actor[-1].parameters(), *self.critic[-1].parameters()]
         return [*self.heads.parameters(), *hidden, *heads]
@@ -177,22 +179,22 @@ class StandalonePPO:
     # Acting
 
     def values(self, observations: Any) -> Tensor:
-        """V(s), [N]."""
+        """Return V(s), [N]."""
         return self.critic(self.to_input(observations)).squeeze(1)
 
     def to_input(self, observations: Any) -> Tensor:
-        """Float32 [N, inputs]."""
+        """Return observations as float32 [N, inputs]."""
         return torch.as_tensor(observations).float().flatten(start_dim=1)
 
     def for_env(self, actions: Tensor) -> Any:
-        """As the environments take them: within their bounds."""
+        """Return actions within the bounds of the environment."""
         space = self.env.action_space
         chosen = actions.numpy()
         return np.clip(chosen, space.low, space.high) if isinstance(space, spaces.Box) else chosen
 
     @torch.no_grad()
     def collect(self, callback: Any) -> bool:
-        """n_steps in all environments; False when the callback wants to stop."""
+        """Make n_steps in all environments; return False if the callback stops training."""
         memory: list[tuple[Tensor, ...]] = []
         callback.on_rollout_start()
         for _ in range(self.n_steps):
@@ -221,7 +223,7 @@ class StandalonePPO:
         return True
 
     def estimate(self, last_value: Tensor, last_done: Tensor) -> tuple[Tensor, Tensor]:
-        """GAE(lambda) and the critic's targets, [T, N]."""
+        """Return GAE(lambda) advantages and returns, each [T, N]; arguments: [N], of the state after the last step."""
         _, _, rewards, starts, values, _ = self.rollout
         next_values = torch.cat([values[1:], last_value[None]])
         goes_on = 1.0 - torch.cat([starts[1:], last_done[None]])
@@ -244,7 +246,7 @@ class StandalonePPO:
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> StandalonePPO:
-        """Train for at least so many steps, in whole rollouts."""
+        """Train for at least this number of steps, in whole rollouts."""
         callback = NoCallback() if callback is None else callback
         if reset_num_timesteps or self.observation is None:
             self.num_timesteps = 0
@@ -260,7 +262,7 @@ class StandalonePPO:
         return self
 
     def update(self, remaining: float) -> None:
-        """n_epochs over the rollout, in minibatches."""
+        """Learn from the rollout for n_epochs in minibatches; remaining: progress, from 1 to 0."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(remaining)
         clip = self.clip_range(remaining)
@@ -276,7 +278,7 @@ class StandalonePPO:
                     return
 
     def learn_from(self, batch: list[Tensor], clip: float, clip_vf: float | None) -> bool:
-        """One step of the optimiser; False, and no step, when the policy has moved too far already."""
+        """Make one step of the optimiser; return False without a step if KL exceeds 1.5 * target_kl."""
         seen, action, _, _, old_value, old_log_prob, advantage, target = batch
         log_prob, entropy = self.heads.judge(self.actor(seen), action)
         value = self.critic(seen).squeeze(1)
@@ -299,12 +301,12 @@ class StandalonePPO:
         self.optimizer.step()
         return True
 
-    # What is expected of an algorithm besides
+    # The rest of SB3's interface
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[Any, Any]:
-        """Actions for one observation or several."""
+        """Return actions for one observation or several, and the state unchanged."""
         observation = np.asarray(observation)
         one = observation.shape == self.env.observation_space.shape
         with torch.no_grad():
@@ -313,20 +315,20 @@ class StandalonePPO:
         return (action[0] if one else action), state
 
     def save(self, path: Any) -> None:
-        """The weights."""
+        """Save the weights."""
         torch.save([self.heads.state_dict(), self.actor.state_dict(), self.critic.state_dict()], path)
 
     def get_env(self) -> Any:
-        """The vectorised environment; callbacks ask for it."""
+        """Return the vectorised environment, for callbacks."""
         return self.env
 
     def set_logger(self, logger: Any) -> None:
-        """Anything with a `record`."""
+        """Set the logger, any object with a `record` method."""
         self.logger = logger
 
 
 class NoCallback:
-    """A callback that is never interested."""
+    """A callback that does nothing."""
 
     def init_callback(self, model: Any) -> None: ...
     def on_training_start(self, *_: Any) -> None: ...

@@ -1,6 +1,6 @@
-"""The standalone PPO with a fragment of its file replaced: `standalone_bugs:timeout_is_termination`.
+"""Every planted bug in the standalone PPO, importable as a class: `standalone_bugs:timeout_is_termination`.
 
-A bug that SB3's source has been given too (see `mutants`) has the same id here, though it is written differently.
+A bug that is planted in SB3's source too (see `mutants`) has the same name here, though its code is another.
 """
 
 from __future__ import annotations
@@ -23,24 +23,30 @@ Fragments = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Bug(PlantedBug):
-    """One bug of the standalone PPO."""
+    """A bug in the standalone PPO."""
 
     old: str
     new: str
     stage: str
-    """The first quantity that must differ from SB3's, whether or not it can be seen from outside."""
-    world: str = "TightBounds"
-    profile_note: str = ""
+    """First quantity that must differ from SB3's, even if it cannot be recorded from outside."""
+    env: str = "TightBounds"
+    """Environment of the stress profile in which the bug makes a difference."""
+    note: str = ""
+    """Conditions under which the bug makes a difference, or another remark."""
     also: Fragments = ()
-    """More fragments: (old, new)."""
+    """Further fragments (old, new), where one is not enough."""
 
     @property
     def fragments(self) -> Fragments:
+        """All fragments (old, new) of the bug."""
         return ((self.old, self.new), *self.also)
 
 
 def rewritten(fragments: Iterable[tuple[str, str]], *, name: str, module: str) -> type[Any]:
-    """StandalonePPO of the changed file, under another name; raises StaleFragmentError."""
+    """Return StandalonePPO with fragments (old, new) of its file replaced, importable as module:name.
+
+    Raise StaleFragmentError if a fragment does not occur exactly once, or if two overlap.
+    """
     source = replaced(inspect.getsource(standalone), fragments, "standalone.py")
     made = types.ModuleType(f"{standalone.__name__}_{name}")
     exec(compile(source, f"<standalone.py with {name}>", "exec"), vars(made))
@@ -51,7 +57,7 @@ def rewritten(fragments: Iterable[tuple[str, str]], *, name: str, module: str) -
 
 
 def compatible(bugs: Sequence[Bug]) -> bool:
-    """Whether no two of them touch the same lines."""
+    """Return True if no two bugs change the same lines, so that all can be planted."""
     try:
         replaced(inspect.getsource(standalone), [pair for bug in bugs for pair in bug.fragments], "")
     except StaleFragmentError:
@@ -80,7 +86,7 @@ CHOSEN = "[x[chosen] for x in flat]"
 SWITCHES, CARTPOLE = "ManySwitches", "CartPole15"
 
 _BUGS = (
-    # start
+    # initialisation
     Bug("adam_eps_1e-8", ", eps=1e-5)", ")", "parameters"),
     Bug(
         "action_layer_gain_1",
@@ -112,7 +118,7 @@ _BUGS = (
         "        actor_layers = [layer(n_inputs, 64), layer(64, 64)]\n"
         "        (*_,) = map(nn.Linear.reset_parameters, actor_layers[:1])\n",
         "initial_parameters",
-        profile_note="the draws come in another order",
+        note="random numbers are drawn for the layers in another order",
         listed=False,
     ),
     Bug(
@@ -248,7 +254,7 @@ _BUGS = (
         + "                again = self.estimate(last, done)\n"
         + "            flat[6:] = [x.transpose(0, 1).flatten(0, 1) for x in again]\n",
         "batch_advantage",
-        profile_note="several epochs",
+        note="several epochs",
     ),
     # minibatches
     Bug("shuffled_by_torch", "np.random.permutation(n)", "torch.randperm(n).numpy()", "minibatch"),
@@ -335,7 +341,7 @@ _BUGS = (
         "hidden = [*self.actor[:-1].parameters(), ",
         "hidden = [*self.actor[1:-1].parameters(), ",
         "clipped_gradient",
-        profile_note="the actor's first layer is neither clipped nor trained",
+        note="the actor's first layer is neither clipped nor trained",
         listed=False,
     ),
 )

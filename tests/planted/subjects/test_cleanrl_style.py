@@ -9,13 +9,13 @@ from tests.planted.subjects.cleanrl_style import CleanRLStylePPO
 from tests.planted.subjects.training import CASES, trained, weights
 
 
-@pytest.mark.parametrize("world", CASES)
-def test_it_trains_with_sb3s_arguments_to_other_weights(world: str) -> None:
-    learnt = weights(trained(CleanRLStylePPO, world))
+@pytest.mark.parametrize("env", CASES)
+def test_it_trains_reproducibly_to_other_weights_than_sb3(env: str) -> None:
+    learnt = weights(trained(CleanRLStylePPO, env))
 
-    assert learnt != weights(trained(CleanRLStylePPO, world, n_updates=0))
-    assert learnt == weights(trained(CleanRLStylePPO, world))
-    assert learnt != weights(trained(PPO, world))
+    assert learnt != weights(trained(CleanRLStylePPO, env, n_updates=0))
+    assert learnt == weights(trained(CleanRLStylePPO, env))
+    assert learnt != weights(trained(PPO, env))
 
 
 def test_its_arguments_are_sb3s() -> None:

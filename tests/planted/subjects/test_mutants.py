@@ -15,11 +15,12 @@ from tests.planted.subjects.training import CASES, trained, weights
 
 
 @functools.cache
-def sb3_weights(algorithm: str, world: str, settings: tuple[tuple[str, Any], ...]) -> list[bytes]:
-    return weights(trained({"PPO": PPO, "A2C": A2C}[algorithm], world, **dict(settings)))
+def sb3_weights(algorithm: str, env: str, settings: tuple[tuple[str, Any], ...]) -> list[bytes]:
+    return weights(trained({"PPO": PPO, "A2C": A2C}[algorithm], env, **dict(settings)))
 
 
 def settings_of(mutant: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the settings as a key for the cache."""
     settings: Mapping[str, Any] = mutant.settings
     return tuple(settings.items())
 
@@ -29,18 +30,18 @@ def test_a_mutant_trains_and_learns_something_else_than_sb3(name: str) -> None:
     mutant = MUTANTS[name]
     subject = load_algorithm(f"{MODULE}:{name}")
 
-    learnt = weights(trained(subject, mutant.world, **mutant.settings))
+    learnt = weights(trained(subject, mutant.env, **mutant.settings))
 
-    assert learnt != sb3_weights(mutant.algorithm, mutant.world, settings_of(mutant))
+    assert learnt != sb3_weights(mutant.algorithm, mutant.env, settings_of(mutant))
 
 
-def test_there_are_many_and_many_that_no_catalogue_lists() -> None:
+def test_there_are_bugs_of_ppo_and_a2c_and_bugs_outside_the_catalogue() -> None:
     assert len(MUTANTS) >= 70
     assert sum(mutant.algorithm == "A2C" for mutant in MUTANTS.values()) >= 8
     assert sum(mutant.deviation is None for mutant in MUTANTS.values()) >= 12
 
 
-def test_stages_are_quantities_and_worlds_those_of_the_stress_profile() -> None:
+def test_stages_and_environments_of_all_bugs_exist() -> None:
     for mutant in (*MUTANTS.values(), *BUGS.values()):
         assert mutant.stage in ORDER, mutant.name
-        assert mutant.world in CASES, mutant.name
+        assert mutant.env in CASES, mutant.name

@@ -19,7 +19,7 @@ from tests.planted.subjects.mutation import (
 )
 from tests.planted.subjects.training import trained, weights
 
-# A fragment of every method that a mutant changes, or that lies above one, with which nothing changes.
+# An edit without effect in every method that a mutant edits or recompiles.
 NEUTRAL = (
     Edit("PPO.__init__", "self.batch_size = batch_size", "self.batch_size = 1 * batch_size"),
     Edit("PPO.train", "for epoch in range(self.n_epochs):", "for epoch in range(0, self.n_epochs):"),
@@ -43,16 +43,16 @@ NEUTRAL = (
 )
 
 
-@pytest.mark.parametrize("world", ["TightBounds", "CartPole15"])
-def test_the_machinery_itself_changes_no_bit(world: str) -> None:
-    used = [edit for edit in NEUTRAL if not edit.target.startswith("Categorical" if world == "TightBounds" else "Diag")]
+@pytest.mark.parametrize("env", ["TightBounds", "CartPole15"])
+def test_edits_without_effect_change_no_bit(env: str) -> None:
+    used = [edit for edit in NEUTRAL if not edit.target.startswith("Categorical" if env == "TightBounds" else "Diag")]
     neutral = mutated((), name="neutral", module=__name__, extra=used)
 
-    assert weights(trained(neutral, world)) == weights(trained(PPO, world))
+    assert weights(trained(neutral, env)) == weights(trained(PPO, env))
 
 
-def test_a_method_below_an_overriding_one_is_reached_through_super() -> None:
-    # PPO overrides _setup_model and calls OnPolicyAlgorithm's, in which the bug is.
+def test_an_edited_method_is_reached_through_super_of_an_overriding_one() -> None:
+    # PPO overrides _setup_model and calls OnPolicyAlgorithm's, which is edited.
     edit = Edit("OnPolicyAlgorithm._setup_model", "    self._setup_lr_schedule()\n", "    self.seen = True\n")
     subject = mutated((), name="subject", module=__name__, extra=[edit])
 
@@ -68,14 +68,14 @@ def test_sb3_itself_is_not_changed() -> None:
     assert {name: {k: id(v) for k, v in vars(owner).items()} for name, owner in OWNERS.items()} == before
 
 
-def test_what_is_mutated_keeps_its_name_and_its_source() -> None:
+def test_an_edited_method_has_its_name_and_shows_its_source() -> None:
     subject = mutated([MUTANTS["value_loss_halved"]], name="subject", module=__name__)
 
     assert subject.train.__code__.co_name == "train"
     assert "0.5 * F.mse_loss" in inspect.getsource(subject.train)
 
 
-def test_a_mutant_is_a_subclass_that_takes_sb3s_arguments() -> None:
+def test_a_mutant_is_a_subclass_with_sb3s_arguments() -> None:
     ppo = mutated([MUTANTS["adam_eps_1e-8"]], name="subject", module=__name__)
     a2c = mutated([MUTANTS["adam_for_rmsprop"]], name="subject", module=__name__)
 
@@ -84,7 +84,7 @@ def test_a_mutant_is_a_subclass_that_takes_sb3s_arguments() -> None:
     assert inspect.signature(ppo) == inspect.signature(PPO)
 
 
-def test_classes_are_found_by_name_and_can_be_pickled() -> None:
+def test_mutants_are_imported_by_name_and_can_be_pickled() -> None:
     from tests.planted.subjects import mutants
 
     for name in ("adam_eps_1e-8", "value_loss_halved+rewards_clipped"):
@@ -103,14 +103,14 @@ def test_bugs_in_one_method_are_planted_together() -> None:
     assert "entropy_loss = th.mean(entropy)" in source
 
 
-def test_bugs_in_the_same_lines_or_in_two_algorithms_are_not_compatible() -> None:
-    def fit(*names: str) -> bool:
+def test_bugs_in_the_same_lines_or_in_two_algorithms_are_incompatible() -> None:
+    def can_be_combined(*names: str) -> bool:
         return compatible([MUTANTS[name] for name in names])
 
-    assert fit("value_loss_halved", "entropy_sign")
-    assert fit("value_loss_halved__a2c", "adam_for_rmsprop")
-    assert not fit("value_loss_halved", "value_loss_huber")
-    assert not fit("value_loss_halved", "adam_for_rmsprop")
+    assert can_be_combined("value_loss_halved", "entropy_sign")
+    assert can_be_combined("value_loss_halved__a2c", "adam_for_rmsprop")
+    assert not can_be_combined("value_loss_halved", "value_loss_huber")
+    assert not can_be_combined("value_loss_halved", "adam_for_rmsprop")
 
 
 @pytest.mark.parametrize(
@@ -120,20 +120,20 @@ def test_bugs_in_the_same_lines_or_in_two_algorithms_are_not_compatible() -> Non
         ("self", "PPO.train: expected the fragment once, found it 2 times: 'self'"),
     ],
 )
-def test_a_fragment_that_is_not_there_exactly_once_is_reported(old: str, message: str) -> None:
+def test_a_fragment_that_does_not_occur_once_is_reported(old: str, message: str) -> None:
     with pytest.raises(StaleFragmentError) as error:
         replace_once("self.a = self.b", old, "new", "PPO.train")
 
     assert str(error.value) == message
 
 
-def test_fragments_are_replaced_at_once_so_that_none_hides_another() -> None:
+def test_fragments_are_replaced_at_once_and_may_not_overlap() -> None:
     assert replaced("a b", [("a", "b"), ("b", "a")], "here") == "b a"
     with pytest.raises(StaleFragmentError, match=r"^here: two changes of the same lines$"):
         replaced("abc", [("ab", "x"), ("bc", "y")], "here")
 
 
-def test_a_method_that_the_algorithm_does_not_use_is_reported() -> None:
+def test_an_edit_of_a_method_that_the_algorithm_lacks_is_reported() -> None:
     mutant = Mutant("adam_eps_1e-8", "A2C.train", "loss.backward()", "pass", "gradient")
     edit = Edit("PPO.train", "loss.backward()", "pass")
 

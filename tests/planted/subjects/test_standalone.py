@@ -25,15 +25,15 @@ from tests.planted.subjects.training import CASES, preserved_generators, trained
 from tests.probe_envs import RandomWorld
 
 
-@pytest.mark.parametrize("world", CASES)
+@pytest.mark.parametrize("env", CASES)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_it_learns_the_same_bits_as_sb3(world: str, seed: int) -> None:
-    ours = trained(StandalonePPO, world, n_updates=5, seed=seed)
-    theirs = trained(PPO, world, n_updates=5, seed=seed)
+def test_it_learns_sb3s_weights_to_the_bit(env: str, seed: int) -> None:
+    ours = trained(StandalonePPO, env, n_updates=5, seed=seed)
+    theirs = trained(PPO, env, n_updates=5, seed=seed)
 
     assert weights(ours) == weights(theirs)
-    # and SB3 did move
-    assert weights(theirs) != weights(trained(PPO, world, n_updates=0, seed=seed))
+    # SB3's weights have changed at all.
+    assert weights(theirs) != weights(trained(PPO, env, n_updates=0, seed=seed))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_it_learns_the_same_bits_as_sb3(world: str, seed: int) -> None:
         ),
     ],
 )
-def test_it_does_with_other_settings_too(env: Any, n_envs: int, settings: dict[str, Any]) -> None:
+def test_it_does_so_with_other_settings(env: Any, n_envs: int, settings: dict[str, Any]) -> None:
     learnt = []
     for algorithm in (StandalonePPO, PPO):
         with preserved_generators():
@@ -61,7 +61,7 @@ def test_it_does_with_other_settings_too(env: Any, n_envs: int, settings: dict[s
     assert learnt[0] == learnt[1]
 
 
-def test_it_knows_nothing_of_sb3_and_shows_only_modules_and_an_optimiser() -> None:
+def test_it_imports_nothing_of_sb3_and_shows_modules_and_optimiser_only() -> None:
     tree = ast.parse(Path(standalone.__file__).read_text(encoding="utf-8"))
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     modules |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -75,7 +75,7 @@ def test_it_knows_nothing_of_sb3_and_shows_only_modules_and_an_optimiser() -> No
     assert not hasattr(model, "rollout_buffer")
 
 
-def test_it_takes_sb3s_arguments_with_sb3s_defaults() -> None:
+def test_its_arguments_have_sb3s_names_and_defaults() -> None:
     theirs = inspect.signature(PPO).parameters
     ours = inspect.signature(StandalonePPO).parameters
 
@@ -84,19 +84,19 @@ def test_it_takes_sb3s_arguments_with_sb3s_defaults() -> None:
     assert different == {"device"}
 
 
-@pytest.mark.parametrize("world", CASES)
-def test_it_predicts_within_the_bounds_and_the_best_action_always(world: str) -> None:
-    model = trained(StandalonePPO, world, n_updates=1)
-    theirs = trained(PPO, world, n_updates=1)
-    env: gym.Env[Any, Any] = make_world(world)
-    one, _ = env.reset(seed=0)
+@pytest.mark.parametrize("env", CASES)
+def test_it_predicts_sb3s_deterministic_action_within_the_bounds(env: str) -> None:
+    model = trained(StandalonePPO, env, n_updates=1)
+    theirs = trained(PPO, env, n_updates=1)
+    made: gym.Env[Any, Any] = make_world(env)
+    one, _ = made.reset(seed=0)
 
     action, state = model.predict(one, deterministic=True)
 
     assert state is None
-    assert env.action_space.contains(np.asarray(action, dtype=env.action_space.dtype))
+    assert made.action_space.contains(np.asarray(action, dtype=made.action_space.dtype))
     np.testing.assert_array_equal(action, theirs.predict(one, deterministic=True)[0])
-    assert model.predict(np.stack([one, one]))[0].shape == (2, *env.action_space.shape)
+    assert model.predict(np.stack([one, one]))[0].shape == (2, *made.action_space.shape)
 
 
 def test_it_saves_its_weights(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_it_saves_its_weights(tmp_path: Path) -> None:
     assert torch.equal(actor["0.weight"], model.actor[0].weight)
 
 
-def test_callbacks_of_sb3_see_every_step_and_may_stop_it() -> None:
+def test_a_callback_of_sb3_is_called_at_every_step_and_may_stop_training() -> None:
     class Stop(BaseCallback):
         def _on_step(self) -> bool:
             return self.num_timesteps < 10
@@ -123,19 +123,19 @@ def test_callbacks_of_sb3_see_every_step_and_may_stop_it() -> None:
 
 
 @pytest.mark.parametrize("name", BUGS)
-def test_a_bug_in_its_file_makes_it_learn_something_else(name: str) -> None:
-    world = BUGS[name].world
+def test_a_bug_makes_it_learn_other_weights_than_the_correct_file(name: str) -> None:
+    env = BUGS[name].env
 
-    assert weights(trained(getattr(standalone_bugs, name), world)) != weights(trained(StandalonePPO, world))
+    assert weights(trained(getattr(standalone_bugs, name), env)) != weights(trained(StandalonePPO, env))
 
 
-def test_a_file_in_which_nothing_is_replaced_learns_the_same() -> None:
+def test_a_replacement_without_effect_changes_no_bit() -> None:
     same = standalone_bugs.rewritten([("import random\n", "import random\n")], name="same", module=__name__)
 
     assert weights(trained(same, "TightBounds")) == weights(trained(StandalonePPO, "TightBounds"))
 
 
-def test_bugs_are_found_by_name_combined_and_pickled() -> None:
+def test_bugs_are_imported_by_name_combined_and_pickled() -> None:
     both = getattr(standalone_bugs, "value_loss_halved+entropy_sign")
 
     assert pickle.loads(pickle.dumps(both)) is both

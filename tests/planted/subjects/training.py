@@ -1,4 +1,4 @@
-"""Train a subject in a world of the stress profile, for what it has learnt in the end."""
+"""Training of a subject in an environment of the stress profile, for its final weights."""
 
 from __future__ import annotations
 
@@ -21,29 +21,33 @@ from harness.crosscheck.profiles import STRESS, Case
 __all__ = ["CASES", "trained", "weights"]
 
 CASES: Mapping[str, Case] = {case.env: case for case in STRESS.cases}
-"""World -> settings of the stress profile."""
+"""Environment -> case of the stress profile."""
 
 
-def trained(algorithm: type[Any], world: str, *, n_updates: int | None = None, seed: int = 0, **settings: Any) -> Any:
-    """A model after the updates of the world's case; settings: changes to its hyperparameters."""
-    case = CASES[world]
+def trained(algorithm: type[Any], env: str, *, n_updates: int | None = None, seed: int = 0, **settings: Any) -> Any:
+    """Return a model after the updates of the environment's case, or after n_updates.
+
+    settings: changes of the case's hyperparameters, of which those are left out that the algorithm does not take.
+    """
+    case = CASES[env]
     known = inspect.signature(algorithm).parameters
     settings = {**{name: value for name, value in case.settings.items() if name in known}, **settings}
     n_steps = settings["n_steps"]
     with preserved_generators(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the last minibatch is smaller is on purpose
-        torch.manual_seed(99)  # what a process drew before must not matter, and where it does it is always the same
-        env = make_vec_env(partial(make_world, world), n_envs=case.n_envs, seed=seed)
+        warnings.simplefilter("ignore")  # of a truncated last minibatch, which is intended
+        # Bugs in seeding make results depend on earlier draws; these must be equal in every test.
+        torch.manual_seed(99)
+        envs = make_vec_env(partial(make_world, env), n_envs=case.n_envs, seed=seed)
         try:
-            model = algorithm(case.policy, env, seed=seed, device="cpu", **settings)
+            model = algorithm(case.policy, envs, seed=seed, device="cpu", **settings)
             model.learn((case.n_updates if n_updates is None else n_updates) * case.n_envs * n_steps)
         finally:
-            env.close()
+            envs.close()
     return model
 
 
 def weights(model: Any) -> list[bytes]:
-    """Every weight to the bit, in no particular order, as the names and the order of layers are an author's own."""
+    """Return the bytes of every parameter, sorted, as implementations name and order their layers differently."""
     holder = getattr(model, "policy", None)
     modules = (
         [holder] if holder is not None else [value for value in vars(model).values() if isinstance(value, nn.Module)]
@@ -53,7 +57,7 @@ def weights(model: Any) -> list[bytes]:
 
 @contextmanager
 def preserved_generators() -> Iterator[None]:
-    """SB3 draws from the global generators; they are left as they were."""
+    """Restore the global random generators afterwards, which SB3 and the standalone PPO draw from."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     try:
         yield

@@ -1,1 +1,1 @@
-"""The planted bugs, by the stage of training that they are in."""
+"""Bugs in SB3's source, by the stage of training that they are in."""

@@ -1,4 +1,4 @@
-"""Bugs in A2C's update; the rest of it is that of PPO."""
+"""Bugs in A2C's update and optimiser; A2C shares all other code with PPO."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MUTANTS = (
         "values = values.flatten()",
         "pass",
         "value_loss",
-        profile_note="[B, 1] is broadcast against [B]",
+        note="[B, 1] is broadcast against [B]",
         variant="a2c",
     ),
     Mutant(
@@ -52,7 +52,7 @@ MUTANTS = (
         CLIP,
         "        for parameter in self.policy.parameters():\n            parameter.grad /= self.n_envs\n" + CLIP,
         "clipped_gradient",
-        profile_note="several environments, and gradients that are not clipped, which hides their length",
+        note="several environments, and gradients that are not clipped, which hides their length",
         settings={"max_grad_norm": 100.0},
         listed=False,
     ),
@@ -62,7 +62,7 @@ MUTANTS = (
         POLICY_LOSS,
         "policy_loss = -((rollout_data.returns - values) * log_prob).mean()",
         "gradient",
-        profile_note="the critic is moved by the policy's loss, as nothing is detached",
+        note="the critic is moved by the policy's loss, as the values are not detached",
         listed=False,
     ),
 )

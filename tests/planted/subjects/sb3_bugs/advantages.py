@@ -1,4 +1,4 @@
-"""Bugs in the advantages and in what the critic is to learn."""
+"""Bugs in advantages and returns, and in the values that they are bootstrapped with."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ MUTANTS = (
         "next_values = last_values",
         "next_values = last_values[::-1]",
         "advantage",
-        profile_note="several environments",
+        note="several environments",
         listed=False,
     ),
     Mutant(
@@ -114,7 +114,7 @@ MUTANTS = (
         "last_gae_lam = delta + ",
         "last_gae_lam = np.mean(delta) + ",
         "advantage",
-        profile_note="several environments",
+        note="several environments",
         listed=False,
     ),
     Mutant(

@@ -1,4 +1,4 @@
-"""Bugs in how networks, optimiser, seeds and schedules begin."""
+"""Bugs in initial weights, architecture, seeds, optimiser settings and schedules."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ MUTANTS = (
         "latent_dim=latent_dim_pi, log_std_init=self.log_std_init",
         "latent_dim=latent_dim_pi, log_std_init=-0.5",
         "initial_parameters",
-        profile_note="Box actions",
+        note="Box actions",
     ),
     Mutant(
         "value_layer_initialised_twice",
@@ -135,7 +135,7 @@ MUTANTS = (
                 "    self.policy = self.policy.to(self.device)\n    self.set_random_seed(self.seed)\n",
             ),
         ),
-        profile_note="its weights depend on what the process drew before",
+        note="initial weights depend on the random numbers that the process drew before",
         listed=False,
     ),
     Mutant(
@@ -152,7 +152,7 @@ MUTANTS = (
         "self.env.seed(seed)",
         "self.env.unwrapped._seeds = [seed] * self.env.num_envs",
         "observation",
-        profile_note="several environments",
+        note="several environments",
     ),
     # optimiser
     Mutant("adam_eps_1e-8", "ActorCriticPolicy.__init__", '["eps"] = 1e-5', '["eps"] = 1e-8', "parameters"),
@@ -186,7 +186,7 @@ MUTANTS = (
         "**self.optimizer_kwargs)",
         "betas=(0.9, 0.99), **self.optimizer_kwargs)",
         "optimizer_state",
-        profile_note="the first step corrects for it: the weights part at the second",
+        note="Adam's bias correction hides it in the first step: the weights differ after the second",
     ),
     Mutant(
         "adam_beta1_0-5",
@@ -194,7 +194,7 @@ MUTANTS = (
         "**self.optimizer_kwargs)",
         "betas=(0.5, 0.999), **self.optimizer_kwargs)",
         "optimizer_state",
-        profile_note="the first step corrects for it: the weights part at the second",
+        note="Adam's bias correction hides it in the first step: the weights differ after the second",
     ),
     Mutant(
         "adam_amsgrad",
@@ -202,7 +202,7 @@ MUTANTS = (
         "**self.optimizer_kwargs)",
         "amsgrad=True, **self.optimizer_kwargs)",
         "optimizer_state",
-        profile_note="the weights part once a second moment has fallen",
+        note="the weights differ once a second moment has fallen",
     ),
     Mutant(
         "log_std_not_in_optimizer",
@@ -210,7 +210,7 @@ MUTANTS = (
         "self.optimizer_class(self.parameters(),",
         'self.optimizer_class([p for n, p in self.named_parameters() if n != "log_std"],',
         "clipped_gradient",
-        profile_note="Box actions",
+        note="Box actions",
     ),
     Mutant(
         "critic_not_in_optimizer",

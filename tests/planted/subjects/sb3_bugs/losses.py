@@ -1,4 +1,4 @@
-"""Bugs in the loss of a minibatch."""
+"""Bugs in the loss of a minibatch, and in the early stopping by KL."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TARGET_KL = "a target_kl that is exceeded"
 
 
 def value_losses(pairwise: str) -> str:
-    """Both squared errors, compared element by element."""
+    """Return code for a value loss that takes the larger or smaller of both squared errors for each transition."""
     return (
         f"value_loss = th.{pairwise}((values - rollout_data.returns) ** 2, "
         "(values_pred - rollout_data.returns) ** 2).mean()"
@@ -125,7 +125,7 @@ MUTANTS = (
         POLICY_LOSS,
         "policy_loss = -th.max(th.min(policy_loss_1, policy_loss_2), 0.5 * advantages).mean()",
         "policy_loss",
-        profile_note="the constant is small enough to be reached",
+        note="the factor 0.5 is small enough to be reached",
         listed=False,
     ),
     Mutant(
@@ -148,7 +148,7 @@ MUTANTS = (
         POLICY_LOSS,
         "policy_loss = -th.min(policy_loss_1, policy_loss_2).sum() / self.batch_size",
         "policy_loss",
-        profile_note="a batch size that does not divide the rollout",
+        note="a batch size that does not divide the rollout",
     ),
     Mutant(
         "surrogate_of_log_prob",
@@ -164,7 +164,7 @@ MUTANTS = (
         POLICY_LOSS,
         "policy_loss = -th.min(policy_loss_1.mean(), policy_loss_2.mean())",
         "surrogate",
-        profile_note=CLIPPING,
+        note=CLIPPING,
         listed=False,
     ),
     Mutant(
@@ -173,7 +173,7 @@ MUTANTS = (
         CLAMP,
         "th.clamp(ratio.detach(), 1 - clip_range, 1 + clip_range)",
         "gradient",
-        profile_note="ties between the branches: the gradient is halved while the ratio is inside the range",
+        note="inside the clip range both terms are equal, and torch.min halves the gradient of each",
         listed=False,
     ),
     Mutant("policy_loss_positive", TRAIN, POLICY_LOSS, POLICY_LOSS.replace("-th", "th"), "gradient"),
@@ -197,11 +197,9 @@ MUTANTS = (
     ),
     Mutant("value_loss_huber", TRAIN, "F.mse_loss(", "F.smooth_l1_loss(", "value_loss"),
     Mutant("value_loss_root", TRAIN, VALUE_LOSS, f"{VALUE_LOSS}.sqrt()", "loss", listed=False),
-    Mutant(
-        "value_clip_ignored", TRAIN, VALUES_PRED, "values_pred = values", "predicted_value", profile_note=VALUE_CLIPPING
-    ),
-    Mutant("value_clip_pessimistic", TRAIN, VALUE_LOSS, value_losses("max"), "value_loss", profile_note=VALUE_CLIPPING),
-    Mutant("value_clip_optimistic", TRAIN, VALUE_LOSS, value_losses("min"), "value_loss", profile_note=VALUE_CLIPPING),
+    Mutant("value_clip_ignored", TRAIN, VALUES_PRED, "values_pred = values", "predicted_value", note=VALUE_CLIPPING),
+    Mutant("value_clip_pessimistic", TRAIN, VALUE_LOSS, value_losses("max"), "value_loss", note=VALUE_CLIPPING),
+    Mutant("value_clip_optimistic", TRAIN, VALUE_LOSS, value_losses("min"), "value_loss", note=VALUE_CLIPPING),
     Mutant(
         "value_clipped_around_returns",
         TRAIN,
@@ -224,7 +222,7 @@ MUTANTS = (
         "values = values.flatten()",
         "pass",
         "value_loss",
-        profile_note="[B, 1] is broadcast against [B]",
+        note="[B, 1] is broadcast against [B]",
     ),
     Mutant(
         "value_loss_detached",
@@ -261,9 +259,7 @@ MUTANTS = (
         listed=False,
     ),
     Mutant("vf_coef_1", TRAIN, VALUE_TERM, "value_loss", "loss"),
-    Mutant(
-        "vf_coef_always_0-5", TRAIN, VALUE_TERM, "0.5 * value_loss", "loss", profile_note="another vf_coef is asked for"
-    ),
+    Mutant("vf_coef_always_0-5", TRAIN, VALUE_TERM, "0.5 * value_loss", "loss", note="a vf_coef other than 0.5"),
     # entropy
     Mutant("entropy_sign", TRAIN, ENTROPY_LOSS, "entropy_loss = th.mean(entropy)", "loss"),
     Mutant("entropy_zero", TRAIN, ENTROPY_LOSS, "entropy_loss = th.zeros(())", "entropy_loss"),
@@ -278,7 +274,7 @@ MUTANTS = (
         "sum_independent_dims(self.distribution.entropy())",
         "self.distribution.entropy().mean(dim=1)",
         "entropy",
-        profile_note="2-D Box",
+        note="2-D Box",
     ),
     Mutant(
         "entropy_mean_over_dimensions",
@@ -315,7 +311,7 @@ MUTANTS = (
         LOSS,
         f"loss = (policy_loss + {ENTROPY_TERM} + {VALUE_TERM}) * len(advantages) / self.batch_size",
         "loss",
-        profile_note="a batch size that does not divide the rollout",
+        note="a batch size that does not divide the rollout",
         listed=False,
     ),
     Mutant(
@@ -324,7 +320,7 @@ MUTANTS = (
         LOSS,
         f"loss = (policy_loss + {ENTROPY_TERM} + {VALUE_TERM}) / self.n_epochs",
         "loss",
-        profile_note="seen where the norm of the gradient is below max_grad_norm, or by Adam's eps",
+        note="a gradient norm below max_grad_norm, or Adam's eps",
         listed=False,
     ),
     Mutant(

@@ -1,4 +1,4 @@
-"""Bugs in which transitions meet in a minibatch, and in how many there are."""
+"""Bugs in the composition, order and number of minibatches."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MUTANTS = (
         PERMUTATION,
         f"if not self.generator_ready:\n        self.indices = np.random.permutation({N})\n    indices = self.indices",
         "minibatch",
-        profile_note="several epochs",
+        note="several epochs",
     ),
     Mutant(
         "shuffled_in_place",
@@ -46,7 +46,7 @@ MUTANTS = (
         f"if not self.generator_ready:\n        self.indices = np.arange({N})\n"
         "    np.random.shuffle(self.indices)\n    indices = self.indices",
         "minibatch",
-        profile_note="several epochs",
+        note="several epochs",
     ),
     Mutant(
         "shuffled_in_place_for_ever",
@@ -55,7 +55,7 @@ MUTANTS = (
         f'if not hasattr(self, "indices"):\n        self.indices = np.arange({N})\n'
         "    np.random.shuffle(self.indices)\n    indices = self.indices",
         "minibatch",
-        profile_note="several epochs",
+        note="several epochs",
     ),
     Mutant(
         "last_partial_minibatch_dropped",
@@ -63,7 +63,7 @@ MUTANTS = (
         "while start_idx < self.buffer_size * self.n_envs:",
         "while start_idx + batch_size <= self.buffer_size * self.n_envs:",
         "minibatch",
-        profile_note="a batch size that does not divide the rollout",
+        note="a batch size that does not divide the rollout",
     ),
     Mutant(
         "one_minibatch_per_epoch",
@@ -118,7 +118,7 @@ MUTANTS = (
         "indices[start_idx : start_idx + batch_size]",
         "np.sort(indices[start_idx : start_idx + batch_size])",
         "minibatch",
-        profile_note="the same transitions in another order: the sums round differently",
+        note="the same transitions in another order, so that sums are rounded differently",
         listed=False,
     ),
     Mutant(
@@ -127,7 +127,7 @@ MUTANTS = (
         "arr.swapaxes(0, 1).reshape",
         "arr.reshape",
         "batch_observation",
-        profile_note="several environments; consistent, so it is but another permutation",
+        note="several environments; all arrays alike, which amounts to another permutation",
     ),
     Mutant(
         "advantages_flattened_by_time",
@@ -135,7 +135,7 @@ MUTANTS = (
         FLATTEN,
         f"{FLATTEN} if tensor != 'advantages' else self.__dict__[tensor].reshape(-1, 1)",
         "batch_advantage",
-        profile_note="several environments",
+        note="several environments",
     ),
     Mutant(
         "old_values_flattened_by_time",
@@ -143,7 +143,7 @@ MUTANTS = (
         FLATTEN,
         f"{FLATTEN} if tensor != 'values' else self.__dict__[tensor].reshape(-1, 1)",
         "old_value",
-        profile_note="several environments, clip_range_vf",
+        note="several environments, clip_range_vf",
         listed=False,
     ),
     Mutant(
@@ -183,7 +183,7 @@ MUTANTS = (
         "                buffer.log_probs = self.policy.evaluate_actions(\n"
         "                    th.as_tensor(buffer.observations), actions)[1].numpy()[:, None]\n",
         "old_log_prob",
-        profile_note="several epochs",
+        note="several epochs",
     ),
     Mutant(
         "first_update_skipped",

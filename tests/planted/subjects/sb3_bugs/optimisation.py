@@ -1,4 +1,4 @@
-"""Bugs between the loss and the new weights."""
+"""Bugs between the loss and the new weights: gradients, clipping, and the optimiser's steps."""
 
 from __future__ import annotations
 
@@ -31,21 +31,19 @@ RESET = """self._update_learning_rate(self.policy.optimizer)
     )"""
 
 MUTANTS = (
-    Mutant("gradients_not_clipped", TRAIN, CLIP, "", "clipped_gradient", profile_note=LARGE),
-    Mutant("gradients_clipped_per_tensor", TRAIN, CLIP, PER_TENSOR, "clipped_gradient", profile_note=LARGE),
-    Mutant("gradients_clipped_per_network", TRAIN, CLIP, PER_NETWORK, "clipped_gradient", profile_note=LARGE),
-    Mutant(
-        "gradients_clipped_of_actor_only", TRAIN, CLIP, ACTOR_ONLY, "clipped_gradient", profile_note=LARGE, listed=False
-    ),
-    Mutant("gradients_clipped_by_value", TRAIN, CLIP, BY_VALUE, "clipped_gradient", profile_note=LARGE),
-    Mutant("gradients_clipped_by_largest", TRAIN, CLIP, INF_NORM, "clipped_gradient", profile_note=LARGE),
+    Mutant("gradients_not_clipped", TRAIN, CLIP, "", "clipped_gradient", note=LARGE),
+    Mutant("gradients_clipped_per_tensor", TRAIN, CLIP, PER_TENSOR, "clipped_gradient", note=LARGE),
+    Mutant("gradients_clipped_per_network", TRAIN, CLIP, PER_NETWORK, "clipped_gradient", note=LARGE),
+    Mutant("gradients_clipped_of_actor_only", TRAIN, CLIP, ACTOR_ONLY, "clipped_gradient", note=LARGE, listed=False),
+    Mutant("gradients_clipped_by_value", TRAIN, CLIP, BY_VALUE, "clipped_gradient", note=LARGE),
+    Mutant("gradients_clipped_by_largest", TRAIN, CLIP, INF_NORM, "clipped_gradient", note=LARGE),
     Mutant(
         "max_grad_norm_1",
         TRAIN,
         "self.max_grad_norm)",
         "1.0)",
         "clipped_gradient",
-        profile_note=LARGE,
+        note=LARGE,
     ),
     Mutant(
         "max_grad_norm_10_times",
@@ -53,7 +51,7 @@ MUTANTS = (
         "self.max_grad_norm)",
         "10 * self.max_grad_norm)",
         "clipped_gradient",
-        profile_note=LARGE,
+        note=LARGE,
     ),
     Mutant(
         "gradients_not_clipped",
@@ -61,7 +59,7 @@ MUTANTS = (
         BACKWARD,
         CLIP + BACKWARD,
         "clipped_gradient",
-        profile_note=LARGE,
+        note=LARGE,
         also=(Edit(TRAIN, CLIP, ""),),
         variant="clipped_before_backward",
     ),
@@ -71,11 +69,11 @@ MUTANTS = (
         CLIP,
         "",
         "clipped_gradient",
-        profile_note=LARGE,
+        note=LARGE,
         also=(Edit(TRAIN, STEP, STEP + CLIP),),
         variant="clipped_after_step",
     ),
-    Mutant("gradients_accumulate", TRAIN, ZERO_GRAD, "", "gradient", profile_note="seen in the second minibatch"),
+    Mutant("gradients_accumulate", TRAIN, ZERO_GRAD, "", "gradient", note="from the second minibatch on"),
     Mutant(
         "gradients_zeroed_before_step",
         TRAIN,
@@ -101,7 +99,7 @@ MUTANTS = (
         "self._update_learning_rate(self.policy.optimizer)",
         RESET,
         "parameters",
-        profile_note="several updates; the optimiser object changes",
+        note="several updates; the policy gets another optimiser object",
     ),
     Mutant(
         "weights_shrunk_after_update",
@@ -109,7 +107,7 @@ MUTANTS = (
         "    explained_var = ",
         "    for parameter in self.policy.parameters():\n        parameter.data.mul_(0.999)\n    explained_var = ",
         "action",
-        profile_note="several updates",
+        note="several updates",
         listed=False,
     ),
     Mutant(
@@ -118,7 +116,7 @@ MUTANTS = (
         STEP,
         STEP + "            self.policy.log_std.data.clamp_(-0.005, 0.005)\n",
         "new_log_prob",
-        profile_note="Box actions",
+        note="Box actions",
         listed=False,
     ),
     Mutant(
@@ -135,7 +133,7 @@ MUTANTS = (
         "update_learning_rate(optimizer, self.lr_schedule(self._current_progress_remaining))",
         "update_learning_rate(optimizer, self.lr_schedule(self._current_progress_remaining) / self.n_envs)",
         "learning_rate",
-        profile_note="several environments",
+        note="several environments",
         listed=False,
     ),
     Mutant(

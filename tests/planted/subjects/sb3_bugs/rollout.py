@@ -1,4 +1,4 @@
-"""Bugs in acting, in what is remembered, and in what happens when an episode ends."""
+"""Bugs in acting, in the stored transitions, and at the ends of episodes."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ MUTANTS = (
         "log_prob = distribution.log_prob(distribution.get_actions())",
         "log_prob",
     ),
-    Mutant("log_prob_of_clipped_action", FORWARD, LOG_PROB, CLAMPED, "log_prob", profile_note=BOX),
-    Mutant("new_log_prob_of_clipped_action", EVALUATE, LOG_PROB, CLAMPED, "new_log_prob", profile_note=BOX),
+    Mutant("log_prob_of_clipped_action", FORWARD, LOG_PROB, CLAMPED, "log_prob", note=BOX),
+    Mutant("new_log_prob_of_clipped_action", EVALUATE, LOG_PROB, CLAMPED, "new_log_prob", note=BOX),
     Mutant(
         "tanh_correction_while_learning",
         EVALUATE,
         LOG_PROB,
         LOG_PROB + " - th.log(1 - th.tanh(actions) ** 2 + 1e-6).sum(dim=1)",
         "new_log_prob",
-        profile_note="Box actions",
+        note="Box actions",
     ),
-    Mutant("env_gets_unclipped_actions", COLLECT, CLIPPED, "actions", "env_action", profile_note=BOX),
+    Mutant("env_gets_unclipped_actions", COLLECT, CLIPPED, "actions", "env_action", note=BOX),
     Mutant(
         "env_gets_tanh_of_actions",
         COLLECT,
         CLIPPED,
         "self.policy.unscale_action(np.tanh(actions))",
         "env_action",
-        profile_note="Box actions",
+        note="Box actions",
     ),
     Mutant(
         "env_gets_rescaled_actions",
@@ -63,7 +63,7 @@ MUTANTS = (
         CLIPPED,
         "self.policy.unscale_action(np.clip(actions, -1, 1))",
         "env_action",
-        profile_note="Box actions whose bounds are not -1 and 1",
+        note="Box actions whose bounds are not -1 and 1",
     ),
     Mutant(
         "log_prob_mean_while_learning",
@@ -71,7 +71,7 @@ MUTANTS = (
         LOG_PROB,
         LOG_PROB + " / actions.shape[1]",
         "new_log_prob",
-        profile_note="2-D Box",
+        note="2-D Box",
     ),
     Mutant(
         "mean_squashed_by_tanh",
@@ -79,7 +79,7 @@ MUTANTS = (
         "mean_actions = self.action_net(latent_pi)",
         "mean_actions = th.tanh(self.action_net(latent_pi))",
         "action",
-        profile_note="Box actions",
+        note="Box actions",
     ),
     Mutant(
         "probabilities_as_logits",
@@ -95,7 +95,7 @@ MUTANTS = (
         "self.n_steps = n_steps",
         "self.n_steps = n_steps // self.n_envs",
         "last_value",
-        profile_note="several environments",
+        note="several environments",
     ),
     Mutant(
         "gamma_always_0-99",
@@ -110,7 +110,7 @@ MUTANTS = (
         CLIPPED,
         "np.clip(actions, self.action_space.low[0], self.action_space.high[0])",
         "env_action",
-        profile_note="Box actions whose dimensions have different bounds",
+        note="Box actions whose dimensions have different bounds",
         listed=False,
     ),
     Mutant("torch_drawn_while_acting", COLLECT, STEP, "        th.rand(1)\n" + STEP, "acting_randomness"),
@@ -130,7 +130,7 @@ MUTANTS = (
         "log_std.exp()",
         "(0.5 * log_std).exp()",
         "gradient",
-        profile_note="Box actions; the initial log_std of 0 hides it until the first gradient",
+        note="Box actions; with the initial log_std of 0 the first divergence is in the gradient",
     ),
     Mutant(
         "std_by_softplus",
@@ -138,12 +138,10 @@ MUTANTS = (
         "log_std.exp()",
         "nn.functional.softplus(log_std)",
         "action",
-        profile_note="Box actions",
+        note="Box actions",
     ),
-    Mutant("log_prob_mean_over_dimensions", GAUSSIAN, SUM, "log_prob.mean(dim=1)", "log_prob", profile_note="2-D Box"),
-    Mutant(
-        "log_prob_of_first_dimension", GAUSSIAN, SUM, "log_prob[:, 0]", "log_prob", profile_note="2-D Box", listed=False
-    ),
+    Mutant("log_prob_mean_over_dimensions", GAUSSIAN, SUM, "log_prob.mean(dim=1)", "log_prob", note="2-D Box"),
+    Mutant("log_prob_of_first_dimension", GAUSSIAN, SUM, "log_prob[:, 0]", "log_prob", note="2-D Box", listed=False),
     Mutant(
         "log_prob_mean_over_dimensions",
         "MultiCategoricalDistribution.log_prob",
@@ -161,7 +159,7 @@ MUTANTS = (
         "Categorical(logits=self.distribution.logits / 2).sample()",
         "action",
         "CartPole15",
-        "log_prob is that of temperature 1",
+        "the log-probability is that of temperature 1",
         listed=False,
     ),
     Mutant(
@@ -170,10 +168,10 @@ MUTANTS = (
         "actions = rollout_data.actions\n",
         "actions = rollout_data.actions + 1e-3 * th.randn_like(rollout_data.actions)\n",
         "batch_action",
-        profile_note="Box actions; an extra draw of torch's generator comes with it",
+        note="Box actions; it also draws from torch's generator",
         listed=False,
     ),
-    # what is remembered
+    # stored transitions
     Mutant("next_observation_stored", COLLECT, ADD, ADD.replace("self._last_obs", "new_obs"), "stored_observation"),
     Mutant(
         "clipped_action_stored",
@@ -181,7 +179,7 @@ MUTANTS = (
         ADD_ACTIONS,
         ADD_ACTIONS.replace("            actions,", "            clipped_actions,"),
         "stored_action",
-        profile_note=BOX,
+        note=BOX,
     ),
     Mutant(
         "rewards_clipped_with_bootstrap",
@@ -215,7 +213,7 @@ MUTANTS = (
         "self._last_episode_starts = dones",
         'self._last_episode_starts = dones & [not info.get("TimeLimit.truncated", False) for info in infos]',
         "episode_start",
-        profile_note="a time limit",
+        note="a time limit",
         also=(Edit(COLLECT, "dones=dones)", "dones=self._last_episode_starts)"),),
     ),
     Mutant(
@@ -300,7 +298,7 @@ MUTANTS = (
         BOOTSTRAP,
         "rewards += (self.gamma * terminal_value).numpy()",
         "stored_reward",
-        profile_note="several environments",
+        note="several environments",
         listed=False,
     ),
     Mutant(
@@ -333,7 +331,7 @@ MUTANTS = (
         "self.mlp_extractor.forward_critic(features)",
         "self.mlp_extractor.forward_actor(features)",
         "stored_reward",
-        profile_note="the value of terminal and last observations only",
+        note="only the values of terminal and last observations are wrong",
         listed=False,
     ),
     Mutant(
@@ -351,7 +349,7 @@ MUTANTS = (
         "    if self.use_sde:\n",
         "    if self.use_sde and not self.num_timesteps:\n",
         "action",
-        profile_note="use_sde",
+        note="use_sde",
         settings={"use_sde": True},
         listed=False,
     ),
@@ -362,7 +360,7 @@ MUTANTS = (
         "            if self.use_sde:\n                self.policy.reset_noise(self.batch_size)\n"
         "            values, log_prob, entropy = self.policy.evaluate_actions",
         "action",
-        profile_note="use_sde",
+        note="use_sde",
         settings={"use_sde": True},
     ),
     Mutant(
@@ -371,7 +369,7 @@ MUTANTS = (
         '"learn_features": False',
         '"learn_features": True',
         "gradient",
-        profile_note="use_sde",
+        note="use_sde",
         settings={"use_sde": True},
     ),
     Mutant(
