@@ -18,7 +18,7 @@ A third kind, `tests.planted.subjects.equivalents:NAME`, is correct although it 
 reported as a mistake.
 
 Run
-    python -m tests.planted.benchmark       place and name of every planted bug (hours; --sample 20 takes minutes)
+    python -m tests.planted.benchmark       place and name of every planted bug (an hour or two; --sample 20: minutes)
     python -m tests.planted.false_alarms    verdicts on a correct implementation, over many seeds
     Both explain their options with --help. The last results are in results/published/crosscheck.md.
 

@@ -56,14 +56,21 @@ def check(planted: Planted, *, seconds: float, locate: bool = False, seeds: Sequ
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table of subjects and their totals, and return 1 if one was not located or was named wrongly."""
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if (args.pairs or args.triples) and args.subjects == "equivalents":
+        parser.error("--pairs and --triples combine bugs, and equivalents have none")
+    try:
+        chosen = _chosen(args)
+        earlier = [] if args.record is None else records.read(args.record)
+    except HarnessError as error:
+        parser.error(str(error))
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    earlier = [] if args.record is None else records.read(args.record)
     done = {(one.planted.module, one.planted.name) for one in earlier}
     outcomes = []
     print(f"{'planted':55}  {'found at':20}  {'expected at':20}  {'place':6}  {'verdict':9}  {'name':5}  named")
-    for planted in _chosen(args):
+    for planted in chosen:
         if (planted.module, planted.name) in done:
             continue
         outcomes.append(check(planted, seconds=args.seconds, locate=args.locate))

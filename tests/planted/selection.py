@@ -6,14 +6,16 @@ import dataclasses
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.crosscheck.profiles import Profile
+from harness.errors import UnknownNameError, did_you_mean
 from tests.planted.subjects import equivalents, mutants, mutation, standalone_bugs
 from tests.planted.subjects.training import CASES
 
 __all__ = ["KINDS", "Planted", "combinations", "named", "singles"]
 
+T = TypeVar("T")
 KINDS = ("sb3", "standalone", "equivalents")
 """Kinds of subjects: bugs in SB3's source, bugs in the standalone PPO, correct implementations."""
 
@@ -91,12 +93,18 @@ def combinations(kind: str, size: int, count: int, seed: int = 0) -> list[Plante
 
 
 def named(kind: str, name: str) -> Planted:
-    """Return the subject with this bug, or with several joined by "+"; raise KeyError if there is no such bug."""
+    """Return the subject with this bug, or with several joined by "+"; raise UnknownNameError if one is unknown."""
     if kind == "sb3":
-        return _with_mutants([mutants.MUTANTS[one] for one in name.split("+")])
+        return _with_mutants([_known(mutants.MUTANTS, one) for one in name.split("+")])
     if kind == "standalone":
-        return _with_bugs([standalone_bugs.BUGS[one] for one in name.split("+")])
-    return {planted.name: planted for planted in singles(kind)}[name]
+        return _with_bugs([_known(standalone_bugs.BUGS, one) for one in name.split("+")])
+    return _known({planted.name: planted for planted in singles(kind)}, name)
+
+
+def _known(subjects: Mapping[str, T], name: str) -> T:
+    if name not in subjects:
+        raise UnknownNameError(f"no planted bug or subject is named {name!r}{did_you_mean(name, subjects)}")
+    return subjects[name]
 
 
 def _with_mutants(chosen: Sequence[mutation.Mutant]) -> Planted:

@@ -44,6 +44,23 @@ def test_recorded_subjects_are_not_checked_again(tmp_path: Path, capsys: pytest.
     assert "| `sgd` |" in page.read_text()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "adam_eps_1e-8+sdg"], "no planted bug or subject is named 'sdg', did you mean sgd?"),
+        (
+            ["--pairs", "2", "--subjects", "equivalents"],
+            "--pairs and --triples combine bugs, and equivalents have none",
+        ),
+    ],
+)
+def test_wrong_arguments_are_explained(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(arguments)
+
+    assert message in capsys.readouterr().err
+
+
 def test_runs_without_bugs_are_counted_by_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "rows.jsonl"
     assert false_alarms.main(["--seeds", "1", "--copy-weights", "--record", str(file)]) == 0
