@@ -1,175 +1,290 @@
-"""One number for each run and measure: the seeds that all statistics are computed over."""
+"""All metrics, each declared once: how a run is measured, what the number means, and where readers find it.
+
+An entry of METRICS is a column of runs.csv and of summary.csv; every other appearance is declared with it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from harness.analysis import stats
-from harness.analysis.frames import Results
-from harness.config import StatisticsConfig
+from harness.analysis.tables.estimates import Estimate, Shown, iqm, mean, mean_with_limits, std
+from harness.analysis.tables.formats import interval, plain, with_spread
+from harness.analysis.tables.run_data import RunData
 
-__all__ = ["METRICS", "Metric", "run_metrics"]
+__all__ = ["METRICS", "RETURN", "Metric", "compared_in", "named_estimates"]
 
-GRID_POINTS = 101
-"""Points at which a training curve is read: each step between two of them is 1% of the training."""
+RETURN = "return"
+"""Unit of the scores: what an environment's rewards add up to over an episode."""
+
+ComparedIn = Literal["pairwise", "stability"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of one run."""
+    """One number for each run, and its place in the tables."""
 
     name: str
-    """Column of the table of runs."""
+    """Column of runs.csv."""
 
     title: str
-    """What people read, with the unit."""
+    """Name in the tables for readers."""
 
-    better: str
-    """ "higher" or "lower"."""
+    unit: str
+    """Unit of the number: "return", "nats", ...; "" if it has none."""
+
+    better: Literal["higher", "lower"] | None
+    """Direction of improvement; None for a cost or a count, on which no algorithm is judged."""
 
     meaning: str
-    """One sentence for the notes of a table."""
+    """Definition for the notes below a table, without a full stop."""
+
+    measure: Callable[[RunData], float] | None
+    """Function from a complete run to its number, NaN if the run did not log what is needed.
+    None: the number stands in the run's record, of failed runs, too."""
+
+    estimates: tuple[Estimate, ...] = (Estimate(mean),)
+    """Estimates over seeds in the summary."""
+
+    compared: ComparedIn | None = None
+    """Table in which every pair of algorithms is tested on this metric; needs a direction in `better`."""
 
 
-METRICS = (
-    Metric("score", "final score", "higher", "mean return of the deterministic evaluation after training"),
-    Metric("auc", "area under curve", "higher", "mean return of the evaluations over the whole training"),
-    Metric("last_mean", "last episodes, mean", "higher", "mean return of the last training episodes"),
+def _median_kl(run: RunData) -> float:
+    return float(run.logged("update/kl")["update/kl"].median())
+
+
+def _kl_tail(run: RunData) -> float:
+    median = _median_kl(run)
+    return float(run.logged("update/kl")["update/kl"].quantile(0.99)) / median if median > 0 else math.nan
+
+
+def _ratio_spread(run: RunData) -> float:
+    quantiles = run.logged("update/ratio_q01", "update/ratio_q99")
+    return float((quantiles["update/ratio_q99"] - quantiles["update/ratio_q01"]).median())
+
+
+METRICS: tuple[Metric, ...] = (
     Metric(
-        "last_std", "last episodes, std", "lower", "standard deviation of the returns of the last training episodes"
+        name="score",
+        title="final score",
+        unit=RETURN,
+        better="higher",
+        meaning="mean return of the deterministic evaluation after training",
+        measure=None,
+        estimates=(
+            Estimate(
+                mean_with_limits,
+                "mean",
+                (Shown("summary", "mean score", interval), Shown("terminal", "mean score", interval)),
+                note="Mean score: {percent} t interval over seeds.",
+            ),
+            Estimate(
+                iqm,
+                "iqm",
+                (Shown("summary", "IQM", interval), Shown("terminal", "IQM", plain)),
+                note="IQM: interquartile mean, {percent} percentile bootstrap, {statistics.n_bootstrap:,} resamples.",
+            ),
+            Estimate(
+                std,
+                "std",
+                (Shown("summary", "std over seeds", interval), Shown("terminal", "std over\nseeds", plain)),
+            ),
+        ),
+        compared="pairwise",
     ),
     Metric(
-        "rolling_variance",
-        "rolling variance",
-        "lower",
-        "median over the training of the variance of the returns in a rolling window of episodes",
+        name="auc",
+        title="area under curve",
+        unit=RETURN,
+        better="higher",
+        meaning="mean return of the evaluations over the whole training",
+        measure=lambda run: stats.area_under_curve(run.evaluations["timestep"], run.evaluations["reward"]),
+        estimates=(
+            Estimate(
+                mean_with_limits,
+                shown=(Shown("summary", "AUC", interval),),
+                note="AUC: mean return of the evaluations over the training, t interval.",
+            ),
+        ),
     ),
     Metric(
-        "dispersion",
-        "dispersion",
-        "lower",
-        "interquartile range of the changes of the smoothed training curve from one percent to the next",
+        name="last_mean",
+        title="last episodes, mean",
+        unit=RETURN,
+        better="higher",
+        meaning="mean return of the last training episodes",
+        measure=lambda run: run.last_episodes.mean,
+        estimates=(
+            Estimate(
+                mean,
+                shown=(Shown("summary", "last episodes", with_spread("last_std")),),
+                note=(
+                    "Last episodes: mean ± standard deviation of the last {statistics.last_episodes} training "
+                    "episodes, averaged over seeds."
+                ),
+            ),
+        ),
     ),
     Metric(
-        "worst_change",
-        "worst changes",
-        "higher",
-        "mean of the worst 5% of the changes of the smoothed training curve from one percent to the next",
+        name="last_std",
+        title="last episodes, std",
+        unit=RETURN,
+        better="lower",
+        meaning="standard deviation of the returns of the last training episodes",
+        measure=lambda run: run.last_episodes.std,
+        compared="stability",
     ),
     Metric(
-        "max_drawdown",
-        "max drawdown",
-        "lower",
-        "deepest fall of the smoothed training curve below a value that it had reached before",
+        name="rolling_variance",
+        title="rolling variance",
+        unit=f"{RETURN}²",
+        better="lower",
+        meaning="median over the training of the variance of the returns in a rolling window of episodes",
+        measure=lambda run: float(np.median(run.rolling_variance)) if run.rolling_variance.size else math.nan,
+        estimates=(
+            Estimate(
+                mean,
+                shown=(Shown("summary", "rolling variance", plain),),
+                note="Rolling variance: over {statistics.smoothing_window} episodes.",
+            ),
+        ),
+        compared="stability",
     ),
     Metric(
-        "relative_drawdown",
-        "relative drawdown",
-        "lower",
-        "max drawdown as a share of the range of the smoothed training curve: 0 never falls, 1 loses all it gained",
+        name="dispersion",
+        title="dispersion",
+        unit=RETURN,
+        better="lower",
+        meaning="interquartile range of the changes of the smoothed training curve from one percent to the next",
+        measure=lambda run: stats.dispersion_across_time(run.smoothed_curve),
+        compared="stability",
     ),
     Metric(
-        "roughness",
-        "roughness",
-        "lower",
-        "length of all rises and falls of the smoothed training curve over its range: 1 goes straight up",
+        name="worst_change",
+        title="worst changes",
+        unit=RETURN,
+        better="higher",
+        meaning="mean of the worst 5% of the changes of the smoothed training curve from one percent to the next",
+        measure=lambda run: stats.short_term_risk(run.smoothed_curve),
+        compared="stability",
     ),
     Metric(
-        "kl_tail",
-        "KL tail",
-        "lower",
-        "99% quantile over the updates of KL(before, after), as a multiple of the median: how wild the wildest are",
+        name="max_drawdown",
+        title="max drawdown",
+        unit=RETURN,
+        better="lower",
+        meaning="deepest fall of the smoothed training curve below a value that it had reached before",
+        measure=lambda run: stats.max_drawdown(run.smoothed_curve),
+        compared="stability",
     ),
-    Metric("update_kl", "KL per update", "lower", "median over the updates of KL(before, after), nats"),
     Metric(
-        "ratio_spread",
-        "ratio spread per update",
-        "lower",
-        "median over the updates of the 99% minus the 1% quantile of the probability ratio after / before",
+        name="relative_drawdown",
+        title="relative drawdown",
+        unit="",
+        better="lower",
+        meaning=(
+            "max drawdown as a share of the range of the smoothed training curve: 0 never falls, 1 loses all it gained"
+        ),
+        measure=lambda run: stats.relative_drawdown(run.smoothed_curve),
+        estimates=(
+            Estimate(
+                mean,
+                shown=(
+                    Shown("summary", "relative drawdown", plain),
+                    Shown("terminal", "relative\ndrawdown", plain),
+                ),
+            ),
+        ),
+        compared="stability",
+    ),
+    Metric(
+        name="roughness",
+        title="roughness",
+        unit="",
+        better="lower",
+        meaning="length of all rises and falls of the smoothed training curve over its range: 1 goes straight up",
+        measure=lambda run: stats.roughness(run.smoothed_curve),
+        compared="stability",
+    ),
+    Metric(
+        name="kl_tail",
+        title="KL tail",
+        unit="",
+        better="lower",
+        meaning=(
+            "99% quantile over the updates of KL(before, after), as a multiple of the median: how wild the wildest are"
+        ),
+        measure=_kl_tail,
+        estimates=(Estimate(mean, shown=(Shown("summary", "KL tail", plain), Shown("terminal", "KL\ntail", plain))),),
+        compared="stability",
+    ),
+    Metric(
+        name="update_kl",
+        title="KL per update",
+        unit="nats",
+        better="lower",
+        meaning="median over the updates of KL(before, after), nats",
+        measure=_median_kl,
+    ),
+    Metric(
+        name="ratio_spread",
+        title="ratio spread per update",
+        unit="",
+        better="lower",
+        meaning="median over the updates of the 99% minus the 1% quantile of the probability ratio after / before",
+        measure=_ratio_spread,
+    ),
+    Metric(
+        name="steps",
+        title="steps",
+        unit="environment steps",
+        better=None,
+        meaning="environment steps of the training",
+        measure=None,
+        estimates=(Estimate(mean, shown=(Shown("summary", "steps", plain),)),),
+    ),
+    Metric(
+        name="train_seconds",
+        title="seconds",
+        unit="s",
+        better=None,
+        meaning="time of the training without evaluations",
+        measure=None,
+        estimates=(
+            Estimate(
+                mean,
+                shown=(Shown("summary", "seconds", plain), Shown("terminal", "seconds", plain)),
+                note="Seconds: training without evaluations.",
+            ),
+        ),
+    ),
+    Metric(
+        name="fps",
+        title="steps per second",
+        unit="1/s",
+        better=None,
+        meaning="environment steps per second of training",
+        measure=None,
     ),
 )
 
 
-def run_metrics(results: Results, statistics: StatisticsConfig) -> pd.DataFrame:
-    """One row for each run, in the order of `results.runs`: its identity, status, cost, and every measure.
+def named_estimates() -> Iterator[tuple[str, Metric, Estimate]]:
+    """Return every estimate of the summary with its column and its metric, in the order of the table."""
+    for metric in METRICS:
+        for estimate in metric.estimates:
+            yield estimate.name or metric.name, metric, estimate
 
-    A measure that a run does not have (it failed, or did not log it) is NaN.
+
+def compared_in(table: ComparedIn) -> list[Metric]:
+    """Return the metrics that a table compares, those without a unit first.
+
+    Only a number without a unit is comparable between algorithms that reach different returns.
     """
-    runs = results.runs.drop(columns="path")
-    measured = pd.DataFrame(_NOTHING, index=runs.index)
-    episodes = _by_run(results.episodes)
-    evaluations = _by_run(results.evaluations)
-    updates = _by_run(results.progress[results.progress["key"].isin(_UPDATE_KEYS)])
-    for index, run in runs.iterrows():
-        if run["status"] not in ("finished", "foreign"):
-            continue  # half a training is not comparable with a whole one
-        key = (run["algo"], run["env"], run["seed"])
-        values = {
-            **_of_episodes(episodes(key), statistics),
-            **_of_evaluations(evaluations(key)),
-            **_of_updates(updates(key)),
-        }
-        for name, value in values.items():
-            measured.loc[index, name] = value
-    return pd.concat([runs, measured], axis=1)
-
-
-_NOTHING = {metric.name: math.nan for metric in METRICS if metric.name != "score"}
-_UPDATE_KEYS = ("update/kl", "update/ratio_q01", "update/ratio_q99")
-
-
-def _by_run(table: pd.DataFrame) -> Callable[[tuple[str, str, int]], pd.DataFrame]:
-    groups = dict(iter(table.groupby(["algo", "env", "seed"], observed=True, sort=False)))
-    return lambda key: groups.get(key, table.iloc[:0])
-
-
-def _of_episodes(episodes: pd.DataFrame, statistics: StatisticsConfig) -> dict[str, float]:
-    rewards = episodes["reward"].to_numpy()
-    if len(rewards) == 0:
-        return {}
-    last = stats.last_window(rewards, statistics.last_episodes)
-    values = {"last_mean": last.mean, "last_std": last.std}
-    window = statistics.smoothing_window
-    if len(rewards) > window >= 2:
-        variance = stats.rolling_variance(rewards, window)[window - 1 :]
-        smoothed = stats.rolling_mean(rewards, window)[window - 1 :]
-        steps = episodes["timestep"].to_numpy()[window - 1 :]
-        curve = stats.interpolate_curve(steps, smoothed, np.linspace(steps[0], steps[-1], GRID_POINTS))
-        values |= {
-            "rolling_variance": float(np.median(variance)),
-            "dispersion": stats.dispersion_across_time(curve),
-            "worst_change": stats.short_term_risk(curve),
-            "max_drawdown": stats.max_drawdown(curve),
-            "relative_drawdown": stats.relative_drawdown(curve),
-            "roughness": stats.roughness(curve),
-        }
-    return values
-
-
-def _of_evaluations(evaluations: pd.DataFrame) -> dict[str, float]:
-    if evaluations.empty:
-        return {}
-    return {"auc": stats.area_under_curve(evaluations["timestep"].to_numpy(), evaluations["reward"].to_numpy())}
-
-
-def _of_updates(updates: pd.DataFrame) -> dict[str, float]:
-    if updates.empty:
-        return {}
-    # The last two updates of a run are logged at the same timestep.
-    nth = updates.groupby(["timestep", "key"], observed=True).cumcount()
-    by_key = updates.assign(nth=nth).pivot_table(
-        index=["timestep", "nth"], columns="key", values="value", observed=True
-    )
-    values = {}
-    if "update/kl" in by_key:
-        median = float(by_key["update/kl"].median())
-        values["update_kl"] = median
-        values["kl_tail"] = float(by_key["update/kl"].quantile(0.99)) / median if median > 0 else math.nan
-    if {"update/ratio_q01", "update/ratio_q99"} <= set(by_key.columns):
-        values["ratio_spread"] = float((by_key["update/ratio_q99"] - by_key["update/ratio_q01"]).median())
-    return values
+    return sorted((metric for metric in METRICS if metric.compared == table), key=lambda metric: metric.unit != "")

@@ -1,101 +1,23 @@
-"""Tables for people: numbers rounded to what their spread supports, with intervals, as Markdown; and all as CSV."""
+"""Tables as files: CSV with every digit, and Markdown for readers."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from harness.analysis.tables.formats import Cell, interval, p_value, plain, seeds
+from harness.analysis.tables.metrics import named_estimates
+
 __all__ = ["display_table", "markdown", "write_tables"]
 
-Row = Mapping[str, Any]
+Columns = Mapping[str, Cell]
 
-
-def number(value: float) -> str:
-    """Three or four significant digits, all of large numbers; a dash where there is none."""
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    magnitude = abs(value)
-    if magnitude >= 1000:
-        return f"{value:,.0f}"
-    if magnitude >= 100:
-        return f"{value:.4g}"
-    return f"{value:.3g}" if magnitude >= 1e-3 or value == 0 else f"{value:.1e}"
-
-
-def interval(name: str) -> Callable[[Row], str]:
-    """A column "estimate [low, high]"."""
-
-    def show(row: Row) -> str:
-        low, high = row[f"{name}_low"], row[f"{name}_high"]
-        limits = "" if math.isnan(low) else f" [{number(low)}, {number(high)}]"
-        return f"{number(row[name])}{limits}"
-
-    return show
-
-
-def plain(name: str) -> Callable[[Row], str]:
-    """A column of numbers or words as they are."""
-
-    def show(row: Row) -> str:
-        value = row[name]
-        return number(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-    return show
-
-
-def p_value(name: str) -> Callable[[Row], str]:
-    """A column of p-values: two digits, never "0"."""
-
-    def show(row: Row) -> str:
-        value = row[name]
-        return "–" if math.isnan(value) else "<0.0001" if value < 1e-4 else f"{value:.2g}"
-
-    return show
-
-
-def seeds(row: Row) -> str:
-    """Seeds with a score out of all, as in "9/10"."""
-    total = row["n_runs"]
-    return f"{row['n_seeds']}/{total}" if row["n_seeds"] < total else f"{total}"
-
-
-Columns = Mapping[str, Callable[[Row], str]]
-
-SUMMARY: Columns = {
-    "environment": plain("env"),
-    "algorithm": plain("algo"),
-    "seeds": seeds,
-    "mean score": interval("mean"),
-    "IQM": interval("iqm"),
-    "std over seeds": interval("std"),
-    "AUC": interval("auc"),
-    "last episodes": lambda row: f"{number(row['last_mean'])} ± {number(row['last_std'])}",
-    "rolling variance": plain("rolling_variance"),
-    "relative drawdown": plain("relative_drawdown"),
-    "KL tail": plain("kl_tail"),
-    "steps": lambda row: number(row["steps"]),
-    "seconds": plain("train_seconds"),
-}
-TERMINAL: Columns = {
-    "environment": plain("env"),
-    "algorithm": plain("algo"),
-    "seeds": seeds,
-    "mean score": interval("mean"),
-    "IQM": plain("iqm"),
-    "std over\nseeds": plain("std"),
-    "relative\ndrawdown": plain("relative_drawdown"),
-    "KL\ntail": plain("kl_tail"),
-    "seconds": plain("train_seconds"),
-}
-"""The summary without what does not fit on eighty columns."""
 PAIRWISE: Columns = {
     "environment": plain("env"),
+    "measure": plain("measure"),
     "first": plain("first"),
     "second": plain("second"),
     "first − second": interval("difference"),
@@ -117,23 +39,40 @@ STABILITY: Columns = {
     "Hedges g": plain("hedges_g"),
     "steadier": plain("steadier"),
 }
-DISPLAYED: Mapping[str, Columns] = {
-    "summary": SUMMARY,
-    "terminal": TERMINAL,
-    "pairwise": PAIRWISE,
-    "stability": STABILITY,
-}
+FOR_READERS = ("summary", "pairwise", "stability")
+"""Tables that are also written as Markdown."""
 
 
 def display_table(name: str, table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of a table as people read it: "summary", "pairwise", "stability"; "terminal" is a summary."""
-    columns = DISPLAYED[name]
+    """Return header and cells of a table for readers.
+
+    name: "summary", "pairwise", "stability", or "terminal" for the shorter version of a summary.
+    """
+    columns = _columns(name, table)
     rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
     return list(columns), [[show(row) for show in columns.values()] for row in rows]
 
 
+def _columns(name: str, table: pd.DataFrame) -> Columns:
+    if name == "stability":
+        return STABILITY
+    if name == "pairwise":
+        return {header: cell for header, cell in PAIRWISE.items() if header != "measure" or "measure" in table}
+    return {
+        "environment": plain("env"),
+        "algorithm": plain("algo"),
+        "seeds": seeds,
+        **{
+            shown.header: shown.format(column)
+            for column, _, estimate in named_estimates()
+            for shown in estimate.shown
+            if shown.table == name
+        },
+    }
+
+
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A GitHub table; cells are padded so that it reads well as text, too."""
+    """Return a GitHub table, its cells padded so that the source is readable as well."""
     cells = [[cell.replace("|", r"\|") for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     lines = [
@@ -144,14 +83,14 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], notes: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write NAME.csv with every digit and, where people read it, NAME.md with its notes; returns the paths."""
+    """Write NAME.csv, and NAME.md with its notes for tables that have readers; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, table in tables.items():
         path = folder / f"{name}.csv"
         table.to_csv(path, index=False)
         paths.append(path)
-        if name in DISPLAYED:
+        if name in FOR_READERS:
             path = folder / f"{name}.md"
             text = markdown(*display_table(name, table)) + (f"\n{notes[name]}\n" if name in notes else "")
             path.write_text(text, encoding="utf-8")

@@ -2,105 +2,118 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from harness.analysis.frames import load_results
-from harness.analysis.tables import METRICS, run_metrics
-from harness.config import StatisticsConfig
-from tests.results_factory import failed, make_record, make_spec, write_run
+from harness.analysis.frames import Results, load_results
+from harness.analysis.tables import (
+    METRICS,
+    Estimate,
+    Metric,
+    Shown,
+    compare_scores,
+    compare_stability,
+    display_table,
+    pairwise_table,
+    run_metrics,
+    stability_table,
+    summary_table,
+    table_notes,
+)
+from harness.analysis.tables.estimates import mean_with_limits
+from harness.analysis.tables.formats import interval, plain
+from harness.analysis.tables.metrics import compared_in, named_estimates
+from harness.config import ReferenceScores, StatisticsConfig
+from tests.results_factory import make_record, make_spec, write_run
 
-STATISTICS = StatisticsConfig(smoothing_window=3, last_episodes=4)
-REWARDS = [1.0, 5.0, 3.0, 9.0, 2.0, 8.0, 8.0, 4.0]
-UPDATES = [
-    {"time/total_timesteps": 500, "update/kl": 0.1, "update/ratio_q01": 0.9, "update/ratio_q99": 1.2},
-    {"time/total_timesteps": 900, "train/value_loss": 1.0},
-    {"time/total_timesteps": 1000, "update/kl": 0.5, "update/ratio_q01": 0.8, "update/ratio_q99": 1.3},
-    {"time/total_timesteps": 1000, "update/kl": 0.2, "update/ratio_q01": 0.5, "update/ratio_q99": 2.5},
-]
+STATISTICS = StatisticsConfig(n_bootstrap=10, last_episodes=4, references={"CartPole-v1": ReferenceScores(0.0, 10.0)})
 
 
-def measured(folder: Path, statistics: StatisticsConfig = STATISTICS) -> pd.Series:
-    return run_metrics(load_results(folder), statistics).iloc[0]
+def test_names_of_metrics_columns_and_headers_are_unique() -> None:
+    names = [metric.name for metric in METRICS]
+    columns = [name for name, _, _ in named_estimates()]
+    headers = [(shown.table, shown.header) for _, _, estimate in named_estimates() for shown in estimate.shown]
+
+    for unique in (names, columns, headers):
+        assert len(set(unique)) == len(unique)
+
+
+def test_a_compared_metric_says_which_direction_is_better() -> None:
+    assert [metric.name for metric in METRICS if metric.compared and metric.better is None] == []
+
+
+def test_scores_are_compared_pairwise_and_metrics_without_unit_come_first() -> None:
+    assert [metric.name for metric in compared_in("pairwise")] == ["score"]
+    assert [metric.name for metric in compared_in("stability")] == [
+        *("relative_drawdown", "roughness", "kl_tail"),
+        *("last_std", "rolling_variance", "dispersion", "worst_change", "max_drawdown"),
+    ]
+
+
+def first_row(name: str, table: pd.DataFrame) -> dict[str, str]:
+    header, rows = display_table(name, table)
+    return dict(zip(header, rows[0], strict=True))
+
+
+def measured_lengths(**changes: object) -> Metric:
+    """A metric that is not in the list: the mean length of the training episodes, best if short."""
+    return Metric(
+        **{
+            "name": "length",
+            "title": "mean length",
+            "unit": "steps",
+            "better": "lower",
+            "meaning": "mean length of the training episodes",
+            "measure": lambda run: float(run.episodes["length"].mean()),
+            **changes,
+        }
+    )
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> pd.Series:
-    """The measures of a run with eight episodes of ten steps, two evaluations and three updates."""
-    write_run(
-        tmp_path,
-        make_record(make_spec(), [4.0, 8.0]),
-        episodes=[[(reward, 10) for reward in REWARDS]],
-        evaluations={40: [1.0, 3.0], 80: [5.0, 7.0]},
-        progress=UPDATES,
-    )
-    return measured(tmp_path)
+def results(tmp_path: Path) -> Results:
+    """Six runs of ppo with episodes of 10 to 15 steps, six of a2c with episodes of 30 to 35."""
+    for algo, length in (("ppo", 10), ("a2c", 30)):
+        for seed in range(6):
+            record = make_record(make_spec(algo, seed=seed), [float(seed)])
+            write_run(tmp_path, record, episodes=[[(1.0, length + seed)] * 8])
+    return load_results(tmp_path, algos=["ppo", "a2c"])
 
 
-def test_the_score_is_the_mean_of_the_final_evaluation(run: pd.Series) -> None:
-    assert run["score"] == 6.0
+def test_a_metric_added_to_the_list_appears_in_every_table(monkeypatch: pytest.MonkeyPatch, results: Results) -> None:
+    shown = (Shown("summary", "length of episodes", interval), Shown("terminal", "length", plain))
+    estimate = Estimate(mean_with_limits, shown=shown, note="Length: {percent} t interval.")
+    added = measured_lengths(estimates=(estimate,), compared="stability")
+    monkeypatch.setattr("harness.analysis.tables.metrics.METRICS", (*METRICS, added))
+
+    runs = run_metrics(results, STATISTICS)
+    summary = summary_table(runs, STATISTICS)
+    stability = stability_table(compare_stability(runs, STATISTICS)).set_index("measure")
+    notes = table_notes(runs, STATISTICS)
+
+    assert runs["length"].tolist() == [10, 11, 12, 13, 14, 15, 30, 31, 32, 33, 34, 35]
+    assert summary["length"].tolist() == [12.5, 32.5]
+    assert (summary["length_low"] < summary["length"]).all()
+    assert first_row("summary", summary)["length of episodes"] == "12.5 [10.5, 14.5]"
+    assert first_row("terminal", summary)["length"] == "12.5"
+    assert stability.loc["mean length", ["first_mean", "second_mean", "steadier"]].tolist() == [12.5, 32.5, "ppo"]
+    assert "Length: 95% t interval." in notes["summary"]
+    assert "- mean length (lower is better): mean length of the training episodes." in notes["stability"]
 
 
-def test_the_last_episodes_are_averaged_with_their_sample_spread(run: pd.Series) -> None:
-    assert run["last_mean"] == np.mean([2.0, 8.0, 8.0, 4.0])
-    assert run["last_std"] == pytest.approx(np.std([2.0, 8.0, 8.0, 4.0], ddof=1))
+def test_a_second_pairwise_metric_names_the_measure_and_has_its_direction(
+    monkeypatch: pytest.MonkeyPatch, results: Results
+) -> None:
+    monkeypatch.setattr("harness.analysis.tables.metrics.METRICS", (*METRICS, measured_lengths(compared="pairwise")))
 
+    table = pairwise_table(compare_scores(run_metrics(results, STATISTICS), STATISTICS), STATISTICS)
 
-def test_the_rolling_variance_is_the_median_over_the_windows(run: pd.Series) -> None:
-    windows = [REWARDS[i : i + 3] for i in range(len(REWARDS) - 2)]
-
-    assert run["rolling_variance"] == pytest.approx(np.median([np.var(window, ddof=1) for window in windows]))
-
-
-def test_the_deepest_fall_is_that_of_the_smoothed_curve(run: pd.Series) -> None:
-    means = [sum(REWARDS[i : i + 3]) / 3 for i in range(len(REWARDS) - 2)]  # 3, 17/3, 14/3, 19/3, 6, 20/3
-
-    assert max(means[:2]) - means[2] == pytest.approx(run["max_drawdown"], rel=0.1)
-
-
-def test_the_area_is_the_mean_of_the_evaluations_over_the_training(run: pd.Series) -> None:
-    # A trapezium between returns of 2 and 6.
-    assert run["auc"] == pytest.approx(4.0)
-
-
-def test_updates_logged_at_the_same_timestep_are_still_two(run: pd.Series) -> None:
-    assert run["update_kl"] == pytest.approx(0.2)  # of 0.1, 0.5, 0.2
-    assert run["kl_tail"] == pytest.approx(np.quantile([0.1, 0.5, 0.2], 0.99) / 0.2)
-    assert run["ratio_spread"] == pytest.approx(0.5)  # of 0.3, 0.5, 2.0
-
-
-def test_what_a_run_did_not_log_is_no_number(tmp_path: Path) -> None:
-    write_run(tmp_path, make_record(make_spec()))
-
-    run = measured(tmp_path)
-
-    assert run["score"] == 2.0
-    assert [metric.name for metric in METRICS if not np.isnan(run[metric.name])] == ["score"]
-
-
-def test_fewer_episodes_than_the_window_have_no_curve(tmp_path: Path) -> None:
-    write_run(tmp_path, make_record(make_spec()), episodes=[[(1.0, 10), (2.0, 10), (3.0, 10)]])
-
-    run = measured(tmp_path)
-
-    assert run["last_mean"] == 2.0
-    assert np.isnan([run["rolling_variance"], run["dispersion"], run["max_drawdown"]]).all()
-
-
-def test_half_a_training_is_not_measured(tmp_path: Path) -> None:
-    write_run(tmp_path, failed(make_record(make_spec())), episodes=[[(1.0, 10)] * 9], evaluations={40: [1.0]})
-
-    run = measured(tmp_path)
-
-    assert run["status"] == "failed"
-    assert np.isnan([run[metric.name] for metric in METRICS]).all()
-
-
-def test_runs_keep_their_order_and_their_identity(tmp_path: Path) -> None:
-    for seed, reward in ((2, 5.0), (0, 3.0)):
-        write_run(tmp_path, make_record(make_spec(seed=seed), [reward]), episodes=[[(reward, 10)] * 5])
-
-    table = run_metrics(load_results(tmp_path), STATISTICS)
-
-    assert table[["seed", "score", "last_mean"]].to_numpy().tolist() == [[0, 3.0, 3.0], [2, 5.0, 5.0]]
+    header, rows = display_table("pairwise", table)
+    score, length = (dict(zip(header, row, strict=True)) for row in rows)
+    assert list(table)[:4] == ["env", "measure", "first", "second"]
+    assert (length["measure"], length["first − second"][:3], length["first is"]) == ("mean length", "-20", "better")
+    assert length["P(improvement)"].startswith("1 ")
+    assert (score["measure"], score["first is"]) == ("final score", "inconclusive")
+    margins = table.set_index("measure")["margin"]
+    assert margins["final score"] == 1.0
+    assert margins.isna()["mean length"]  # declared in units of return, which a length has not

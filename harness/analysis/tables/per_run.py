@@ -1,0 +1,42 @@
+"""Table of runs: one number for each run and metric, which all statistics are computed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from harness.analysis.frames import Results
+from harness.analysis.tables import metrics as declared
+from harness.analysis.tables.run_data import RunData
+from harness.config import StatisticsConfig
+
+__all__ = ["run_metrics"]
+
+RunKey = tuple[str, str, int]  # algorithm, environment, seed
+
+
+def run_metrics(results: Results, statistics: StatisticsConfig) -> pd.DataFrame:
+    """Return a row for each run, in the order of `results.runs`: its identity, status, cost, and every metric.
+
+    A metric is NaN for a run that failed, is missing, or did not log what is measured.
+    """
+    runs = results.runs.drop(columns="path")
+    measures = {metric.name: metric.measure for metric in declared.METRICS if metric.measure is not None}
+    episodes, evaluations, progress = map(_by_run, (results.episodes, results.evaluations, results.progress))
+    rows = []
+    for run in runs.to_dict("records"):
+        # Half a training is not comparable with a whole one.
+        if run["status"] in ("finished", "foreign"):
+            key = (run["algo"], run["env"], run["seed"])
+            data = RunData(episodes(key), evaluations(key), progress(key), statistics)
+            rows.append({name: measure(data) for name, measure in measures.items()})
+        else:
+            rows.append({})
+    measured = pd.DataFrame(rows, index=runs.index, columns=list(measures), dtype=float)
+    return pd.concat([runs, measured], axis=1)
+
+
+def _by_run(table: pd.DataFrame) -> Callable[[RunKey], pd.DataFrame]:
+    places = table.groupby(["algo", "env", "seed"], observed=True, sort=False).indices
+    return lambda key: table.iloc[places.get(key, [])]

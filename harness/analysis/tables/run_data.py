@@ -1,0 +1,75 @@
+"""Everything that one run logged, in the forms that metrics are measured on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harness.analysis import stats
+from harness.config import StatisticsConfig
+
+__all__ = ["RunData"]
+
+FloatArray = npt.NDArray[np.float64]
+
+GRID_POINTS = 101
+"""Points at which a training curve is read: one step between neighbours is 1% of the training."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """Rows of one run in the tables of `Results`, any of which may be empty."""
+
+    episodes: pd.DataFrame
+    evaluations: pd.DataFrame
+    progress: pd.DataFrame
+    statistics: StatisticsConfig
+
+    @cached_property
+    def last_episodes(self) -> stats.WindowSummary:
+        """Mean and standard deviation of the returns of the last training episodes; NaN without episodes."""
+        return stats.last_window(self._returns, self.statistics.last_episodes)
+
+    @cached_property
+    def rolling_variance(self) -> FloatArray:
+        """Variance of the returns in each full window of episodes; empty if there are no more episodes than fit one."""
+        if not self._has_windows:
+            return np.zeros(0)
+        window = self.statistics.smoothing_window
+        return stats.rolling_variance(self._returns, window)[window - 1 :]
+
+    @cached_property
+    def smoothed_curve(self) -> FloatArray:
+        """Rolling mean of the returns at 101 equally spaced timesteps [101]; empty like `rolling_variance`."""
+        if not self._has_windows:
+            return np.zeros(0)
+        window = self.statistics.smoothing_window
+        smoothed = stats.rolling_mean(self._returns, window)[window - 1 :]
+        steps = self.episodes["timestep"].to_numpy()[window - 1 :]
+        return stats.interpolate_curve(steps, smoothed, np.linspace(steps[0], steps[-1], GRID_POINTS))
+
+    def logged(self, *keys: str) -> pd.DataFrame:
+        """Return what was logged under the keys: a row for each dump, a column for each key, NaN where one is absent.
+
+        Rows with the same timestep stay apart: the last two updates of a run are logged at the same timestep.
+        """
+        rows = self.progress[self.progress["key"].isin(keys)]
+        if rows.empty:
+            return pd.DataFrame(columns=list(keys), dtype=np.float64)
+        nth = rows.groupby(["timestep", "key"], observed=True).cumcount()
+        by_dump = rows.assign(nth=nth).pivot_table(
+            index=["timestep", "nth"], columns="key", values="value", observed=True
+        )
+        return by_dump.reindex(columns=list(keys))
+
+    @property
+    def _returns(self) -> FloatArray:
+        return self.episodes["reward"].to_numpy()
+
+    @property
+    def _has_windows(self) -> bool:
+        return len(self.episodes) > self.statistics.smoothing_window >= 2
