@@ -25,7 +25,7 @@ from harness.analysis.tables import (
     table_notes,
     write_tables,
 )
-from harness.analysis.tables.estimates import BOOTSTRAP_SEED
+from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import ExperimentConfig, StatisticsConfig
 from harness.experiment.plan import RunSpec, plan
 

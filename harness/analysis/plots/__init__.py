@@ -1,8 +1,8 @@
 """Figures of results, as SVG and PNG: each a function from `Results` to a matplotlib Figure."""
 
-from harness.analysis.plots.evaluation import final_scores, iqm_curves
+from harness.analysis.plots.episodes import raw_rewards, return_variability, smoothed_rewards
+from harness.analysis.plots.evaluations import final_scores, iqm_curves
 from harness.analysis.plots.save import save_all
-from harness.analysis.plots.training import raw_rewards, return_variability, smoothed_rewards
 from harness.analysis.plots.updates import update_diagnostics
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from harness.analysis.plots.curves import FloatArray, Grouped, on_grid
+from harness.analysis.plots.run_curves import FloatArray, Grouped, on_grid
 from harness.analysis.plots.style import Look
 from harness.analysis.stats import Band
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.analysis.frames import Results
-from harness.analysis.plots.curves import CurvesOf, Grouped
 from harness.analysis.plots.layers import END_MARK
+from harness.analysis.plots.run_curves import CurvesOf, Grouped
 from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels, step_axis
 
 __all__ = ["Draw", "Handles", "algorithm_handles", "draw_row", "end_handle", "one_row", "title_columns"]

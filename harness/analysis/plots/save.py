@@ -1,17 +1,13 @@
-"""All figures of an experiment, written to one folder."""
+"""All figures of a report, written to one folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from harness.analysis.frames import Results
-from harness.analysis.plots.evaluation import final_scores, iqm_curves
+from harness.analysis.plots.registry import registered_figures
 from harness.analysis.plots.style import save_figure
-from harness.analysis.plots.training import raw_rewards, return_variability, smoothed_rewards
-from harness.analysis.plots.updates import update_diagnostics
 
 __all__ = ["save_all"]
 
@@ -26,26 +22,25 @@ def save_all(
     bootstrap_seed: int = 0,
     clip_range: float = 0.2,
 ) -> list[Path]:
-    """Write NAME.svg and NAME.png for every figure and return their paths; figures are named by their functions.
+    """Write NAME.svg and NAME.png for every registered figure, NAME being its function's, and return the paths.
 
-    window: training episodes of the rolling mean and variance. confidence, n_resamples, bootstrap_seed: of the bands
-    and intervals. clip_range: the trust region that the ratios are shown against.
-    A figure for which nothing at all was recorded is left out.
-    The same results and settings give the same bytes. Raises OSError when the folder cannot be written.
+    window: training episodes of the rolling mean and variance. confidence, n_resamples, bootstrap_seed: settings of
+    the bands and intervals. clip_range: trust region beside which the ratios are shown.
+    A figure without any data is left out.
+    The same results and settings give the same bytes. Raises OSError if the folder cannot be written.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
-    band = {"n_resamples": n_resamples, "bootstrap_seed": bootstrap_seed}
-    figures: dict[str, Callable[[], Figure]] = {
-        "raw_rewards": lambda: raw_rewards(results),
-        "smoothed_rewards": lambda: smoothed_rewards(results, window=window),
-        "iqm_curves": lambda: iqm_curves(results, confidence=confidence, **band),
-        "return_variability": lambda: return_variability(results, window=window),
-        "final_scores": lambda: final_scores(results, confidence=confidence),
-        "update_diagnostics": lambda: update_diagnostics(results, clip_range=clip_range),
+    settings = {
+        "window": window,
+        "confidence": confidence,
+        "n_resamples": n_resamples,
+        "bootstrap_seed": bootstrap_seed,
+        "clip_range": clip_range,
     }
+    out_dir.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    for name, draw in figures.items():
-        figure = draw()
+    for name, draw in registered_figures().items():
+        keywords = inspect.signature(draw).parameters
+        figure = draw(results, **{key: value for key, value in settings.items() if key in keywords})
         if any(axes.has_data() for axes in figure.axes):
             written += save_figure(figure, out_dir / name)
     return written

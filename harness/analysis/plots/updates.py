@@ -12,10 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from harness.analysis.frames import Results
-from harness.analysis.plots.curves import CurvesOf, FloatArray, count_seeds, on_grid, run_curves
 from harness.analysis.plots.layers import BAND_ALPHA, draw_quartiles
 from harness.analysis.plots.panels import algorithm_handles, draw_row, title_columns
-from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, step_axis, themed
+from harness.analysis.plots.registry import report_figure
+from harness.analysis.plots.run_curves import CurvesOf, FloatArray, count_seeds, on_grid, run_curves
+from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, step_axis
 
 __all__ = ["update_diagnostics"]
 
@@ -32,7 +33,7 @@ _SHOWN = 0.98
 _CLIP_LINE: dict[str, Any] = {"color": "0.2", "lw": 0.8, "ls": ":", "zorder": 5}
 
 
-@themed()
+@report_figure
 def update_diagnostics(results: Results, *, clip_range: float = 0.2) -> Figure:
     """How far the updates moved the policies: a row of panels for each diagnostic that SB3 logs, and one for the ratio.
 

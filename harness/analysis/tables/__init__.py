@@ -1,12 +1,12 @@
 """Tables of results: runs, summary over seeds, and comparisons of scores and of stability."""
 
 from harness.analysis.tables.comparisons import Comparison, compare_scores, compare_stability
-from harness.analysis.tables.estimates import Estimate, Shown
 from harness.analysis.tables.metrics import METRICS, Metric
 from harness.analysis.tables.notes import table_notes
 from harness.analysis.tables.pairwise import pairwise_table, stability_table
 from harness.analysis.tables.per_run import run_metrics
 from harness.analysis.tables.run_data import RunData
+from harness.analysis.tables.seed_estimates import Estimate, Shown
 from harness.analysis.tables.summary import summary_table
 from harness.analysis.tables.text import display_table, write_tables
 

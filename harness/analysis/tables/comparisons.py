@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.analysis import stats
-from harness.analysis.tables.estimates import BOOTSTRAP_SEED
 from harness.analysis.tables.metrics import RETURN, Metric, compared_in
+from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import StatisticsConfig
 
 __all__ = ["Comparison", "Pair", "compare_scores", "compare_stability"]

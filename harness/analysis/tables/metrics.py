@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 
 from harness.analysis import stats
-from harness.analysis.tables.estimates import Estimate, Shown, iqm, mean, mean_with_limits, std
 from harness.analysis.tables.formats import interval, plain, with_spread
 from harness.analysis.tables.run_data import RunData
+from harness.analysis.tables.seed_estimates import Estimate, Shown, iqm, mean, mean_with_limits, std
 
 __all__ = ["METRICS", "RETURN", "Metric", "compared_in", "named_estimates"]
 
@@ -52,7 +52,8 @@ class Metric:
     """Estimates over seeds in the summary."""
 
     compared: ComparedIn | None = None
-    """Table in which every pair of algorithms is tested on this metric; needs a direction in `better`."""
+    """Table in which every pair of algorithms is tested on this metric; needs a direction in `better`.
+    Every metric added to a table makes Holm's adjustment of all its p-values stricter."""
 
 
 def _median_kl(run: RunData) -> float:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from harness.analysis import stats
 from harness.analysis.tables import metrics as declared
-from harness.analysis.tables.estimates import BOOTSTRAP_SEED
+from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import StatisticsConfig
 
 __all__ = ["table_notes"]

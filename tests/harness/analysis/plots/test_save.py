@@ -4,9 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import pytest
+from matplotlib.figure import Figure
 
 from harness.analysis.frames import Results
 from harness.analysis.plots import save_all
+from harness.analysis.plots.registry import registered_figures, report_figure
+from harness.analysis.plots.style import new_figure
 
 
 def one_environment(results: Results) -> Results:
@@ -17,18 +21,40 @@ def one_environment(results: Results) -> Results:
     )
 
 
-NAMES = ["raw_rewards", "smoothed_rewards", "iqm_curves", "return_variability", "final_scores", "update_diagnostics"]
+NAMES = {"raw_rewards", "smoothed_rewards", "iqm_curves", "return_variability", "final_scores", "update_diagnostics"}
 
 
-def test_every_figure_is_written_twice_small_and_as_the_same_bytes_each_time(results: Results, tmp_path: Path) -> None:
+def test_every_registered_figure_is_written_twice_and_as_the_same_bytes(results: Results, tmp_path: Path) -> None:
     results = one_environment(results)
     first = save_all(results, tmp_path / "new" / "first", window=10, n_resamples=50)
     second = save_all(results, tmp_path / "second", window=10, n_resamples=50)
 
-    assert [path.name for path in first] == [f"{name}.{kind}" for name in NAMES for kind in ("svg", "png")]
+    assert set(registered_figures()) >= NAMES
+    assert [path.name for path in first] == [
+        f"{name}.{kind}" for name in registered_figures() for kind in ("svg", "png")
+    ]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     assert max(path.stat().st_size for path in first) < 1.5e6
     assert plt.get_fignums() == []
+
+
+def test_a_new_figure_is_registered_where_it_is_defined(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.analysis.plots.registry._FIGURES", {})
+    seen = {}
+
+    @report_figure
+    def seeds(results: Results, *, window: int = 1, own: str = "default") -> Figure:
+        seen.update(window=window, own=own)
+        figure, grid = new_figure(1, 1)
+        grid[0, 0].plot(results.runs["seed"])
+        return figure
+
+    written = save_all(results, tmp_path, window=10)
+
+    assert [path.name for path in written] == ["seeds.svg", "seeds.png"]
+    assert seen == {"window": 10, "own": "default"}
 
 
 def test_a_figure_for_which_nothing_was_recorded_is_left_out(results: Results, tmp_path: Path) -> None:
@@ -37,4 +63,4 @@ def test_a_figure_for_which_nothing_was_recorded_is_left_out(results: Results, t
 
     names = {path.stem for path in save_all(bare, tmp_path, window=10)}
 
-    assert names == {"raw_rewards", "smoothed_rewards", "return_variability", "final_scores"}
+    assert names & NAMES == {"raw_rewards", "smoothed_rewards", "return_variability", "final_scores"}

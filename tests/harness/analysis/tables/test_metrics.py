@@ -20,12 +20,16 @@ from harness.analysis.tables import (
     summary_table,
     table_notes,
 )
-from harness.analysis.tables.estimates import mean_with_limits
 from harness.analysis.tables.formats import interval, plain
 from harness.analysis.tables.metrics import compared_in, named_estimates
+from harness.analysis.tables.seed_estimates import mean_with_limits
 from harness.config import ReferenceScores, StatisticsConfig
 from tests.results_factory import make_record, make_spec, write_run
 
+STABILITY = [
+    *("relative_drawdown", "roughness", "kl_tail"),
+    *("last_std", "rolling_variance", "dispersion", "worst_change", "max_drawdown"),
+]
 STATISTICS = StatisticsConfig(n_bootstrap=10, last_episodes=4, references={"CartPole-v1": ReferenceScores(0.0, 10.0)})
 
 
@@ -42,12 +46,12 @@ def test_a_compared_metric_says_which_direction_is_better() -> None:
     assert [metric.name for metric in METRICS if metric.compared and metric.better is None] == []
 
 
-def test_scores_are_compared_pairwise_and_metrics_without_unit_come_first() -> None:
-    assert [metric.name for metric in compared_in("pairwise")] == ["score"]
-    assert [metric.name for metric in compared_in("stability")] == [
-        *("relative_drawdown", "roughness", "kl_tail"),
-        *("last_std", "rolling_variance", "dispersion", "worst_change", "max_drawdown"),
-    ]
+def test_metrics_without_a_unit_are_compared_first() -> None:
+    units = [metric.unit for metric in compared_in("stability")]
+    names = [metric.name for metric in compared_in("stability")]
+
+    assert units == sorted(units, key=bool)
+    assert [name for name in names if name in STABILITY] == STABILITY
 
 
 def first_row(name: str, table: pd.DataFrame) -> dict[str, str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.frames import Results
-from harness.analysis.plots.curves import Curve, Grouped, count_seeds, on_grid, run_curves
+from harness.analysis.plots.run_curves import Curve, Grouped, count_seeds, on_grid, run_curves
 
 
 def curve(timesteps: list[float], values: list[float], *, complete: bool = True) -> Curve:

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.frames import Results
-from harness.analysis.plots.curves import Grouped, count_seeds, run_curves
 from harness.analysis.plots.layers import draw_mean, draw_points, draw_quartiles, draw_seeds
 from harness.analysis.plots.panels import end_handle, one_row, title_columns
-from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels, step_axis, themed
+from harness.analysis.plots.registry import report_figure
+from harness.analysis.plots.run_curves import Grouped, count_seeds, run_curves
+from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels, step_axis
 from harness.analysis.stats import rolling_mean, rolling_variance
 
 __all__ = ["raw_rewards", "return_variability", "smoothed_rewards"]
@@ -21,7 +22,7 @@ _DECADES_FOR_LOG = 1.5
 _DECADES_SHOWN = 4
 
 
-@themed()
+@report_figure
 def raw_rewards(results: Results) -> Figure:
     """Every training episode as a point, unsmoothed: a row of panels for each algorithm, so that none hides another."""
     curves = run_curves(results, results.episodes, "reward")
@@ -42,7 +43,7 @@ def raw_rewards(results: Results) -> Figure:
     return finish(figure, note=note, handles=end_handle(curves))
 
 
-@themed()
+@report_figure
 def smoothed_rewards(results: Results, *, window: int = 100) -> Figure:
     """Rolling mean of each run's episode returns, and the mean of these over the seeds."""
     curves = run_curves(results, results.episodes, "reward", lambda rewards: rolling_mean(rewards, window))
@@ -57,7 +58,7 @@ def smoothed_rewards(results: Results, *, window: int = 100) -> Figure:
     return one_row(results, curves, draw, note=note, ylabel="episode return", empty=empty)
 
 
-@themed()
+@report_figure
 def return_variability(results: Results, *, window: int = 100) -> Figure:
     """Standard deviation of the returns in a rolling window of each run: median and quartiles over the seeds.
 

@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.analysis.frames import Results
-from harness.analysis.plots.curves import FloatArray, Grouped, count_seeds, on_grid, run_curves
 from harness.analysis.plots.layers import draw_band, draw_seeds
 from harness.analysis.plots.panels import one_row, title_columns
-from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels, themed
+from harness.analysis.plots.registry import report_figure
+from harness.analysis.plots.run_curves import FloatArray, Grouped, count_seeds, on_grid, run_curves
+from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels
 from harness.analysis.stats import iqm_curve, mean_interval
 
 __all__ = ["final_scores", "iqm_curves"]
@@ -32,7 +33,7 @@ _SOURCES = {
 }
 
 
-@themed()
+@report_figure
 def iqm_curves(
     results: Results, *, confidence: float = 0.95, n_resamples: int = 2000, bootstrap_seed: int = 0
 ) -> Figure:
@@ -62,7 +63,7 @@ def iqm_curves(
     )
 
 
-@themed()
+@report_figure
 def final_scores(results: Results, *, confidence: float = 0.95) -> Figure:
     """Final score of every seed, their box, and their mean with Student's t interval; failed runs are counted.
 
