@@ -1,4 +1,4 @@
-"""Write synthetic results to disk, byte for byte in the formats of SB3 and of our run records."""
+"""Synthetic results on disk, byte for byte in the formats of SB3 and of the harness's run records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord, write_record
 
-Episodes = Sequence[tuple[float, int]]  # return and length, in the order in which one sub-environment lived them
+Episodes = Sequence[tuple[float, int]]  # return and length, in the order of one sub-environment
 
 RATIO_QUANTILES = {"q01": -2.33, "q25": -0.67, "q50": 0.0, "q75": 0.67, "q99": 2.33}
 
@@ -43,7 +43,7 @@ def failed(record: RunRecord, message: str = "NaN in the policy") -> RunRecord:
 
 
 def write_monitor(path: Path, episodes: Episodes, *, env_id: str = "CartPole-v1", t_start: float = 1e9) -> None:
-    """As stable_baselines3.common.monitor.ResultsWriter does; an episode of n steps takes n milliseconds."""
+    """Write a file as stable_baselines3.common.monitor.ResultsWriter does; a step takes a millisecond."""
     path.parent.mkdir(parents=True, exist_ok=True)
     seconds = np.cumsum([length for _, length in episodes]) / 1000
     with path.open("w", newline="\n") as file:
@@ -55,7 +55,7 @@ def write_monitor(path: Path, episodes: Episodes, *, env_id: str = "CartPole-v1"
 
 
 def write_evaluations(folder: Path, evaluations: Mapping[int, Sequence[float]]) -> None:
-    """As EvalCallback does: timestep -> return of each episode, which is also its length."""
+    """Write a file as EvalCallback does, from timestep -> return of each episode, which is also its length."""
     folder.mkdir(parents=True, exist_ok=True)
     results = list(evaluations.values())
     lengths = [[max(1, abs(round(reward))) for reward in rewards] for rewards in results]
@@ -63,7 +63,7 @@ def write_evaluations(folder: Path, evaluations: Mapping[int, Sequence[float]]) 
 
 
 def write_progress(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """As stable_baselines3.common.logger.CSVOutputFormat does: a key that a row lacks is a blank cell."""
+    """Write a file as stable_baselines3.common.logger.CSVOutputFormat does; a key that a row lacks is a blank cell."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = list(dict.fromkeys(key for row in rows for key in row))
     lines = [",".join(str(row[key]) if key in row else "" for key in keys) for row in rows]
@@ -78,10 +78,10 @@ def write_run(
     evaluations: Mapping[int, Sequence[float]] | None = None,
     progress: Sequence[Mapping[str, float]] = (),
 ) -> Path:
-    """A run of ours below `root`, with one Monitor file for each entry of `episodes`; returns its folder."""
+    """Write a run of the harness below `root`, with a Monitor file for each entry of `episodes`; return its folder."""
     folder = root / "runs" / record.spec.run_dir
-    for index, lived in enumerate(episodes):
-        write_monitor(folder / f"{index}.monitor.csv", lived, env_id=record.spec.env, t_start=1e9 + index)
+    for index, of_one_env in enumerate(episodes):
+        write_monitor(folder / f"{index}.monitor.csv", of_one_env, env_id=record.spec.env, t_start=1e9 + index)
     if evaluations is not None:
         write_evaluations(folder, evaluations)
     if progress:
@@ -99,7 +99,7 @@ def write_experiment(
     n_timesteps: int = 50_000,
     crashed: Sequence[tuple[str, str, int]] = (),
 ) -> Path:
-    """Learning runs as they look in life: noise, plateaus, late collapses; custom_ppo and ppo coincide bit for bit."""
+    """Write runs with noise, plateaus and late collapses, those of custom_ppo and ppo bit-equal; return `root`."""
     for env in envs:
         for algo in algos:
             for seed in range(n_seeds):
@@ -110,7 +110,7 @@ def write_experiment(
 
 
 # Return before learning and after it, and episode length for that return.
-_WORLDS = {
+_ENVIRONMENTS = {
     "CartPole-v1": (20.0, 500.0, lambda reward: reward),
     "LunarLander-v3": (-350.0, 250.0, lambda reward: 250 + abs(reward)),
     "Acrobot-v1": (-500.0, -85.0, lambda reward: -reward),
@@ -121,7 +121,7 @@ _WORLDS = {
 def _write_learning_run(root: Path, spec: RunSpec, *, crashes: bool) -> None:
     is_ppo = "ppo" in spec.algo.lower()
     key = [spec.seed, len(spec.env), 0 if is_ppo else len(spec.algo)]
-    low, high, length_of = _WORLDS[spec.env]
+    low, high, length_of = _ENVIRONMENTS[spec.env]
     speed = (0.25 if is_ppo else 0.45) * np.random.default_rng(key).uniform(0.7, 1.4)
     collapse = np.random.default_rng([*key, 1]).uniform() < (0.1 if is_ppo else 0.35)
     end = spec.n_timesteps * (0.4 if crashes else 1.0)
@@ -139,7 +139,7 @@ def _write_learning_run(root: Path, spec: RunSpec, *, crashes: bool) -> None:
         return float(np.clip(reward, min(low, 9), 500.0) if spec.env == "CartPole-v1" else reward)
 
     rng = np.random.default_rng([*key, 2])
-    n_envs, lived = 2, []
+    n_envs, episodes_by_env = 2, []
     for _ in range(n_envs):
         step, episodes = 0, []
         while n_envs * step < end:
@@ -148,7 +148,7 @@ def _write_learning_run(root: Path, spec: RunSpec, *, crashes: bool) -> None:
             length = max(8, min(1000, round(length_of(reward))))
             step += length
             episodes.append((reward, length))
-        lived.append(episodes[:-1])
+        episodes_by_env.append(episodes[:-1])
     grid = [spec.eval_freq * i for i in range(1, 21) if spec.eval_freq * i <= end]
     evaluations = {
         step: [play(step, rng, 0.12 if is_ppo else 0.3) for _ in range(spec.n_eval_episodes)] for step in grid
@@ -159,7 +159,7 @@ def _write_learning_run(root: Path, spec: RunSpec, *, crashes: bool) -> None:
     write_run(
         root,
         failed(record) if crashes else record,
-        episodes=lived,
+        episodes=episodes_by_env,
         evaluations=evaluations,
         progress=[_log_row(step, step / spec.n_timesteps, is_ppo, rng) for step in steps],
     )

@@ -1,4 +1,4 @@
-"""Folders of runs, ours or of any SB3 or rl_zoo3 log, read into four tidy DataFrames."""
+"""Tidy tables of the runs below a folder: results of the harness, or logs of SB3 and rl_zoo3."""
 
 from harness.analysis.frames.loading import Results, load_results
 

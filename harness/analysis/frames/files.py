@@ -1,9 +1,9 @@
 """Readers of the three files that SB3 writes into a run's folder.
 
-Each reader takes `partial`: whether the process that wrote the file may have been killed. If so, a last line that was
-cut off is dropped, and a file that still cannot be read counts as empty. If not, any damage is a RecordError: a
-finished run with half of its episodes would bias every figure without a sign.
-A file that is not there has no rows.
+Each reader takes `partial`, True if the process that wrote the file may have been killed. Then a truncated last line
+is dropped, and a file that still cannot be read counts as empty. Otherwise any damage is a RecordError: a finished run
+with half of its episodes would silently bias every figure.
+A missing file has no rows.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PROGRESS_NAME = "progress.csv"
 
 FloatArray = npt.NDArray[np.float64]
 
-# What a folder without the file holds: the columns, with their types, and no rows.
+# Tables without rows, for a folder that lacks the file.
 NO_EPISODES = pd.DataFrame({"timestep": [], "reward": [], "length": [], "seconds": []}, dtype=np.float64).astype(
     {"timestep": np.int64, "length": np.int64}
 )
@@ -57,12 +57,12 @@ _NPZ_ERRORS = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib
 
 
 def monitor_paths(folder: Path) -> list[Path]:
-    """The Monitor files of a run in the order of its sub-environments: 2.monitor.csv comes before 10.monitor.csv."""
+    """Return a run's Monitor files in the order of its sub-environments: 2.monitor.csv comes before 10.monitor.csv."""
     return sorted(folder.glob(f"*{MONITOR_SUFFIX}"), key=lambda path: (_env_index(path) or 0, path.name))
 
 
 def monitor_env_id(folder: Path) -> str | None:
-    """The Gymnasium id in the header of a run's first readable Monitor file, or None where no header names one."""
+    """Return the Gymnasium id in the header of a run's first readable Monitor file, None if no header names one."""
     for path in monitor_paths(folder):
         with path.open("rb") as file:
             try:
@@ -75,17 +75,17 @@ def monitor_env_id(folder: Path) -> str | None:
 
 
 def read_monitors(folder: Path, *, partial: bool) -> pd.DataFrame:
-    """Every training episode of a run, by the step at which it ended.
+    """Return every training episode of a run, in the order in which they ended.
 
         timestep = n_envs * cumsum(length within the file of one sub-environment)
 
-    which is exact: all sub-environments step together and start the next episode without a step in between.
+    The timestep is exact: all sub-environments step together and start the next episode without a step in between.
     (Monitor counts the steps of the environment that it wraps. Below a frame-skipping wrapper, as in SB3's Atari
     set-up, it counts frames, and so does this timestep.)
-    Episodes that end in the same step keep the order of their sub-environments.
+    Episodes that end at the same step keep the order of their sub-environments.
 
     Columns: timestep, reward (return of the episode), length (steps), seconds (since the first environment was made).
-    Raises RecordError for a damaged or a missing file, see the module.
+    Raises RecordError for a damaged file, or a missing one between others, unless `partial`.
     """
     paths = monitor_paths(folder)
     if not paths:
@@ -93,7 +93,7 @@ def read_monitors(folder: Path, *, partial: bool) -> pd.DataFrame:
     n_envs = _count_envs(paths, partial=partial)
     starts, tables = zip(*(_read_monitor(path, partial=partial) for path in paths), strict=True)
     timestep = np.concatenate([n_envs * table[:, 1].cumsum() for table in tables])
-    first = min(starts)  # in Python floats: the start of an unreadable file is inf, and inf - inf must not warn
+    first = min(starts)  # as Python floats: the start of an unreadable file is inf, and numpy warns of inf - inf
     since = np.repeat([start - first for start in starts], [len(table) for table in tables])
     order = np.argsort(timestep, kind="stable")
     reward, length, seconds = np.concatenate(tables)[order].T
@@ -108,10 +108,10 @@ def read_monitors(folder: Path, *, partial: bool) -> pd.DataFrame:
 
 
 def read_evaluations(folder: Path, *, partial: bool) -> pd.DataFrame:
-    """Every evaluation during training, from the arrays of SB3's EvalCallback.
+    """Return every evaluation during training, from the arrays of SB3's EvalCallback.
 
     Columns: timestep, reward (mean return over the episodes), std (over the episodes, ddof 0, as SB3 prints it),
-    length (mean), n_episodes.  Raises RecordError for a damaged file, see the module.
+    length (mean), n_episodes.  Raises RecordError for a damaged file, unless `partial`.
     """
     path = folder / EVALUATIONS_NAME
     try:
@@ -140,12 +140,12 @@ def read_evaluations(folder: Path, *, partial: bool) -> pd.DataFrame:
 
 
 def read_progress(folder: Path, *, partial: bool) -> pd.DataFrame:
-    """Every number that SB3's CSV logger wrote, one per row; a blank cell is absent, not zero.
+    """Return every number that SB3's CSV logger wrote, one per row; a blank cell is absent, not zero.
 
     The timestep is that of the dump. SB3's on-policy algorithms dump before they update, so a `train/` value
-    describes the update that preceded the rollout ending there. Rows without a timestep and text are left out.
+    describes the update before the rollout that ends there. Rows without a timestep and text are left out.
 
-    Columns: timestep, key, value.  Raises RecordError for a damaged file, see the module.
+    Columns: timestep, key, value.  Raises RecordError for a damaged file, unless `partial`.
     """
     path = folder / PROGRESS_NAME
     if not path.exists() or not (lines := _read_whole_lines(path, partial=partial)):
@@ -170,13 +170,13 @@ def read_progress(folder: Path, *, partial: bool) -> pd.DataFrame:
 
 
 def _env_index(path: Path) -> int | None:
-    """The 3 of "3.monitor.csv"; None for a name without a number."""
+    """Return 3 for "3.monitor.csv", None for a name without a number."""
     match = re.fullmatch(rf"(\d+)\.{re.escape(MONITOR_SUFFIX)}", path.name)
     return int(match[1]) if match else None
 
 
 def _count_envs(paths: list[Path], *, partial: bool) -> int:
-    """Sub-environments of the run: a gap in the numbering is a lost file and would shift every timestep."""
+    """Return the number of sub-environments; raise RecordError if a file is lost, which would shift every timestep."""
     indices = [index for path in paths if (index := _env_index(path)) is not None]
     if not indices:
         return len(paths)
@@ -191,7 +191,7 @@ def _count_envs(paths: list[Path], *, partial: bool) -> int:
 
 
 def _read_monitor(path: Path, *, partial: bool) -> tuple[float, FloatArray]:
-    """One Monitor file: the wall-clock time at which its environment was made, and its rows [episodes, (r, l, t)]."""
+    """Return the wall-clock time at which a file's environment was made, and its rows [episodes, (r, l, t)]."""
     lines = _read_whole_lines(path, partial=partial)
     try:
         if lines.count(b"\n") < 2:
@@ -200,7 +200,7 @@ def _read_monitor(path: Path, *, partial: bool) -> tuple[float, FloatArray]:
         start = float(json.loads(header.removeprefix("#"))["t_start"])
         names = columns.split(",")
         used = [names.index(name) for name in "rlt"]
-        # numpy's reader starts ten times faster than pandas', which matters for thousands of small files.
+        # numpy's reader starts ten times faster than pandas': there may be thousands of small files.
         table = np.loadtxt(rows, delimiter=",", usecols=used, quotechar='"', ndmin=2) if rows else np.zeros((0, 3))
         if not (table[:, 1] >= 1).all():
             raise ValueError("an episode without a length")
@@ -212,7 +212,7 @@ def _read_monitor(path: Path, *, partial: bool) -> tuple[float, FloatArray]:
 
 
 def _read_whole_lines(path: Path, *, partial: bool) -> bytes:
-    """The file's bytes; without a last line that lacks its end where the writer may have been killed."""
+    """Return the bytes of a file; a last line without its end is dropped if `partial`, else raise RecordError."""
     content = path.read_bytes()
     if not content or content.endswith(b"\n"):
         return content

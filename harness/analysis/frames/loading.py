@@ -1,4 +1,4 @@
-"""Results: the runs below a folder as four tidy tables, the only input of tables, figures and reports."""
+"""Loading of the runs below a folder as four tidy tables, the only input of tables, figures and reports."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from harness.analysis.frames.files import (
     read_monitors,
     read_progress,
 )
-from harness.analysis.frames.runs import Found, find_runs
+from harness.analysis.frames.runs import FoundRun, find_runs
 from harness.errors import RecordError
 from harness.experiment.plan import RunSpec
 
 __all__ = ["Results", "load_results"]
 
-_LAST_EPISODES = 100  # of a foreign log without evaluations; as many as SB3 averages in rollout/ep_rew_mean
+_LAST_EPISODES = 100  # scores of a foreign log without evaluations; SB3 averages as many in rollout/ep_rew_mean
 
 
 @dataclass(frozen=True)
 class Results:
-    """Four tidy tables. Each has the columns algo, env (ordered categoricals over the same values) and seed.
+    """Tidy tables, each with the columns algo, env (ordered categoricals over the same values) and seed.
 
     runs         one row for each run, failed and missing ones included:
                  status        "finished", "failed", "missing" (planned or begun, without a record), "foreign"
-                 score         the run's one number: mean return of the episodes that score_source names; NaN if failed
+                 score         one number per run: mean return of the episodes that score_source names; NaN if failed
                  score_std     over those episodes (ddof 0, as SB3 prints it); n_final_episodes counts them
-                 score_source  "final_evaluation" (ours), "last_evaluation" or "last_episodes" (foreign logs), ""
+                 score_source  "final_evaluation" (harness), "last_evaluation", "last_episodes" (foreign logs), ""
                  steps, train_seconds, wall_seconds, fps (= steps / train_seconds), parameters_digest,
                  error ("Type: message" or ""), path (folder, or "" when there is none)
     episodes     timestep, reward, length, seconds of every training episode
@@ -51,25 +51,25 @@ class Results:
 
     @property
     def algos(self) -> tuple[str, ...]:
-        """Algorithms in their order in tables and figures."""
+        """Algorithms in the order of tables and figures."""
         return tuple(self.runs["algo"].cat.categories)
 
     @property
     def envs(self) -> tuple[str, ...]:
-        """Environments in their order in tables and figures."""
+        """Environments in the order of tables and figures."""
         return tuple(self.runs["env"].cat.categories)
 
 
 def load_results(
     *roots: Path, expected: Iterable[RunSpec] = (), algos: Sequence[str] = (), envs: Sequence[str] = ()
 ) -> Results:
-    """Read every run below the folders: results of the harness, or any log of SB3 or rl_zoo3.
+    """Load every run below the folders: results of the harness, or any log of SB3 or rl_zoo3.
 
-    expected: the plan; a run of it that is not on disk becomes a row with status "missing" and score NaN.
-    algos, envs: names in the order wanted; others follow in the order of the plan, then of their paths.
+    expected: the plan; a planned run that is not on disk becomes a row with status "missing" and score NaN.
+    algos, envs: names that come first, in this order; others follow in the order of the plan, then of their paths.
 
-    Raises RecordError when a folder is not there or holds no run, when two folders hold the same algorithm,
-    environment and seed, or when a file of a finished run is damaged.
+    Raises RecordError if a folder does not exist or holds no run, if two folders hold the same algorithm,
+    environment and seed, or if a file of a finished run is damaged.
     """
     plan = list(expected)
     found = _name_as_planned([run for root in roots for run in find_runs(root)], plan)
@@ -77,7 +77,7 @@ def load_results(
         where = ", ".join(str(root) for root in roots)
         raise RecordError(f"{where}: holds no runs, expected run.json, *monitor.csv, evaluations.npz or progress.csv")
     _check_unique(found)
-    tables = [_read_run(run) for run in found] + _absent(plan, found)
+    tables = [_read_run(run) for run in found] + _planned_but_missing(plan, found)
     rows = [table.row for table in tables]
     orders = {
         "algo": _order(algos, [spec.algo for spec in plan], [row["algo"] for row in rows]),
@@ -96,7 +96,7 @@ def load_results(
 
 @dataclass(frozen=True)
 class _RunTables:
-    """What the folder of one run holds."""
+    """Row of one run in the table of runs, and its rows of the other tables."""
 
     row: dict[str, Any]
     episodes: pd.DataFrame
@@ -104,17 +104,17 @@ class _RunTables:
     progress: pd.DataFrame
 
 
-def _read_run(run: Found) -> _RunTables:
+def _read_run(run: FoundRun) -> _RunTables:
     partial = run.status != "finished"
     episodes = read_monitors(run.path, partial=partial)
     evaluations = read_evaluations(run.path, partial=partial)
     progress = read_progress(run.path, partial=partial)
-    measured = _foreign_row(episodes, evaluations, progress) if run.status == "foreign" else _own_row(run)
+    measured = _foreign_row(episodes, evaluations, progress) if run.status == "foreign" else _harness_row(run)
     row = {"algo": run.algo, "env": run.env, "seed": run.seed, "status": run.status, **measured, "path": str(run.path)}
     return _RunTables(row, episodes, evaluations, progress)
 
 
-def _own_row(run: Found) -> dict[str, Any]:
+def _harness_row(run: FoundRun) -> dict[str, Any]:
     record = run.record
     if record is None:
         return _NOTHING_MEASURED | {"error": "Missing: the run was interrupted before its record was written"}
@@ -165,29 +165,29 @@ _NOTHING_MEASURED: dict[str, Any] = {
 }
 
 
-def _name_as_planned(found: list[Found], plan: list[RunSpec]) -> list[Found]:
-    """Interrupted runs under the names of the plan: a folder's name cannot tell "package.module:Class"."""
+def _name_as_planned(found: list[FoundRun], plan: list[RunSpec]) -> list[FoundRun]:
+    """Give interrupted runs the names in the plan: a folder's name cannot hold "package.module:Class"."""
     by_folder = {spec.run_dir: spec for spec in plan}
     named = []
     for run in found:
         spec = by_folder.get("/".join(run.path.resolve().parts[-2:]))
         if run.status == "missing" and spec is not None:
-            run = Found(run.path, spec.algo, spec.env, spec.seed, run.status)
+            run = FoundRun(run.path, spec.algo, spec.env, spec.seed, run.status)
         named.append(run)
     return named
 
 
-def _check_unique(found: list[Found]) -> None:
-    seen: dict[tuple[str, str, int], Found] = {}
+def _check_unique(found: list[FoundRun]) -> None:
+    seen: dict[tuple[str, str, int], FoundRun] = {}
     for run in found:
         first = seen.setdefault((run.algo, run.env, run.seed), run)
         if first is not run:
             raise RecordError(
-                f"{run.path}: is {run.label}, but so is {first.path}; a seed counts once, leave one of them out"
+                f"{run.path}: holds {run.label}, and so does {first.path}; a seed counts once, leave one of them out"
             )
 
 
-def _absent(plan: list[RunSpec], found: list[Found]) -> list[_RunTables]:
+def _planned_but_missing(plan: list[RunSpec], found: list[FoundRun]) -> list[_RunTables]:
     present = {(run.algo, run.env, run.seed) for run in found}
     nothing = _NOTHING_MEASURED | {"error": "Missing: the run was planned but never begun", "path": ""}
     rows = [
@@ -199,12 +199,12 @@ def _absent(plan: list[RunSpec], found: list[Found]) -> list[_RunTables]:
 
 
 def _order(*names: Iterable[str]) -> list[str]:
-    """The distinct names in the order of their first appearance."""
+    """Return the distinct names in the order of their first appearance."""
     return list(dict.fromkeys(name for group in names for name in group))
 
 
 def _stack(parts: list[pd.DataFrame], runs: pd.DataFrame) -> pd.DataFrame:
-    """The tables of all runs as one, each row with the identity of its run; `runs` is in the order of `parts`."""
+    """Join the tables of all runs, each row with the identity of its run; `runs` has the order of `parts`."""
     owners = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     identity = runs[["algo", "env", "seed"]].iloc[owners].reset_index(drop=True)
     stacked = pd.concat([identity, pd.concat(parts, ignore_index=True)], axis=1)

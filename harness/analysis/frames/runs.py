@@ -1,4 +1,4 @@
-"""Where the runs below a folder are, and what each of them is: ours by its record, a foreign one by its place."""
+"""Search for the runs below a folder; a record identifies a run of the harness, the folder names a foreign log."""
 
 from __future__ import annotations
 
@@ -15,49 +15,50 @@ from harness.analysis.frames.files import EVALUATIONS_NAME, MONITOR_SUFFIX, PROG
 from harness.errors import RecordError
 from harness.experiment.run_records import RECORD_NAME, RunRecord, read_record
 
-__all__ = ["Found", "find_runs"]
+__all__ = ["FoundRun", "find_runs"]
 
 _EXPERIMENT_NAME = "experiment.yml"
 
-# rl_zoo3 names a run CartPole-v1_3, and CartPole-v1_3_UUID when asked for --uuid.
+# rl_zoo3 names a run CartPole-v1_3, and CartPole-v1_3_UUID with --uuid.
 _RUN_FOLDER = re.compile(r"(?P<env>.+)_(?P<number>\d+)(?:_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?")
 
 Status = Literal["finished", "failed", "missing", "foreign"]
 
 
 @dataclass(frozen=True)
-class Found:
-    """A folder that holds a run: its identity, and its record if the harness made it."""
+class FoundRun:
+    """Folder of a run: its identity, and its record if the harness wrote one."""
 
     path: Path
     algo: str
     env: str
     seed: int
     status: Status
-    """finished, failed: as recorded. missing: of our layout, but interrupted before its record was written.
-    foreign: a log that the harness did not make; whether it ended well is not known."""
+    """finished, failed: as recorded. missing: a run of the harness, interrupted before its record was written.
+    foreign: a log that the harness did not write; it is unknown if the training ended well."""
+
     record: RunRecord | None = None
 
     @property
     def label(self) -> str:
-        """How people read it: "ppo CartPole-v1 seed 0"."""
+        """Name of the run in messages: "ppo CartPole-v1 seed 0"."""
         return f"{self.algo} {self.env} seed {self.seed}"
 
 
-def find_runs(root: Path) -> list[Found]:
-    """Every run below a folder, or in it, in the order of their paths.
+def find_runs(root: Path) -> list[FoundRun]:
+    """Return every run below a folder, or the folder itself if it is one, in the order of their paths.
 
-    A folder is a run when it holds `run.json`, or, as a log of SB3 or rl_zoo3 does, a Monitor file, evaluations.npz
-    or progress.csv; folders within a run (a second log of its evaluations) are part of it.
-    Among runs with records, a folder without one is an interrupted run of ours, not a foreign log.
+    A folder is a run if it holds `run.json` or, like a log of SB3 or rl_zoo3, a Monitor file, evaluations.npz or
+    progress.csv; folders within a run (such as a second log of its evaluations) belong to it.
+    Beside runs with records, a folder without one is an interrupted run of the harness, not a foreign log.
 
-    Raises RecordError when the folder is not there or a record is damaged.
+    Raises RecordError if the folder does not exist or a record is damaged.
     """
     if not root.is_dir():
         raise RecordError(f"{root}: is not a folder, expected results of `harness compare` or logs of SB3 or rl_zoo3")
     folders = list(_run_folders(root))
-    is_ours = any((folder / RECORD_NAME).exists() for folder in folders) or _is_in_an_experiment(root)
-    return [_identify(folder, is_ours=is_ours) for folder in folders]
+    by_harness = any((folder / RECORD_NAME).exists() for folder in folders) or _is_in_an_experiment(root)
+    return [_identify(folder, by_harness=by_harness) for folder in folders]
 
 
 def _run_folders(root: Path) -> Iterator[Path]:
@@ -79,27 +80,27 @@ def _is_in_an_experiment(root: Path) -> bool:
     return any((parent / _EXPERIMENT_NAME).exists() for parent in (folder, *folder.parents))
 
 
-def _identify(folder: Path, *, is_ours: bool) -> Found:
+def _identify(folder: Path, *, by_harness: bool) -> FoundRun:
     record = read_record(folder)
     if record is not None:
         spec = record.spec
-        return Found(folder, spec.algo, spec.env, spec.seed, record.status, record)
+        return FoundRun(folder, spec.algo, spec.env, spec.seed, record.status, record)
     place = folder.resolve()
     match = _RUN_FOLDER.fullmatch(place.name)
-    # The header spells what the folder's name cannot: "ALE/Pong-v5" lies in "ALE-Pong-v5_1".
+    # The header holds what a folder's name cannot: "ALE/Pong-v5" lies in "ALE-Pong-v5_1".
     env = monitor_env_id(folder) or (match["env"] if match else place.name)
     algo = place.parent.name if match else place.name
     number = int(match["number"]) if match else 0
-    if is_ours:
-        return Found(folder, algo, env, number - 1, "missing")
+    if by_harness:
+        return FoundRun(folder, algo, env, number - 1, "missing")
     seed = _zoo_seed(folder)
-    return Found(folder, algo, env, number if seed is None else seed, "foreign")
+    return FoundRun(folder, algo, env, number if seed is None else seed, "foreign")
 
 
 def _zoo_seed(folder: Path) -> int | None:
-    """The seed in rl_zoo3's args.yml, or None.
+    """Return the seed in rl_zoo3's args.yml, or None.
 
-    The file is a pickled OrderedDict in YAML's clothing (`!!python/object/apply:...`), which must not be constructed:
+    The file is a pickled OrderedDict written as YAML (`!!python/object/apply:...`). Constructing it would run code, so
     its nodes are searched for the pair [seed, N] instead.
     """
     for path in sorted(folder.glob("*/args.yml")):

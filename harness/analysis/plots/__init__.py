@@ -1,4 +1,4 @@
-"""Figures of results, as SVG and PNG: each a function from `Results` to a matplotlib Figure."""
+"""Figures of results, each a function from `Results` to a matplotlib Figure, and their files as SVG and PNG."""
 
 from harness.analysis.plots.episodes import raw_rewards, return_variability, smoothed_rewards
 from harness.analysis.plots.evaluations import final_scores, iqm_curves

@@ -1,4 +1,4 @@
-"""Figure of a cross-check: how far two implementations are apart, for every seed and minibatch."""
+"""Figure of a cross-check: the largest difference of two implementations, for every seed and minibatch."""
 
 from __future__ import annotations
 
@@ -22,26 +22,25 @@ _IDENTICAL = "#dfeee3"
 _MISSING = "white"
 _ROUNDING = 1e-5
 _STEPS = np.arange(-8.0, 1.0)
-"""Borders of the colours, log10 of a share; what is beyond a border takes the outermost colour."""
+"""Borders of the colours, log10 of a share; values beyond the outermost border take the outermost colour."""
 
 _WIDTH_INCHES = 7.1
 _FRAME_INCHES = 0.62
-"""Of a panel's height, for its title and the two lines of its axis."""
+"""Height of a panel's title and of the two lines of its axis."""
 _HIGHEST_INCHES = 1.7
 _MOST_TICKS = 48
 _LABELLED_SEEDS = 10
 _FEW_SEEDS = 3
-"""So few rows leave no room for the name of their axis: each is called "seed 0" instead."""
+"""Largest number of rows without room for a label of the axis: each is labelled "seed 0" instead."""
 
 
 @themed()
 def divergence_map(largest: pd.DataFrame, subject: str, reference: str) -> Figure:
-    """One cell for each seed and minibatch: log10 of the largest difference, as a share of the largest number.
+    """Draw a cell for each seed and minibatch: log10 of the largest difference, as a share of the largest number.
 
-    largest: columns env, seed, iteration (from 1), minibatch (0 is the rollout before the update), largest (0 where
-    every bit agrees, infinite where something is missing or another choice was made).
-    Blue is rounding, red is more; cells that agree to the bit are pale green, and where there is no minibatch it is
-    white.
+    largest: columns env, seed, iteration (from 1), minibatch (0 is the rollout before the update), largest (0 if all
+    bits are equal, infinite if a quantity is missing or a discrete choice differs).
+    Rounding is blue and more is red; bit-equal cells are pale green, and a missing minibatch is white.
     """
     envs = list(dict.fromkeys(largest["env"]))
     n_seeds = largest["seed"].nunique()
@@ -70,7 +69,7 @@ def divergence_map(largest: pd.DataFrame, subject: str, reference: str) -> Figur
 
 
 def _colours() -> list[Any]:
-    """Of sizes up to each border, and beyond the last."""
+    """Return the colours of sizes up to each border, and of sizes beyond the last."""
     n_rounding = int(np.searchsorted(_STEPS, math.log10(_ROUNDING))) + 1
     n_more = len(_STEPS) + 1 - n_rounding
     return [*sns.color_palette("Blues", n_rounding + 2)[2:], *sns.color_palette("Reds", n_more + 2)[2:]]
@@ -86,7 +85,7 @@ def _legend(*, missing: bool) -> list[Patch]:
 
 
 def _has_gaps(largest: pd.DataFrame) -> bool:
-    """Whether some seed lacks a minibatch that another one has in the same environment."""
+    """Return True if a seed lacks a minibatch that another one has in the same environment."""
     return any(
         len(rows) < rows["seed"].nunique() * len(rows[["iteration", "minibatch"]].drop_duplicates())
         for _, rows in largest.groupby("env", observed=True)
@@ -113,7 +112,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, env: str) -> None:
 
 
 def _mark_updates(axes: Axes, columns: list[tuple[int, int]]) -> None:
-    """The minibatches, and below them the updates that they belong to."""
+    """Label the minibatches, and below them the updates that they belong to."""
     every = math.ceil(len(columns) / _MOST_TICKS)
     starts = {index for index, (_, minibatch) in enumerate(columns) if minibatch == 0}
     shown = [
@@ -150,7 +149,7 @@ def _mark_seeds(axes: Axes, seeds: list[int]) -> None:
 
 
 def _levels(cells: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Index of the colour of each cell: 0 missing, 1 identical, then by size."""
+    """Return the index of each cell's colour: 0 missing, 1 identical, then by size."""
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.log10(cells)
     levels = 2.0 + np.searchsorted(_STEPS, size)

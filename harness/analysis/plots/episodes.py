@@ -1,4 +1,4 @@
-"""Figures of the training episodes, as Monitor recorded them: raw, smoothed, and how much they vary within a run."""
+"""Figures of the training episodes, as Monitor recorded them: raw, smoothed, and their variability within a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.analysis.frames import Results
 from harness.analysis.plots.layers import draw_mean, draw_points, draw_quartiles, draw_seeds
 from harness.analysis.plots.panels import end_handle, one_row, title_columns
 from harness.analysis.plots.registry import report_figure
-from harness.analysis.plots.run_curves import Grouped, count_seeds, run_curves
+from harness.analysis.plots.run_curves import CurveGroup, count_seeds, run_curves
 from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels, step_axis
 from harness.analysis.stats import rolling_mean, rolling_variance
 
@@ -24,7 +24,7 @@ _DECADES_SHOWN = 4
 
 @report_figure
 def raw_rewards(results: Results) -> Figure:
-    """Every training episode as a point, unsmoothed: a row of panels for each algorithm, so that none hides another."""
+    """Draw every training episode as a point, with a row of panels for each algorithm, so that none hides another."""
     curves = run_curves(results, results.episodes, "reward")
     labels = short_labels(results.algos)
     figure, grid = new_figure(len(results.algos), len(results.envs), row_inches=1.15, sharey="col")
@@ -45,10 +45,10 @@ def raw_rewards(results: Results) -> Figure:
 
 @report_figure
 def smoothed_rewards(results: Results, *, window: int = 100) -> Figure:
-    """Rolling mean of each run's episode returns, and the mean of these over the seeds."""
+    """Draw the rolling mean of each run's episode returns, and the mean of these over the seeds."""
     curves = run_curves(results, results.episodes, "reward", lambda rewards: rolling_mean(rewards, window))
 
-    def draw(axes: Axes, group: Grouped, look: Look) -> None:
+    def draw(axes: Axes, group: CurveGroup, look: Look) -> None:
         draw_seeds(axes, group, look)
         draw_mean(axes, group, look)
 
@@ -60,10 +60,10 @@ def smoothed_rewards(results: Results, *, window: int = 100) -> Figure:
 
 @report_figure
 def return_variability(results: Results, *, window: int = 100) -> Figure:
-    """Standard deviation of the returns in a rolling window of each run: median and quartiles over the seeds.
+    """Draw the standard deviation of returns in a rolling window of each run: median and quartiles over the seeds.
 
-    The square root of `rolling_variance`, because it has the unit of the return. The axis is logarithmic where the
-    medians span decades, with a linear stretch where they reach zero: a run on a perfect plateau does not vary.
+    It is the square root of `rolling_variance`, in units of return. The axis is logarithmic if the medians span
+    decades, with a linear stretch if they reach zero: a run on a perfect plateau does not vary.
     """
     curves = run_curves(results, results.episodes, "reward", lambda rewards: np.sqrt(rolling_variance(rewards, window)))
     seeds = count_seeds(results, curves)
@@ -82,7 +82,7 @@ def return_variability(results: Results, *, window: int = 100) -> Figure:
 
 
 def _show_decades(axes: Axes) -> None:
-    """A logarithmic axis for lines that span decades, with a linear stretch if they reach zero; else one from zero."""
+    """Set a logarithmic axis for lines that span decades, linear near zero if they reach it; else an axis from zero."""
     heights = np.concatenate([np.zeros(0), *(np.asarray(line.get_ydata(), np.float64) for line in axes.get_lines())])
     positive = heights[heights > 0]
     spans_decades = positive.size and positive.max() / positive.min() > 10**_DECADES_FOR_LOG

@@ -1,4 +1,4 @@
-"""Figures of the evaluations: how the policies got better, and how far apart the seeds ended."""
+"""Figures of the evaluations: learning curves with bands, and the final score of every seed."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from harness.analysis.frames import Results
 from harness.analysis.plots.layers import draw_band, draw_seeds
 from harness.analysis.plots.panels import one_row, title_columns
 from harness.analysis.plots.registry import report_figure
-from harness.analysis.plots.run_curves import FloatArray, Grouped, count_seeds, on_grid, run_curves
+from harness.analysis.plots.run_curves import CurveGroup, FloatArray, count_seeds, on_grid, run_curves
 from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels
 from harness.analysis.stats import iqm_curve, mean_interval
 
 __all__ = ["final_scores", "iqm_curves"]
 
 _MEAN_COLOR = "0.1"
-_SEEDS_OF_A_BOX = 4  # quartiles of fewer are the points themselves
+_SEEDS_OF_A_BOX = 4  # the quartiles of fewer seeds are the points themselves
 _CHARACTERS_BELOW_A_PANEL = 36
 _SOURCES = {
     "final_evaluation": "mean return of the final evaluation",
@@ -37,13 +37,13 @@ _SOURCES = {
 def iqm_curves(
     results: Results, *, confidence: float = 0.95, n_resamples: int = 2000, bootstrap_seed: int = 0
 ) -> Figure:
-    """Interquartile mean over seeds of the evaluations during training, with its bootstrap band.
+    """Draw the interquartile mean over seeds of the evaluations during training, with its bootstrap band.
 
-    Every band draws its resamples from the same seed, so that bit-equal algorithms get bit-equal bands.
+    The resamples of every band have the same seed, so that bit-equal algorithms get bit-equal bands.
     """
     curves = run_curves(results, results.evaluations, "reward")
 
-    def draw(axes: Axes, group: Grouped, look: Look) -> None:
+    def draw(axes: Axes, group: CurveGroup, look: Look) -> None:
         draw_seeds(axes, group, look)
         grid, values = on_grid(group.complete)
         if grid.size:
@@ -65,9 +65,10 @@ def iqm_curves(
 
 @report_figure
 def final_scores(results: Results, *, confidence: float = 0.95) -> Figure:
-    """Final score of every seed, their box, and their mean with Student's t interval; failed runs are counted.
+    """Draw the final score of every seed, the box of all, and their mean with Student's t interval.
 
-    A seed has the same place within its column for every algorithm. Boxes need four seeds, intervals two.
+    The label of a column counts failed runs. A seed has the same place within the column of every algorithm. Boxes
+    need four seeds, intervals two.
     """
     figure, grid = new_figure(1, len(results.envs), row_inches=2.0)
     for axes, env in zip(grid[0], results.envs, strict=True):
@@ -84,7 +85,7 @@ def final_scores(results: Results, *, confidence: float = 0.95) -> Figure:
 
 
 def _draw_scores(axes: Axes, scores: Mapping[str, FloatArray], algos: Sequence[str], confidence: float) -> None:
-    """One column for each algorithm; scores: [seeds] of each, NaN for a run that failed."""
+    """Draw a column for each algorithm; scores: one per seed, NaN for a run that failed."""
     if all(np.isnan(values).all() for values in scores.values()):
         say_empty(axes, "no scores")
         return
@@ -113,7 +114,7 @@ def _draw_boxes(axes: Axes, columns: Sequence[FloatArray], colors: Sequence[str]
     if frame.empty:
         return
     with warnings.catch_warnings():
-        # seaborn 0.13.2 still says vert=True, which matplotlib 3.11 deprecates and 3.13 removes.
+        # seaborn 0.13.2 passes vert=True, which matplotlib 3.11 deprecates and 3.13 removes.
         warnings.simplefilter("ignore", MatplotlibDeprecationWarning)
         sns.boxplot(
             frame,
@@ -133,6 +134,6 @@ def _draw_boxes(axes: Axes, columns: Sequence[FloatArray], colors: Sequence[str]
 
 
 def _count(scores: FloatArray) -> str:
-    """The seeds below a column: "n = 10", or "9/10" where one run has no score."""
+    """Return the count of seeds for the label of a column: "n = 10", or "9/10" if one run has no score."""
     there = int((~np.isnan(scores)).sum())
     return f"n = {there}" if there == len(scores) else f"{there}/{len(scores)}"

@@ -1,4 +1,4 @@
-"""What can be drawn of one algorithm's runs in one panel."""
+"""Layers of a panel that show the runs of one algorithm: points, seeds, mean, quartiles, band."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from harness.analysis.plots.run_curves import FloatArray, Grouped, on_grid
+from harness.analysis.plots.run_curves import CurveGroup, FloatArray, on_grid
 from harness.analysis.plots.style import Look
 from harness.analysis.stats import Band
 
@@ -16,11 +16,11 @@ __all__ = ["BAND_ALPHA", "END_MARK", "draw_band", "draw_mean", "draw_points", "d
 BAND_ALPHA = 0.22
 
 END_MARK: dict[str, Any] = {"ls": "none", "marker": "x", "ms": 4.5, "mew": 1.2}
-"""Where the curve of a failed or interrupted run ends."""
+"""Marker at the end of the curve of a failed or interrupted run."""
 
 
-def draw_points(axes: Axes, group: Grouped, look: Look) -> None:
-    """Every value of every run as a point, fainter the more there are."""
+def draw_points(axes: Axes, group: CurveGroup, look: Look) -> None:
+    """Draw every value of every run as a point, the fainter the more points there are."""
     count = sum(len(curve.values) for curve in group.curves)
     alpha = float(np.clip(600 / count, 0.06, 0.6))
     for curve in group.curves:
@@ -29,8 +29,8 @@ def draw_points(axes: Axes, group: Grouped, look: Look) -> None:
     _mark_ends(axes, group, look)
 
 
-def draw_seeds(axes: Axes, group: Grouped, look: Look) -> None:
-    """A thin line for each run, and a cross where a failed one ends."""
+def draw_seeds(axes: Axes, group: CurveGroup, look: Look) -> None:
+    """Draw a thin line for each run, and a cross at the end of a failed one."""
     alpha = float(np.clip(3 / len(group.curves), 0.1, 0.45))
     for curve in group.curves:
         style = look.line(lw=0.35 * look.width, ls="-", alpha=alpha, zorder=2 + look.order / 2)
@@ -38,15 +38,15 @@ def draw_seeds(axes: Axes, group: Grouped, look: Look) -> None:
     _mark_ends(axes, group, look)
 
 
-def draw_mean(axes: Axes, group: Grouped, look: Look) -> None:
-    """The mean over the complete runs, where all of them have a value."""
+def draw_mean(axes: Axes, group: CurveGroup, look: Look) -> None:
+    """Draw the mean over the complete runs at the times at which all of them have a value."""
     grid, values = on_grid(group.complete)
     if grid.size:
         axes.plot(grid, values.mean(axis=0), label="mean", **look.line())
 
 
-def draw_quartiles(axes: Axes, group: Grouped, look: Look) -> None:
-    """The median over the complete runs, and the band between the quartiles (from two runs on)."""
+def draw_quartiles(axes: Axes, group: CurveGroup, look: Look) -> None:
+    """Draw the median over the complete runs, and the band between the quartiles if there are two runs or more."""
     grid, values = on_grid(group.complete)
     if grid.size:
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
@@ -56,13 +56,13 @@ def draw_quartiles(axes: Axes, group: Grouped, look: Look) -> None:
 
 
 def draw_band(axes: Axes, grid: FloatArray, band: Band, look: Look) -> None:
-    """An estimate over seeds with its limits, which one seed does not have."""
+    """Draw an estimate over seeds and the band of its limits, which a single seed does not have."""
     axes.plot(grid, band.estimate, label="estimate", **look.line())
     if not np.isnan(band.low).all():
         _fill(axes, grid, band.low, band.high, look)
 
 
-def _mark_ends(axes: Axes, group: Grouped, look: Look) -> None:
+def _mark_ends(axes: Axes, group: CurveGroup, look: Look) -> None:
     ends = [(curve.timesteps[-1], curve.values[-1]) for curve in group.curves if not curve.complete]
     if ends:
         axes.plot(*zip(*ends, strict=True), color=look.color, label="failed", zorder=6, **END_MARK)

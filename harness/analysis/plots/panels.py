@@ -1,4 +1,4 @@
-"""Figures with a column of panels for each environment, and the legend that they share."""
+"""Layout of figures that have a column of panels for each environment and one legend."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from matplotlib.lines import Line2D
 
 from harness.analysis.frames import Results
 from harness.analysis.plots.layers import END_MARK
-from harness.analysis.plots.run_curves import CurvesOf, Grouped
+from harness.analysis.plots.run_curves import CurveGroup, CurveGroups
 from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels, step_axis
 
 __all__ = ["Draw", "Handles", "algorithm_handles", "draw_row", "end_handle", "one_row", "title_columns"]
 
-Draw = Callable[[Axes, Grouped, Look], None]
+Draw = Callable[[Axes, CurveGroup, Look], None]
 Handles = list[tuple[Any, str]]
 
 
-def one_row(results: Results, curves: CurvesOf, draw: Draw, *, note: str, ylabel: str, empty: str) -> Figure:
-    """A panel for each environment with every algorithm's curves, put there by `draw`; it says `empty` without any."""
+def one_row(results: Results, curves: CurveGroups, draw: Draw, *, note: str, ylabel: str, empty: str) -> Figure:
+    """Return a figure with a panel for each environment, in which `draw` puts the curves of every algorithm.
+
+    empty: text of a panel without curves.
+    """
     figure, grid = new_figure(1, len(results.envs))
     draw_row(grid[0], results, curves, draw, empty)
     for axes in grid[0]:
@@ -34,8 +37,8 @@ def one_row(results: Results, curves: CurvesOf, draw: Draw, *, note: str, ylabel
     return finish(figure, note=note, handles=[*algorithm_handles(results), *end_handle(curves)])
 
 
-def draw_row(row: Sequence[Axes], results: Results, curves: CurvesOf, draw: Draw, empty: str) -> None:
-    """Draw each algorithm into the panel of each environment; say `empty` in a panel that gets none."""
+def draw_row(row: Sequence[Axes], results: Results, curves: CurveGroups, draw: Draw, empty: str) -> None:
+    """Draw each algorithm into the panel of each environment; write `empty` into a panel without curves."""
     styles = looks(results.algos)
     for axes, env in zip(row, results.envs, strict=True):
         present = [algo for algo in results.algos if (algo, env) in curves]
@@ -46,18 +49,18 @@ def draw_row(row: Sequence[Axes], results: Results, curves: CurvesOf, draw: Draw
 
 
 def title_columns(grid: Any, envs: Sequence[str]) -> None:
-    """The environments' names above the first row of panels."""
+    """Write the names of the environments above the first row of panels."""
     for axes, env in zip(grid[0], envs, strict=True):
         axes.set_title(env)
 
 
 def algorithm_handles(results: Results) -> Handles:
-    """A line for each algorithm, for the legend."""
+    """Return the lines of the algorithms for the legend."""
     labels = short_labels(results.algos)
     return [(Line2D([], [], **look.line()), labels[algo]) for algo, look in looks(results.algos).items()]
 
 
-def end_handle(curves: CurvesOf) -> Handles:
-    """The cross of failed runs, for the legend of a figure that shows one."""
+def end_handle(curves: CurveGroups) -> Handles:
+    """Return the cross of failed runs for the legend, nothing if no curve has one."""
     broken = any(not curve.complete for group in curves.values() for curve in group.curves)
     return [(Line2D([], [], color="0.3", **END_MARK), "failed run")] if broken else []

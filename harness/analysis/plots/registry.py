@@ -31,7 +31,7 @@ def report_figure(draw: Callable[Concatenate[Results, P], Figure]) -> Callable[C
 
 def registered_figures() -> Mapping[str, Callable[..., Figure]]:
     """Return the figures by name, in the order of their modules' names and, within one, of their definitions."""
-    # A module beside this one takes part because it is there: no list of modules has to be kept.
+    # Importing every module of the package registers its figures, so that no list of modules has to be maintained.
     package = __name__.rpartition(".")[0]
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         importlib.import_module(f"{package}.{module.name}")

@@ -1,4 +1,4 @@
-"""From tidy tables to curves: one for each run, and all of an algorithm's on one grid."""
+"""Curves of runs, made from the tidy tables: one for each run, and those of one algorithm on one grid."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ import pandas as pd
 from harness.analysis.frames import Results
 from harness.analysis.stats import interpolate_curve
 
-__all__ = ["Curve", "CurvesOf", "Grouped", "count_seeds", "is_complete", "on_grid", "run_curves"]
+__all__ = ["Curve", "CurveGroup", "CurveGroups", "count_seeds", "is_complete", "on_grid", "run_curves"]
 
 FloatArray = npt.NDArray[np.float64]
 
-_GRID_POINTS = 200  # finer than a figure of a column's width can show
+_GRID_POINTS = 200  # finer than a figure one column wide can show
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """What one run measured over its training."""
+    """Values that one run logged over its training."""
 
     seed: int
     complete: bool
     """False for a run that failed or was interrupted: it is drawn, but no summary counts it."""
+
     timesteps: FloatArray
     values: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class Grouped:
-    """The curves of one algorithm in one environment."""
+class CurveGroup:
+    """Curves of one algorithm in one environment."""
 
     curves: tuple[Curve, ...]
 
     @property
     def complete(self) -> tuple[Curve, ...]:
-        """Those that a summary counts."""
+        """Curves that a summary counts."""
         return tuple(curve for curve in self.curves if curve.complete)
 
 
-CurvesOf = Mapping[tuple[str, str], Grouped]  # (algorithm, environment)
+CurveGroups = Mapping[tuple[str, str], CurveGroup]  # (algorithm, environment)
 
 
 def is_complete(status: str) -> bool:
-    """Whether a run counts in a summary: a failed one stopped somewhere on the way, at a level of its own."""
+    """Return True if a summary counts the run: a failed one stopped on the way, at a level of its own."""
     return status in ("finished", "foreign")
 
 
@@ -56,10 +57,10 @@ def run_curves(
     table: pd.DataFrame,
     column: str,
     transform: Callable[[FloatArray], FloatArray] = lambda values: values,
-) -> CurvesOf:
-    """A curve for each run in a table of `results`, its values transformed; points that become NaN are dropped.
+) -> CurveGroups:
+    """Return a curve for each run in a table of `results`, its values transformed.
 
-    Runs without a point left are left out.
+    Points that become NaN are dropped, and so are runs without any other point.
     """
     runs = results.runs
     status = dict(zip(zip(runs["algo"], runs["env"], runs["seed"], strict=True), runs["status"], strict=True))
@@ -72,14 +73,14 @@ def run_curves(
             timesteps = rows["timestep"].to_numpy(np.float64)[there]
             curve = Curve(seed, is_complete(status[algo, env, seed]), timesteps, values[there])
             groups.setdefault((algo, env), []).append(curve)
-    return {key: Grouped(tuple(curves)) for key, curves in groups.items()}
+    return {key: CurveGroup(tuple(curves)) for key, curves in groups.items()}
 
 
 def on_grid(curves: Sequence[Curve]) -> tuple[FloatArray, FloatArray]:
-    """Curves as one array: grid [T] and values [n, T], both empty when the curves have no time in common.
+    """Return a grid [T] and the curves' values on it [n, T], both empty if the curves have no time in common.
 
-    The grid is the curves' own where they share it, and otherwise spans the time that all of them cover: a seed that
-    joined or left on the way would make their mean jump.
+    The grid is that of the curves if they share one, and otherwise spans the time that all of them cover: a seed that
+    joined or left on the way would make the mean jump.
     """
     if not curves:
         return np.zeros(0), np.zeros((0, 0))
@@ -93,10 +94,10 @@ def on_grid(curves: Sequence[Curve]) -> tuple[FloatArray, FloatArray]:
     return grid, np.stack([interpolate_curve(curve.timesteps, curve.values, grid) for curve in curves])
 
 
-def count_seeds(results: Results, curves: CurvesOf) -> str:
-    """For a figure's note: "10 seeds", or "8 to 10 seeds", and how many runs no summary counts.
+def count_seeds(results: Results, curves: CurveGroups) -> str:
+    """Return the count of seeds for a figure's note: "10 seeds", "8 to 10 seeds (2 failed or missing runs ...)".
 
-    Counted are the complete runs with a curve, for each algorithm in each environment.
+    It is the number of complete runs with a curve, for each algorithm in each environment.
     """
     counts = [len(group.complete) for group in curves.values()]
     low, high = min(counts, default=0), max(counts, default=0)

@@ -1,4 +1,4 @@
-"""How every figure looks: one theme, and one colour, line and marker per algorithm in all of them."""
+"""Style of all figures: one theme, and the same colour, line and marker for an algorithm in every figure."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ __all__ = [
 _DPI = 200
 _COLUMN_INCHES = 2.35  # three environments side by side fill the 7.1 inches of a two-column page
 _NARROWEST_INCHES = 3.4  # one environment fills one column
-_CHARACTERS_PER_INCH = 16.5  # of the theme's 7 points, a little less than what fits
+_CHARACTERS_PER_INCH = 16.5  # at the theme's 7 points, with some reserve
 _NOTE_LINE_INCHES = 0.13
 _CHARACTERS_OF_A_HANDLE = 8  # the line before a legend's label, and the gap after it
 
 _THEME: dict[Any, Any] = {
     **sns.axes_style("ticks"),
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # matplotlib brings it along: the same text widths on every machine
+    "font.sans-serif": ["DejaVu Sans"],  # shipped with matplotlib: equal text widths on every machine
     "font.size": 7.0,
     "axes.labelsize": 7.0,
     "axes.titlesize": 7.5,
@@ -71,23 +71,23 @@ _THEME: dict[Any, Any] = {
     "lines.linewidth": 1.4,
     "lines.solid_capstyle": "round",
     "axes.unicode_minus": True,
-    "svg.hashsalt": "harness",  # otherwise the ids in an SVG are random and no two builds are equal
+    "svg.hashsalt": "harness",  # else the ids in an SVG are random and no two builds equal
     "savefig.dpi": _DPI,
 }
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one algorithm is drawn, everywhere."""
+    """Style of one algorithm in every figure."""
 
     color: str
     linestyle: Any
-    """Anything that matplotlib takes; solid, or (offset, (on, off, ...)) in units of the line width."""
+    """Line style of matplotlib: "-", or (offset, (on, off, ...)) in units of the line width."""
     width: float
     marker: str
     filled: bool
     order: float
-    """Higher is drawn on top."""
+    """Rank of the layer: higher ones are drawn on top."""
 
     def line(self, **changes: Any) -> dict[str, Any]:
         """Keyword arguments of the algorithm's line, for `Axes.plot`."""
@@ -100,20 +100,20 @@ class Look:
         return {"ls": "none", "marker": self.marker, "ms": size, "mec": self.color, "mfc": face, "mew": 0.8}
 
 
-# The two that usually coincide bit for bit must both be seen: a broad light line below, thin dark dashes on top of it.
+# Two lines that usually coincide bit for bit must both be visible: a broad light one below thin dark dashes.
 _KNOWN = {
     "ppo": Look("#56B4E9", "-", 3.2, "o", True, 0.0),
     "custom_ppo": Look("#B03A00", (0, (3.2, 2.0)), 1.2, "D", False, 0.9),
     "a2c": Look("#009E73", "-", 1.4, "s", True, 0.5),
 }
-# Okabe and Ito's colours that are left, which stay apart for colour-blind readers; then they repeat with other lines.
+# The other colours of Okabe and Ito, distinct for colour-blind readers; they repeat with other line styles.
 _COLORS = ("#CC79A7", "#0072B2", "#E69F00", "#000000", "#8A7A00")
 _LINES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 _MARKERS = ("^", "v", "P", "X", "p")
 
 
 def looks(algos: Sequence[str]) -> dict[str, Look]:
-    """The look of each algorithm: fixed for custom_ppo, ppo and a2c, by its place among the others for the rest."""
+    """Return the look of each algorithm: fixed for custom_ppo, ppo and a2c, by rank in the list for others."""
     others = [algo for algo in algos if algo not in _KNOWN]
     return {algo: _KNOWN[algo] if algo in _KNOWN else _other_look(others.index(algo)) for algo in algos}
 
@@ -125,7 +125,7 @@ def _other_look(place: int) -> Look:
 
 
 def short_labels(algos: Sequence[str]) -> dict[str, str]:
-    """What figures call each algorithm: "package.module:Class" is "Class" where no other algorithm is called so."""
+    """Return the label of each algorithm: "Class" for "package.module:Class", if no other has the same class name."""
     classes = [algo.rsplit(":", 1)[-1] for algo in algos]
     return {
         algo: name if classes.count(name) == 1 else algo.replace(":", ":\n")
@@ -135,7 +135,7 @@ def short_labels(algos: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def themed() -> Iterator[None]:
-    """Matplotlib's settings for the figures made within, and as before afterwards."""
+    """Set matplotlib's settings for the figures made within, and restore them."""
     with mpl.rc_context(_THEME):
         yield
 
@@ -148,7 +148,7 @@ def new_figure(
     sharex: Literal["none", "col"] = "col",
     sharey: Literal["none", "col"] = "none",
 ) -> tuple[Figure, Any]:
-    """A figure and its axes [n_rows, n_columns], unknown to pyplot: nothing to close, no state shared."""
+    """Return a figure and its axes [n_rows, n_columns], made without pyplot: nothing to close, no shared state."""
     width = max(_NARROWEST_INCHES, _COLUMN_INCHES * n_columns)
     layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
     figure = Figure(figsize=(width, row_inches * n_rows + 0.4), layout=layout)
@@ -156,7 +156,7 @@ def new_figure(
 
 
 def step_axis(axes: Axes, *, label: bool = True) -> None:
-    """An axis of environment steps from zero on, marked "0", "50k", "1M"."""
+    """Make the horizontal axis one of environment steps from zero on, with the ticks "0", "50k", "1M"."""
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: format_steps(steps)))
@@ -165,7 +165,7 @@ def step_axis(axes: Axes, *, label: bool = True) -> None:
 
 
 def format_steps(steps: float) -> str:
-    """A count of steps as people say it: 50000 is "50k", 2.5e6 is "2.5M"."""
+    """Return a count of steps in short: "50k" for 50000, "2.5M" for 2.5e6."""
     for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(steps) >= unit:
             return f"{steps / unit:g}{name}"
@@ -173,14 +173,14 @@ def format_steps(steps: float) -> str:
 
 
 def say_empty(axes: Axes, text: str) -> None:
-    """Say in the middle of a panel why it is empty."""
+    """Write into the middle of an empty panel why it is empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.5")
     axes.grid(visible=False)
-    axes.tick_params(left=False, labelleft=False)  # not set_yticks, which would empty the axes that share this one
+    axes.tick_params(left=False, labelleft=False)  # set_yticks would empty the axes that share this one
 
 
 def finish(figure: Figure, *, note: str, handles: Sequence[tuple[Any, str]] = ()) -> Figure:
-    """Print the note above the panels and the legend, (artist, label) each, below them."""
+    """Write the note above the panels and the legend, (artist, label) each, below them; return the figure."""
     width = figure.get_figwidth() * _CHARACTERS_PER_INCH
     lines = textwrap.wrap(note, int(width))
     figure.set_figheight(figure.get_figheight() + _NOTE_LINE_INCHES * len(lines))
@@ -195,7 +195,7 @@ def finish(figure: Figure, *, note: str, handles: Sequence[tuple[Any, str]] = ()
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write STEM.svg and STEM.png, the same bytes for the same figure; raises OSError."""
+    """Write STEM.svg and STEM.png, the same bytes for the same figure, and return their paths; raise OSError."""
     svg, png = stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.png")
     text = io.StringIO()
     with themed():

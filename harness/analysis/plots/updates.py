@@ -1,4 +1,4 @@
-"""Figure of the updates: what PPO's trust region did while the policies learned."""
+"""Figure of the updates: clipping, KL, entropy, explained variance and probability ratios over the training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.analysis.frames import Results
 from harness.analysis.plots.layers import BAND_ALPHA, draw_quartiles
 from harness.analysis.plots.panels import algorithm_handles, draw_row, title_columns
 from harness.analysis.plots.registry import report_figure
-from harness.analysis.plots.run_curves import CurvesOf, FloatArray, count_seeds, on_grid, run_curves
+from harness.analysis.plots.run_curves import CurveGroups, FloatArray, count_seeds, on_grid, run_curves
 from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, step_axis
 
 __all__ = ["update_diagnostics"]
@@ -35,12 +35,12 @@ _CLIP_LINE: dict[str, Any] = {"color": "0.2", "lw": 0.8, "ls": ":", "zorder": 5}
 
 @report_figure
 def update_diagnostics(results: Results, *, clip_range: float = 0.2) -> Figure:
-    """How far the updates moved the policies: a row of panels for each diagnostic that SB3 logs, and one for the ratio.
+    """Draw the size of the updates: a row of panels for each diagnostic that SB3 logs, and one for the ratio.
 
-    The diagnostics: median and quartiles over the seeds, for each algorithm that logs them.
+    Diagnostics: median and quartiles over the seeds, for each algorithm that logs them.
     The last row shows r = pi_new(a|s) / pi_old(a|s) over the samples of a rollout after its update: its median and
-    the range from its 1% to its 99% quantile (medians over the seeds), against the clip range 1 ± clip_range;
-    the axis leaves out the wildest 2% of what is drawn.
+    the range from its 1% to its 99% quantile (medians over the seeds), beside the clip range 1 ± clip_range;
+    the axis leaves out the 2% of the drawn points that are farthest from 1.
     """
     figure, grid = new_figure(len(_DIAGNOSTICS) + 1, len(results.envs), row_inches=1.1)
     logged = {key: _curves_of(results, key) for key in _DIAGNOSTICS}
@@ -65,12 +65,12 @@ def update_diagnostics(results: Results, *, clip_range: float = 0.2) -> Figure:
     return finish(figure, note=note, handles=handles)
 
 
-def _curves_of(results: Results, key: str) -> CurvesOf:
+def _curves_of(results: Results, key: str) -> CurveGroups:
     return run_curves(results, results.progress[results.progress["key"] == key], "value")
 
 
-def _draw_ratios(axes: Axes, ratios: Mapping[str, CurvesOf], results: Results, env: str) -> None:
-    """The fan of the ratio's quantiles for each algorithm that has all five of them."""
+def _draw_ratios(axes: Axes, ratios: Mapping[str, CurveGroups], results: Results, env: str) -> None:
+    """Draw the quantiles of the ratio as a fan, for each algorithm that logs all five of them."""
     for algo, look in looks(results.algos).items():
         groups = [curves[algo, env].complete for curves in ratios.values() if (algo, env) in curves]
         if len(groups) == len(ratios) and all(groups):
@@ -81,7 +81,7 @@ def _draw_ratios(axes: Axes, ratios: Mapping[str, CurvesOf], results: Results, e
 
 
 def _draw_fan(axes: Axes, grid: FloatArray, quantiles: Sequence[FloatArray], look: Look) -> None:
-    """Filled between the outer and between the inner quantiles, drawn out at the outer ones and the median."""
+    """Fill between the outer and between the inner quantiles; draw lines at the outer ones and the median."""
     lowest, low, middle, high, highest = quantiles
     for below, above in ((lowest, highest), (low, high)):
         axes.fill_between(grid, below, above, color=look.color, alpha=BAND_ALPHA / 2, lw=0, zorder=1 + look.order)
@@ -105,6 +105,6 @@ def _show_clip_range(axes: Axes, clip_range: float) -> None:
 
 
 def _log_extent(ratios: Sequence[Any], clip_range: float) -> float:
-    """Half the height of the axis in log r: a few wild updates must not shrink all others to a line."""
+    """Return half the height of the axis in log r: a few extreme updates must not shrink all others to a line."""
     drawn = np.concatenate([np.abs(np.log(np.maximum(np.asarray(ratio, dtype=float), 1e-12))) for ratio in ratios])
     return 1.1 * max(float(np.nanquantile(drawn, _SHOWN)), -1.2 * float(np.log1p(-clip_range)))

@@ -1,7 +1,7 @@
 """Statistics over seeds: pure functions of arrays, one number or one curve per seed.
 
 The unit is a seed: never a time step, never an episode. NaN is a run that failed or is missing; it is left out of the
-estimate and counted in the result. Whatever draws random numbers takes a `numpy.random.Generator`.
+estimate and counted in the result. Functions that draw random numbers take a `numpy.random.Generator`.
 """
 
 from harness.analysis.stats.coverage import Coverage, coverage_for_data, interval_coverage

@@ -1,4 +1,4 @@
-"""What an interval really covers at this number of seeds: simulate, count, and say how sure the count is."""
+"""Real coverage of an interval at a number of seeds, by simulation, with the uncertainty of the simulation itself."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _POPULATION = 200_000
 
 @dataclass(frozen=True)
 class Coverage:
-    """Share of simulated experiments whose interval held the true value."""
+    """Share of simulated experiments whose interval contained the true value."""
 
     rate: float
     low: float
-    """Wilson's 95% limits of the rate: how far the simulation itself can be trusted."""
+    """Wilson's 95% limits of the rate: uncertainty of the simulation."""
     high: float
     n_trials: int
     n_undefined: int
-    """Experiments whose interval had no limits; they count as not covering."""
+    """Experiments whose interval had no limits, counted as not covering."""
 
 
 def interval_coverage(
@@ -38,11 +38,11 @@ def interval_coverage(
     rng: np.random.Generator,
     n_trials: int = 1000,
 ) -> Coverage:
-    """Measured coverage of an interval method: the share of simulated experiments whose limits hold the truth.
+    """Simulate the coverage of an interval method: the share of experiments whose limits contain the truth.
 
-    interval_fn: what is examined, called with the samples of one experiment; sampler: draws one experiment, as a
-    sequence of samples, (x,) or (x, y); truth: the value that interval_fn estimates, in the sampled population.
-    Raises ValueError when n_trials < 1.
+    interval_fn: the method, called with the samples of one experiment; sampler: function that draws one experiment, a
+    sequence of samples (x,) or (x, y); truth: the value that interval_fn estimates, in the sampled population.
+    Raises ValueError if n_trials < 1.
     """
     if n_trials < 1:
         raise ValueError(f"at least 1 trial is needed, got {n_trials}")
@@ -62,18 +62,18 @@ def coverage_for_data(
     rng: np.random.Generator,
     n_trials: int = 1000,
 ) -> Coverage:
-    """Coverage at the sizes and shapes of the given samples, if the world looked like them.
+    """Simulate the coverage of an interval method in populations of the samples' shapes, at the samples' sizes.
 
-    Each sample is smoothed into a population, drawn from by X = mean + (x_I - mean + h E) / sqrt(1 + h^2 / s^2) with a
-    random index I, E standard normal and h = 1.06 s n^(-1/5) (Silverman's rule). The division keeps the spread at that
-    of the sample. Experiments of the same sizes are drawn from it and their intervals compared with the statistic of
-    the population, itself taken from 200,000 draws.
+        X = mean + (x_I - mean + h E) / sqrt(1 + h^2 / s^2)      h = 1.06 s n^(-1/5), Silverman's rule
 
-    Honest about sampling error only: it knows no failure that the seeds at hand have not shown, so that a rare collapse
-    makes the true coverage lower than this.
+    is a draw from the smoothed population of a sample, with a random index I and a standard normal E; the division
+    keeps the sample's spread s. Intervals of experiments drawn from it are compared with the statistic of 200,000
+    draws.
+
+    Only sampling error is simulated: a rare collapse that none of these seeds shows makes the true coverage lower.
 
     samples: one or more arrays of one number per seed; NaN is dropped. interval_fn, statistic: called with as many
-    arrays as there are samples; statistic must be what interval_fn estimates. Raises ValueError for an empty sample.
+    arrays as there are samples; interval_fn must estimate the statistic. Raises ValueError for an empty sample.
     Silverman and Young 1987, Biometrika 74, 469-479.
     """
     pools = [present(sample).values for sample in samples]

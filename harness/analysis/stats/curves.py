@@ -1,4 +1,4 @@
-"""Learning curves: onto one grid, summarised over seeds with a band, and as the area below."""
+"""Learning curves: interpolation to a grid, interquartile mean over seeds with a band, and area under the curve."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Band", "area_under_curve", "interpolate_curve", "iqm_curve"]
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """A summary of one curve per seed at each time, with pointwise limits; all arrays are [T]."""
+    """Estimate over the curves of all seeds at each time, with pointwise limits; all arrays are [T]."""
 
     estimate: FloatArray
     low: FloatArray
@@ -30,12 +30,12 @@ class Band:
 
 
 def interpolate_curve(timesteps: npt.ArrayLike, values: npt.ArrayLike, grid: npt.ArrayLike) -> FloatArray:
-    """One run's values on the grid, joined by straight lines, [G].
+    """Interpolate one run's values linearly to a grid, [G].
 
-    NaN before its first and after its last point: holding the last value would invent data for a run that died.
-    Points at equal timesteps (episodes that end together in parallel environments) count as one, at their mean.
+    The result is NaN before the first and after the last point: holding the last value would invent data for a run
+    that failed. Points at equal timesteps (episodes that end together in parallel environments) are averaged.
     timesteps: not decreasing, [T]; values: [T], points of NaN are left out; grid: [G].
-    Raises ValueError when shapes disagree or the timesteps decrease.
+    Raises ValueError if shapes disagree or the timesteps decrease.
     """
     at, points = np.asarray(grid, dtype=np.float64), _points(timesteps, values)
     if points.times.size == 0:
@@ -44,11 +44,11 @@ def interpolate_curve(timesteps: npt.ArrayLike, values: npt.ArrayLike, grid: npt
 
 
 def area_under_curve(timesteps: npt.ArrayLike, values: npt.ArrayLike) -> float:
-    """Mean height of one run's curve, in units of return: the trapezoidal area over the time from first to last point.
+    """Return the mean height of one run's curve, its trapezoidal area over the time that it spans, in units of return.
 
         AUC = sum_i (v_i + v_{i+1}) / 2 * (t_{i+1} - t_i) / (t_T - t_1)
 
-    Dividing by the span makes runs of different length comparable and keeps the unit; it rewards learning early.
+    Early learning raises it. The division makes runs of different length comparable, in the unit of the returns.
     Arguments and errors as in `interpolate_curve`. NaN with fewer than two distinct times.
     """
     points = _points(timesteps, values)
@@ -60,12 +60,12 @@ def area_under_curve(timesteps: npt.ArrayLike, values: npt.ArrayLike) -> float:
 def iqm_curve(
     curves: npt.ArrayLike, rng: np.random.Generator, confidence: float = 0.95, n_resamples: int = 2000
 ) -> Band:
-    """Interquartile mean over seeds at each time, with the percentile bootstrap of whole trajectories.
+    """Return the interquartile mean over seeds at each time, with the percentile bootstrap of whole trajectories.
 
     curves: one row per seed on a common grid, [n, T]. A row of NaN is a missing run, dropped and counted; a NaN inside
     a row leaves that seed out at that time only. Limits are NaN with fewer than two seeds (at that time).
     The limits are pointwise: 95% of the times, not of the whole curves, are expected inside.
-    Raises ValueError when curves is not two-dimensional. Agarwal et al. 2021, arXiv 2108.13264, appendix A.
+    Raises ValueError if curves is not two-dimensional. Agarwal et al. 2021, arXiv 2108.13264, appendix A.
     """
     check_confidence(confidence)
     rows = np.asarray(curves, dtype=np.float64)
@@ -83,7 +83,7 @@ def iqm_curve(
 
 @dataclass(frozen=True, eq=False)
 class _Points:
-    """A curve as a function: strictly increasing times, one value each."""
+    """Curve with strictly increasing times and one value at each."""
 
     times: FloatArray
     values: FloatArray

@@ -1,4 +1,4 @@
-"""Whether a difference in means is more than the luck of the seeds, and Holm's correction for asking many times."""
+"""Permutation test of a difference in means, and Holm's correction for several tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.analysis.stats.samples import FloatArray, present
 __all__ = ["PermutationTest", "holm", "permutation_test", "smallest_p"]
 
 MOST_SPLITS = 200_000
-"""Up to so many splits are all enumerated; 10 against 10 seeds have 184,756."""
+"""Largest number of splits that are all enumerated; 10 against 10 seeds have 184,756."""
 
 _RESAMPLES_AT_ONCE = 10_000
 _TOLERANCE = 1e-10  # above the rounding of sums, below any difference that matters
@@ -33,13 +33,13 @@ class PermutationTest:
     n_y: int
     n_missing: int
     n_splits: int
-    """Ways of dealing the scores out that were tried."""
+    """Splits of the scores into two groups that were tried."""
     exact: bool
-    """Whether these were all there are; else they were drawn at random."""
+    """True if all splits were tried, False if they were drawn at random."""
 
     @property
     def method(self) -> str:
-        """In words, for captions: "exact permutation test, all 184,756 splits"."""
+        """Name of the method for captions: "exact permutation test, all 184,756 splits"."""
         if self.exact:
             return f"exact permutation test, all {self.n_splits:,} splits"
         return f"Monte Carlo permutation test, {self.n_splits:,} random splits"
@@ -48,16 +48,16 @@ class PermutationTest:
 def permutation_test(
     x: npt.ArrayLike, y: npt.ArrayLike, rng: np.random.Generator, n_resamples: int = 99_999
 ) -> PermutationTest:
-    """Two-sided permutation test of mean(x) - mean(y): how often relabelled seeds would differ as much.
+    """Test mean(x) - mean(y) against all ways to relabel the seeds, two-sided.
 
         t           = d / sqrt(s_x^2/n + s_y^2/m), Welch's statistic, for every way to split the n + m scores
         exact:        p = #{splits: |t_split| >= |t|} / C(n + m, n)
         Monte Carlo:  p = (#{drawn: |t_split| >= |t|} + 1) / (n_resamples + 1)      the +1 is the split observed
 
-    All splits are enumerated up to 200,000 of them, and rng is not touched; beyond that n_resamples are drawn from it.
-    Assumes only that the labels are exchangeable when the algorithms do not differ: no normality.
+    Up to 200,000 splits are all enumerated, without rng; beyond that, n_resamples are drawn from rng.
+    The only assumption is that labels are exchangeable if the algorithms do not differ; scores need not be normal.
 
-    When n = m, ordering the splits by |t| or by |d| is the same. When runs failed it is not, and |d| then mistakes an
+    If n = m, ordering the splits by |t| or by |d| is the same. If runs failed it is not, and |d| then mistakes an
     unequal spread for an unequal mean: with 10 against 6 seeds, equal means and three times the spread on the side of
     6, it rejects in 14% of experiments at nominal 5%, t in 8% (5 against 15: 23% and 9%; 10 against 10: 5%). With one
     seed on a side there is no t, and |d| is used.
@@ -65,7 +65,7 @@ def permutation_test(
     Splits whose statistic equals the observed one mathematically must count, though floating point may put them an ulp
     below: t^2 / (1 + t^2) is compared with a tolerance of 1e-10. Missing the mirror image would halve the smallest p.
 
-    x, y: one number per seed, [n] and [m]; NaN is dropped and counted. p is NaN when a side is empty.
+    x, y: one number per seed, [n] and [m]; NaN is dropped and counted. p is NaN if a side is empty.
     Janssen 1997, Stat. Prob. Lett. 36, 9-21, for the statistic; Phipson and Smyth 2010, arXiv 1603.05766, for the +1.
     """
     first, second = present(x), present(y)
@@ -86,22 +86,22 @@ def permutation_test(
 
 
 def smallest_p(n: int, m: int) -> float:
-    """The smallest p that the exact two-sided test can give for n against m seeds whose scores all differ.
+    """Return the smallest p-value of the exact two-sided test of n against m seeds whose scores all differ.
 
-    2 / C(2n, n) when n = m, since the mirrored split is as extreme: 3 against 3 seeds never get below 0.1. For n != m
-    no split mirrors another, and it is 1 / C(n + m, n).
+    2 / C(2n, n) if n = m, since the mirrored split is as extreme: 3 against 3 seeds never get below 0.1. For n != m no
+    split mirrors another, and it is 1 / C(n + m, n).
     """
     return min(1.0, (2 if n == m else 1) / math.comb(n + m, n))
 
 
 def holm(p_values: npt.ArrayLike) -> FloatArray:
-    """Holm-Bonferroni adjusted p-values, in the order given.
+    """Return Holm-Bonferroni adjusted p-values, in the order given.
 
         p~_(i) = max_{j <= i} min(1, (k - j + 1) * p_(j))      for the k p-values in ascending order
 
-    Rejecting p~ < alpha keeps the chance of any false rejection among all k tests below alpha, however they depend on
-    each other. p_values: [K]; NaN (a test that could not be made) stays NaN and does not count towards k.
-    Raises ValueError when a p-value lies outside [0, 1]. Holm 1979, Scand. J. Statist. 6, 65-70.
+    Rejecting p~ < alpha keeps the probability of any false rejection among all k tests below alpha, however they depend
+    on each other. p_values: [K]; NaN (a test that could not be made) stays NaN and does not count towards k.
+    Raises ValueError if a p-value lies outside [0, 1]. Holm 1979, Scand. J. Statist. 6, 65-70.
     """
     raw = np.asarray(p_values, dtype=np.float64)
     made = np.flatnonzero(~np.isnan(raw))
@@ -115,16 +115,16 @@ def holm(p_values: npt.ArrayLike) -> FloatArray:
 
 
 def _standardised(pooled: FloatArray) -> FloatArray:
-    """Centred and of range 1, so that sums of squares keep their digits and one tolerance fits all; constants are 0."""
+    """Centre the scores and scale them to range 1, so that one tolerance fits all; constants become 0."""
     span = float(np.ptp(pooled))
     centred: FloatArray = pooled - pooled.mean()
     return centred / span if span > 0.0 else np.zeros_like(pooled)
 
 
 def _statistic(chosen: FloatArray, scores: FloatArray) -> FloatArray:
-    """t^2 / (1 + t^2) for each split, [S]; finite even where neither group varies. d^2 when only one is chosen.
+    """Return t^2 / (1 + t^2) of each split, [S], finite even if neither group varies; d^2 if one seed is chosen.
 
-    chosen: the scores of the smaller group, [S, k]; scores: all, standardised, [n + m].
+    chosen: scores of the smaller group, [S, k]; scores: all of them, standardised, [n + m].
     """
     k = chosen.shape[1]
     rest = scores.size - k
@@ -134,7 +134,7 @@ def _statistic(chosen: FloatArray, scores: FloatArray) -> FloatArray:
     if k == 1:
         return squared
     squares = np.einsum("sk,sk->s", chosen, chosen)
-    around = squares - sums**2 / k  # sum of squares about the group's own mean
+    around = squares - sums**2 / k  # sum of squares about the mean of the group
     around_others = (scores @ scores - squares) - others**2 / rest
     error = around / (k * (k - 1)) + around_others / (rest * (rest - 1))
     total = squared + error
@@ -145,7 +145,7 @@ def _statistic(chosen: FloatArray, scores: FloatArray) -> FloatArray:
 
 @lru_cache(maxsize=8)
 def _all_splits(total: int, size: int) -> npt.NDArray[np.intp]:
-    """Every choice of `size` out of `total` places, [C(total, size), size]; kept, since all pairs have the same n."""
+    """Return every choice of `size` out of `total` places, [C(total, size), size]; cached, as all pairs share n."""
     count = math.comb(total, size)
     places = np.fromiter(chain.from_iterable(combinations(range(total), size)), dtype=np.intp, count=count * size)
     places.flags.writeable = False
@@ -153,7 +153,7 @@ def _all_splits(total: int, size: int) -> npt.NDArray[np.intp]:
 
 
 def _drawn(scores: FloatArray, size: int, rng: np.random.Generator, n_resamples: int) -> Iterator[FloatArray]:
-    """Blocks of `size` scores drawn without replacement, [S, size], n_resamples rows in all."""
+    """Draw `size` scores without replacement n_resamples times, in blocks [S, size]."""
     for start in range(0, n_resamples, _RESAMPLES_AT_ONCE):
         rows = min(_RESAMPLES_AT_ONCE, n_resamples - start)
         yield rng.permuted(np.broadcast_to(scores, (rows, scores.size)), axis=1)[:, :size]

@@ -1,4 +1,4 @@
-"""How many seeds a question would take, from the difference and spread seen so far."""
+"""Number of seeds that a comparison needs, estimated from the difference and spread seen so far."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from harness.analysis.stats.samples import FloatArray
 __all__ = ["MOST_SEEDS", "seeds_for_difference", "seeds_for_equivalence", "seeds_text"]
 
 MOST_SEEDS = 1000
-"""The search ends here: whoever needs more has another problem than too few seeds."""
+"""End of the search: a comparison that needs more seeds than this has another problem."""
 
 
 def seeds_for_difference(difference: float, spread: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Seeds per algorithm that find such a difference with the given power; inf for more than 1000.
+    """Return the seeds per algorithm that find such a difference with the given power; inf for more than 1000.
 
         power(n) = P(|T| > t_{1-alpha/2, nu}),  T ~ noncentral t(nu, |difference| / (spread sqrt(2/n))),  nu = 2n - 2
 
-    The power of the two-sided t test, which the permutation test shares but for the fewest seeds: the result is never
-    below the n at which that test can reach alpha at all (4 for 5%).
-    difference, spread: of the means, and root mean square of the two standard deviations, in units of return.
+    This is the power of the two-sided t test, which the permutation test shares except at the fewest seeds: the result
+    is never below the n at which the permutation test can reach alpha at all (4 for 5%).
+    difference: of the means; spread: root mean square of the two standard deviations; both in units of return.
     A difference observed at few seeds is itself uncertain, and so is the answer: a hint for planning, not a result.
-    NaN when either is NaN.
+    NaN if either is NaN.
     """
     if math.isnan(difference) or math.isnan(spread):
         return math.nan
@@ -46,12 +46,12 @@ def seeds_for_difference(difference: float, spread: float, *, alpha: float = 0.0
 def seeds_for_equivalence(
     difference: float, spread: float, margin: float, *, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """Seeds per algorithm that show equivalence with the given power if the difference is what it seems.
+    """Return the seeds per algorithm that show equivalence with the given power, if the difference is as estimated.
 
         power(n) = max(0, P(T_- < -t_{1-alpha, nu}) - P(T_+ < t_{1-alpha, nu}))
         T_± ~ noncentral t(nu, (difference ± margin) / (spread sqrt(2/n))),  nu = 2n - 2
 
-    inf for more than 1000 and for a difference outside the margin; NaN when an argument is NaN.
+    inf for more than 1000 and for a difference outside the margin; NaN if an argument is NaN.
     Arguments and caution as in `seeds_for_difference`; margin: in units of return.
     """
     if math.isnan(difference) or math.isnan(spread) or math.isnan(margin):
@@ -69,7 +69,7 @@ def seeds_for_equivalence(
 
 
 def seeds_text(seeds: float) -> str:
-    """A number of seeds in words: "37", "> 1000", or "unknown"."""
+    """Return a number of seeds in words: "37", "> 1000", or "unknown"."""
     if math.isnan(seeds):
         return "unknown"
     return f"> {MOST_SEEDS}" if math.isinf(seeds) else f"{seeds:.0f}"

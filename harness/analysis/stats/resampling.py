@@ -1,4 +1,4 @@
-"""The interquartile mean and its bootstrap, for scores [n, 1] and for curves [n, T] alike."""
+"""Bootstrap of the interquartile mean, for scores [n, 1] and for curves [n, T] alike."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def check_confidence(confidence: float) -> None:
 
 
 def bootstrap_counts(n: int, rng: np.random.Generator, n_resamples: int) -> FloatArray:
-    """How often each of n seeds was drawn in each resample with replacement, [B, n]; rows sum to n."""
+    """Draw n seeds with replacement for each resample; return how often each was drawn, [B, n], rows summing to n."""
     return rng.multinomial(n, np.full(n, 1.0 / n), size=n_resamples).astype(np.float64)
 
 
 def weighted_iqm(values: FloatArray, counts: FloatArray) -> FloatArray:
-    """Interquartile mean of each column when row i is counted counts[b, i] times, [B, T].
+    """Return the interquartile mean of each column if row i is counted counts[b, i] times, [B, T].
 
     With the rows of a column sorted and C their cumulated counts, row i fills the ranks from C_{i-1} to C_i. The mean
     keeps the ranks from g to N - g, where N is the total count and g = floor(N / 4):
@@ -33,7 +33,7 @@ def weighted_iqm(values: FloatArray, counts: FloatArray) -> FloatArray:
     Counting instead of copying rows sorts each column once, not once per resample.
 
     values: [n, T], NaN where a run has no value at that time (it then counts as never drawn);
-    counts: [B, n], whole numbers. NaN where nothing is left to average.
+    counts: [B, n], whole numbers. NaN without any number to average.
     """
     order = np.argsort(values, axis=0)
     ordered = np.take_along_axis(values, order, axis=0).T  # [T, n], NaN last
@@ -43,16 +43,16 @@ def weighted_iqm(values: FloatArray, counts: FloatArray) -> FloatArray:
     cut = np.floor(total / 4)
     kept = np.clip(ranks, cut, total - cut) - cut
     shares = np.diff(kept, axis=2, prepend=0.0)
-    with np.errstate(invalid="ignore"):  # 0 / 0: nothing was drawn that has a value here
+    with np.errstate(invalid="ignore"):  # 0 / 0: no drawn seed has a value at this time
         result: FloatArray = np.einsum("btn,tn->bt", shares, np.where(there, ordered, 0.0)) / kept[:, :, -1]
     return result
 
 
 def bootstrap_iqm(values: FloatArray, rng: np.random.Generator, n_resamples: int) -> FloatArray:
-    """Interquartile means of n_resamples resamples of whole rows, [B, T].
+    """Return the interquartile means of n_resamples resamples of whole rows, [B, T].
 
-    One draw of seeds serves all columns, so that a resampled curve stays a curve: drawing anew at each time would make
-    the points of the band independent and any area under it several times too certain.
+    One draw of seeds serves all columns, so that a resampled curve stays a curve: a draw for each time would make the
+    points of the band independent, and the interval of any area under it several times too narrow.
 
     values: [n, T] with n >= 1.
     """
@@ -63,9 +63,9 @@ def bootstrap_iqm(values: FloatArray, rng: np.random.Generator, n_resamples: int
 
 
 def percentile_limits(resampled: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
-    """The central `confidence` of each column's resampled estimates: (low [T], high [T]); NaN is left out."""
+    """Return the limits of the central `confidence` of each column, low [T] and high [T]; NaN is left out."""
     tail = (1.0 - confidence) / 2
-    # nanquantile goes column by column in Python, fifty times slower: only where it is needed.
+    # nanquantile is a Python loop over columns, fifty times slower.
     quantile = np.nanquantile if np.isnan(resampled).any() else np.quantile
     low, high = quantile(resampled, [tail, 1.0 - tail], axis=0)
     return low, high

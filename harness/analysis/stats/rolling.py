@@ -1,4 +1,4 @@
-"""Windows over the episode returns of one run."""
+"""Rolling mean and variance of the episode returns of one run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class WindowSummary(NamedTuple):
 
 
 def rolling_mean(x: npt.ArrayLike, window: int) -> FloatArray:
-    """Mean of each number and the window - 1 before it, [T].
+    """Return the mean of each number and the window - 1 before it, [T].
 
         m_t = (x_{t-w+1} + ... + x_t) / w
 
-    The first w - 1 entries are NaN, since their window is not full: a shorter one there would be noisier than the rest
-    of the line and look like instability at the start. All are NaN when T < w.
-    x: in the order of time, [T]. Raises ValueError when window < 1 or x is not one-dimensional.
+    The first w - 1 entries are NaN, since their window is not full: a shorter one would be noisier than the rest of the
+    line and look like instability at the start. All are NaN if T < w.
+    x: in the order of time, [T]. Raises ValueError if window < 1 or x is not one-dimensional.
     """
     values = _series(x, window, shortest=1)
     first = _first_of_windows(values, window)
@@ -35,12 +35,12 @@ def rolling_mean(x: npt.ArrayLike, window: int) -> FloatArray:
 
 
 def rolling_variance(x: npt.ArrayLike, window: int) -> FloatArray:
-    """Unbiased variance of each number and the window - 1 before it, [T].
+    """Return the unbiased variance of each number and the window - 1 before it, [T].
 
         v_t = sum_{k<w} (x_{t-k} - m_t)^2 / (w - 1)
 
     The first w - 1 entries are NaN, as in `rolling_mean`.
-    x: in the order of time, [T]. Raises ValueError when window < 2 or x is not one-dimensional.
+    x: in the order of time, [T]. Raises ValueError if window < 2 or x is not one-dimensional.
     """
     values = _series(x, window, shortest=2)
     first = _first_of_windows(values, window)
@@ -52,10 +52,10 @@ def rolling_variance(x: npt.ArrayLike, window: int) -> FloatArray:
 
 
 def last_window(x: npt.ArrayLike, k: int) -> WindowSummary:
-    """Mean and sample standard deviation of the last k numbers, of all when there are fewer.
+    """Return mean and sample standard deviation of the last k numbers, or of all if there are fewer.
 
-    x: in the order of time, [T]; NaN is dropped first. One number has no standard deviation (NaN), none has no mean.
-    Raises ValueError when k < 1.
+    x: in the order of time, [T]; NaN is dropped first. The standard deviation of one number is NaN, and so is the mean
+    of none. Raises ValueError if k < 1.
     """
     if k < 1:
         raise ValueError(f"a window holds at least 1 number, got {k}")
@@ -69,11 +69,11 @@ def _first_of_windows(values: FloatArray, window: int) -> FloatArray:
 
 
 def _mean_rise(values: FloatArray, first: FloatArray, window: int) -> FloatArray:
-    """Means of the full windows, relative to the first number of each, [T - w + 1].
+    """Return the means of the full windows, relative to the first number of each, [T - w + 1].
 
-    One addition per place in the window instead of the usual running sum, whose rounding errors pile up over a long
-    run (subtracting 1e9 does not undo adding it) and make the variance of a quiet stretch negative. Relative to the
-    first number, so that a window of equal numbers has a variance of exactly 0, which a log axis leaves out.
+    A running sum would be cheaper, but its rounding errors add up over a long run (subtracting 1e9 does not undo adding
+    it) and make the variance of a quiet stretch negative. Relative to the first number, a window of equal numbers has a
+    variance of exactly 0, which a log axis leaves out.
     """
     sums = np.zeros_like(first)
     for offset in range(window):

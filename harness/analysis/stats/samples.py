@@ -1,4 +1,4 @@
-"""One number per seed: the only place where missing runs are dropped, and where they are counted."""
+"""Samples of one number per seed: the only place where missing runs are dropped and counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class Sample(NamedTuple):
-    """The seeds that gave a number, and how many did not."""
+    """Numbers of the seeds that have one, and the count of those without."""
 
     values: FloatArray
     """Finite, [n]."""
@@ -21,15 +21,15 @@ class Sample(NamedTuple):
 
     @property
     def n(self) -> int:
-        """Seeds that gave a number."""
+        """Number of seeds that have a number."""
         return int(self.values.size)
 
 
 def present(x: npt.ArrayLike) -> Sample:
-    """The numbers that are there: NaN is a run that failed or is missing, dropped here and counted.
+    """Drop and count NaN, which stands for a run that failed or is missing.
 
     x: one number per seed, [n].
-    Raises ValueError when x is not one-dimensional or holds an infinity, which is a broken score and not a missing one.
+    Raises ValueError if x is not one-dimensional or holds an infinity, which is a broken score, not a missing one.
     """
     values = np.asarray(x, dtype=np.float64)
     if values.ndim != 1:

@@ -1,4 +1,4 @@
-"""The answer for one environment and one pair of algorithms, with its reasons in words."""
+"""Verdict on one pair of algorithms in one environment, with its reasons in words."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ Outcome = Literal["better", "worse", "equivalent", "inconclusive", "identical"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the scores of x against those of y allow to say, and why."""
+    """Conclusion about the scores x, compared with the scores y, and its reasons."""
 
     outcome: Outcome
-    """Of x, compared with y."""
+    """Outcome for x, compared with y."""
     reasons: tuple[str, ...]
-    """One clause each, to be joined with "; "."""
+    """Clauses, to be joined with "; "."""
     p_value: float
-    """Holm-adjusted, as given."""
+    """Holm-adjusted p-value that the verdict is based on."""
     difference: Interval
     """mean(x) - mean(y)."""
     improvement: Interval
     """Probability of improvement."""
     equivalence: EquivalenceTest | None
-    """None where no margin is declared."""
+    """Test of equivalence, None without a declared margin."""
     seeds_for_difference: float = math.nan
-    """Of an inconclusive outcome: seeds per algorithm that would show the difference seen; inf for more than 1000."""
+    """Seeds per algorithm that would show the difference seen, of an inconclusive outcome; inf for more than 1000."""
     seeds_for_equivalence: float = math.nan
-    """Of an inconclusive outcome within the margin: seeds that would show equivalence."""
+    """Seeds per algorithm that would show equivalence, of an inconclusive outcome within the margin."""
 
     @property
     def reason(self) -> str:
-        """The reasons as one line."""
+        """Reasons as one line."""
         return "; ".join(self.reasons)
 
 
@@ -57,20 +57,20 @@ def verdict(
     alpha: float = 0.05,
     n_comparisons: int = 1,
 ) -> Verdict:
-    """Better, worse, equivalent, inconclusive or identical: what the scores x are against y.
+    """Judge the scores x, compared with y: better, worse, equivalent, inconclusive or identical.
 
-    The first rule that applies:
-        identical       the caller knows it: the trained parameters are bit-equal, which outranks any p-value
+    The first rule that applies decides:
+        identical       `identical` is True: the trained parameters are bit-equal, which outranks any p-value
         inconclusive    fewer than two seeds on a side, or no p-value
         better, worse   p_value < alpha, and the interval of the probability of improvement excludes 1/2
         equivalent      TOST has p < alpha within the margin
         inconclusive    otherwise, with the seeds that would be needed
 
-    The two conditions of the third rule look at different things, the means (which a few collapsed seeds may decide)
-    and who wins how often; a winner is named only where they point to the same side.
+    The third rule has two conditions because they measure different things, the means (which a few collapsed seeds may
+    decide) and how often a seed scores higher; a winner is named only if both point to the same side.
 
-    x, y: one number per seed, [n] and [m]; NaN is dropped and counted. p_value: of the permutation test, adjusted by
-    `holm` over all comparisons made. margin: in units of return, None when equivalence is not asked for.
+    x, y: one number per seed, [n] and [m]; NaN is dropped and counted. p_value: from the permutation test, adjusted by
+    `holm` over all comparisons made. margin: in units of return, None without a test of equivalence.
     n_comparisons: how many `holm` was given; the seeds for a difference are those that reach alpha / n_comparisons.
     Raises ValueError for a margin that is not positive and finite.
     """
@@ -145,8 +145,8 @@ def _small(difference: Interval, margin: float | None) -> tuple[str, ...]:
 
 
 def _seeds_clauses(for_difference: float, for_equivalence: float, *, here: int) -> tuple[str, ...]:
-    """The seeds that 80% power would take; equivalence only where it could be shown at all."""
-    if for_difference <= here:  # the t test behind the number and the rules above need not agree
+    """Return the seeds that 80% power needs in words; of equivalence only if it could be shown at all."""
+    if for_difference <= here:  # the number comes from a t test, which need not agree with the rules
         difference = f"such a difference usually shows at {seeds_text(for_difference)} seeds"
     else:
         about = "" if math.isinf(for_difference) else "about "

@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import configure
 
-from harness.analysis.report import report_folders, write_report
+from harness.analysis.report import _verdict_line, report_folders, write_report
 from harness.config import ReferenceScores, StatisticsConfig, parse_config
 from harness.errors import RecordError
 from harness.experiment.plan import plan
@@ -39,12 +39,12 @@ def console() -> Console:
     return Console(file=io.StringIO(), width=120)
 
 
-def said(console: Console) -> str:
+def console_text(console: Console) -> str:
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_a_plain_log_of_sb3_is_reported_like_a_run_of_ours(tmp_path: Path, console: Console) -> None:
+def test_a_plain_log_of_sb3_is_reported_like_a_run_of_the_harness(tmp_path: Path, console: Console) -> None:
     folder = tmp_path / "logs" / "ppo" / "CartPole-v1_1"
     env = make_vec_env("CartPole-v1", seed=0, monitor_dir=str(folder))
     evaluation = EvalCallback(
@@ -71,7 +71,7 @@ def test_a_plain_log_of_sb3_is_reported_like_a_run_of_ours(tmp_path: Path, conso
         == {path.removesuffix(".svg") for path in figures if path.endswith(".svg")}
         != set()
     )
-    assert re.search(r"\n plots   |\nplots   ", said(console))
+    assert re.search(r"\n plots   |\nplots   ", console_text(console))
 
 
 @pytest.mark.usefixtures("_no_figures")
@@ -92,17 +92,28 @@ def test_only_planned_runs_count_and_absent_ones_are_missing(tmp_path: Path, con
 
 
 @pytest.mark.usefixtures("_no_figures")
-def test_the_verdicts_end_the_output_as_sentences(tmp_path: Path, console: Console) -> None:
+def test_the_output_ends_with_the_verdicts_as_sentences(tmp_path: Path, console: Console) -> None:
     write_experiment(tmp_path, envs=("CartPole-v1",), n_seeds=3, n_timesteps=5_000)
 
     report_folders([tmp_path], STATISTICS, tmp_path, console)
     report_folders([tmp_path], StatisticsConfig(n_bootstrap=50), tmp_path, console)
 
-    text = " ".join(said(console).split())
+    text = " ".join(console_text(console).split())
     assert "a2c is equivalent to ppo: equivalence within ±48 has p = " in text
     assert "custom_ppo is identical to ppo: the trained parameters are bit-equal for every seed" in text
     assert "a2c against custom_ppo: inconclusive, permutation test p = " in text
     assert "(with so few seeds it cannot fall below 0.1)" in text
+
+
+@pytest.mark.parametrize("outcome", ["better", "inconclusive"])
+def test_a_verdict_names_the_measure_if_there_are_several(outcome: str) -> None:
+    row = {"first": "a2c", "second": "ppo", "verdict": outcome, "reason": "p = 0.01"}
+
+    line, named = (re.sub(r"\[.*?\]", "", _verdict_line(r)) for r in (row, {**row, "measure": "final score"}))
+
+    expected = {"better": "a2c is better than ppo: p = 0.01", "inconclusive": "a2c against ppo: inconclusive, p = 0.01"}
+    assert line == expected[outcome]
+    assert named == f"final score: {line}"
 
 
 @pytest.mark.usefixtures("_no_figures")
@@ -128,14 +139,14 @@ def test_scores_that_are_all_equal_have_no_coverage_to_simulate(tmp_path: Path, 
 
 
 @pytest.mark.usefixtures("_no_figures")
-def test_runs_that_all_failed_make_a_report_of_nothing(tmp_path: Path, console: Console) -> None:
+def test_a_report_of_failed_runs_only_has_no_conclusion(tmp_path: Path, console: Console) -> None:
     config = parse_config(TEXT.replace("SEEDS", "0-1"), Path("a.yml"))
     for spec in plan(config):
         write_run(tmp_path, failed(make_record(spec)))
 
     write_report(config, tmp_path / "runs", tmp_path, console)
 
-    assert "0/2" in said(console)
+    assert "0/2" in console_text(console)
     assert set(pd.read_csv(tmp_path / "tables" / "pairwise.csv")["verdict"]) == {"inconclusive"}
 
 

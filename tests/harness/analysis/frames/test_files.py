@@ -14,19 +14,19 @@ from harness.errors import RecordError
 from tests.results_factory import write_evaluations, write_monitor, write_progress
 
 
-def test_an_episode_ends_at_the_number_of_sub_environments_times_the_steps_of_its_own(tmp_path: Path) -> None:
+def test_an_episode_ends_at_n_envs_times_the_steps_of_its_sub_environment(tmp_path: Path) -> None:
     write_monitor(tmp_path / "0.monitor.csv", [(1.0, 3), (2.0, 4)])
     write_monitor(tmp_path / "1.monitor.csv", [(5.0, 5), (6.0, 2), (7.0, 9)])
 
     episodes = read_monitors(tmp_path, partial=False)
 
-    # By hand: the first lives until its steps 3 and 7, the second until 5, 7 and 16; two environments step at once.
+    # By hand: the first ends episodes at its steps 3 and 7, the second at 5, 7 and 16; both step together.
     assert episodes["timestep"].tolist() == [6, 10, 14, 14, 32]
     assert episodes["reward"].tolist() == [1.0, 5.0, 2.0, 6.0, 7.0]
     assert episodes["length"].tolist() == [3, 5, 4, 2, 9]
 
 
-def test_the_timestep_is_the_step_count_at_which_a_simulated_vector_of_environments_finished(tmp_path: Path) -> None:
+def test_the_timestep_equals_that_of_a_simulated_vector_environment(tmp_path: Path) -> None:
     lengths = [[2, 5, 1], [4, 4], [1, 1, 1, 1, 3]]
     finished, remaining = [], [list(own) for own in lengths]
     for tick in range(1, 9):
@@ -44,7 +44,7 @@ def test_the_timestep_is_the_step_count_at_which_a_simulated_vector_of_environme
     assert list(zip(episodes["timestep"], episodes["reward"], strict=True)) == finished
 
 
-def test_ten_sub_environments_are_ordered_by_number_and_not_by_letter(tmp_path: Path) -> None:
+def test_ten_sub_environments_are_ordered_by_number(tmp_path: Path) -> None:
     for index in range(11):
         write_monitor(tmp_path / f"{index}.monitor.csv", [(float(index), 7)])
 
@@ -76,7 +76,7 @@ def test_a_monitor_without_a_finished_episode_has_no_rows(tmp_path: Path) -> Non
     assert read_monitors(tmp_path, partial=False).empty
 
 
-def test_the_environment_is_the_one_in_the_header_unless_that_knows_none(tmp_path: Path) -> None:
+def test_the_environment_is_that_of_the_first_header_that_names_one(tmp_path: Path) -> None:
     write_monitor(tmp_path / "0.monitor.csv", [], env_id="None")
     assert monitor_env_id(tmp_path) is None
     write_monitor(tmp_path / "1.monitor.csv", [], env_id="ALE/Pong-v5")
@@ -91,11 +91,11 @@ def cut_monitor(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_killed_run_keeps_the_episodes_before_the_line_that_was_cut_off(cut_monitor: Path) -> None:
+def test_a_killed_run_keeps_the_episodes_before_a_truncated_line(cut_monitor: Path) -> None:
     assert read_monitors(cut_monitor.parent, partial=True)["reward"].tolist() == [1.5]
 
 
-def test_a_line_that_was_cut_off_is_an_error_in_a_finished_run(cut_monitor: Path) -> None:
+def test_a_truncated_line_is_an_error_in_a_finished_run(cut_monitor: Path) -> None:
     with pytest.raises(RecordError) as error:
         read_monitors(cut_monitor.parent, partial=False)
 
@@ -112,9 +112,7 @@ def test_a_line_that_was_cut_off_is_an_error_in_a_finished_run(cut_monitor: Path
         ('#{"t_start": 1}\nr,l,t\n1,2,3\n1,x,3\n', "could not convert string 'x' to float64 at row 1, column 2"),
     ],
 )
-def test_a_damaged_monitor_is_named_in_a_finished_run_and_empty_in_a_killed_one(
-    tmp_path: Path, content: str, reason: str
-) -> None:
+def test_a_damaged_monitor_is_an_error_only_in_a_finished_run(tmp_path: Path, content: str, reason: str) -> None:
     path = tmp_path / "0.monitor.csv"
     path.write_text(content)
 
@@ -156,7 +154,7 @@ def test_evaluations_are_summarised_over_their_episodes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 10, -20])
-def test_truncated_evaluations_are_named_in_a_finished_run_and_empty_in_a_killed_one(tmp_path: Path, keep: int) -> None:
+def test_truncated_evaluations_are_an_error_only_in_a_finished_run(tmp_path: Path, keep: int) -> None:
     write_evaluations(tmp_path, {500: [1.0, 3.0]})
     path = tmp_path / "evaluations.npz"
     path.write_bytes(path.read_bytes()[:keep])
@@ -229,7 +227,7 @@ def quiet_sb3() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("quiet_sb3")
-def test_what_sb3_writes_is_read_as_sb3_reads_it(tmp_path: Path) -> None:
+def test_files_of_sb3_are_read_as_sb3_reads_them(tmp_path: Path) -> None:
     monitor = pytest.importorskip("stable_baselines3.common.monitor")
     logger = pytest.importorskip("stable_baselines3.common.logger")
     header = {"t_start": 50.0, "env_id": "CartPole-v1"}
@@ -246,7 +244,7 @@ def test_what_sb3_writes_is_read_as_sb3_reads_it(tmp_path: Path) -> None:
     log.close()
 
     episodes = read_monitors(tmp_path, partial=False)
-    expected = monitor.load_results(str(tmp_path))  # sorted by time, as ours is by step: the same order here
+    expected = monitor.load_results(str(tmp_path))  # sorted by time, which is the order of steps here
 
     assert episodes["reward"].tolist() == expected["r"].tolist()
     assert episodes["length"].tolist() == expected["l"].tolist()

@@ -45,7 +45,7 @@ def test_a_finished_run_is_a_row_with_its_score_and_speed(tmp_path: Path) -> Non
     }
 
 
-def test_a_failed_run_is_a_row_without_score_and_keeps_what_it_lived_through(tmp_path: Path) -> None:
+def test_a_failed_run_is_a_row_without_score_and_keeps_its_episodes(tmp_path: Path) -> None:
     record = failed(make_record(make_spec()), "loss is NaN")
     folder = write_run(tmp_path, record, episodes=[[(1.0, 5), (2.0, 5)]], evaluations={5: [1.0]})
     monitor = folder / "0.monitor.csv"
@@ -61,7 +61,7 @@ def test_a_failed_run_is_a_row_without_score_and_keeps_what_it_lived_through(tmp
     assert results.evaluations.empty
 
 
-def test_a_failed_run_that_got_as_far_as_its_evaluation_has_no_score_either(tmp_path: Path) -> None:
+def test_a_run_that_failed_after_its_evaluation_has_no_score_either(tmp_path: Path) -> None:
     write_run(tmp_path, replace(failed(make_record(make_spec())), final_rewards=(5.0,)))
 
     assert load_results(tmp_path).runs["score"].isna().all()
@@ -93,7 +93,7 @@ def test_planned_runs_that_are_not_there_are_rows_with_status_missing(tmp_path: 
     assert results.episodes[["seed", "reward"]].values.tolist() == [[1, 4.0]]
 
 
-def test_a_plan_of_which_nothing_was_run_is_a_table_of_missing_runs(tmp_path: Path) -> None:
+def test_a_plan_without_any_run_is_a_table_of_missing_runs(tmp_path: Path) -> None:
     results = load_results(tmp_path, expected=[make_spec(), make_spec(seed=1)])
 
     assert results.runs["status"].tolist() == ["missing", "missing"]
@@ -130,7 +130,7 @@ def test_a_foreign_log_with_neither_has_no_score(tmp_path: Path) -> None:
     assert (row["score_source"], row["steps"]) == ("", 64)
 
 
-def test_algorithms_and_environments_keep_the_order_that_was_asked_for_in_every_table(tmp_path: Path) -> None:
+def test_algorithms_and_environments_have_the_requested_order(tmp_path: Path) -> None:
     for algo in ("a2c", "custom_ppo", "ppo"):
         for env in ("Acrobot-v1", "CartPole-v1"):
             record = make_record(make_spec(algo, env))
@@ -146,7 +146,7 @@ def test_algorithms_and_environments_keep_the_order_that_was_asked_for_in_every_
         assert list(zip(table["algo"], table["env"], strict=True)) == expected
 
 
-def test_the_order_of_the_plan_stands_where_none_is_asked_for(tmp_path: Path) -> None:
+def test_without_a_requested_order_that_of_the_plan_holds(tmp_path: Path) -> None:
     plan = [make_spec("ppo"), make_spec("a2c")]
     for spec in plan:
         write_run(tmp_path, make_record(spec))
@@ -180,7 +180,7 @@ def test_two_folders_are_read_as_one_set_of_results(tmp_path: Path) -> None:
     assert load_results(tmp_path / "a", tmp_path / "b").algos == ("ppo", "a2c")
 
 
-def test_a_seed_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
+def test_a_seed_in_two_folders_is_an_error(tmp_path: Path) -> None:
     first = write_run(tmp_path / "a", make_record(make_spec()))
     second = write_run(tmp_path / "b", make_record(make_spec()))
 
@@ -188,7 +188,7 @@ def test_a_seed_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
         load_results(tmp_path)
 
     assert str(error.value) == (
-        f"{second}: is ppo CartPole-v1 seed 0, but so is {first}; a seed counts once, leave one of them out"
+        f"{second}: holds ppo CartPole-v1 seed 0, and so does {first}; a seed counts once, leave one of them out"
     )
 
 
@@ -201,7 +201,7 @@ def test_a_folder_without_runs_is_an_error(tmp_path: Path) -> None:
     )
 
 
-def test_the_tables_of_a_whole_experiment_fit_together(tmp_path: Path) -> None:
+def test_the_tables_of_an_experiment_agree_with_each_other(tmp_path: Path) -> None:
     write_experiment(tmp_path, envs=["CartPole-v1"], n_seeds=2, n_timesteps=4000, crashed=[("a2c", "CartPole-v1", 1)])
 
     results = load_results(tmp_path)

@@ -8,7 +8,7 @@ from harness.analysis.frames.runs import find_runs
 from harness.errors import RecordError
 from tests.results_factory import make_record, make_spec, write_evaluations, write_monitor, write_run
 
-# What rl_zoo3 writes: yaml.dump of an OrderedDict.
+# File of rl_zoo3: yaml.dump of an OrderedDict.
 ZOO_ARGS = """!!python/object/apply:collections.OrderedDict
 - - - algo
     - ppo
@@ -21,7 +21,7 @@ ZOO_ARGS = """!!python/object/apply:collections.OrderedDict
 """
 
 
-def test_a_run_of_ours_is_what_its_record_says_and_not_what_its_folder_is_called(tmp_path: Path) -> None:
+def test_a_run_of_the_harness_is_identified_by_its_record(tmp_path: Path) -> None:
     folder = write_run(tmp_path, make_record(make_spec("pkg.agents:Agent", "ALE/Pong-v5", 4)))
     moved = folder.rename(tmp_path / "moved")
 
@@ -47,7 +47,7 @@ def test_a_zoo_log_is_named_by_its_folders_and_seeded_by_its_arguments(tmp_path:
     assert (run.algo, run.env, run.seed, run.status) == ("ppo", "CartPole-v1", 2716038811, "foreign")
 
 
-def test_arguments_that_would_run_code_are_read_and_not_run(tmp_path: Path) -> None:
+def test_zoo_arguments_that_would_run_code_are_read_as_data(tmp_path: Path) -> None:
     folder = tmp_path / "ppo" / "CartPole-v1_3"
     write_monitor(folder / "0.monitor.csv", [(1.0, 1)])
     (folder / "CartPole-v1").mkdir()
@@ -76,7 +76,7 @@ def test_a_zoo_folder_with_a_uuid_is_understood(tmp_path: Path) -> None:
     assert (run.env, run.seed) == ("Acrobot-v1", 7)
 
 
-def test_the_monitor_header_spells_an_environment_that_a_folder_cannot(tmp_path: Path) -> None:
+def test_the_monitor_header_names_an_environment_that_a_folder_cannot(tmp_path: Path) -> None:
     write_monitor(tmp_path / "ppo" / "ALE-Pong-v5_1" / "0.monitor.csv", [], env_id="ALE/Pong-v5")
 
     (run,) = find_runs(tmp_path)
@@ -84,7 +84,7 @@ def test_the_monitor_header_spells_an_environment_that_a_folder_cannot(tmp_path:
     assert run.env == "ALE/Pong-v5"
 
 
-def test_a_bare_folder_of_monitors_is_a_run_of_the_algorithm_that_it_is_called_after(tmp_path: Path) -> None:
+def test_a_bare_folder_of_monitors_is_named_after_its_algorithm(tmp_path: Path) -> None:
     write_monitor(tmp_path / "sac" / "monitor.csv", [(1.0, 1)], env_id="Pendulum-v1")
 
     (run,) = find_runs(tmp_path)
@@ -109,7 +109,7 @@ def test_a_log_within_a_run_is_no_run_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sign", ["a record beside it", "the experiment above it"])
-def test_a_folder_of_ours_without_a_record_is_an_interrupted_run_and_no_foreign_log(tmp_path: Path, sign: str) -> None:
+def test_a_harness_folder_without_a_record_is_an_interrupted_run(tmp_path: Path, sign: str) -> None:
     if sign == "a record beside it":
         write_run(tmp_path, make_record(make_spec(seed=0)))
     else:
@@ -121,7 +121,7 @@ def test_a_folder_of_ours_without_a_record_is_an_interrupted_run_and_no_foreign_
     assert (run.seed, run.status, run.record) == (3, "missing", None)
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecordError) as error:
         find_runs(tmp_path / "nowhere")
 

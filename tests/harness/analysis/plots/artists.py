@@ -1,4 +1,4 @@
-"""What a figure really shows, read back from its artists."""
+"""Readers of figures: panels, lines, bands and texts, taken from the artists."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ydata(line: Line2D) -> npt.NDArray[np.float64]:
 
 
 def band_limits(axes: Axes, color: str) -> list[npt.NDArray[np.float64]]:
-    """Vertices [V, 2] of each filled band of that colour."""
+    """Return the vertices [V, 2] of each filled band of that colour."""
     bands = [band for band in axes.collections if isinstance(band, PolyCollection)]
     return [
         path.vertices for band in bands if to_hex(band.get_facecolor()[0]) == color.lower() for path in band.get_paths()

@@ -10,7 +10,7 @@ ALGOS = ("custom_ppo", "ppo", "a2c")
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Three algorithms, two environments, five seeds; one run of a2c failed."""
+    """Load an experiment of three algorithms, two environments and five seeds, in which one run of a2c failed."""
     root = write_experiment(
         tmp_path_factory.mktemp("results"),
         algos=ALGOS,

@@ -29,7 +29,7 @@ def panel(figure: Figure, env: str) -> Axes:
     return next(axes for axes in figure.axes if axes.get_title(loc="left") == env)
 
 
-def square(n_seeds: int, n_minibatches: int = 3, n_iterations: int = 2, size: float = 0.0) -> pd.DataFrame:
+def differences(n_seeds: int, n_minibatches: int = 3, n_iterations: int = 2, size: float = 0.0) -> pd.DataFrame:
     rows = [
         ("A", seed, iteration, minibatch, size)
         for seed in range(n_seeds)
@@ -40,7 +40,7 @@ def square(n_seeds: int, n_minibatches: int = 3, n_iterations: int = 2, size: fl
 
 
 def colours(axes: Axes) -> Any:
-    """Hex colours of the cells, [seed, column]."""
+    """Return the hex colours of the cells, [seed, column]."""
     (mesh,) = (artist for artist in axes.collections if isinstance(artist, QuadMesh))
     mesh.update_scalarmappable()
     shape = np.asarray(mesh.get_array()).shape
@@ -99,13 +99,13 @@ def test_seeds_go_down_and_minibatches_to_the_right() -> None:
     assert axes.yaxis.get_inverted()
 
 
-def test_a_minibatch_that_was_not_is_white_and_the_legend_says_so() -> None:
+def test_a_missing_minibatch_is_white_and_the_legend_says_so() -> None:
     rows = [("A", 0, 1, 0, 0.0), ("A", 0, 1, 1, 0.0), ("A", 1, 1, 0, 0.0)]
     figure = divergence_map(table(*rows), "mine", "ppo")
 
     assert colours(panel(figure, "A"))[1, 1] == "#ffffff"
     assert legend_labels(figure)[-1] == "no minibatch"
-    assert "no minibatch" not in legend_labels(divergence_map(square(2), "mine", "ppo"))
+    assert "no minibatch" not in legend_labels(divergence_map(differences(2), "mine", "ppo"))
 
 
 def test_each_environment_has_a_panel_with_its_own_minibatches() -> None:
@@ -119,7 +119,7 @@ def test_each_environment_has_a_panel_with_its_own_minibatches() -> None:
 
 
 def test_few_seeds_are_named_and_many_are_thinned_out() -> None:
-    few, many = (panel(divergence_map(square(n), "mine", "ppo"), "A") for n in (1, 30))
+    few, many = (panel(divergence_map(differences(n), "mine", "ppo"), "A") for n in (1, 30))
 
     assert ([label.get_text() for label in few.get_yticklabels()], few.get_ylabel()) == (["seed 0"], "")
     shown = [label.get_text() for label in many.get_yticklabels()]
@@ -127,7 +127,7 @@ def test_few_seeds_are_named_and_many_are_thinned_out() -> None:
 
 
 def test_many_minibatches_are_thinned_out() -> None:
-    axes = panel(divergence_map(square(2, n_minibatches=40), "mine", "ppo"), "A")
+    axes = panel(divergence_map(differences(2, n_minibatches=40), "mine", "ppo"), "A")
 
     shown = [label.get_text() for label in axes.get_xticklabels()]
     assert (shown[:4], shown.count("r")) == (["r", "2", "4", "6"], 2)
@@ -136,7 +136,7 @@ def test_many_minibatches_are_thinned_out() -> None:
 
 @pytest.mark.parametrize("n_seeds", [1, 5, 30])
 def test_no_label_touches_another(n_seeds: int) -> None:
-    frame = pd.concat([square(n_seeds, 40).assign(env=env) for env in ("TightBounds", "CartPole15")])
+    frame = pd.concat([differences(n_seeds, 40).assign(env=env) for env in ("TightBounds", "CartPole15")])
     figure = divergence_map(frame, "package.module:Class", "ppo")
     figure.draw_without_rendering()
 
@@ -151,20 +151,20 @@ def test_no_label_touches_another(n_seeds: int) -> None:
 
 
 def test_thirty_seeds_in_four_environments_fit_on_a_page() -> None:
-    frame = pd.concat([square(30).assign(env=env) for env in "ABCD"])
+    frame = pd.concat([differences(30).assign(env=env) for env in "ABCD"])
 
     width, height = divergence_map(frame, "mine", "ppo").get_size_inches()
 
     assert (width, height) == pytest.approx((7.1, 9.9), abs=0.3)
 
 
-def test_the_note_says_who_is_beside_whom() -> None:
-    assert "mine beside ppo: the largest difference" in texts(divergence_map(square(1), "mine", "ppo"))
+def test_the_note_names_the_subject_and_the_reference() -> None:
+    assert "mine beside ppo: the largest difference" in texts(divergence_map(differences(1), "mine", "ppo"))
 
 
-def test_it_is_written_as_the_same_bytes_each_time(tmp_path: Path) -> None:
+def test_the_divergence_map_is_written_as_the_same_bytes_each_time(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        save_figure(divergence_map(square(2, size=1e-3), "mine", "ppo"), tmp_path / name)
+        save_figure(divergence_map(differences(2, size=1e-3), "mine", "ppo"), tmp_path / name)
 
     for kind in ("svg", "png"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()

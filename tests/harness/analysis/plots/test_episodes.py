@@ -79,14 +79,14 @@ def test_the_window_and_the_seeds_are_printed_in_the_figure(results: Results) ->
         assert legend_labels(figure) == ["custom_ppo", "ppo", "a2c", "failed run"]
 
 
-def test_a_window_longer_than_any_run_is_said(results: Results) -> None:
+def test_a_window_longer_than_every_run_is_reported_in_the_panel(results: Results) -> None:
     figure = smoothed_rewards(results, window=100_000)
 
     assert texts(figure).count("no run has\n100000 episodes") == 2
     assert not any(axes.has_data() for axes in figure.axes)
 
 
-def test_the_variability_is_the_median_over_seeds_of_the_rolling_standard_deviation(results: Results) -> None:
+def test_the_variability_is_the_median_of_the_seeds_rolling_std(results: Results) -> None:
     one = replace(results, episodes=episodes_of(results, "ppo", "CartPole-v1", 1))
 
     axes = panel(return_variability(one, window=9), "CartPole-v1")
@@ -118,7 +118,7 @@ def with_rewards(results: Results, rewards: list[float]) -> Results:
     return replace(results, runs=runs, episodes=episodes.assign(**{k: v[0] for k, v in identity.items()}))
 
 
-def test_a_variability_that_spans_decades_and_reaches_zero_has_a_logarithmic_axis_from_zero(results: Results) -> None:
+def test_a_variability_from_zero_over_decades_has_a_logarithmic_axis(results: Results) -> None:
     noisy = [100.0 * (-1) ** i for i in range(10)] + [0.5 * (-1) ** i for i in range(10)] + [500.0] * 10
     axes = return_variability(with_rewards(results, noisy), window=3).axes[0]
 
@@ -126,13 +126,13 @@ def test_a_variability_that_spans_decades_and_reaches_zero_has_a_logarithmic_axi
     assert axes.get_ylim()[0] == 0
 
 
-def test_a_variability_that_spans_decades_above_zero_has_a_plain_logarithmic_axis(results: Results) -> None:
+def test_a_variability_above_zero_over_decades_has_a_plain_logarithmic_axis(results: Results) -> None:
     noisy = [100.0 * (-1) ** i for i in range(10)] + [0.5 * (-1) ** i for i in range(10)]
 
     assert return_variability(with_rewards(results, noisy), window=3).axes[0].get_yscale() == "log"
 
 
-def test_a_variability_of_one_size_has_a_linear_axis_from_zero(results: Results) -> None:
+def test_a_variability_within_a_decade_has_a_linear_axis_from_zero(results: Results) -> None:
     axes = return_variability(with_rewards(results, [1.0, 2.0, 4.0] * 5), window=3).axes[0]
 
     assert axes.get_yscale() == "linear"

@@ -71,13 +71,13 @@ def test_one_seed_has_a_line_and_no_band(results: Results) -> None:
     assert "1 seed;" in texts(figure)
 
 
-def test_no_evaluations_are_said_and_not_drawn(results: Results) -> None:
+def test_a_panel_without_evaluations_says_so(results: Results) -> None:
     figure = iqm_curves(replace(results, evaluations=results.evaluations.iloc[:0]))
 
     assert texts(figure).count("no evaluations") == 2
 
 
-def test_an_algorithm_that_was_not_run_in_an_environment_is_not_drawn_there(results: Results) -> None:
+def test_an_algorithm_is_not_drawn_where_it_was_not_run(results: Results) -> None:
     table = results.evaluations
     without = replace(results, evaluations=table[(table["algo"] != "a2c") | (table["env"] != "CartPole-v1")])
 
@@ -100,7 +100,7 @@ def test_every_seed_is_a_point_at_its_score(results: Results) -> None:
         assert np.array_equal(ydata(points), scores_of(results, algo, "LunarLander-v3"), equal_nan=True)
 
 
-def test_the_interval_is_students_around_the_mean_of_the_runs_that_did_not_fail(results: Results) -> None:
+def test_the_interval_is_students_of_the_runs_that_did_not_fail(results: Results) -> None:
     axes = panel(final_scores(results, confidence=0.9), "LunarLander-v3")
 
     segments = [s for c in axes.collections if isinstance(c, LineCollection) for s in c.get_segments()]

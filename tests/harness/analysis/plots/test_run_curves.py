@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.frames import Results
-from harness.analysis.plots.run_curves import Curve, Grouped, count_seeds, on_grid, run_curves
+from harness.analysis.plots.run_curves import Curve, CurveGroup, count_seeds, on_grid, run_curves
 
 
 def curve(timesteps: list[float], values: list[float], *, complete: bool = True) -> Curve:
@@ -20,7 +20,7 @@ def test_curves_that_share_their_times_keep_them_and_their_values() -> None:
     assert values.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
-def test_other_curves_are_joined_by_straight_lines_over_the_time_that_all_of_them_cover() -> None:
+def test_other_curves_are_interpolated_over_the_time_that_all_cover() -> None:
     grid, values = on_grid([curve([0, 10], [0, 20]), curve([2, 4, 12], [5, 5, 5])])
 
     assert (grid[0], grid[-1]) == (2, 10)
@@ -50,8 +50,8 @@ def test_failed_runs_have_a_curve_but_do_not_count(results: Results) -> None:
 def test_equal_numbers_of_seeds_are_one_number(results: Results) -> None:
     whole = replace(results, runs=results.runs[results.runs["status"] == "finished"])
 
-    assert count_seeds(whole, {("a", "b"): Grouped((curve([1], [1]),) * 2)}) == "2 seeds"
-    assert count_seeds(whole, {("a", "b"): Grouped((curve([1], [1]),))}) == "1 seed"
+    assert count_seeds(whole, {("a", "b"): CurveGroup((curve([1], [1]),) * 2)}) == "2 seeds"
+    assert count_seeds(whole, {("a", "b"): CurveGroup((curve([1], [1]),))}) == "1 seed"
     assert count_seeds(whole, {}) == "0 seeds"
 
 

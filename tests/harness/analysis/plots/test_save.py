@@ -57,7 +57,7 @@ def test_a_new_figure_is_registered_where_it_is_defined(
     assert seen == {"window": 10, "own": "default"}
 
 
-def test_a_figure_for_which_nothing_was_recorded_is_left_out(results: Results, tmp_path: Path) -> None:
+def test_a_figure_without_data_is_left_out(results: Results, tmp_path: Path) -> None:
     results = one_environment(results)
     bare = replace(results, evaluations=results.evaluations.iloc[:0], progress=results.progress.iloc[:0])
 

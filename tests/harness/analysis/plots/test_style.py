@@ -23,11 +23,11 @@ from harness.analysis.plots.style import (
     ("steps", "text"),
     [(0, "0"), (500, "500"), (50_000, "50k"), (2_500, "2.5k"), (1_000_000, "1M"), (1.5e6, "1.5M"), (2e9, "2B")],
 )
-def test_steps_are_marked_as_people_say_them(steps: float, text: str) -> None:
+def test_steps_have_short_labels(steps: float, text: str) -> None:
     assert format_steps(steps) == text
 
 
-def test_an_algorithm_looks_the_same_whoever_stands_beside_it() -> None:
+def test_an_algorithm_looks_the_same_beside_any_other() -> None:
     assert looks(["ppo", "a2c"])["ppo"] == looks(["x", "custom_ppo", "ppo"])["ppo"]
     assert looks(["x", "ppo", "y"])["y"] == looks(["x", "y"])["y"]
 
@@ -61,7 +61,7 @@ def test_the_theme_leaves_matplotlib_and_pyplot_as_they_were() -> None:
     assert plt.get_fignums() == []
 
 
-def test_an_empty_panel_says_so_and_leaves_the_marks_of_the_panels_that_share_its_axis() -> None:
+def test_an_empty_panel_says_so_and_leaves_the_ticks_of_a_shared_axis() -> None:
     figure, grid = new_figure(2, 1, sharey="col")
     grid[0, 0].plot([0, 1], [3, 4])
     say_empty(grid[1, 0], "no episodes")

@@ -15,7 +15,7 @@ KL_ROW, ENTROPY_ROW, RATIO_ROW = 1, 2, 4
 
 
 def logged(results: Results, algo: str, key: str) -> pd.DataFrame:
-    """Values [timestep, seed] in CartPole-v1."""
+    """Return the values logged in CartPole-v1, [timestep, seed]."""
     table = results.progress
     mine = table[(table["algo"] == algo) & (table["env"] == "CartPole-v1") & (table["key"] == key)]
     return mine.pivot_table(index="timestep", columns="seed", values="value")

@@ -30,7 +30,7 @@ def five_normals(rng):
     return (rng.normal(size=5),)
 
 
-def test_the_t_interval_covers_what_it_says_and_the_bootstrap_of_the_mean_does_not():
+def test_the_t_interval_reaches_95_percent_and_the_bootstrap_does_not():
     # At n = 5 normal scores: t 95%, percentile bootstrap of the mean about 83%.
     rng = np.random.default_rng(0)
     student = interval_coverage(mean_interval, five_normals, 0.0, rng, n_trials=2000)

@@ -38,7 +38,7 @@ def test_a_missing_point_is_bridged_and_a_missing_run_is_nan():
         ([0, 10], [1, 2, 3], "expected timesteps and values of one run [T], got (2,) and (3,)"),
     ],
 )
-def test_a_curve_that_is_none_is_refused(timesteps, values, message):
+def test_a_curve_of_wrong_shape_or_order_is_refused(timesteps, values, message):
     for call in (lambda: interpolate_curve(timesteps, values, [1]), lambda: area_under_curve(timesteps, values)):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             call()
@@ -92,7 +92,7 @@ def test_the_band_of_curves_that_are_constant_in_time_is_the_interval_of_the_sco
     np.testing.assert_allclose(band.high, interval.high)
 
 
-def test_a_run_that_is_missing_is_dropped_and_one_that_ends_early_counts_while_it_lives():
+def test_a_missing_run_is_dropped_and_a_short_one_counts_until_it_ends():
     curves = np.array([[1.0, 1.0, NAN], [3.0, 3.0, NAN], [5.0, NAN, NAN], [NAN, NAN, NAN]])
     band = iqm_curve(curves, np.random.default_rng(0))
     assert (band.n, band.n_missing) == (3, 1)
@@ -116,6 +116,6 @@ def test_no_runs_have_no_curve():
     assert (band.estimate.shape, band.n) == ((4,), 0)
 
 
-def test_one_curve_without_its_row_is_refused():
+def test_a_single_curve_without_the_axis_of_seeds_is_refused():
     with pytest.raises(ValueError, match=r"^expected one curve per seed \[n, T\], got an array of shape \(5,\)$"):
         iqm_curve(np.zeros(5), np.random.default_rng(0))

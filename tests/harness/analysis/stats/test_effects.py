@@ -47,7 +47,7 @@ def test_g_changes_its_sign_with_the_order():
     ("x", "y", "expected"),
     [([500.0] * 3, [500.0] * 4, 0.0), ([500.0] * 3, [200.0] * 3, math.inf), ([200.0] * 3, [500.0] * 3, -math.inf)],
 )
-def test_constants_have_no_scale_to_measure_g_in(x, y, expected):
+def test_g_of_constants_is_zero_or_infinite(x, y, expected):
     interval = hedges_g(x, y)
     assert interval.estimate == expected
     assert np.isnan([interval.low, interval.high]).all()
@@ -89,7 +89,7 @@ def test_the_limits_solve_newcombes_equation_and_hold_the_estimate(x, y):
         assert (interval.estimate - theta) ** 2 == pytest.approx(z**2 * variance, abs=1e-9)
 
 
-def test_complete_separation_leaves_room_for_doubt():
+def test_complete_separation_has_limits_that_are_not_a_point():
     interval = probability_of_improvement(np.arange(10) + 100, np.arange(10))
     assert (interval.estimate, interval.high) == (1.0, 1.0)
     assert 0.75 < interval.low < 0.85
@@ -108,7 +108,7 @@ def test_an_interval_needs_two_seeds_on_each_side():
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.5, 2.5])
-def test_the_interval_keeps_its_promise_where_the_bootstrap_does_not(shift):
+def test_newcombes_interval_covers_where_the_bootstrap_does_not(shift):
     rng = np.random.default_rng(4)
     truth = stats.norm.cdf(shift / math.sqrt(2))
     intervals = [probability_of_improvement(rng.normal(shift, 1, 10), rng.normal(0, 1, 10)) for _ in range(600)]

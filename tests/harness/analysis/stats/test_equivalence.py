@@ -13,7 +13,7 @@ SEEDS = st.lists(st.integers(-100, 100), min_size=2, max_size=8)
 
 
 @pytest.mark.parametrize("margin", [5.0, 30.0, 80.0, 300.0])
-def test_it_is_the_larger_of_scipys_two_one_sided_tests(margin):
+def test_tost_is_the_larger_of_scipys_two_one_sided_tests(margin):
     shifted = [[value + sign * margin for value in X] for sign in (1, -1)]
     not_below = stats.ttest_ind(shifted[0], Y, equal_var=False, alternative="greater").pvalue
     not_above = stats.ttest_ind(shifted[1], Y, equal_var=False, alternative="less").pvalue
@@ -24,7 +24,7 @@ def test_it_is_the_larger_of_scipys_two_one_sided_tests(margin):
 
 
 @given(SEEDS, SEEDS, st.integers(1, 200))
-def test_it_rejects_exactly_when_the_ninety_percent_interval_lies_inside_the_margin(x, y, margin):
+def test_tost_rejects_iff_the_90_percent_interval_is_inside_the_margin(x, y, margin):
     interval = difference_interval(x, y, 0.9)
     nearest = min(margin - interval.high, interval.low + margin)
     if abs(nearest) > 1e-9:
@@ -41,6 +41,6 @@ def test_one_seed_shows_no_equivalence():
 
 
 @pytest.mark.parametrize("margin", [0.0, -1.0, math.inf, math.nan])
-def test_a_margin_that_means_nothing_is_refused(margin):
+def test_a_margin_that_is_not_positive_and_finite_is_refused(margin):
     with pytest.raises(ValueError, match=rf"^the equivalence margin must be positive and finite, got {margin}$"):
         tost_welch(X, Y, margin)

@@ -78,7 +78,7 @@ def test_the_same_generator_state_gives_the_same_iqm_interval():
     assert once == again
 
 
-def test_the_standard_deviation_interval_matches_bonetts_formula_by_hand():
+def test_the_std_interval_matches_bonetts_formula_by_hand():
     # 1, 2, 3, 4, 10: mean 4, s^2 = 50/4, median 3, sum of fourth powers about the median 16+1+0+1+2401 = 2419.
     kurtosis = 5 * 2419 / 50**2
     z = stats.norm.ppf(0.975)
@@ -102,7 +102,7 @@ def test_the_kurtosis_is_taken_about_scipys_trimmed_mean(n):
 
 
 @given(st.lists(st.integers(-50, 50), min_size=5, max_size=12), st.integers(-1000, 1000), st.integers(1, 1000))
-def test_the_standard_deviation_interval_moves_with_the_unit_and_not_with_the_origin(values, shift, factor):
+def test_the_std_interval_scales_with_the_unit_and_ignores_the_origin(values, shift, factor):
     plain = std_interval(values)
     moved = std_interval([factor * value + shift for value in values])
     expected = [factor * number for number in (plain.estimate, plain.low, plain.high)]

@@ -19,7 +19,7 @@ def p_of(x, y):
 
 
 def squared_t(x, y):
-    """Welch's statistic in exact fractions; the difference alone with one seed on a side."""
+    """Return Welch's squared statistic in exact fractions, the squared difference with one seed on a side."""
     squared = (sum(x) / len(x) - sum(y) / len(y)) ** 2
     if min(len(x), len(y)) == 1:
         return squared
@@ -28,7 +28,7 @@ def squared_t(x, y):
 
 
 def p_by_definition(x, y):
-    """Every split, in exact fractions."""
+    """Return the p-value over every split, in exact fractions."""
     pooled = [Fraction(value) for value in (*x, *y)]
     everyone = range(len(pooled))
     statistics = [

@@ -59,7 +59,7 @@ def test_constants_inside_the_margin_need_only_two_seeds():
     assert seeds_for_equivalence(1.0, 0.0, 2.0) == 2
 
 
-def test_what_is_not_known_stays_unknown():
+def test_nan_gives_an_unknown_number_of_seeds():
     assert math.isnan(seeds_for_difference(math.nan, 1.0))
     assert math.isnan(seeds_for_equivalence(0.0, math.nan, 1.0))
 

@@ -59,6 +59,6 @@ def test_a_short_run_is_summarised_whole():
         (lambda: rolling_mean([[1.0]], 1), "expected the numbers of one run (1-D), got an array of shape (1, 1)"),
     ],
 )
-def test_windows_that_make_no_sense_are_refused(call, message):
+def test_windows_without_enough_numbers_are_refused(call, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         call()

@@ -37,7 +37,7 @@ def test_the_deepest_fall_is_the_largest_over_all_ordered_pairs(curve):
     assert max_drawdown(curve) == expected
 
 
-def test_a_fall_is_measured_against_all_that_the_curve_spans():
+def test_the_relative_drawdown_is_a_share_of_the_range_of_the_curve():
     assert relative_drawdown([0, 10, 5, 20]) == pytest.approx(5 / 20)
     assert relative_drawdown([0, 1, 2]) == 0
     assert relative_drawdown([3, 1]) == 1
@@ -50,7 +50,7 @@ def test_roughness_counts_every_rise_and_fall_of_the_way():
 
 
 @given(CURVES, st.integers(1, 50), st.integers(-50, 50))
-def test_neither_has_a_unit(curve, scale, shift):
+def test_relative_drawdown_and_roughness_have_no_unit(curve, scale, shift):
     if len(set(curve)) == 1:
         assert math.isnan(relative_drawdown(curve))
         assert math.isnan(roughness(curve))
@@ -145,6 +145,6 @@ def test_across_runs_the_spread_and_the_worst_are_taken_at_each_time():
         (lambda: risk_across_runs([[1.0]], alpha=0), "alpha must lie between 0 and 1, got 0"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(call, message):
+def test_windows_and_shares_out_of_range_are_refused(call, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         call()

@@ -56,7 +56,7 @@ def test_without_a_margin_nothing_is_called_equivalent():
     assert result.seeds_for_difference == math.inf
 
 
-def test_an_open_question_comes_with_the_seeds_it_would_take():
+def test_an_inconclusive_verdict_states_the_seeds_needed():
     # Difference 1 at a standard deviation of 1.58, d = 0.63: Cohen's table has 45 for 0.6 and 33 for 0.7.
     result = judge([value + 1 for value in LOW], LOW, margin=2.5)
     assert result.outcome == "inconclusive"
@@ -67,7 +67,7 @@ def test_an_open_question_comes_with_the_seeds_it_would_take():
     assert (result.seeds_for_difference, result.seeds_for_equivalence) == (41, 15)
 
 
-def test_three_seeds_are_told_that_they_cannot_suffice():
+def test_three_seeds_are_reported_as_too_few_for_any_result():
     result = judge(HIGH[:3], LOW[:3])
     assert result.outcome == "inconclusive"
     assert result.reasons == (

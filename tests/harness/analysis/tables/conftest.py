@@ -14,7 +14,7 @@ MakeMetrics = Callable[..., pd.DataFrame]
 
 @pytest.fixture
 def make_metrics() -> MakeMetrics:
-    """A table as `run_metrics` makes it, of {(env, algo): scores}; a score of None is a failed run."""
+    """Return a maker of tables like those of `run_metrics`, from {(env, algo): scores}; None is a failed run."""
 
     def make(
         scores: Mapping[tuple[str, str], Sequence[float | None]],

@@ -35,7 +35,7 @@ def test_a_number_reads_back_within_its_digits(value: float) -> None:
         (0.00012345, "1.2e-04"),
     ],
 )
-def test_numbers_have_as_many_digits_as_people_need(value: float, shown: str) -> None:
+def test_numbers_have_few_digits(value: float, shown: str) -> None:
     assert number(value) == shown
 
 

@@ -60,7 +60,7 @@ def first_row(name: str, table: pd.DataFrame) -> dict[str, str]:
 
 
 def measured_lengths(**changes: object) -> Metric:
-    """A metric that is not in the list: the mean length of the training episodes, best if short."""
+    """Return a metric that is not in the list: mean length of the training episodes, better if short."""
     return Metric(
         **{
             "name": "length",
@@ -76,7 +76,7 @@ def measured_lengths(**changes: object) -> Metric:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
-    """Six runs of ppo with episodes of 10 to 15 steps, six of a2c with episodes of 30 to 35."""
+    """Write and load six runs of ppo with episodes of 10 to 15 steps and six of a2c with 30 to 35."""
     for algo, length in (("ppo", 10), ("a2c", 30)):
         for seed in range(6):
             record = make_record(make_spec(algo, seed=seed), [float(seed)])
@@ -120,4 +120,4 @@ def test_a_second_pairwise_metric_names_the_measure_and_has_its_direction(
     assert (score["measure"], score["first is"]) == ("final score", "inconclusive")
     margins = table.set_index("measure")["margin"]
     assert margins["final score"] == 1.0
-    assert margins.isna()["mean length"]  # declared in units of return, which a length has not
+    assert margins.isna()["mean length"]  # a margin is declared in units of return, which is not the unit of a length

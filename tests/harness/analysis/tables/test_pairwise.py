@@ -104,7 +104,7 @@ def test_too_few_seeds_are_inconclusive(make_metrics: MakeMetrics, second: list[
     )
 
 
-def test_one_algorithm_makes_a_table_without_rows_that_still_has_its_columns(make_metrics: MakeMetrics) -> None:
+def test_a_single_algorithm_makes_tables_with_columns_and_no_rows(make_metrics: MakeMetrics) -> None:
     alone = make_metrics({("A-v0", "ppo"): HIGH})
     two = make_metrics({("A-v0", "ppo"): HIGH, ("A-v0", "a2c"): LOW})
 

@@ -27,7 +27,7 @@ def measured(folder: Path, statistics: StatisticsConfig = STATISTICS) -> pd.Seri
 
 @pytest.fixture
 def run(tmp_path: Path) -> pd.Series:
-    """A measured run with eight episodes of ten steps, two evaluations and three updates."""
+    """Measure a run with eight episodes of ten steps, two evaluations and three updates."""
     write_run(
         tmp_path,
         make_record(make_spec(), [4.0, 8.0]),
@@ -53,7 +53,7 @@ def test_the_rolling_variance_is_the_median_over_the_windows(run: pd.Series) -> 
     assert run["rolling_variance"] == pytest.approx(np.median([np.var(window, ddof=1) for window in windows]))
 
 
-def test_the_deepest_fall_is_that_of_the_smoothed_curve(run: pd.Series) -> None:
+def test_the_max_drawdown_is_that_of_the_smoothed_curve(run: pd.Series) -> None:
     means = [sum(REWARDS[i : i + 3]) / 3 for i in range(len(REWARDS) - 2)]  # 3, 17/3, 14/3, 19/3, 6, 20/3
 
     assert max(means[:2]) - means[2] == pytest.approx(run["max_drawdown"], rel=0.1)
@@ -70,7 +70,7 @@ def test_updates_logged_at_the_same_timestep_are_still_two(run: pd.Series) -> No
     assert run["ratio_spread"] == pytest.approx(0.5)  # of 0.3, 0.5, 2.0
 
 
-def test_what_a_run_did_not_log_is_no_number(tmp_path: Path) -> None:
+def test_a_metric_that_a_run_did_not_log_is_nan(tmp_path: Path) -> None:
     write_run(tmp_path, make_record(make_spec()))
 
     run = measured(tmp_path)

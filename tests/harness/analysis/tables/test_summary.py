@@ -28,14 +28,14 @@ def test_the_mean_has_a_t_interval_over_seeds(make_metrics: MakeMetrics) -> None
     assert row["iqm"] == pytest.approx(6.0)  # of 4 and 8
 
 
-def test_failed_runs_are_counted_and_are_no_zeros(make_metrics: MakeMetrics) -> None:
+def test_failed_runs_are_counted_and_not_replaced_by_zero(make_metrics: MakeMetrics) -> None:
     row = only_row(make_metrics({("CartPole-v1", "ppo"): [*SCORES, None]}))
 
     assert (row["n_runs"], row["n_seeds"], row["n_failed"], row["n_missing"]) == (5, 4, 1, 0)
     assert row["mean"] == 6.0
 
 
-def test_a_score_that_is_no_number_counts_as_a_run_but_not_as_a_seed(make_metrics: MakeMetrics) -> None:
+def test_a_score_of_nan_counts_as_a_run_but_not_as_a_seed(make_metrics: MakeMetrics) -> None:
     row = only_row(make_metrics({("CartPole-v1", "ppo"): [*SCORES, math.nan]}))
 
     assert (row["n_runs"], row["n_seeds"], row["n_failed"]) == (5, 4, 0)

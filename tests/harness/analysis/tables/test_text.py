@@ -39,7 +39,7 @@ def tables(make_metrics: MakeMetrics) -> dict[str, pd.DataFrame]:
     }
 
 
-def test_people_get_intervals_and_the_number_of_seeds(tables: dict[str, pd.DataFrame]) -> None:
+def test_a_summary_for_readers_has_intervals_and_the_number_of_seeds(tables: dict[str, pd.DataFrame]) -> None:
     header, rows = display_table("summary", tables["summary"])
 
     cells = dict(zip(header, rows[0], strict=True))
@@ -48,7 +48,7 @@ def test_people_get_intervals_and_the_number_of_seeds(tables: dict[str, pd.DataF
     assert (cells["last episodes"], cells["steps"], cells["seconds"]) == ("1.5 ± 1.5", "100", "2")
 
 
-def test_every_table_is_written_with_all_digits_and_most_for_people(
+def test_every_table_is_a_csv_with_all_digits_and_most_are_markdown(
     tables: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:
     written = write_tables(tables, {"summary": "What it means."}, tmp_path / "new")
