@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from harness.crosscheck.environments import WORLDS
+from harness.crosscheck.environments import ENVIRONMENTS
 from harness.crosscheck.paired_runs import (
     MODELS,
     Options,
@@ -46,7 +46,7 @@ def crosscheck(
     subject: a class that trains like one of SB3's, `Class(policy, env, seed=..., **hyperparameters).learn(steps)`,
         or its name, registered or "package.module:Class".
     reference: "ppo" or "a2c" of SB3; any other algorithm can be a reference, too, but then nothing is explained.
-    profile: settings, and environments unless envs names others (Gymnasium ids or names of `worlds.WORLDS`).
+    profile: settings, and environments unless envs names others (Gymnasium ids or names in `ENVIRONMENTS`).
     updates: how many to compare; the default is the profile's.
     explain: search for the deviations that reproduce the subject's numbers, for at most `seconds`.
     copy_weights: start the subject from the reference's first weights and random state.
@@ -127,9 +127,9 @@ def _cases(profile: str | Profile, envs: Sequence[str], updates: int | None) -> 
     chosen = named_profile(profile) if isinstance(profile, str) else profile
     if envs:
         for env in envs:
-            if env not in WORLDS:
+            if env not in ENVIRONMENTS:
                 check_environment(env)
-        chosen = chosen.on(tuple(envs))
+        chosen = chosen.with_envs(tuple(envs))
     return [case if updates is None else dataclasses.replace(case, n_updates=updates) for case in chosen.cases]
 
 

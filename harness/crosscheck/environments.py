@@ -1,6 +1,7 @@
 """Small environments that make mistakes visible: tight bounds, several action dimensions, frequent ends of both kinds.
 
-Each takes a few microseconds a step, and everything random in it is its own generator's.
+A step takes a few microseconds. All randomness comes from the environment's own generator, so that the global ones,
+whose states are compared, are moved by the implementation alone.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 
-__all__ = ["WORLDS", "ManySwitches", "TightBounds", "make_world"]
+__all__ = ["ENVIRONMENTS", "ManySwitches", "TightBounds", "make_environment"]
 
 Transition = tuple[Any, float, bool, bool, dict[str, Any]]
 
 
 class TightBounds(gym.Env[Any, Any]):
-    """A point in the plane is pushed around; the two force components have different, tight bounds.
+    """Point in the plane, moved by a force whose two components have different, tight bounds.
 
-    Most Gaussian samples lie outside the bounds, so clipping the action matters at once. Observed are position and
-    velocity, float32 [4]; the reward is minus the distance to the origin, minus a price for force; the episode
-    terminates when the point has left the unit square.
+    Most Gaussian samples lie outside the bounds, so clipping the action matters at once. Observation: position and
+    velocity, float32 [4]. Reward: minus the distance to the origin, minus a price for force. An episode terminates when
+    the point leaves the square [-1, 1]^2.
     """
 
     def __init__(self) -> None:
@@ -37,7 +38,7 @@ class TightBounds(gym.Env[Any, Any]):
         super().reset(seed=seed)
         self.position = self.np_random.uniform(-0.5, 0.5, 2)
         self.velocity = self.np_random.uniform(-0.1, 0.1, 2)
-        return self._observe(), {}
+        return self._observation(), {}
 
     def step(self, action: Any) -> Transition:
         force = np.asarray(action, dtype=np.float64)
@@ -45,16 +46,16 @@ class TightBounds(gym.Env[Any, Any]):
         self.position = self.position + 0.3 * self.velocity
         distance = float(np.hypot(*self.position))
         terminated = bool(np.abs(self.position).max() > 1)
-        return self._observe(), -distance - 0.1 * float(force @ force), terminated, False, {}
+        return self._observation(), -distance - 0.1 * float(force @ force), terminated, False, {}
 
-    def _observe(self) -> Any:
+    def _observation(self) -> Any:
         return np.concatenate([self.position, self.velocity]).astype(np.float32)
 
 
 class ManySwitches(gym.Env[Any, Any]):
-    """Three choices are made at once (MultiDiscrete [3, 2, 4]); how good they are depends on what is observed.
+    """Three simultaneous choices (MultiDiscrete [3, 2, 4]), rewarded if they fit the observation, float32 [3].
 
-    Observed are three numbers, float32 [3]; episodes terminate by chance, one step in twelve.
+    Episodes terminate by chance, one step in twelve.
     """
 
     def __init__(self) -> None:
@@ -79,20 +80,20 @@ def _limited(make: Callable[[], gym.Env[Any, Any]], n_steps: int) -> gym.Env[Any
 
 
 def _unlimited(env_id: str) -> gym.Env[Any, Any]:
-    """The environment of this id without the time limit that is registered with it."""
+    """Return the environment of this id without the time limit registered for it."""
     return gym.make(env_id).unwrapped
 
 
-WORLDS: Mapping[str, Callable[[], gym.Env[Any, Any]]] = {
+ENVIRONMENTS: Mapping[str, Callable[[], gym.Env[Any, Any]]] = {
     "TightBounds": partial(_limited, TightBounds, 9),
     "ManySwitches": partial(_limited, ManySwitches, 7),
     "CartPole15": partial(_limited, partial(_unlimited, "CartPole-v1"), 15),
     "Pendulum20": partial(_limited, partial(_unlimited, "Pendulum-v1"), 20),
 }
-"""Name -> constructor, with a time limit that is reached several times in a rollout. CartPole15 ends in both ways,
-Pendulum20 only by its limit."""
+"""Name -> constructor, with a time limit that is reached several times in a rollout. Episodes of CartPole15 end in both
+ways, those of Pendulum20 only by truncation."""
 
 
-def make_world(name: str) -> gym.Env[Any, Any]:
-    """The world of this name, or the Gymnasium environment of this id."""
-    return WORLDS[name]() if name in WORLDS else gym.make(name)
+def make_environment(name: str) -> gym.Env[Any, Any]:
+    """Return the environment of this name in `ENVIRONMENTS`, or Gymnasium's of this id."""
+    return ENVIRONMENTS[name]() if name in ENVIRONMENTS else gym.make(name)

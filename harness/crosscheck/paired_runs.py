@@ -6,13 +6,14 @@ import gc
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from harness.crosscheck.comparing.divergences import Divergence, compare
-from harness.crosscheck.comparing.isolated_faults import completed, faults, lines
+from harness.crosscheck.comparing.comparison import compare
+from harness.crosscheck.comparing.divergence import Divergence
+from harness.crosscheck.comparing.isolated_faults import diverging_lines, isolated_faults, with_likely_value
 from harness.crosscheck.explaining.search import Explanation, explain_runs
 from harness.crosscheck.explaining.trials import END, Run, Score, try_out
 from harness.crosscheck.profiles import Case
@@ -20,8 +21,10 @@ from harness.crosscheck.quantities import ORDER
 from harness.crosscheck.reporting.findings import Finding, finding
 from harness.crosscheck.reporting.results import RunResult, Verdict
 from harness.crosscheck.tracing.common_settings import common_case
+from harness.crosscheck.tracing.construction import accepted_settings
+from harness.crosscheck.tracing.modes import TracingMode
 from harness.crosscheck.tracing.trace import Trace
-from harness.crosscheck.tracing.traced_run import Watching, accepted_settings, record
+from harness.crosscheck.tracing.traced_run import trace_run
 from harness.errors import HarnessError
 from harness.training.algorithms import load_algorithm
 
@@ -98,7 +101,7 @@ def _checked(
 ) -> RunResult:
     run = _record(subject, reference, case, seed, options)
     first, beyond = run.comparison.first, run.comparison.first_beyond_rounding
-    idle = run.comparison.without_consequence
+    idle = run.comparison.dead_values
     per_epoch = _minibatches_per_epoch(case, reference)
 
     def described(divergence: Divergence | None) -> Finding | None:
@@ -112,14 +115,14 @@ def _checked(
         grown = verdict == "different" and not first.beyond_rounding
         if (options.resync and beyond is not None) or grown:
             fed = _fed(subject, run, case, seed)
-            found = faults(run.baseline, fed, run.watched.ignored)
+            found = isolated_faults(run.baseline, fed, run.watched.ignored)
             if grown and not found and beyond is not None and beyond.kind == "value":
                 # It is rounding that has grown through the updates.
                 verdict = "rounding"
     our_line, their_line = None, None
     if beyond is not None:
-        beyond = completed(beyond, run.subject, run.reference)
-        our_line, their_line = lines(beyond, run.subject, fed, run.reference, run.baseline)
+        beyond = with_likely_value(beyond, run.subject, run.reference)
+        our_line, their_line = diverging_lines(beyond, run.subject, fed, run.reference, run.baseline)
     if not run.subject.optimizer:
         notes += ("no optimiser of torch was found in it: compared is what goes to the environments and comes back",)
     for name in dict.fromkeys(divergence.place.quantity for divergence in idle):
@@ -139,7 +142,7 @@ def _checked(
         largest=tuple((*key, size) for key, size in sorted(run.comparison.largest.items())),
         n_compared=run.comparison.n_compared,
         n_minibatches=sum(
-            place.rank == ORDER["parameters"] and place in run.subject.numbers for place in run.baseline.numbers
+            place.rank == ORDER["parameters"] and place in run.subject.arrays for place in run.baseline.arrays
         ),
         optimizers=optimizers if optimizers[0] != optimizers[1] and all(optimizers) else None,
         notes=notes,
@@ -149,40 +152,45 @@ def _checked(
 
 def _record(subject: Subject, reference: str, case: Case, seed: int, options: Options) -> Run:
     """The traces of all three: the reference, CustomPPO which names its numbers, and the subject."""
-    theirs = record(load_algorithm(reference), case, seed, Watching(keep=True), name=reference)
+    theirs = trace_run(load_algorithm(reference), case, seed, TracingMode.reference(), name=reference)
     if theirs.error is not None:
         raise HarnessError(f"the reference {reference} cannot train in {case.env}: {theirs.error}")
-    if not any(place.rank == ORDER["parameters"] for place in theirs.numbers):
+    if not any(place.rank == ORDER["parameters"] for place in theirs.arrays):
         raise HarnessError(
             f"the reference {reference} learns nothing in {case.env} within {case.n_updates} updates: ask for more"
         )
     baseline = theirs
     if reference in MODELS:
-        baseline = _baseline(reference, case, seed, Watching(like=theirs, keep=True))
+        baseline = _baseline(reference, case, seed, TracingMode.reference(theirs))
         check = compare(baseline, theirs)
         if check.first is not None:
             raise HarnessError(
                 f"CustomPPO does not reproduce {reference} in {case.env} with seed {seed} (first in "
                 f"{check.first.place.quantity}), so the numbers have no names: please report this"
             )
-    baseline.reported = theirs.reported  # the subject is more likely to report like the reference
+    # The subject is more likely to report like the reference.
+    baseline = replace(baseline, reported=theirs.reported)
     return _beside(subject, theirs, baseline, case, seed, options)
 
 
 def _record_for_search(subject: Subject, reference: str, case: Case, seed: int, options: Options) -> Run:
     """The traces of two: CustomPPO was seen to equal the reference here, and stands for it."""
-    baseline = _baseline(reference, case, seed, Watching(keep=True, operations=False))
+    baseline = _baseline(reference, case, seed, TracingMode.named_reference())
     return _beside(subject, baseline, baseline, case, seed, options)
 
 
-def _baseline(reference: str, case: Case, seed: int, watching: Watching) -> Trace:
-    return record(load_algorithm(MODELS[reference][0]), case, seed, watching, engine="autograd")
+def _baseline(reference: str, case: Case, seed: int, watching: TracingMode) -> Trace:
+    return trace_run(load_algorithm(MODELS[reference][0]), case, seed, watching, engine="autograd")
 
 
 def _beside(subject: Subject, theirs: Trace, baseline: Trace, case: Case, seed: int, options: Options) -> Run:
-    baseline.idle = _idle(case)
-    ours = record(
-        _load(subject), case, seed, Watching(like=baseline, copy_weights=options.copy_weights), name=name_of(subject)
+    baseline = replace(baseline, idle=_idle(case))
+    ours = trace_run(
+        _load(subject),
+        case,
+        seed,
+        TracingMode.subject(baseline, copy_weights=options.copy_weights),
+        name=name_of(subject),
     )
     return Run(case, seed, theirs, baseline, ours, compare(baseline, ours), options.copy_weights)
 
@@ -195,8 +203,8 @@ def _idle(case: Case) -> frozenset[str]:
 
 def _fed(subject: Subject, run: Run, case: Case, seed: int) -> Trace:
     """The subject with the reference's inputs at every stage."""
-    watching = Watching(like=run.baseline, copy_weights=run.copy_weights, feed=True)
-    return record(_load(subject), case, seed, watching, name=name_of(subject))
+    watching = TracingMode.fed(run.baseline, copy_weights=run.copy_weights)
+    return trace_run(_load(subject), case, seed, watching, name=name_of(subject))
 
 
 def explain_pairs(

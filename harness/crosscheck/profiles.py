@@ -1,7 +1,7 @@
-"""Under which settings two implementations are held against each other.
+"""Profiles: environments and hyperparameters under which two implementations are compared.
 
-Defaults hide about a third of all mistakes: a clip range that is never reached, an entropy coefficient of zero, a time
-limit that no episode meets. The stress profile reaches all of it within three short updates.
+Default hyperparameters hide about a third of all mistakes: a clip range that is never reached, an entropy coefficient
+of zero, a time limit that no episode meets. The stress profile makes all of these matter within three short updates.
 """
 
 from __future__ import annotations
@@ -21,46 +21,46 @@ __all__ = ["PROFILES", "Case", "Profile", "named_profile", "profile_of_file"]
 
 @dataclass(frozen=True)
 class Case:
-    """One environment with the hyperparameters to train in it."""
+    """One environment, and the hyperparameters for training in it."""
 
     env: str
-    """A name in `worlds.WORLDS`, or a Gymnasium id."""
+    """Name in `environments.ENVIRONMENTS`, or Gymnasium id."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Hyperparameters under SB3's names."""
     n_envs: int = 2
     n_updates: int = 3
     policy: Any = "MlpPolicy"
     spec: RunSpec | None = None
-    """Where it comes from a file: how the environments are wrapped and normalised."""
+    """Wrappers and normalisation of the environment, if the case comes from a file."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Several cases."""
+    """Named set of cases."""
 
     name: str
     meaning: str
     cases: tuple[Case, ...]
 
-    def on(self, envs: tuple[str, ...]) -> Profile:
-        """The same settings on other environments: for each its own case, or else the settings of the first."""
+    def with_envs(self, envs: tuple[str, ...]) -> Profile:
+        """Return the profile in other environments: each has its own case, or else the settings of the first."""
         known = {case.env: case for case in self.cases}
         return replace(self, cases=tuple(known.get(env) or replace(self.cases[0], env=env) for env in envs))
 
 
 def _falling(progress_remaining: float, first: float) -> float:
-    """A schedule: `first` at the start, a third of it at the end."""
+    """Return a scheduled value: `first` at the start of training, a third of it at the end."""
     return first * (1 + 2 * progress_remaining) / 3
 
 
-_ANY = 100_000
-"""For how many steps a file would train is not asked: the updates to compare are few."""
+_ANY_TOTAL = 100_000
+"""Total of training steps for reading a file's settings; only the first updates are compared."""
 
 _STRESS: Mapping[str, Any] = {
     "n_steps": 32,
-    "batch_size": 24,  # does not divide 2 * 32: the last minibatch is smaller
+    "batch_size": 24,  # does not divide 2 * 32, so the last minibatch is smaller: a mean of means differs from the mean
     "n_epochs": 3,
-    "learning_rate": 1e-2,  # the policy moves, so that clipping is at work from the second minibatch on
+    "learning_rate": 1e-2,  # large enough for ratios beyond the clip range from the second minibatch on
     "clip_range": 0.1,
     "clip_range_vf": 0.2,
     "ent_coef": 0.01,
@@ -71,7 +71,7 @@ _STRESS: Mapping[str, Any] = {
 
 STRESS = Profile(
     "stress",
-    "every term of the loss at work, both kinds of episode ends, schedules, and a trust region that is reached",
+    "every term of the loss has an effect, episodes end in both ways, schedules fall, target_kl is reached",
     (
         Case("TightBounds", _STRESS),
         Case(
@@ -96,15 +96,15 @@ PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (DEFAULT
 
 
 def profile_of_file(file: Path, envs: Sequence[str], algorithm: str) -> Profile:
-    """The user's own settings for these environments, from a zoo-style file; raises ConfigError as training would.
+    """Return the profile of a user's own settings for these environments, from a zoo-style file.
 
-    algorithm: registered name of the one whose hyperparameters they are.
+    algorithm: registered name of the algorithm that the hyperparameters are for. Raises ConfigError as training would.
     """
     from harness.training.models import constructor_arguments
 
     cases = []
     for env in envs:
-        (spec,) = plan(single_run(algorithm, env, 0, _ANY, str(file), "harness crosscheck"))
+        (spec,) = plan(single_run(algorithm, env, 0, _ANY_TOTAL, str(file), "harness crosscheck"))
         arguments = constructor_arguments(spec)
         policy = arguments.pop("policy")
         n_envs = int(spec.hyperparams.get("n_envs", 1))
@@ -113,7 +113,7 @@ def profile_of_file(file: Path, envs: Sequence[str], algorithm: str) -> Profile:
 
 
 def named_profile(name: str) -> Profile:
-    """The profile of this name; raises UnknownNameError."""
+    """Return the profile of this name; raises UnknownNameError."""
     if name not in PROFILES:
         raise UnknownNameError(
             f"profile {name!r} is not known{did_you_mean(name, PROFILES)} (there are: {', '.join(PROFILES)})"

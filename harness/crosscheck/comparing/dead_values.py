@@ -1,66 +1,67 @@
-"""Remembered numbers that differ, though nothing that is made from them does."""
+"""Stored values that differ although nothing computed from them does."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
 
-from harness.crosscheck.quantities import ORDER, Place
+from harness.crosscheck.comparing.divergence import Divergence
+from harness.crosscheck.quantities import BY_NAME, ORDER, QUANTITIES, Place, descendants, direct_uses
 from harness.crosscheck.tracing.trace import Trace
 
-if TYPE_CHECKING:
-    from harness.crosscheck.comparing.divergences import Divergence
+__all__ = ["dead_values"]
 
-__all__ = ["Row", "row_of", "without_consequence"]
+_STORED = tuple(
+    quantity.name for quantity in QUANTITIES if quantity.name.startswith("stored_") or quantity.name == "episode_start"
+)
 
-Row = tuple[int, int]
-"""Rank of a quantity, and step of the rollout."""
-
-_ESTIMATES = ("advantage", "return")
-_JUDGED = ("new_value", "new_log_prob")
-"""Made from what is remembered in the first minibatch; in later ones also from the weights that have moved since."""
-MADE_FROM: Mapping[str, Sequence[str]] = {
-    "stored_observation": ("batch_observation",),
-    "stored_action": ("batch_action",),
-    "stored_reward": _ESTIMATES,
-    "episode_start": (*_ESTIMATES, *_JUDGED),  # the last two where a network has a memory
-    "stored_value": (*_ESTIMATES, "old_value"),
-    "stored_log_prob": ("old_log_prob",),
-}
-"""Remembered number -> all that is made from it in the update that follows. SB3's advantages never read the episode
-starts of the first step of a rollout, so whatever stands there is neither right nor wrong."""
+# Some distributions have no entropy in closed form, and then it is never computed; it reads nothing that the
+# log-probability does not read as well.
+_MAY_BE_ABSENT = frozenset(("entropy",))
 
 
-def without_consequence(
-    reference: Trace, subject: Trace, divergences: Collection[Divergence], visible: Collection[int]
+def _computed_from(name: str) -> frozenset[str]:
+    """Return the quantities in which an error of a stored value must show, if it matters at all.
+
+    Estimates mix all steps of a rollout, so every one of them counts. A minibatch only picks rows of the buffer, so in
+    the update the direct uses are enough: all that follows is computed from these.
+    """
+    estimates = {use for use in descendants(name) if BY_NAME[use].phase == "advantages"}
+    return frozenset({*estimates, *direct_uses(name)} - _MAY_BE_ABSENT)
+
+
+COMPUTED_FROM: Mapping[str, frozenset[str]] = {name: _computed_from(name) for name in _STORED}
+"""Stored value -> names of all that the following update computes from it. SB3's advantages never read the episode
+starts of a rollout's first step, for instance, so any value there is as good as another."""
+
+_AFTER_WEIGHTS = frozenset(("new_value", "new_log_prob"))
+"""Computed from stored values alone in the first minibatch; in later ones also from weights that have moved since."""
+
+
+def dead_values(
+    reference: Trace, subject: Trace, divergences: Collection[Divergence], comparable: Collection[int]
 ) -> tuple[Divergence, ...]:
-    """Those of the divergences that are beyond rounding, and did no more than that in the rollout they belong to.
+    """Return the divergences of stored values, beyond rounding, without consequence in the update that follows.
 
-    Everything that is made from such a number must have been seen there in both traces, and agree but for rounding.
-    visible: ranks of what is compared.
+    All that is computed from such a value must be recorded in both traces, and be equal up to rounding.
+    comparable: ranks that are compared.
     """
     beyond = [divergence for divergence in divergences if divergence.beyond_rounding]
-    candidates = [found for found in beyond if found.kind == "value" and found.place.quantity in MADE_FROM]
+    candidates = [found for found in beyond if found.kind == "value" and found.place.quantity in COMPUTED_FROM]
     if not candidates:
         return ()
-    moved = {_made(reference, divergence.place) for divergence in beyond}
-    seen = {_made(reference, place) for place in reference.numbers if place in subject.numbers}
+    different = {_computed_at(reference, divergence.place) for divergence in beyond}
+    recorded = {_computed_at(reference, place) for place in reference.arrays if place in subject.arrays}
 
-    def harmless(divergence: Divergence) -> bool:
+    def is_dead(divergence: Divergence) -> bool:
         iteration = reference.iteration(divergence.place.step)
-        made = {(iteration, ORDER[name]) for name in MADE_FROM[divergence.place.quantity]}
-        return made <= seen and not made & moved and all(rank in visible for _, rank in made)
+        computed = {(iteration, ORDER[name]) for name in COMPUTED_FROM[divergence.place.quantity]}
+        return computed <= recorded and not computed & different and all(rank in comparable for _, rank in computed)
 
-    return tuple(filter(harmless, candidates))
+    return tuple(filter(is_dead, candidates))
 
 
-def _made(reference: Trace, place: Place) -> tuple[int, int] | None:
-    """Rollout and rank of a number that is made from what is remembered, and from nothing else."""
-    if place.quantity in _JUDGED and place.minibatch > 1:
+def _computed_at(reference: Trace, place: Place) -> tuple[int, int] | None:
+    """Return iteration and rank of an array computed from stored values alone; None for any other."""
+    if place.quantity in _AFTER_WEIGHTS and place.minibatch > 1:
         return None
     return reference.iteration(place.step), place.rank
-
-
-def row_of(place: Place, reference: Trace) -> Row:
-    """Which row of the memory a remembered number stands in, in every rollout."""
-    return place.rank, (place.step - 1) % max(reference.n_steps, 1) + 1

@@ -1,85 +1,94 @@
-"""Stages that go wrong by themselves, seen in a run in which each was given the reference's inputs."""
+"""Stages that go wrong by themselves, found in a fed run: one in which every stage gets the reference's inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from harness.crosscheck.comparing.dead_values import Row
-from harness.crosscheck.comparing.divergences import KEPT_BY_ALL, Divergence, Moment, Watched, divergences_at
-from harness.crosscheck.comparing.source_lines import Line, counterpart, first_foreign_line
-from harness.crosscheck.quantities import ORDER
-from harness.crosscheck.tracing.trace import Trace
+from harness.crosscheck.comparing.divergence import Divergence
+from harness.crosscheck.comparing.intermediates import CHAIN_OF, GRADIENT
+from harness.crosscheck.comparing.moment_comparison import divergences_at
+from harness.crosscheck.comparing.searchable_trace import SearchableTrace
+from harness.crosscheck.comparing.source_lines import SourceLine, first_unshared_line, most_similar_result
+from harness.crosscheck.quantities import BY_NAME, ORDER, Moment
+from harness.crosscheck.tracing.trace import BufferRow, Trace
 
-__all__ = ["completed", "faults", "lines"]
+__all__ = ["diverging_lines", "isolated_faults", "with_likely_value"]
 
-CHAINS: Mapping[str, Sequence[str]] = {
-    "inputs": ("batch_observation", "new_value", "new_log_prob", "entropy"),
-    "policy": ("old_log_prob", "batch_advantage", "normalized_advantage", "ratio", "surrogate", "policy_loss"),
-    "value": ("old_value", "batch_return", "predicted_value", "value_loss"),
-    "entropy": ("entropy_loss",),
-    "total": ("loss", "gradient"),
-}
-"""What an implementation keeps to itself cannot be replaced, so that what goes wrong in it goes on to its end."""
-CHAIN_OF: Mapping[int, str] = {ORDER[name]: chain for chain, names in CHAINS.items() for name in names}
+_TERMS = frozenset(BY_NAME["loss"].made_from)
 
 
-def faults(baseline: Trace, fed: Trace, ignored: frozenset[Row] = frozenset()) -> list[Divergence]:
-    """The first difference of each stage beyond rounding; what follows from another one is left out.
+def isolated_faults(baseline: Trace, fed: Trace, ignored: frozenset[BufferRow] = frozenset()) -> list[Divergence]:
+    """Return the first divergence of each stage beyond rounding, without those that follow from another stage's.
 
-    fed: of the subject, with the baseline's inputs at every stage. ignored: see `Watched`.
+    fed: trace of the subject, with the baseline's inputs at every stage. ignored: see `SearchableTrace`.
     """
-    watched = Watched(fed, ignored)
-    visible = baseline.sees & watched.sees
+    searchable = SearchableTrace(fed, ignored)
+    comparable = baseline.recorded_ranks & searchable.comparable_ranks
     found: dict[int | str, Divergence] = {}
     for moment in sorted({*baseline.moments, *fed.moments}):
-        chains = set()
-        for divergence in divergences_at(baseline, watched, moment, visible):
-            rank = divergence.place.rank
-            if not divergence.beyond_rounding or rank == ORDER["final_randomness"]:
-                continue
-            if divergence.kind == "missing" and fed.error is not None:
-                continue  # it follows from the error
-            chain = None if rank in watched.named and rank < KEPT_BY_ALL else CHAIN_OF.get(rank)
-            if chain is not None:
-                chains.add(chain)
-                if "inputs" in chains and chain != "inputs":
-                    continue
-                if chain == "total" and (len(chains) > 1 or {"policy", "value", "entropy"} & found.keys()):
-                    continue
-            found.setdefault(chain or rank, divergence)
+        divergences = divergences_at(baseline, searchable, moment, comparable)
+        for stage, divergence in _own_faults(divergences, searchable, term_was_wrong=bool(found.keys() & _TERMS)):
+            found.setdefault(stage, divergence)
     return sorted(found.values(), key=lambda divergence: divergence.place)
 
 
-def completed(divergence: Divergence, subject: Trace, reference: Trace) -> Divergence:
-    """The divergence with what the subject most likely has in the place of a number that was not found."""
+def _own_faults(
+    divergences: Iterable[Divergence], fed: SearchableTrace, *, term_was_wrong: bool
+) -> Iterator[tuple[int | str, Divergence]]:
+    """Yield the divergences of one moment that no other one explains, each with its stage: a chain or a rank.
+
+    term_was_wrong: a term of the loss went wrong at an earlier moment.
+    """
+    chains: set[str] = set()
+    for divergence in divergences:
+        rank = divergence.place.rank
+        if not divergence.beyond_rounding or rank == ORDER["final_randomness"]:
+            continue
+        if divergence.kind == "missing" and fed.trace.error is not None:
+            continue  # it follows from the error
+        chain = CHAIN_OF.get(rank) if rank == GRADIENT or fed.hides(rank) else None
+        if chain is not None:
+            chains.add(chain)
+            # Local variables cannot be fed: wrong outputs of the networks spoil every term of the loss, and a wrong
+            # term spoils the total. A term that was wrong at an earlier minibatch counts as well: here it may look
+            # right by chance (nearly zero, say) while the total shows its error.
+            if "networks" in chains and chain != "networks":
+                continue
+            if chain == "total" and (len(chains) > 1 or term_was_wrong):
+                continue
+        yield chain or rank, divergence
+
+
+def with_likely_value(divergence: Divergence, subject: Trace, reference: Trace) -> Divergence:
+    """Return the divergence with the subject's most similar result in place of an array that was not found."""
     place = divergence.place
     if divergence.ours is not None or divergence.theirs is None or divergence.kind != "value" or not place.minibatch:
         return divergence
-    return replace(divergence, ours=counterpart(subject, reference, (place.step, place.minibatch), divergence.theirs))
+    return replace(divergence, ours=most_similar_result(subject, reference, place.moment, divergence.theirs))
 
 
-def lines(
+def diverging_lines(
     divergence: Divergence, subject: Trace, fed: Trace | None, reference: Trace, names: Trace
-) -> tuple[Line | None, Line | None]:
-    """The lines of the subject and of the reference that first compute what the other never does.
+) -> tuple[SourceLine | None, SourceLine | None]:
+    """Return the lines of the subject and of the reference that first compute what the other never does.
 
-    Looked for where the two part; if the numbers show nothing there (a ratio of one has many equals), in the run that
-    got right inputs, at the first minibatch that shows something.
+    names: trace that names the quantities of this moment. fed: the subject's fed run, used if the divergence's own
+    moment shows no line: there other numbers may hide the cause (a ratio of one equals many results).
     """
     place = divergence.place
     if not place.minibatch:
         return None, None
-    after = place.rank > ORDER["gradient"]
-    moment: Moment = (place.step, place.minibatch)
-    ours = first_foreign_line(subject, reference, moment, names, after_backward=after)
-    theirs = first_foreign_line(reference, subject, moment, names, after_backward=after)
+    after = place.rank > GRADIENT
+    moment: Moment = place.moment
+    ours = first_unshared_line(subject, reference, moment, names, after_backward=after)
+    theirs = first_unshared_line(reference, subject, moment, names, after_backward=after)
     if ours is None and theirs is None and fed is not None and not after:
         for later in (other for other in sorted(fed.operations) if other >= moment):
-            ours = first_foreign_line(fed, reference, later, names, after_backward=False)
-            theirs = first_foreign_line(reference, fed, later, names, after_backward=False)
+            ours = first_unshared_line(fed, reference, later, names, after_backward=False)
+            theirs = first_unshared_line(reference, fed, later, names, after_backward=False)
             if ours is not None or theirs is not None:
                 break
     if ours is not None and theirs is not None and (ours.file, ours.line) == (theirs.file, theirs.line):
-        return None, None  # both have it, with other inputs
+        return None, None  # shared code with other inputs: the cause is elsewhere
     return ours, theirs

@@ -1,4 +1,4 @@
-"""The source line of an implementation at which its update leaves the reference's."""
+"""Source lines at which an implementation's update leaves the reference's."""
 
 from __future__ import annotations
 
@@ -11,111 +11,119 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.crosscheck.comparing.divergences import Moment, nearly
+from harness.crosscheck.comparing.divergence import equal_up_to_rounding
+from harness.crosscheck.quantities import Moment
 from harness.crosscheck.tracing.trace import Operation, Trace, digest
 
-__all__ = ["Line", "counterpart", "first_foreign_line"]
+__all__ = ["SourceLine", "first_unshared_line", "most_similar_result"]
 
 Array = NDArray[Any]
 
-_ALIKE = 0.5
-"""Correlation from which on an array may be another's counterpart."""
+_MIN_CORRELATION = 0.5
+"""Absolute correlation above which a result may stand in the place of an array."""
+
+_MIN_GAIN = 1e-6
+"""Correlations closer than this belong to the same array before and after a linear step; the first of them is taken."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of source code that computed something."""
+class SourceLine:
+    """Line of source code that called a tensor operation."""
 
     file: str
     line: int
     function: str
     code: str
-    """The line itself; empty where its file is not to be had."""
+    """Text of the line; empty if its file cannot be read."""
     operation: str
     """Name of the tensor operation."""
     of: tuple[str, ...]
-    """Which known quantities went in."""
+    """Names of the known quantities among its inputs."""
     result: float | None
-    """What came out, where it is a single number."""
+    """Result of the operation, if it is a single number."""
 
     def __str__(self) -> str:
         where = f"{os.path.basename(self.file)}:{self.line}"
         return f"{where}: {self.code}" if self.code else f"{where}, in {self.function}: {self.operation}"
 
 
-def first_foreign_line(
-    of: Trace, beside: Trace, moment: Moment, names: Trace, *, after_backward: bool = True
-) -> Line | None:
-    """The first operation in an update of `of` whose result `beside` never has; None where there is none.
+def first_unshared_line(
+    trace: Trace, other: Trace, moment: Moment, names: Trace, *, after_backward: bool = True
+) -> SourceLine | None:
+    """Return the line of the first operation of `trace` whose result `other` does not have; None if all are shared.
 
-    What the loss is made from comes first; other things, such as what is only logged, count where that shows nothing.
-
-    names: a trace that has names for the quantities of this moment, to say what went in.
-    after_backward: whether also those count that come after the loss was differentiated.
+    names: trace that names the quantities of this moment, to tell what the operation reads.
+    after_backward: also consider operations after the loss was differentiated.
     """
-    found = [operation for operation in _foreign(of, beside, moment) if after_backward or not operation.differentiated]
-    ingredients = _ingredients(of, moment)
-    found.sort(key=lambda operation: not operation.differentiated and operation.digest not in ingredients)
-    return _line(found[0], moment, names) if found else None
+    found = [
+        operation
+        for operation in _unshared_operations(trace, other, moment)
+        if after_backward or not operation.after_backward
+    ]
+    # What the loss is computed from comes first. Implementations log much that others do not (a KL estimate, a clip
+    # fraction), often before the loss is complete; such lines are named only if nothing else is left.
+    ingredients = _ingredients_of_losses(trace, moment)
+    found.sort(key=lambda operation: not operation.after_backward and operation.digest not in ingredients)
+    return _source_line(found[0], moment, names) if found else None
 
 
-def _ingredients(of: Trace, moment: Moment) -> set[bytes]:
-    """Digests of all that its losses are made from, these included."""
-    found = {digest(loss) for loss in of.losses.get(moment, ())}
-    for operation in reversed(of.operations.get(moment, ())):
+def _ingredients_of_losses(trace: Trace, moment: Moment) -> set[bytes]:
+    """Return the digests of the losses of a minibatch and of all that they are computed from."""
+    found = {digest(loss) for loss in trace.losses.get(moment, ())}
+    for operation in reversed(trace.operations.get(moment, ())):
         if operation.digest in found:
             found.update(operation.inputs)
     return found
 
 
-def counterpart(of: Trace, beside: Trace, moment: Moment, wanted: Array) -> Array | None:
-    """What `of` most likely has in the place of an array of `beside`; None where nothing is like it.
+def most_similar_result(trace: Trace, other: Trace, moment: Moment, wanted: Array) -> Array | None:
+    """Return the result of `trace` that most likely takes the place of an array of `other`; None if none is similar.
 
-    Of its foreign results of the same size it is the one that goes up and down with the array most; the first one for
-    a single number.
+    It is the unshared result of that size with the largest absolute correlation, or the first one for a single number.
     """
-    best, likeness = None, _ALIKE
-    for operation in _foreign(of, beside, moment):
+    best, similarity = None, _MIN_CORRELATION
+    for operation in _unshared_operations(trace, other, moment):
         if operation.values is None or operation.values.size != wanted.size:
             continue
         found = operation.values.reshape(wanted.shape)
         if wanted.size == 1:
             return found
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # a constant array has no correlation: NaN, which is never larger
             correlation = abs(float(np.corrcoef(found.reshape(-1), wanted.reshape(-1))[0, 1]))
-        if correlation > likeness + 1e-6:  # nearly equal ones are the same number, more or less processed
-            best, likeness = found, correlation
+        if correlation > similarity + _MIN_GAIN:
+            best, similarity = found, correlation
     return best
 
 
-def _foreign(of: Trace, beside: Trace, moment: Moment) -> Iterator[Operation]:
-    others = beside.operations.get(moment, ())
+def _unshared_operations(trace: Trace, other: Trace, moment: Moment) -> Iterator[Operation]:
+    """Yield the operations of `trace` whose results `other` does not have, up to sign and rounding."""
+    others = other.operations.get(moment, ())
     known = {operation.digest for operation in others}
-    for operation in of.operations.get(moment, ()):
-        if operation.digest not in known and not _nearly_known(operation, others):
+    for operation in trace.operations.get(moment, ()):
+        if operation.digest not in known and not _may_be_shared(operation, others):
             yield operation
 
 
-def _nearly_known(operation: Operation, others: Sequence[Operation]) -> bool:
-    """Whether the result is another's up to rounding, or too large to tell."""
+def _may_be_shared(operation: Operation, others: Sequence[Operation]) -> bool:
+    """Return True if the result equals another's up to rounding, or was too large to be kept."""
     values = operation.values
-    return values is None or any(nearly(other.values, values) is not None for other in others)
+    return values is None or any(equal_up_to_rounding(other.values, values) is not None for other in others)
 
 
-def _line(operation: Operation, moment: Moment, names: Trace) -> Line:
-    called = {
+def _source_line(operation: Operation, moment: Moment, names: Trace) -> SourceLine:
+    name_of = {
         digest(array): place.quantity
-        for place, array in names.numbers.items()
-        if (place.step, place.minibatch) == moment and array.dtype.kind == "f"
+        for place, array in names.arrays.items()
+        if place.moment == moment and array.dtype.kind == "f"
     }
-    of = tuple(dict.fromkeys(called[key] for key in operation.inputs if key in called))
+    inputs = tuple(dict.fromkeys(name_of[key] for key in operation.inputs if key in name_of))
     values = operation.values
-    return Line(
+    return SourceLine(
         operation.file,
         operation.line,
         operation.function,
         linecache.getline(operation.file, operation.line).strip(),
         operation.name,
-        of,
+        inputs,
         float(values.reshape(-1)[0]) if values is not None and values.size == 1 else None,
     )

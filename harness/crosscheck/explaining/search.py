@@ -118,7 +118,7 @@ class _Search:
         late = [attempt.chosen[-1] for attempt in self.singles(solution, run, at) if attempt.score[0] >= at]
         beside = [other for other in late if other not in touching]
         mixed = list(itertools.product(touching, beside))
-        if self.runs[run].subject.numbers.get(at) is None and at.minibatch:  # its update ends sooner, or theirs does
+        if self.runs[run].subject.arrays.get(at) is None and at.minibatch:  # its update ends sooner, or theirs does
             taken = {deviation.id for deviation in solution.chosen}
             mixed += itertools.combinations([entry for entry in self.endings if entry.id not in taken], 2)
         for groups in (itertools.combinations(touching, 2), mixed, itertools.combinations(touching, 3)):

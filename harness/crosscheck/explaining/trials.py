@@ -13,13 +13,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from harness.catalogue import Deviation
-from harness.crosscheck.comparing.dead_values import row_of
-from harness.crosscheck.comparing.divergences import Comparison, Moment, Watched, divergences_at
+from harness.crosscheck.comparing.comparison import Comparison
+from harness.crosscheck.comparing.moment_comparison import divergences_at
+from harness.crosscheck.comparing.searchable_trace import SearchableTrace
 from harness.crosscheck.profiles import Case
-from harness.crosscheck.quantities import QUANTITIES, Place
-from harness.crosscheck.tracing.recorder import EnoughSeen
+from harness.crosscheck.quantities import QUANTITIES, Moment, Place
+from harness.crosscheck.tracing.modes import TracingMode
+from harness.crosscheck.tracing.recorder import StopTracing
 from harness.crosscheck.tracing.trace import Trace
-from harness.crosscheck.tracing.traced_run import Watching, record
+from harness.crosscheck.tracing.traced_run import trace_run
 
 __all__ = ["END", "START", "Chosen", "Run", "Score", "Trial", "score", "try_out"]
 
@@ -52,11 +54,11 @@ class Run:
     comparison: Comparison
     """Of the subject with the baseline."""
     copy_weights: bool = False
-    watched: Watched = field(init=False)
+    watched: SearchableTrace = field(init=False)
 
     def __post_init__(self) -> None:
-        idle = frozenset(row_of(found.place, self.baseline) for found in self.comparison.without_consequence)
-        self.watched = Watched(self.subject, ignored=idle)
+        idle = frozenset(self.baseline.buffer_row(found.place) for found in self.comparison.dead_values)
+        self.watched = SearchableTrace(self.subject, ignored=idle)
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,15 @@ def try_out(deviant: type[Any], chosen: Chosen, run: Run, at: Place | None = Non
 
     deviant: the class that takes `deviations=`. at: a place whose number is wanted.
     """
-    live = _Live(run.watched, run.baseline.sees)
-    watching = Watching(like=run.baseline, copy_weights=run.copy_weights, operations=False, check=live.check)
+    live = _Live(run.watched, run.baseline.recorded_ranks)
+    watching = TracingMode.trial(run.baseline, live.check, copy_weights=run.copy_weights)
     try:
-        trace = record(deviant, run.case, run.seed, watching, deviations=chosen)
+        trace = trace_run(deviant, run.case, run.seed, watching, deviations=chosen)
     except Exception:  # a combination that cannot train explains nothing
         return Trial(chosen, (START, START), None)
     if live.beyond is None:
         live.finish(trace)
-    return Trial(chosen, live.score, None if at is None else trace.numbers.get(at))
+    return Trial(chosen, live.score, None if at is None else trace.arrays.get(at))
 
 
 def score(comparison: Comparison) -> Score:
@@ -94,9 +96,9 @@ def score(comparison: Comparison) -> Score:
 class _Live:
     """Compares a run with a finished one while it goes on, moment by moment."""
 
-    def __init__(self, subject: Watched, shown: frozenset[int]) -> None:
+    def __init__(self, subject: SearchableTrace, shown: frozenset[int]) -> None:
         self.subject = subject
-        self.visible = shown & subject.sees
+        self.visible = shown & subject.comparable_ranks
         self.left = deque(subject.moments)
         self.position: Moment = (-1, -1)
         self.first: Place | None = None
@@ -111,10 +113,10 @@ class _Live:
         return self.beyond or END, self.first or END
 
     def check(self, trace: Trace, step: int, minibatch: int) -> None:
-        """Compare all that is complete; raises EnoughSeen where they part beyond rounding."""
+        """Compare all that is complete; raises StopTracing where they part beyond rounding."""
         self.advance(trace, (step, minibatch))
         if self.beyond is not None:
-            raise EnoughSeen
+            raise StopTracing
 
     def advance(self, trace: Trace, until: Moment) -> None:
         """Compare the moments up to this one."""

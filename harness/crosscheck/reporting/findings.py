@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.crosscheck.comparing.divergences import Divergence, same
+from harness.crosscheck.comparing.divergence import Divergence, equal_elements
 from harness.crosscheck.quantities import QUANTITIES
 from harness.crosscheck.reporting.weight_norms import layers_in_words
 from harness.crosscheck.tracing.trace import Trace
@@ -89,7 +89,7 @@ def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int
     comparable = ours is not None and theirs is not None and ours.size == theirs.size
     n_different = None
     if ours is not None and theirs is not None and comparable:
-        n_different = int((~same(ours.reshape(-1), theirs.reshape(-1))).sum())
+        n_different = int((~equal_elements(ours.reshape(-1), theirs.reshape(-1))).sum())
     iteration = reference.iteration(place.step)
     return Finding(
         quantity=END_OF_TRAINING if ends else quantity.name,
@@ -195,7 +195,7 @@ def _proportion(divergence: Divergence) -> str:
         return f"{ratio:.5g} times the reference's"
     if theirs.size > 1 and theirs.dtype.kind == "f":
         offsets = (ours.reshape(-1).astype(np.float64) - theirs.reshape(-1))[
-            ~same(ours.reshape(-1), theirs.reshape(-1))
+            ~equal_elements(ours.reshape(-1), theirs.reshape(-1))
         ]
         if len(offsets) > 1 and np.ptp(offsets) <= 1e-3 * abs(np.median(offsets)):
             return f"{np.median(offsets):+.5g} wherever it differs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.crosscheck.comparing.source_lines import Line
+from harness.crosscheck.comparing.source_lines import SourceLine
 from harness.crosscheck.explaining.search import Explanation
 from harness.crosscheck.reporting.findings import Finding
 
@@ -24,9 +24,9 @@ class RunResult:
     first: Finding | None
     """The first difference of any size."""
     first_beyond_rounding: Finding | None
-    our_line: Line | None
+    our_line: SourceLine | None
     """Where the subject's update first computes what the reference's never does."""
-    their_line: Line | None
+    their_line: SourceLine | None
     """The same with the roles exchanged."""
     faults: tuple[Finding, ...]
     """What differs even when everything before it is put right; empty if that was not asked for."""

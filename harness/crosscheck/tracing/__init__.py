@@ -1,1 +1,1 @@
-"""What a training run computes, seen from outside: nothing of an implementation is changed or computed again."""
+"""Tracing: record what a training run computes, from outside, without changing or recomputing any of it."""

@@ -1,7 +1,7 @@
-"""CustomPPO seen through its parts: each is a function of its recipe or a method of its agent, and so can be wrapped.
+"""Probe of CustomPPO: each part is a function of its recipe or a method of its agent, and can be wrapped.
 
-All numbers of the loss have names here. Under the fused engine the parts that it has written out are not called, and
-so are not seen; their gradients are.
+Every term of the loss has a name here. Under the fused engine the parts that it has written out are not called, and are
+not recorded; their gradients are.
 """
 
 from __future__ import annotations
@@ -18,125 +18,126 @@ from custom_ppo import CustomPPO
 from custom_ppo.agent import Engine, Step
 from custom_ppo.fused import FusedEngine
 from custom_ppo.recipe import log_prob_objective
-from harness.crosscheck.tracing.optimizer_probe import Descent
+from harness.crosscheck.tracing.optimizer_probe import OptimizerProbe
 from harness.crosscheck.tracing.recorder import Recorder
-from harness.crosscheck.tracing.sb3_probe import BATCH, STORED, replaced
+from harness.crosscheck.tracing.sb3_probe import BATCH, record_network_output, record_stored
 
-__all__ = ["is_fused", "watch_custom"]
+__all__ = ["probe_custom_ppo", "uses_fused_engine"]
 
-TERMS = ("policy_loss", "value_loss", "entropy_loss", "loss")
+_TERMS = ("policy_loss", "value_loss", "entropy_loss", "loss")
 
 
-def is_fused(model: CustomPPO) -> bool:
-    """Whether its update will not go through autograd, so that hooks must keep away."""
+def uses_fused_engine(model: CustomPPO) -> bool:
+    """Return True if updates bypass autograd, where a hook would make the engine fall back."""
     return isinstance(model.choose_engine(), FusedEngine)
 
 
-def watch_custom(model: CustomPPO, recorder: Recorder, descent: Descent) -> None:
-    """See everything; is_fused decides how gradients are seen."""
-    fused = is_fused(model)
-    _watch_acting(model, recorder)
-    _watch_memory(model, recorder)
+def probe_custom_ppo(model: CustomPPO, recorder: Recorder, optimizer_probe: OptimizerProbe) -> None:
+    """Wrap all parts of a model, to record every quantity that its engine computes by name."""
+    fused = uses_fused_engine(model)
+    _probe_acting(model, recorder)
+    _probe_memory(model, recorder)
     minibatches: deque[Any] = deque()
-    _watch_engine(model, recorder, minibatches)
-    _watch_recipe(model, recorder, minibatches, whole=not fused)
+    _probe_engine(model, recorder, minibatches)
+    _probe_recipe(model, recorder, minibatches, with_loss=not fused)
     if fused:
-        model.agent.observer = lambda stage: descent.see_gradients() if stage == "gradient" else descent.see_step()
+        events = {"gradient": optimizer_probe.record_gradients, "step": optimizer_probe.record_step}
+        model.agent.observer = lambda stage: events[stage]()
     else:
-        _watch_evaluation(model, recorder)
-        descent.watch()
+        _probe_evaluation(model, recorder)
+        optimizer_probe.attach()
 
 
-def _watch_acting(model: CustomPPO, recorder: Recorder) -> None:
+def _probe_acting(model: CustomPPO, recorder: Recorder) -> None:
     act = model.agent.act
 
-    def seen_act(observations: Any) -> Step:
+    def recorded_act(observations: Any) -> Step:
         step = act(observations)
-        recorder.acts("observation", observations)
-        actions = recorder.acts("action", step.actions)
-        values, log_probs = recorder.acts("value", step.values), recorder.acts("log_prob", step.log_probs)
-        if recorder.feed is None:
+        recorder.record_upcoming("observation", observations)
+        actions = recorder.record_upcoming("action", step.actions)
+        values = recorder.record_upcoming("value", step.values)
+        log_probs = recorder.record_upcoming("log_prob", step.log_probs)
+        if recorder.fed_from is None:
             return step
         return Step(
             actions.reshape(step.actions.shape), step.env_actions, torch.as_tensor(values), torch.as_tensor(log_probs)
         )
 
-    model.agent.act = seen_act  # type: ignore[method-assign]
+    model.agent.act = recorded_act  # type: ignore[method-assign]
 
 
-def _watch_memory(model: CustomPPO, recorder: Recorder) -> None:
+def _probe_memory(model: CustomPPO, recorder: Recorder) -> None:
     memory: Any = model.rollout_buffer
     add = memory.add
 
-    def seen_add(*args: Any, **kwargs: Any) -> None:
+    def recorded_add(*args: Any, **kwargs: Any) -> None:
         position = memory.position
         add(*args, **kwargs)
-        for name, quantity in STORED.items():
-            row = getattr(memory, name)
-            if isinstance(row, dict):
-                recorder.saw(quantity, {key: array[position] for key, array in row.items()})
-            else:
-                row[position] = recorder.saw(quantity, row[position])
+        record_stored(memory, position, recorder)
 
-    memory.add = seen_add
+    memory.add = recorded_add
 
 
-def _watch_engine(model: CustomPPO, recorder: Recorder, minibatches: deque[Any]) -> None:
-    """The terms of the loss; a new engine may be chosen before every update.
+def _probe_engine(model: CustomPPO, recorder: Recorder, minibatches: deque[Any]) -> None:
+    """Record minibatches and the terms of the loss.
 
-    minibatches: indices of those that are still to come in this epoch.
+    minibatches: indices of those still to come in this epoch, filled where the recipe draws their order.
     """
     choose = model.choose_engine
-    watched: list[Any] = []
+    wrapped: list[Any] = []
 
-    def seen_choice() -> Engine:
+    # The model may choose another engine before every update (hooks or settings may have changed), so the engine is
+    # wrapped where it is chosen, and each engine only once.
+    def recorded_choice() -> Engine:
         engine: Any = choose()
-        if not watched or watched[-1] is not engine:
-            watched[:] = [engine]
-            engine.forward = seen_forward(engine.forward)
+        if not wrapped or wrapped[-1] is not engine:
+            wrapped[:] = [engine]
+            engine.forward = recorded_forward(engine.forward)
         return engine  # type: ignore[no-any-return]
 
-    def seen_forward(forward: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(batch: Any, *args: Any, **kwargs: Any) -> Any:
+    def recorded_forward(forward: Callable[..., Any]) -> Callable[..., Any]:
+        def recorded(batch: Any, *args: Any, **kwargs: Any) -> Any:
             if minibatches:
-                recorder.learns("minibatch", minibatches.popleft())
+                recorder.record_minibatch("minibatch", minibatches.popleft())
             for name, quantity in BATCH.items():
-                recorder.learns(quantity, getattr(batch, name))
+                recorder.record_minibatch(quantity, getattr(batch, name))
             terms = forward(batch, *args, **kwargs)
-            for name in TERMS:
-                recorder.learns(name, getattr(terms, name))
+            for name in _TERMS:
+                recorder.record_minibatch(name, getattr(terms, name))
             return terms
 
-        return wrapped
+        return recorded
 
-    model.choose_engine = seen_choice  # type: ignore[method-assign]
+    model.choose_engine = recorded_choice  # type: ignore[method-assign]
 
 
-def _watch_evaluation(model: CustomPPO, recorder: Recorder) -> None:
+def _probe_evaluation(model: CustomPPO, recorder: Recorder) -> None:
     evaluate_actions = model.policy.evaluate_actions
 
-    def seen(obs: Any, actions: Tensor) -> Any:
+    def recorded(obs: Any, actions: Tensor) -> Any:
         values, log_prob, entropy = evaluate_actions(obs, actions)
         if not torch.is_grad_enabled():
             return values, log_prob, entropy
-        values = replaced(recorder, values, recorder.learns("new_value", values))
-        log_prob = replaced(recorder, log_prob, recorder.learns("new_log_prob", log_prob))
+        values = record_network_output(recorder, "new_value", values)
+        log_prob = record_network_output(recorder, "new_log_prob", log_prob)
         if entropy is not None:
-            entropy = replaced(recorder, entropy, recorder.learns("entropy", entropy))
+            entropy = record_network_output(recorder, "entropy", entropy)
         return values, log_prob, entropy
 
-    model.policy.evaluate_actions = seen  # type: ignore[method-assign]
+    model.policy.evaluate_actions = recorded  # type: ignore[method-assign]
 
 
-def _watch_recipe(model: CustomPPO, recorder: Recorder, minibatches: deque[Any], *, whole: bool) -> None:
-    """Wrap the parts. whole: also those that the fused engine has written out."""
+def _probe_recipe(model: CustomPPO, recorder: Recorder, minibatches: deque[Any], *, with_loss: bool) -> None:
+    """Wrap the recipe's parts; with_loss: also those of the loss, which the fused engine has written out."""
     agent, recipe = model.agent, model.agent.recipe
 
     def advantages(rewards: Any, values: Any, starts: Any, last_values: Any, dones: Any, **kwargs: Any) -> Any:
-        last_values = recorder.saw("last_value", last_values)
+        last_values = recorder.record_step("last_value", last_values)
         found, returns = recipe.advantages(rewards, values, starts, last_values, dones, **kwargs)
-        return recorder.saw("advantage", found), recorder.saw("return", returns)
+        return recorder.record_step("advantage", found), recorder.record_step("return", returns)
 
+    # The order of a whole epoch is drawn at once. In a fed run its parts are overwritten in place, since the agent cuts
+    # this very array into minibatches. An epoch that stops early leaves parts over, which the next one drops.
     def minibatch_order(n: int) -> Any:
         indices = recipe.minibatch_order(n)
         size = model.batch_size or len(indices)
@@ -149,23 +150,23 @@ def _watch_recipe(model: CustomPPO, recorder: Recorder, minibatches: deque[Any],
 
     def normalize_advantages(found: Tensor) -> Tensor:
         normalized = recipe.normalize_advantages(found)
-        recorder.learns("normalized_advantage", normalized)
+        recorder.record_minibatch("normalized_advantage", normalized)
         return normalized
 
     def objective(log_prob: Tensor, old_log_prob: Tensor, found: Tensor, limit: float) -> Tensor:
-        recorder.learns("normalized_advantage", found)
-        if recipe.policy_loss.objective is not log_prob_objective:
-            recorder.learns("ratio", torch.exp(log_prob - old_log_prob))
+        recorder.record_minibatch("normalized_advantage", found)  # also where the recipe does not normalise them
+        if recipe.policy_loss.objective is not log_prob_objective:  # that of A2C has no ratio
+            recorder.record_minibatch("ratio", torch.exp(log_prob - old_log_prob))
         surrogate = recipe.policy_loss.objective(log_prob, old_log_prob, found, limit)
-        recorder.learns("surrogate", surrogate)
+        recorder.record_minibatch("surrogate", surrogate)
         return surrogate
 
     def value_loss(returns: Tensor, values: Tensor) -> Tensor:
-        recorder.learns("predicted_value", values)
+        recorder.record_minibatch("predicted_value", values)
         return recipe.value_loss(returns, values)
 
     parts: dict[str, Any] = {"advantages": advantages, "minibatch_order": minibatch_order}
     parts["normalize_advantages"] = normalize_advantages
-    if whole:
+    if with_loss:
         parts |= {"policy_loss": recipe.policy_loss.replace(objective=objective), "value_loss": value_loss}
     agent.recipe = dataclasses.replace(recipe, **parts)

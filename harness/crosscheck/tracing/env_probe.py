@@ -1,4 +1,4 @@
-"""The environments' side of a run: what they are asked, and what they answer."""
+"""Environments of a traced run: their inputs and answers are recorded, and replaced in a fed run."""
 
 from __future__ import annotations
 
@@ -8,65 +8,73 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from harness.crosscheck.tracing.recorder import EnoughSeen, Recorder, random_states, restore_random_states
+from harness.crosscheck.tracing.randomness import random_states, restore_random_states
+from harness.crosscheck.tracing.recorder import Recorder, StopTracing
 from harness.crosscheck.tracing.trace import Transition
 
-__all__ = ["RecordedEnv"]
+__all__ = ["EnvProbe"]
 
 
-class RecordedEnv(VecEnvWrapper):
-    """Passes everything on and tells a recorder. A fed run gets the answers that the other run got."""
+class EnvProbe(VecEnvWrapper):
+    """Vectorised environment that records what passes through it; a fed run gets the other run's answers.
 
-    def __init__(self, venv: VecEnv, recorder: Recorder, *, keep: bool = False, last_step: int | None = None) -> None:
+    replayable: keep answers and random states, so that the trace can feed other runs.
+    last_step: raise StopTracing at any step after this one.
+    """
+
+    def __init__(
+        self, venv: VecEnv, recorder: Recorder, *, replayable: bool = False, last_step: int | None = None
+    ) -> None:
         super().__init__(venv)
         self.recorder = recorder
-        self.keep = keep
+        self.replayable = replayable
         self.last_step = last_step
         self._n_resets = 0
-        self._actions: Any = None
 
     def reset(self) -> Any:
-        """Only the first reset is part of training; later ones are a subject's own affair."""
+        """Reset the environments. Only the first reset is part of training; a subject may evaluate after it."""
         observations = self.venv.reset()
-        feed = self.recorder.feed
-        if feed is not None and self._n_resets == 0 and 0 in feed.transitions:
-            observations = copy.deepcopy(feed.transitions[0].observations)
-        if self.keep and self._n_resets == 0:
+        recorder = self.recorder
+        if recorder.fed_from is not None and self._n_resets == 0 and 0 in recorder.fed_from.transitions:
+            observations = copy.deepcopy(recorder.fed_from.transitions[0].observations)
+        if self.replayable and self._n_resets == 0:
             nothing = np.zeros(self.num_envs)
-            self.recorder.trace.transitions[0] = Transition(copy.deepcopy(observations), nothing, nothing, [])
+            recorder.builder.transitions[0] = Transition(copy.deepcopy(observations), nothing, nothing, [])
         self._n_resets += 1
-        self.recorder.acts("observation", observations)
+        recorder.record_upcoming("observation", observations)
         return observations
 
     def step_async(self, actions: Any) -> None:
-        """Called with the actions as the subject hands them over."""
+        """Record the actions, and pass them on unless the run is fed."""
         recorder = self.recorder
         if self.last_step is not None and recorder.step >= self.last_step:
-            raise EnoughSeen
+            raise StopTracing
         recorder.begin_step()
-        recorder.saw("env_action", actions)
-        if self.keep:
-            recorder.trace.randomness[recorder.step] = random_states()
-        if recorder.feed is None:
+        recorder.record_step("env_action", actions)
+        if self.replayable:
+            recorder.builder.random_states[recorder.step] = random_states()
+        if recorder.fed_from is None:
             self.venv.step_async(actions)
 
     def step_wait(self) -> Any:
-        """The answer, which a fed run takes from the trace that feeds it."""
+        """Return the answer of the environments, or that of the feeding trace; both are recorded."""
         recorder = self.recorder
-        if recorder.feed is None:
+        if recorder.fed_from is None:
             observations, rewards, dones, infos = self.venv.step_wait()
         else:
-            known = recorder.feed.transitions.get(recorder.step)
+            known = recorder.fed_from.transitions.get(recorder.step)
             if known is None:
-                raise EnoughSeen
-            restore_random_states(recorder.feed.randomness[recorder.step])
+                raise StopTracing
+            # Environments that draw from the global generators would have moved them; here none was called.
+            restore_random_states(recorder.fed_from.random_states[recorder.step])
             observations, rewards = copy.deepcopy(known.observations), known.rewards.copy()
             dones, infos = known.dones.copy(), copy.deepcopy(known.infos)
-        if self.keep:
-            recorder.trace.transitions[recorder.step] = Transition(
+        if self.replayable:
+            # Copies, because a subject may scale rewards in place or write into infos.
+            recorder.builder.transitions[recorder.step] = Transition(
                 copy.deepcopy(observations), rewards.copy(), dones.copy(), copy.deepcopy(list(infos))
             )
-        recorder.saw("env_reward", rewards)
-        recorder.saw("done", dones)
-        recorder.acts("observation", observations)
+        recorder.record_step("env_reward", rewards)
+        recorder.record_step("done", dones)
+        recorder.record_upcoming("observation", observations)
         return observations, rewards, dones, infos

@@ -1,7 +1,7 @@
-"""A log of the tensor operations of an update, with the source line of each.
+"""Log of the tensor operations of an update, with the source line that called each.
 
-What an implementation keeps in local variables (normalised advantages, ratios, the terms of the loss) is visible
-here, whatever it calls them and however its code is cut: PyTorch tells a mode of every function that is called.
+It shows what an implementation keeps in local variables (normalised advantages, ratios, the terms of the loss),
+whatever it calls them and however its code is cut: PyTorch passes every call of its functions to an active mode.
 """
 
 from __future__ import annotations
@@ -17,72 +17,87 @@ from torch.overrides import TorchFunctionMode
 
 from harness.crosscheck.tracing.trace import Operation, digest
 
-__all__ = ["OperationLog"]
+__all__ = ["MAX_KEPT_SIZE", "OperationLog"]
 
-LARGEST_KEPT = 4096
-"""Results with more numbers are known by their digest alone."""
-LARGEST_SEEN = 1 << 20
+MAX_KEPT_SIZE = 4096
+"""Numbers of a result above which only its digest is kept."""
 
-_TORCH = ("torch.", "torch", "harness.crosscheck.tracing")
-_SILENT = frozenset(("__get__", "detach", "clone", "requires_grad_", "zero_", "copy_", "to", "cpu", "data"))
-"""What makes no new numbers."""
+_MAX_LOGGED_SIZE = 1 << 20
+"""Numbers of a result above which it is not logged at all: a digest of it would take longer than the operation."""
+
+_TRANSPARENT = ("torch.", "torch", "harness.crosscheck.tracing")
+"""Beginnings of the names of modules whose frames do not count as the caller."""
+
+_WITHOUT_NUMBERS = frozenset(("__get__", "detach", "clone", "requires_grad_", "zero_", "copy_", "to", "cpu", "data"))
+"""Functions that compute no new numbers."""
 
 
 class OperationLog(TorchFunctionMode):
-    """While it is entered, remembers every operation with a floating-point result; `take` hands them over."""
+    """Context that logs every operation with a floating-point result; `take` hands them over."""
 
     def __init__(self) -> None:
         super().__init__()
         self.paused = False
-        self.roots: list[NDArray[Any]] = []
-        """What was differentiated since it was last emptied."""
-        self.items: list[float] = []
-        """What was taken out of tensors since it was last emptied."""
+        self.losses: list[NDArray[Any]] = []
+        """Tensors differentiated since the log was last cleared."""
+        self.scalars: list[float] = []
+        """Numbers read out of tensors since the log was last cleared."""
         self._operations: list[Operation] = []
 
     def take(self) -> list[Operation]:
-        """The operations since the last call."""
+        """Return the operations since the last call, and forget them."""
         taken, self._operations = self._operations, []
         return taken
+
+    def clear(self) -> None:
+        """Forget operations, losses and scalars."""
+        self._operations, self.losses, self.scalars = [], [], []
 
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Called by PyTorch in place of each of its functions."""
-        watched = not self.paused and getattr(func, "__name__", "") not in _SILENT
-        inputs = _digests(args) if watched else ()  # before the call, which may change them
+        """Call a function of PyTorch, and log it."""
+        logged = not self.paused and getattr(func, "__name__", "") not in _WITHOUT_NUMBERS
+        # Digests are taken before the call, since an operation in place (`add_`) overwrites its own input, and results
+        # are copied after it, since a later one may overwrite them.
+        inputs = _digests(args) if logged else ()
         result = func(*args, **(kwargs or {}))
-        if not watched:
+        if not logged:
             return result
+        # Neither backward nor item has a tensor as its result. They mark what is learnt from and what is only reported:
+        # without the first, the loss would be one operation among many.
         if func is Tensor.backward:
-            self.roots.append(args[0].detach().cpu().numpy().copy())
+            self.losses.append(args[0].detach().cpu().numpy().copy())
         elif func is Tensor.item:
-            self.items.append(float(result))
-        elif isinstance(result, Tensor) and result.dtype.is_floating_point and 0 < result.numel() <= LARGEST_SEEN:
-            self._operations.append(_operation(func.__name__, result, inputs, differentiated=bool(self.roots)))
+            self.scalars.append(float(result))
+        elif isinstance(result, Tensor) and result.dtype.is_floating_point and 0 < result.numel() <= _MAX_LOGGED_SIZE:
+            self._operations.append(_operation(func.__name__, result, inputs, after_backward=bool(self.losses)))
         return result
 
 
 def _digests(arguments: Sequence[Any]) -> tuple[bytes, ...]:
+    """Return the digests of the small floating-point tensors among the arguments."""
     return tuple(
         digest(argument.detach().cpu().numpy())
         for argument in arguments
-        if isinstance(argument, Tensor) and argument.dtype.is_floating_point and argument.numel() <= LARGEST_KEPT
+        if isinstance(argument, Tensor) and argument.dtype.is_floating_point and argument.numel() <= MAX_KEPT_SIZE
     )
 
 
-def _operation(name: str, result: Tensor, inputs: tuple[bytes, ...], *, differentiated: bool) -> Operation:
+def _operation(name: str, result: Tensor, inputs: tuple[bytes, ...], *, after_backward: bool) -> Operation:
     values = result.detach().cpu().numpy()
-    code, line = _caller()
-    kept = values.copy() if values.size <= LARGEST_KEPT else None
+    code, line = _calling_line()
+    kept = values.copy() if values.size <= MAX_KEPT_SIZE else None
     return Operation(
-        name, values.shape, digest(values), kept, inputs, code.co_filename, line, code.co_name, differentiated
+        name, values.shape, digest(values), kept, inputs, code.co_filename, line, code.co_name, after_backward
     )
 
 
-def _caller() -> tuple[CodeType, int]:
-    """Of the innermost frame that belongs neither to PyTorch nor to what observes it."""
+def _calling_line() -> tuple[CodeType, int]:
+    """Return code and line of the innermost frame that belongs neither to PyTorch nor to the tracing."""
+    # Layers and distributions are Python code of torch: a line in torch/nn/modules/linear.py would tell nobody where in
+    # their own PPO the layer was called. Three frames up is the caller of __torch_function__.
     frame = sys._getframe(3)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_TORCH):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_TRANSPARENT):
         frame = frame.f_back
     return frame.f_code, frame.f_lineno

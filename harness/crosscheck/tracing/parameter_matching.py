@@ -1,9 +1,9 @@
-"""Finding the weights and optimisers of an implementation that nobody knows, and which of them is whose counterpart."""
+"""Weights and optimisers of an unknown implementation, and their counterparts in a known one."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -12,32 +12,35 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["Named", "find_optimizers", "matched_parameters", "named_parameters", "without_bystanders"]
+__all__ = ["NamedTensors", "find_optimizers", "match_parameters", "named_parameters", "without_unmatched"]
 
 Array = NDArray[Any]
-Named = list[tuple[str, Tensor]]
-Shapes = Sequence[tuple[str, tuple[int, ...]]]
+NamedTensors = list[tuple[str, Tensor]]
+NamedShapes = Sequence[tuple[str, tuple[int, ...]]]
+Pair = Callable[[int, int], bool]
+"""Pairs a weight of the other implementation with one of ours, by index, if shapes fit and neither is paired yet."""
 
-_ACTOR = ("mlp_extractor.policy_net.", "action_net.", "log_std")
-_CRITIC = ("mlp_extractor.value_net.", "value_net.")
-"""How SB3's names begin, for the two stacks of layers of an MLP policy."""
-_ACTOR_NAMES = ("actor", "policy", "pi", "action", "mu", "mean")
-_CRITIC_NAMES = ("critic", "value", "vf", "v_", "baseline")
-"""What others call them."""
-
+_SB3_ACTOR = ("mlp_extractor.policy_net.", "action_net.", "log_std")
+_SB3_CRITIC = ("mlp_extractor.value_net.", "value_net.")
+"""Beginnings of SB3's names for the two stacks of layers of an MLP policy."""
+_ACTOR_WORDS = ("actor", "policy", "pi", "action", "mu", "mean")
+_CRITIC_WORDS = ("critic", "value", "vf", "v_", "baseline")
+"""Parts of the names that others give to them."""
 
 _LONGEST_LIST = 64
-"""Longer ones are data, and hold no networks."""
+"""Length above which a list is taken for data, and is not searched for networks."""
 
 
 def find_optimizers(model: Any) -> list[torch.optim.Optimizer]:
-    """Every optimiser that is an attribute of the model, or of an object that is, each once."""
+    """Return the optimisers among the attributes of a model, and of the objects that it holds, each once."""
     found = [value for _, value in _attributes(model) if isinstance(value, torch.optim.Optimizer)]
     return list({id(optimizer): optimizer for optimizer in found}.values())
 
 
 def _attributes(model: Any) -> list[tuple[str, Any]]:
-    """Those of the model, and those of the objects that they are; of a list or a dictionary also what is in it."""
+    """Return the attributes of a model and of the objects that it holds, with the items of lists and dictionaries."""
+    # Two levels, `model.policy.optimizer`, and no more: deeper down are SB3's environments, loggers and callbacks, and
+    # through these again the model.
     outer = _unpacked(vars(model).items()) if hasattr(model, "__dict__") else []
     owners = [(name, value) for name, value in outer if hasattr(value, "__dict__") and not isinstance(value, type)]
     inner = [(f"{name}.{part}", value) for name, owner in owners for part, value in vars(owner).items()]
@@ -55,12 +58,13 @@ def _unpacked(attributes: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
     return found
 
 
-def named_parameters(model: Any, optimizers: Iterable[torch.optim.Optimizer]) -> Named:
-    """Weights of the model's networks, then those that only an optimiser knows, each once.
+def named_parameters(model: Any, optimizers: Iterable[torch.optim.Optimizer]) -> NamedTensors:
+    """Return the weights of a model's networks, then those that only an optimiser holds, each once.
 
-    Names are those within the network; where there are several networks, its own name stands before them.
+    Names are those within the network, preceded by the network's own name if there are several.
     """
     modules = {id(value): (name, value) for name, value in _attributes(model) if isinstance(value, nn.Module)}
+    # A model may hold a network and a part of it (`policy` and `policy.actor`): only the outermost names its weights.
     inside = {id(part) for _, module in modules.values() for part in module.modules() if part is not module}
     outermost = [(name, module) for key, (name, module) in modules.items() if key not in inside]
     found: dict[int, tuple[str, Tensor]] = {}
@@ -74,54 +78,58 @@ def named_parameters(model: Any, optimizers: Iterable[torch.optim.Optimizer]) ->
     return list(found.values())
 
 
-def without_bystanders(
-    own: Named, optimizers: Sequence[torch.optim.Optimizer], shapes: Shapes
-) -> tuple[Named, list[torch.optim.Optimizer]]:
-    """Weights and optimisers less those that have no counterpart, such as a moving average or a curiosity network.
+def without_unmatched(
+    own: NamedTensors, optimizers: Sequence[torch.optim.Optimizer], shapes: NamedShapes
+) -> tuple[NamedTensors, list[torch.optim.Optimizer]]:
+    """Return weights and optimisers without those that have no counterpart, such as a moving average of the weights.
 
-    Only where the rest matches the other's shapes one to one; otherwise all stay.
+    shapes: names and shapes of the other implementation's weights. If no group of optimisers holds weights of exactly
+    these shapes, all weights and optimisers are returned.
     """
-    wanted = sorted(_plain(shape) for _, shape in shapes)
-    if _shapes(own) != wanted:
+    wanted = sorted(_squeezed(shape) for _, shape in shapes)
+    if _sorted_shapes(own) != wanted:
+        # The largest group first: actor and critic may have an optimiser each, beside one of a curiosity network.
         for size in range(len(optimizers), 0, -1):
             for group in combinations(optimizers, size):
                 parts = [part for optimizer in group for part in optimizer.param_groups]
                 held = {id(tensor) for part in parts for tensor in part["params"]}
                 rest = [(name, tensor) for name, tensor in own if id(tensor) in held]
-                if _shapes(rest) == wanted:
+                if _sorted_shapes(rest) == wanted:
                     return rest, list(group)
     return own, list(optimizers)
 
 
-def _shapes(parameters: Named) -> list[tuple[int, ...]]:
-    return sorted(_plain(tuple(tensor.shape)) for _, tensor in parameters)
+def _sorted_shapes(parameters: NamedTensors) -> list[tuple[int, ...]]:
+    return sorted(_squeezed(tuple(tensor.shape)) for _, tensor in parameters)
 
 
-def _plain(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape without leading ones: a standard deviation [1, A] is one of [A]."""
-    return _plain(shape[1:]) if shape[:1] == (1,) else shape
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without leading ones: a standard deviation is [A] in SB3 and [1, A] in CleanRL."""
+    return _squeezed(shape[1:]) if shape[:1] == (1,) else shape
 
 
-def matched_parameters(own: Named, shapes: Shapes, values: Array) -> Named:
-    """The weights in the order of another implementation's, under its names.
+def match_parameters(own: NamedTensors, shapes: NamedShapes, values: Array) -> NamedTensors:
+    """Return the weights in the order of another implementation's, under its names.
 
-    shapes, values: names and shapes of the other's weights, and their first values as one vector. Counterparts have
-    the same first values; where these differ, the same place in a stack of layers; or else the same name, or at least
-    the same shape. Where the shapes do not match one to one, the weights stay as they are.
+    shapes, values: names and shapes of the other's weights, and their first values as one vector. If the shapes do not
+    match one to one, the weights are returned as they are.
     """
-    if _shapes(own) != sorted(_plain(shape) for _, shape in shapes):
+    if _sorted_shapes(own) != sorted(_squeezed(shape) for _, shape in shapes):
         return own
     starts = np.cumsum([0, *(int(np.prod(shape)) for _, shape in shapes)])
     first = [values[starts[index] : starts[index + 1]] for index in range(len(shapes))]
     partner: dict[int, int] = {}  # index of theirs -> index of ours
 
     def pair(theirs: int, ours: int) -> bool:
-        fits = _plain(tuple(own[ours][1].shape)) == _plain(shapes[theirs][1])
+        fits = _squeezed(tuple(own[ours][1].shape)) == _squeezed(shapes[theirs][1])
         if fits and theirs not in partner and ours not in partner.values():
             partner[theirs] = ours
             return True
         return False
 
+    # From the surest evidence to the weakest. Equal first values prove a counterpart: same seed, same initialisation.
+    # They are missing if the subject initialises differently, the very bug that may have to be found; then the place in
+    # a stack of layers decides, then the name, then the shape. A wrong pairing would show as a wrong initialisation.
     _pair_by_value(own, shapes, first, pair)
     for theirs, ours in _same_stacks(own, shapes):
         pair(theirs, ours)
@@ -136,8 +144,11 @@ def matched_parameters(own: Named, shapes: Shapes, values: Array) -> Named:
     return [(shapes[theirs][0], own[partner[theirs]][1]) for theirs in range(len(shapes))]
 
 
-def _pair_by_value(own: Named, shapes: Shapes, first: Sequence[Array], pair: Any) -> None:
-    """Weights with the same numbers, and with each its bias, which is zero in all layers."""
+def _pair_by_value(own: NamedTensors, shapes: NamedShapes, first: Sequence[Array], pair: Pair) -> None:
+    """Pair weights with equal first values, and with each its bias.
+
+    Biases are zero in all layers, so their values tell nothing; they go with the matrix of their layer.
+    """
     biases = {name: index for index, (name, _) in enumerate(own)}
     theirs_by_name = {name: index for index, (name, _) in enumerate(shapes)}
     for theirs, value in enumerate(first):
@@ -155,21 +166,22 @@ def _pair_by_value(own: Named, shapes: Shapes, first: Sequence[Array], pair: Any
                 break
 
 
-def _same_stacks(own: Named, shapes: Shapes) -> list[tuple[int, int]]:
-    """Actor with actor and critic with critic: stacks of layers whose shapes agree from the first to the last."""
+def _same_stacks(own: NamedTensors, shapes: NamedShapes) -> list[tuple[int, int]]:
+    """Return pairs of indices (theirs, ours) of actor and critic stacks whose shapes agree from first to last layer."""
     stacks: dict[str, list[int]] = defaultdict(list)
     for index, (name, _) in enumerate(own):
         stacks[name.split(".")[0] if "." in name else ""].append(index)
     pairs: list[tuple[int, int]] = []
-    for beginnings, hints in ((_ACTOR, _ACTOR_NAMES), (_CRITIC, _CRITIC_NAMES)):
+    for beginnings, words in ((_SB3_ACTOR, _ACTOR_WORDS), (_SB3_CRITIC, _CRITIC_WORDS)):
+        # The standard deviation is no layer: some keep it beside the actor's network, others inside.
         theirs = [i for i, (name, _) in enumerate(shapes) if name.startswith(beginnings) and "log_std" not in name]
         fitting = [
             (name, ours)
             for name, ours in stacks.items()
             if [tuple(own[i][1].shape) for i in ours] == [shapes[i][1] for i in theirs]
         ]
-        # With one action both stacks have the same shapes, and only what they are called tells them apart.
-        fitting.sort(key=lambda found: not any(hint in found[0].lower() for hint in hints))
+        # With one action both stacks have the same shapes, and only their names tell them apart.
+        fitting.sort(key=lambda found: not any(word in found[0].lower() for word in words))
         if fitting:
             name, ours = fitting[0]
             pairs += zip(theirs, ours, strict=True)

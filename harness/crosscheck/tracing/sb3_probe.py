@@ -1,6 +1,6 @@
-"""SB3's PPO and A2C, and whoever extends them, seen through what they own: policy, rollout buffer, optimiser.
+"""Probes of SB3's PPO, A2C and their subclasses: the policy and the rollout buffer.
 
-Methods are wrapped on the objects, so a subclass's own versions of them are seen at work as well.
+Methods are wrapped on the objects, not on the classes, so that a subclass's own versions are recorded as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.crosscheck.tracing.recorder import Recorder
 
-__all__ = ["Numbering", "Replaced", "watch_buffer", "watch_policy"]
+__all__ = ["BATCH", "STORED", "MinibatchCounter", "probe_buffer", "probe_policy", "record_network_output"]
 
 BATCH = {
     "observations": "batch_observation",
@@ -24,6 +24,8 @@ BATCH = {
     "advantages": "batch_advantage",
     "returns": "batch_return",
 }
+"""Field of a minibatch -> quantity."""
+
 STORED = {
     "observations": "stored_observation",
     "actions": "stored_action",
@@ -32,42 +34,50 @@ STORED = {
     "values": "stored_value",
     "log_probs": "stored_log_prob",
 }
+"""Array of a rollout buffer -> quantity."""
 
 
-class Replaced(torch.autograd.Function):
-    """Other numbers in the place of a result; the gradient flows on as if they were its own."""
+class _ReplacedOutput(torch.autograd.Function):
+    """Other numbers in the place of a result, with the gradient of the result."""
 
     @staticmethod
     def forward(ctx: Any, result: Tensor, numbers: Tensor) -> Tensor:
-        """The numbers, in the shape of the result."""
+        """Return the numbers in the shape of the result."""
         return numbers.reshape(result.shape).to(result.dtype).clone()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """The gradient as it comes."""
+        """Return the gradient unchanged."""
         return gradient, None
 
 
-def replaced(recorder: Recorder, result: Tensor, numbers: Any) -> Tensor:
-    """The result itself, or, in a fed run, other numbers in its place."""
-    if recorder.feed is None:
+def record_network_output(recorder: Recorder, quantity: str, result: Tensor) -> Tensor:
+    """Record an output of the networks in an update; returns the one to go on with.
+
+    In a fed run its numbers are replaced while its gradient still flows into the subject's own networks: the loss is
+    then computed from right numbers, and a wrong derivative still shows in the gradient.
+    """
+    numbers = recorder.record_minibatch(quantity, result)
+    if recorder.fed_from is None:
         return result
-    return Replaced.apply(result, torch.as_tensor(numbers))  # type: ignore[no-untyped-call, no-any-return]
+    return _ReplacedOutput.apply(result, torch.as_tensor(numbers))  # type: ignore[no-untyped-call, no-any-return]
 
 
-def watch_policy(policy: ActorCriticPolicy, recorder: Recorder) -> None:
-    """See what it says while acting and while learning."""
+def probe_policy(policy: ActorCriticPolicy, recorder: Recorder) -> None:
+    """Wrap `forward` and `evaluate_actions` of a policy, to record its outputs while acting and while learning."""
     forward, evaluate_actions = policy.forward, policy.evaluate_actions
 
-    def seen_forward(obs: Any, *args: Any, **kwargs: Any) -> Any:
-        states: list[Any]  # of a recurrent policy
+    def recorded_forward(obs: Any, *args: Any, **kwargs: Any) -> Any:
+        states: list[Any]  # hidden states of a recurrent policy
         actions, values, log_probs, *states = forward(obs, *args, **kwargs)
-        if torch.is_grad_enabled() or len(actions) != recorder.trace.n_envs:
+        # Acting is without gradients and on one observation per environment. Anything else is not the behaviour policy
+        # at work: a subject may call the policy while it learns, or on the observation at a time limit.
+        if torch.is_grad_enabled() or len(actions) != recorder.builder.n_envs:
             return actions, values, log_probs, *states
-        recorder.acts("observation", obs)
+        recorder.record_upcoming("observation", obs)
         results = {"action": actions, "value": values, "log_prob": log_probs}
-        numbers = [recorder.acts(quantity, result) for quantity, result in results.items()]
-        if recorder.feed is None:
+        numbers = [recorder.record_upcoming(quantity, result) for quantity, result in results.items()]
+        if recorder.fed_from is None:
             return actions, values, log_probs, *states
         fed = (
             torch.as_tensor(array).reshape(result.shape).to(result.dtype)
@@ -75,80 +85,90 @@ def watch_policy(policy: ActorCriticPolicy, recorder: Recorder) -> None:
         )
         return *fed, *states
 
-    def seen_evaluate_actions(obs: Any, actions: Tensor, *args: Any, **kwargs: Any) -> Any:
+    def recorded_evaluate_actions(obs: Any, actions: Tensor, *args: Any, **kwargs: Any) -> Any:
         values, log_prob, entropy = evaluate_actions(obs, actions, *args, **kwargs)
-        if not torch.is_grad_enabled():  # a look in passing, not what is learnt from
+        if not torch.is_grad_enabled():  # a diagnostic, from which nothing is learnt
             return values, log_prob, entropy
-        recorder.learns("batch_observation", obs)
-        recorder.learns("batch_action", actions)
-        values = replaced(recorder, values, recorder.learns("new_value", values))
-        log_prob = replaced(recorder, log_prob, recorder.learns("new_log_prob", log_prob))
+        recorder.record_minibatch("batch_observation", obs)
+        recorder.record_minibatch("batch_action", actions)
+        values = record_network_output(recorder, "new_value", values)
+        log_prob = record_network_output(recorder, "new_log_prob", log_prob)
         if entropy is not None:
-            entropy = replaced(recorder, entropy, recorder.learns("entropy", entropy))
+            entropy = record_network_output(recorder, "entropy", entropy)
         return values, log_prob, entropy
 
-    policy.forward = seen_forward  # type: ignore[method-assign]
-    policy.evaluate_actions = seen_evaluate_actions  # type: ignore[method-assign]
+    policy.forward = recorded_forward  # type: ignore[method-assign]
+    policy.evaluate_actions = recorded_evaluate_actions  # type: ignore[method-assign]
 
 
-class Numbering:
-    """Which minibatch it is that a buffer hands out.
+class MinibatchCounter:
+    """Numbers of the minibatches that a buffer hands out.
 
-    Some ask for the next one when they have learnt from the last, others for all of an update at once. Only of the
-    former it is known that a minibatch they made no step with will not come to be learnt from.
+    Some implementations draw the next minibatch when they have learnt from the last, others draw all of an update at
+    once. Only among the former is it known that a minibatch without an optimiser step (skipped by target_kl, say) has
+    no number, so that the next one takes it.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.step = 0
-        self.given = 0
-        """The last number, of those since this step of the environments."""
+        self.last = 0
+        """Last number given since this step of the environments."""
         self.one_by_one = False
 
     def next(self) -> int:
-        """The number of the minibatch that is asked for now, from 1."""
+        """Return the number of the minibatch that is drawn now, from 1."""
         if self.step != self.recorder.step:
-            self.step, self.given = self.recorder.step, 0
-        self.one_by_one = self.one_by_one or 0 < self.given <= self.recorder.n_minibatches
-        self.given = self.recorder.minibatch if self.one_by_one else self.given + 1
-        return self.given
+            self.step, self.last = self.recorder.step, 0
+        self.one_by_one = self.one_by_one or 0 < self.last <= self.recorder.n_minibatches
+        self.last = self.recorder.minibatch if self.one_by_one else self.last + 1
+        return self.last
 
 
-def watch_buffer(buffer: RolloutBuffer, recorder: Recorder) -> None:
-    """See what is remembered, what is made of it, and which transitions a minibatch holds."""
+def probe_buffer(buffer: RolloutBuffer, recorder: Recorder) -> None:
+    """Wrap a rollout buffer, to record what is stored, the estimates, and the transitions of every minibatch."""
     add, get_samples = buffer.add, buffer._get_samples
     compute = buffer.compute_returns_and_advantage
-    numbering = Numbering(recorder)
+    counter = MinibatchCounter(recorder)
 
-    def seen_add(*args: Any, **kwargs: Any) -> None:
+    def recorded_add(*args: Any, **kwargs: Any) -> None:
         position = buffer.pos
         add(*args, **kwargs)
-        for name, quantity in STORED.items():
-            row = getattr(buffer, name)
-            if isinstance(row, dict):
-                recorder.saw(quantity, {key: array[position] for key, array in row.items()})
-            elif position < len(row):
-                row[position] = recorder.saw(quantity, row[position])
+        record_stored(buffer, position, recorder)
 
-    def seen_compute(last_values: Tensor, dones: Any) -> None:
-        fed = recorder.saw("last_value", last_values)
-        if recorder.feed is not None:
+    def recorded_compute(last_values: Tensor, dones: Any) -> None:
+        fed = recorder.record_step("last_value", last_values)
+        if recorder.fed_from is not None:
             last_values = torch.as_tensor(fed).reshape(last_values.shape)
         compute(last_values, dones)
-        buffer.advantages = recorder.saw("advantage", buffer.advantages)
-        buffer.returns = recorder.saw("return", buffer.returns)
+        buffer.advantages = recorder.record_step("advantage", buffer.advantages)
+        buffer.returns = recorder.record_step("return", buffer.returns)
 
-    def seen_samples(batch_inds: Any, *args: Any, **kwargs: Any) -> Any:
-        number = numbering.next()
-        batch_inds = recorder.learns("minibatch", batch_inds, number)
+    def recorded_get_samples(batch_inds: Any, *args: Any, **kwargs: Any) -> Any:
+        number = counter.next()
+        batch_inds = recorder.record_minibatch("minibatch", batch_inds, number)
         samples = get_samples(batch_inds, *args, **kwargs)
         changes = {}
         for name, quantity in BATCH.items():
             value = getattr(samples, name, None)
             if isinstance(value, Tensor):
-                changes[name] = torch.as_tensor(recorder.learns(quantity, value, number)).reshape(value.shape)
-        return samples._replace(**changes) if recorder.feed is not None else samples
+                fed = recorder.record_minibatch(quantity, value, number)
+                changes[name] = torch.as_tensor(fed).reshape(value.shape)
+        return samples._replace(**changes) if recorder.fed_from is not None else samples
 
-    buffer.add = seen_add  # type: ignore[method-assign]
-    buffer._get_samples = seen_samples  # type: ignore[method-assign]
-    buffer.compute_returns_and_advantage = seen_compute  # type: ignore[method-assign]
+    buffer.add = recorded_add  # type: ignore[method-assign]
+    buffer._get_samples = recorded_get_samples  # type: ignore[method-assign]
+    buffer.compute_returns_and_advantage = recorded_compute  # type: ignore[method-assign]
+
+
+def record_stored(buffer: Any, position: int, recorder: Recorder) -> None:
+    """Record one row of a rollout buffer after it was written, and overwrite it in a fed run.
+
+    Read back from the buffer, because a subject's buffer may change what it is given.
+    """
+    for name, quantity in STORED.items():
+        rows = getattr(buffer, name)
+        if isinstance(rows, dict):
+            recorder.record_step(quantity, {key: array[position] for key, array in rows.items()})
+        elif position < len(rows):
+            rows[position] = recorder.record_step(quantity, rows[position])

@@ -1,257 +1,164 @@
-"""One run of one implementation, watched from its first weights to its last step."""
+"""Trace one run of one implementation, from its first weights to its last step."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import inspect
 import io
 import logging
 import math
-import os
-import sysconfig
-import tempfile
-import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
-from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env import VecEnv
 
 from custom_ppo import CustomPPO
-from harness.crosscheck.environments import make_world
 from harness.crosscheck.profiles import Case
-from harness.crosscheck.tracing.custom_ppo_probe import is_fused, watch_custom
-from harness.crosscheck.tracing.env_probe import RecordedEnv
+from harness.crosscheck.tracing.construction import error_in_a_line, make_environments, make_model
+from harness.crosscheck.tracing.custom_ppo_probe import probe_custom_ppo, uses_fused_engine
+from harness.crosscheck.tracing.env_probe import EnvProbe
+from harness.crosscheck.tracing.modes import BY_ITSELF, TracingMode
 from harness.crosscheck.tracing.operation_log import OperationLog
-from harness.crosscheck.tracing.optimizer_probe import Descent
+from harness.crosscheck.tracing.optimizer_probe import OptimizerProbe, load_vector
 from harness.crosscheck.tracing.parameter_matching import (
     find_optimizers,
-    matched_parameters,
+    match_parameters,
     named_parameters,
-    without_bystanders,
+    without_unmatched,
 )
-from harness.crosscheck.tracing.recorder import (
-    EnoughSeen,
-    Recorder,
-    random_states,
-    randomness_digest,
-    restore_random_states,
-)
-from harness.crosscheck.tracing.sb3_probe import watch_buffer, watch_policy
+from harness.crosscheck.tracing.randomness import random_states, randomness_digest, restore_random_states
+from harness.crosscheck.tracing.recorder import Recorder, StopTracing
+from harness.crosscheck.tracing.sb3_probe import probe_buffer, probe_policy
 from harness.crosscheck.tracing.trace import Trace
+from harness.crosscheck.tracing.trace_builder import TraceBuilder
 from harness.errors import HarnessError
-from harness.training.envs import make_training_env
 
-__all__ = ["Watching", "accepted_settings", "record"]
-
+__all__ = ["trace_run"]
 
 STEPS_WITHOUT_ROLLOUTS = 64
-"""Steps for each update of a case where the reference takes no n_steps. Off-policy ones begin to learn after 100."""
+"""Steps for each update of a case without n_steps. Off-policy algorithms of SB3 begin to learn after 100."""
 
 
-_OF_OTHERS = (*sysconfig.get_paths().values(), str(Path(__file__).parents[2]))
-"""Folders of code that the author of a subject did not write: Python's, and this package."""
-
-
-@dataclass(frozen=True)
-class Watching:
-    """How a run is watched.
-
-    like: a trace of the same case, whose order of weights is followed, and whose first weights may be copied.
-    copy_weights: start from the first weights of `like`, and from its state of the random generators.
-    feed: `like` replaces everything that is seen by its own numbers.
-    operations: log the tensor operations of updates.
-    keep: remember what is needed to feed others.
-    check: called after every step of acting and learning; it may raise EnoughSeen.
-    """
-
-    like: Trace | None = None
-    copy_weights: bool = False
-    feed: bool = False
-    operations: bool = True
-    keep: bool = False
-    check: Callable[[Trace, int, int], None] | None = None
-
-
-def accepted_settings(algorithm: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that its constructor takes."""
-    parameters = inspect.signature(algorithm).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return dict(settings)
-    return {name: value for name, value in settings.items() if name in parameters}
-
-
-def record(
-    algorithm: type[Any], case: Case, seed: int, watching: Watching = Watching(), *, name: str = "", **more: Any
+def trace_run(
+    algorithm: type[Any],
+    case: Case,
+    seed: int,
+    mode: TracingMode = BY_ITSELF,
+    *,
+    name: str = "",
+    **arguments: Any,
 ) -> Trace:
-    """Train for the case's number of updates; the global random state is left as it was.
+    """Train for the case's number of updates, and return what was recorded.
 
-    more: further arguments of the constructor. Raises HarnessError when the model cannot be made; what goes wrong
-    later is in the trace.
+    name: of the implementation; by default that of its class. arguments: further ones of the constructor.
+    The global random generators are left as they were. Raises HarnessError if the model cannot be made; an error while
+    it trains is part of the trace.
     """
     states = random_states()
-    trace = Trace(name or algorithm.__name__, n_envs=case.n_envs, n_steps=int(case.settings.get("n_steps", 0)))
-    trace.like = watching.like
-    log = OperationLog() if watching.operations else None
-    recorder = Recorder(trace, feed=watching.like if watching.feed else None, operations=log)
-    env = _environments(case, seed)
+    n_steps = int(case.settings.get("n_steps", 0))
+    builder = TraceBuilder(name or algorithm.__name__, n_steps=n_steps, n_envs=case.n_envs, shared=mode.beside)
+    log = OperationLog() if mode.logs_operations else None
+    recorder = Recorder(builder, fed_from=mode.fed_from, operations=log)
+    env = make_environments(case, seed)
     try:
-        with warnings.catch_warnings(), _quiet():
+        with warnings.catch_warnings(), _silenced():
             warnings.simplefilter("ignore")
-            last_step = (trace.n_steps or STEPS_WITHOUT_ROLLOUTS) * case.n_updates
-            recorded = RecordedEnv(env, recorder, keep=watching.keep, last_step=last_step)
-            model = _made(algorithm, case, seed, recorded, name, more)
-            trace.n_steps = trace.n_steps or int(getattr(model, "n_steps", 0))
-            descent = _watch(model, recorder, watching)
+            last_step = (n_steps or STEPS_WITHOUT_ROLLOUTS) * case.n_updates
+            env_probe = EnvProbe(env, recorder, replayable=mode.is_replayable, last_step=last_step)
+            model = make_model(algorithm, case, seed, env_probe, name, arguments)
+            builder.n_steps = n_steps or int(getattr(model, "n_steps", 0))
+            optimizer_probe = _attach_probes(model, recorder, mode)
             try:
-                _train(model, last_step * case.n_envs, recorder, log, watching.like)
+                _train(model, last_step * case.n_envs, recorder, mode.beside)
             finally:
-                descent.unwatch()
+                optimizer_probe.detach()
     finally:
         env.close()
         restore_random_states(states)
-    return trace
+    return builder.finish()
 
 
-def _environments(case: Case, seed: int) -> VecEnv:
-    if case.spec is None:
-        return make_vec_env(lambda: make_world(case.env), n_envs=case.n_envs, seed=seed)
-    with tempfile.TemporaryDirectory() as folder:  # episodes are logged to files that nobody reads
-        return make_training_env(dataclasses.replace(case.spec, seed=seed), Path(folder))
-
-
-def _made(algorithm: type[Any], case: Case, seed: int, env: RecordedEnv, name: str, more: Mapping[str, Any]) -> Any:
-    settings = accepted_settings(algorithm, {**case.settings, "seed": seed, "device": "cpu", **more})
-    policy = _policy(algorithm, case.policy, env)
-    try:
-        return algorithm(policy, env, **settings)
-    except HarnessError:
-        raise
-    except (Exception, SystemExit) as error:
-        called = name or algorithm.__name__
-        hint = "--env chooses others" if _takes(algorithm, settings) else "it has to take policy, env, and settings"
-        said = f"{_in_a_line(error)}{_its_line(error)} ({hint})"
-        raise HarnessError(f"{called} cannot be made for {case.env}: {said}") from error
-
-
-def _takes(algorithm: type[Any], settings: Mapping[str, Any]) -> bool:
-    """Whether the constructor can be called like that of SB3's algorithms."""
-    try:
-        inspect.signature(algorithm).bind("policy", "env", **settings)
-    except TypeError:
-        return False
-    return True
-
-
-def _policy(algorithm: type[Any], policy: Any, env: VecEnv) -> Any:
-    """The policy of the case; where that is only the usual one, its kin that fits observations and algorithm."""
-    if policy != "MlpPolicy":
-        return policy
-    kind = "MultiInput" if isinstance(env.observation_space, spaces.Dict) else "Mlp"
-    recurrent = f"{kind}LstmPolicy"
-    return recurrent if recurrent in getattr(algorithm, "policy_aliases", ()) else f"{kind}Policy"
-
-
-def _watch(model: Any, recorder: Recorder, watching: Watching) -> Descent:
-    trace, like = recorder.trace, watching.like
-    optimizers = find_optimizers(model)
-    own = named_parameters(model, optimizers)
-    if like is not None and like.parameters:
-        first = like.get(0, 0, "initial_parameters")
-        assert first is not None
-        own, optimizers = without_bystanders(own, optimizers, like.parameters)
-        own = matched_parameters(own, like.parameters, first)
-    descent = Descent(recorder, own, optimizers)
-    if watching.check is not None:
-        check = watching.check
-        recorder.on_progress = lambda: check(trace, recorder.step, recorder.n_minibatches)
-    if like is not None and watching.copy_weights:
-        copy_weights(descent, like)
-        restore_random_states(like.randomness[0])
-    trace.randomness[0] = random_states()
-    if own:
-        recorder.saw("initial_parameters", descent.weights())
-    if like is not None and watching.feed:
+def _attach_probes(model: Any, recorder: Recorder, mode: TracingMode) -> OptimizerProbe:
+    """Attach all probes that fit a model, and record its first weights."""
+    optimizer_probe = _optimizer_probe(model, recorder, mode.beside)
+    if mode.check is not None:
+        check = mode.check
+        recorder.on_progress = lambda: check(recorder.builder.live(), recorder.step, recorder.n_minibatches)
+    if mode.starts_from is not None:
+        copy_weights(optimizer_probe, mode.starts_from)
+        restore_random_states(mode.starts_from.random_states[0])
+    recorder.builder.random_states[0] = random_states()
+    if optimizer_probe.parameters:
+        recorder.record_step("initial_parameters", optimizer_probe.weights())
+    # A fed run records its own first weights, which may be wrong by themselves, and then goes on with right ones.
+    if mode.fed_from is not None:
         with contextlib.suppress(HarnessError):  # networks of other shapes keep their weights
-            copy_weights(descent, like)
+            copy_weights(optimizer_probe, mode.fed_from)
     if isinstance(model, CustomPPO):
-        if is_fused(model):
-            recorder.operations = None
-        watch_custom(model, recorder, descent)
-        return descent
+        if uses_fused_engine(model):
+            recorder.operations = None  # its operations are not torch's
+        probe_custom_ppo(model, recorder, optimizer_probe)
+        return optimizer_probe
+    # Policy and buffer are independent: many implementations extend one of SB3's and write the other anew.
     if isinstance(getattr(model, "policy", None), ActorCriticPolicy):
-        watch_policy(model.policy, recorder)
+        probe_policy(model.policy, recorder)
     if isinstance(getattr(model, "rollout_buffer", None), RolloutBuffer):
-        watch_buffer(model.rollout_buffer, recorder)
-    descent.watch()
-    return descent
+        probe_buffer(model.rollout_buffer, recorder)
+    optimizer_probe.attach()
+    return optimizer_probe
 
 
-def copy_weights(descent: Descent, like: Trace) -> None:
-    """Start from the other's first weights; raises HarnessError when the networks have other shapes."""
-    first = like.get(0, 0, "initial_parameters")
-    shapes = tuple((name, tuple(tensor.shape)) for name, tensor in descent.parameters)
-    sizes = [[math.prod(shape) for _, shape in listed] for listed in (shapes, like.parameters)]
+def _optimizer_probe(model: Any, recorder: Recorder, beside: Trace | None) -> OptimizerProbe:
+    """Return a probe of the model's weights, in the order of another trace's if there is one."""
+    optimizers = find_optimizers(model)
+    parameters = named_parameters(model, optimizers)
+    if beside is not None and beside.parameters:
+        first = beside.get(0, 0, "initial_parameters")
+        assert first is not None
+        parameters, optimizers = without_unmatched(parameters, optimizers, beside.parameters)
+        parameters = match_parameters(parameters, beside.parameters, first)
+    return OptimizerProbe(recorder, parameters, optimizers)
+
+
+def copy_weights(optimizer_probe: OptimizerProbe, other: Trace) -> None:
+    """Overwrite a model's weights with another run's first; raises HarnessError if the networks have other shapes."""
+    first = other.get(0, 0, "initial_parameters")
+    shapes = tuple((name, tuple(tensor.shape)) for name, tensor in optimizer_probe.parameters)
+    sizes = [[math.prod(shape) for _, shape in listed] for listed in (shapes, other.parameters)]
     if first is None or sizes[0] != sizes[1]:
         raise HarnessError(
-            f"the weights cannot be copied: {_listed(shapes)}, but the reference has {_listed(like.parameters)}"
+            f"the weights cannot be copied: {_listed(shapes)}, but the reference has {_listed(other.parameters)}"
         )
-    start = 0
-    with torch.no_grad():
-        for _, tensor in descent.parameters:
-            part = first[start : start + tensor.numel()]
-            tensor.copy_(torch.from_numpy(part.reshape(tuple(tensor.shape))))
-            start += tensor.numel()
+    load_vector((tensor for _, tensor in optimizer_probe.parameters), first)
 
 
 def _listed(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> str:
     return ", ".join("x".join(map(str, shape)) for _, shape in shapes)
 
 
-def _train(model: Any, total: int, recorder: Recorder, log: OperationLog | None, like: Trace | None) -> None:
-    trace = recorder.trace
+def _train(model: Any, total_timesteps: int, recorder: Recorder, beside: Trace | None) -> None:
+    """Train, and record how training ended."""
+    builder = recorder.builder
     try:
-        with log if log is not None and recorder.operations is not None else contextlib.nullcontext():
-            model.learn(total)
-    except EnoughSeen:
+        with recorder.operations if recorder.operations is not None else contextlib.nullcontext():
+            model.learn(total_timesteps)
+    except StopTracing:
         return
     except (Exception, SystemExit) as error:
-        trace.error = _in_a_line(error) + _its_line(error)
+        builder.error = error_in_a_line(error)
         return
-    recorder.take_operations()
+    recorder.collect_operations()
     minibatch = recorder.minibatch
-    if like is not None and not trace.parameters:  # whose minibatches nobody could count
-        minibatch = max((number for step, number in like.moments if step == recorder.step), default=minibatch)
-    trace.put(recorder.step, minibatch, "final_randomness", randomness_digest())
-
-
-def _in_a_line(error: BaseException) -> str:
-    """Such as "ValueError: the first line of what it says"."""
-    said = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
-
-
-def _its_line(error: BaseException) -> str:
-    """Such as ", at my_ppo.py:12": the innermost line that no installed package and no part of this one wrote."""
-    found = [
-        f", at {os.path.basename(frame.filename)}:{frame.lineno}"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((*_OF_OTHERS, "<"))
-    ]
-    return found[-1] if found else ""
+    # Without a known optimiser there are no minibatches to count: training ended where the other run's did.
+    if beside is not None and not builder.parameters:
+        minibatch = max((number for step, number in beside.moments if step == recorder.step), default=minibatch)
+    builder.put(recorder.step, minibatch, "final_randomness", randomness_digest())
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
-    """What implementations print is of no interest here."""
+def _silenced() -> Iterator[None]:
+    """Discard what an implementation prints and logs, and restore the level of logging."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         before = logging.root.manager.disable
         logging.disable(logging.WARNING)

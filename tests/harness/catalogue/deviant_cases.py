@@ -15,10 +15,12 @@ from torch import nn
 
 from harness.catalogue import Deviation
 from harness.catalogue.deviant import DeviantA2C, DeviantPPO
-from harness.crosscheck.comparing.divergences import gap
+from harness.crosscheck.comparing.divergence import array_difference
 from harness.crosscheck.profiles import STRESS, Case
+from harness.crosscheck.tracing.construction import accepted_settings
+from harness.crosscheck.tracing.modes import TracingMode
 from harness.crosscheck.tracing.trace import Trace
-from harness.crosscheck.tracing.traced_run import Watching, accepted_settings, record
+from harness.crosscheck.tracing.traced_run import trace_run
 
 __all__ = ["CASES", "case_of", "divergence", "trace"]
 
@@ -110,7 +112,7 @@ def trace(case: Case, algorithm: str = "ppo", like: Trace | None = None, **more:
     model = DeviantA2C if algorithm == "a2c" else DeviantPPO
     known = accepted_settings(model.__mro__[2], case.settings)  # of A2C, which has no clip range
     case = dataclasses.replace(case, settings=known)
-    return record(model, case, 0, Watching(like=like, operations=False), **more)
+    return trace_run(model, case, 0, TracingMode.names_only(like), **more)
 
 
 def divergence(deviation: Deviation, algorithm: str) -> tuple[str | None, str | None]:
@@ -120,9 +122,9 @@ def divergence(deviation: Deviation, algorithm: str) -> tuple[str | None, str | 
     plain = baseline(name, algorithm)
     found = trace(case, algorithm, plain, deviations=deviation)
     first, beyond = None, None
-    for place in sorted({*plain.numbers, *found.numbers}):
-        if place.rank in plain.sees & found.sees:
-            difference = gap(place, plain.numbers.get(place), found.numbers.get(place))
+    for place in sorted({*plain.arrays, *found.arrays}):
+        if place.rank in plain.recorded_ranks & found.recorded_ranks:
+            difference = array_difference(place, plain.arrays.get(place), found.arrays.get(place))
             if difference is not None:
                 first = first or place.quantity
                 if difference.beyond_rounding:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from harness.catalogue.deviant import DeviantA2C, DeviantPPO
-from harness.crosscheck.comparing.divergences import compare
-from harness.crosscheck.tracing.traced_run import Watching, accepted_settings, record
+from harness.crosscheck.comparing.comparison import compare
+from harness.crosscheck.tracing.construction import accepted_settings
+from harness.crosscheck.tracing.modes import TracingMode
+from harness.crosscheck.tracing.traced_run import trace_run
 from tests.planted.subjects import mutants
 from tests.planted.subjects.training import CASES, trained, weights
 
@@ -59,9 +61,9 @@ def test_every_number_on_the_way_is_the_same_too(name: str) -> None:
     mutant = mutants.MUTANTS[name]
     theirs, ours, settings = pair(name)
     case = dataclasses.replace(CASES[mutant.env], settings=settings)
-    plain = record(ours, case, 0, Watching(operations=False))
-    deviating = record(ours, case, 0, Watching(like=plain, operations=False), deviations=mutant.deviation)
-    planted = record(theirs, case, 0, Watching(like=plain))
+    plain = trace_run(ours, case, 0, TracingMode.names_only())
+    deviating = trace_run(ours, case, 0, TracingMode.names_only(plain), deviations=mutant.deviation)
+    planted = trace_run(theirs, case, 0, TracingMode.subject(plain))
     assert compare(deviating, planted).first is None
 
 

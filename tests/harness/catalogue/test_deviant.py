@@ -13,14 +13,14 @@ from stable_baselines3.common.vec_env import VecNormalize
 from custom_ppo.agent import AutogradEngine
 from harness.catalogue import Deviation, deviation
 from harness.catalogue.deviant import DeviantA2C, DeviantPPO
-from harness.crosscheck.environments import make_world
-from harness.crosscheck.tracing.traced_run import accepted_settings
+from harness.crosscheck.environments import make_environment
+from harness.crosscheck.tracing.construction import accepted_settings
 from harness.errors import UnknownNameError
 from tests.planted.subjects.training import CASES, trained, weights
 
 
 def model(deviations: Any = (), **settings: Any) -> DeviantPPO:
-    env = make_vec_env(lambda: make_world("TightBounds"), n_envs=2)
+    env = make_vec_env(lambda: make_environment("TightBounds"), n_envs=2)
     return DeviantPPO(
         "MlpPolicy", env, deviations=deviations, n_steps=8, batch_size=4, device="cpu", seed=0, **settings
     )
@@ -107,7 +107,7 @@ def test_a_saved_model_predicts_as_before(name: str, tmp_path: Path) -> None:
 
 def test_the_raw_terminal_observation_is_judged_under_vec_normalize() -> None:
     def stored_rewards(deviations: Any) -> Any:
-        env = VecNormalize(make_vec_env(lambda: make_world("TightBounds"), n_envs=2, seed=0))
+        env = VecNormalize(make_vec_env(lambda: make_environment("TightBounds"), n_envs=2, seed=0))
         made = DeviantPPO("MlpPolicy", env, deviations=deviations, n_steps=16, batch_size=8, device="cpu", seed=0)
         made.learn(32)
         return made.rollout_buffer.rewards

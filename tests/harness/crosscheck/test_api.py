@@ -20,7 +20,7 @@ from harness.crosscheck.profiles import Case, Profile
 from harness.crosscheck.reporting.findings import END_OF_TRAINING, Finding
 from harness.crosscheck.reporting.rendering import as_json
 from harness.crosscheck.reporting.results import RunResult
-from harness.crosscheck.tracing.recorder import randomness_digest
+from harness.crosscheck.tracing.randomness import randomness_digest
 from harness.errors import HarnessError, UnknownNameError
 from tests.planted.subjects.standalone import StandalonePPO
 

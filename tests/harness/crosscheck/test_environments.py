@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from harness.crosscheck.environments import WORLDS, ManySwitches, TightBounds, make_world
+from harness.crosscheck.environments import ENVIRONMENTS, ManySwitches, TightBounds, make_environment
 
 LIMITS = {"TightBounds": 9, "ManySwitches": 7, "CartPole15": 15, "Pendulum20": 20}
 
 
 def episodes(env: gym.Env[Any, Any], n_steps: int, seed: int = 0) -> list[tuple[int, bool, bool]]:
-    """(length, terminated, truncated) of each, under random actions."""
+    """Return (length, terminated, truncated) of each episode under random actions."""
     env.action_space.seed(seed)
     env.reset(seed=seed)
     ended, length = [], 0
@@ -28,35 +28,35 @@ def episodes(env: gym.Env[Any, Any], n_steps: int, seed: int = 0) -> list[tuple[
     return ended
 
 
-@pytest.mark.parametrize("world", [TightBounds, ManySwitches])
-def test_a_world_keeps_gymnasiums_rules(world: type[gym.Env[Any, Any]]) -> None:
+@pytest.mark.parametrize("environment", [TightBounds, ManySwitches])
+def test_an_environment_passes_gymnasiums_checks(environment: type[gym.Env[Any, Any]]) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(infinity|symmetric and normalized|spec|np.array).*")
-        check_env(world(), skip_render_check=True)
+        check_env(environment(), skip_render_check=True)
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_no_episode_is_longer_than_the_limit_and_some_reach_it(name: str) -> None:
-    lengths = [length for length, _, _ in episodes(make_world(name), 400)]
+    lengths = [length for length, _, _ in episodes(make_environment(name), 400)]
 
     assert max(lengths) == LIMITS[name]
 
 
 @pytest.mark.parametrize("name", ["TightBounds", "ManySwitches", "CartPole15"])
 def test_episodes_end_in_both_ways(name: str) -> None:
-    ends = {(terminated, truncated) for _, terminated, truncated in episodes(make_world(name), 400)}
+    ends = {(terminated, truncated) for _, terminated, truncated in episodes(make_environment(name), 400)}
 
     assert {(True, False), (False, True)} <= ends
 
 
 def test_pendulum_ends_by_its_limit_only() -> None:
-    assert set(episodes(make_world("Pendulum20"), 400)) == {(20, False, True)}
+    assert set(episodes(make_environment("Pendulum20"), 400)) == {(20, False, True)}
 
 
-@pytest.mark.parametrize("name", WORLDS)
-def test_the_same_seed_gives_the_same_world(name: str) -> None:
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_equal_seeds_give_equal_rewards(name: str) -> None:
     def rewards(seed: int) -> list[float]:
-        env = make_world(name)
+        env = make_environment(name)
         env.action_space.seed(0)
         env.reset(seed=seed)
         return [float(env.step(env.action_space.sample())[1]) for _ in range(5)]
@@ -65,24 +65,24 @@ def test_the_same_seed_gives_the_same_world(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["TightBounds", "ManySwitches"])
-def test_all_randomness_is_the_worlds_own(name: str) -> None:
+def test_no_randomness_comes_from_the_global_generators(name: str) -> None:
     before = np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]  # noqa: NPY002
 
-    episodes(make_world(name), 50)
+    episodes(make_environment(name), 50)
 
     assert np.random.get_state()[1].tolist() == before  # type: ignore[index, union-attr]  # noqa: NPY002
 
 
 def test_most_samples_of_a_gaussian_lie_outside_the_tight_bounds() -> None:
-    space: Any = make_world("TightBounds").action_space
+    space: Any = make_environment("TightBounds").action_space
     samples = np.random.default_rng(0).normal(size=(1000, 2))
 
     outside = (samples < space.low) | (samples > space.high)
     assert outside.any(axis=1).mean() > 0.7
 
 
-def test_other_names_are_those_of_gymnasium() -> None:
-    spec = make_world("Acrobot-v1").spec
+def test_other_names_are_gymnasium_ids() -> None:
+    spec = make_environment("Acrobot-v1").spec
 
     assert spec is not None
     assert spec.id == "Acrobot-v1"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.crosscheck.environments import WORLDS
+from harness.crosscheck.environments import ENVIRONMENTS
 from harness.crosscheck.profiles import PROFILES, named_profile, profile_of_file
 from harness.errors import ConfigError, UnknownNameError
 
@@ -27,10 +27,10 @@ def settings_file(folder: Path, text: str = YAML) -> Path:
     return path
 
 
-def test_the_stress_profile_puts_every_term_of_the_loss_to_work() -> None:
+def test_in_the_stress_profile_every_term_of_the_loss_has_an_effect() -> None:
     cases = {case.env: case.settings for case in named_profile("stress").cases}
 
-    assert cases.keys() == WORLDS.keys()
+    assert cases.keys() == ENVIRONMENTS.keys()
     for settings in cases.values():
         assert settings["ent_coef"] > 0
         assert settings["vf_coef"] not in (0, 0.5, 1)
@@ -39,7 +39,7 @@ def test_the_stress_profile_puts_every_term_of_the_loss_to_work() -> None:
     assert any(callable(settings["clip_range"]) and callable(settings["learning_rate"]) for settings in cases.values())
 
 
-def test_its_batches_do_not_divide_the_rollout() -> None:
+def test_its_batch_size_does_not_divide_the_rollout() -> None:
     for case in named_profile("stress").cases:
         assert case.settings["n_steps"] * case.n_envs % case.settings["batch_size"]
 
@@ -54,10 +54,10 @@ def test_the_default_profile_has_the_default_hyperparameters() -> None:
     assert [set(case.settings) for case in PROFILES["default"].cases] == [{"n_steps"}, {"n_steps"}]
 
 
-def test_on_other_environments_the_first_case_gives_the_settings() -> None:
+def test_other_environments_get_the_settings_of_the_first_case() -> None:
     stress = named_profile("stress")
 
-    chosen = stress.on(("Acrobot-v1", "ManySwitches"))
+    chosen = stress.with_envs(("Acrobot-v1", "ManySwitches"))
 
     assert [case.env for case in chosen.cases] == ["Acrobot-v1", "ManySwitches"]
     assert chosen.cases[0].settings == stress.cases[0].settings
@@ -79,12 +79,12 @@ def test_a_file_gives_settings_policy_and_environments(tmp_path: Path) -> None:
     assert case.spec.hyperparams["normalize"] is True
 
 
-def test_an_environment_that_the_file_lacks_is_refused(tmp_path: Path) -> None:
+def test_an_environment_missing_from_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Acrobot-v1"):
         profile_of_file(settings_file(tmp_path), ["Acrobot-v1"], "ppo")
 
 
-def test_a_mistake_in_the_file_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_mistake_in_the_file_is_reported_with_its_line(tmp_path: Path) -> None:
     path = settings_file(tmp_path, YAML.replace("n_epochs", "n_epoch"))
 
     with pytest.raises(ConfigError, match=r"mine\.yml:7: .*n_epoch.*did you mean n_epochs"):

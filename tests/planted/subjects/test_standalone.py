@@ -17,7 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from torch import nn
 
-from harness.crosscheck.environments import make_world
+from harness.crosscheck.environments import make_environment
 from tests.planted.subjects import standalone, standalone_bugs
 from tests.planted.subjects.standalone import StandalonePPO
 from tests.planted.subjects.standalone_bugs import BUGS, compatible
@@ -88,7 +88,7 @@ def test_its_arguments_have_sb3s_names_and_defaults() -> None:
 def test_it_predicts_sb3s_deterministic_action_within_the_bounds(env: str) -> None:
     model = trained(StandalonePPO, env, n_updates=1)
     theirs = trained(PPO, env, n_updates=1)
-    made: gym.Env[Any, Any] = make_world(env)
+    made: gym.Env[Any, Any] = make_environment(env)
     one, _ = made.reset(seed=0)
 
     action, state = model.predict(one, deterministic=True)
@@ -113,7 +113,7 @@ def test_a_callback_of_sb3_is_called_at_every_step_and_may_stop_training() -> No
         def _on_step(self) -> bool:
             return self.num_timesteps < 10
 
-    env = make_vec_env(partial(make_world, "CartPole15"), 2, seed=0)
+    env = make_vec_env(partial(make_environment, "CartPole15"), 2, seed=0)
     model = StandalonePPO("MlpPolicy", env, n_steps=32, seed=0)
     callback = Stop()
     model.learn(64, callback)

@@ -15,7 +15,7 @@ import torch
 from stable_baselines3.common.env_util import make_vec_env
 from torch import nn
 
-from harness.crosscheck.environments import make_world
+from harness.crosscheck.environments import make_environment
 from harness.crosscheck.profiles import STRESS, Case
 
 __all__ = ["CASES", "trained", "weights"]
@@ -37,7 +37,7 @@ def trained(algorithm: type[Any], env: str, *, n_updates: int | None = None, see
         warnings.simplefilter("ignore")  # of a truncated last minibatch, which is intended
         # Bugs in seeding make results depend on earlier draws; these must be equal in every test.
         torch.manual_seed(99)
-        envs = make_vec_env(partial(make_world, env), n_envs=case.n_envs, seed=seed)
+        envs = make_vec_env(partial(make_environment, env), n_envs=case.n_envs, seed=seed)
         try:
             model = algorithm(case.policy, envs, seed=seed, device="cpu", **settings)
             model.learn((case.n_updates if n_updates is None else n_updates) * case.n_envs * n_steps)

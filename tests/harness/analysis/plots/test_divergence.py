@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from harness.analysis.plots import divergence
 from harness.analysis.plots.divergence import divergence_map
 from harness.analysis.plots.style import save_figure
-from harness.crosscheck.comparing.divergences import ROUNDING
+from harness.crosscheck.comparing.divergence import ROUNDING
 from tests.harness.analysis.plots.artists import legend_labels, texts
 
 Row = tuple[str, int, int, int, float]

@@ -13,11 +13,12 @@ from custom_ppo import CustomPPO
 from harness.catalogue.deviant import DeviantPPO
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import wrap
-from harness.crosscheck.comparing.divergences import compare
+from harness.crosscheck.comparing.comparison import compare
 from harness.crosscheck.explaining.search import Explanation, explain_runs
 from harness.crosscheck.explaining.trials import Run
 from harness.crosscheck.profiles import Case
-from harness.crosscheck.tracing.traced_run import Watching, record
+from harness.crosscheck.tracing.modes import TracingMode
+from harness.crosscheck.tracing.traced_run import trace_run
 from tests.harness.crosscheck.tracing.cases import CASE
 
 TEXT = {"description": "", "source": "", "remedy": ""}
@@ -112,8 +113,8 @@ class Rounding(Nudged):
 
 def run_of(subject: type[Any], seed: int = 0, case: Case = CASE) -> Run:
     """Return the recorded run of a subject beside CustomPPO, which is baseline and reference in one."""
-    baseline = record(CustomPPO, case, seed, Watching(keep=True, operations=False), engine="autograd")
-    trace = record(subject, case, seed, Watching(like=baseline))
+    baseline = trace_run(CustomPPO, case, seed, TracingMode.named_reference(), engine="autograd")
+    trace = trace_run(subject, case, seed, TracingMode.subject(baseline))
     return Run(case, seed, baseline, baseline, trace, compare(baseline, trace))
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from harness.catalogue.deviant import DeviantPPO
-from harness.crosscheck.comparing.divergences import compare
+from harness.crosscheck.comparing.comparison import compare
 from harness.crosscheck.explaining.trials import END, START, score, try_out
 from harness.crosscheck.quantities import ORDER
 from tests.harness.crosscheck.explaining.small_catalogue import BROKEN, ENTROPY, LAMBDA, run_of, sb3_with
@@ -36,5 +36,5 @@ def test_a_trial_brings_the_number_that_is_asked_for() -> None:
 
     assert at.rank == ORDER["advantage"]
     assert right.score == (END, END)
-    assert (right.at == run.subject.numbers[at]).all()  # type: ignore[union-attr]
-    assert not (without.at == run.subject.numbers[at]).all()  # type: ignore[union-attr]
+    assert (right.at == run.subject.arrays[at]).all()  # type: ignore[union-attr]
+    assert not (without.at == run.subject.arrays[at]).all()  # type: ignore[union-attr]

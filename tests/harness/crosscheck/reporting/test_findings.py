@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.crosscheck.comparing.divergences import Divergence, gap
+from harness.crosscheck.comparing.divergence import Divergence, array_difference
 from harness.crosscheck.quantities import ORDER, Place
 from harness.crosscheck.reporting.findings import Finding, finding
 from harness.crosscheck.tracing.trace import Trace
@@ -21,7 +21,7 @@ def found(
     per_epoch: int | None = 3,
 ) -> Finding:
     arrays = [None if one is None else np.asarray(one) for one in (theirs, ours)]
-    divergence = gap(Place(*place, ORDER[quantity]), *arrays)
+    divergence = array_difference(Place(*place, ORDER[quantity]), *arrays)
     assert divergence is not None
     return finding(divergence, reference or trace({}), per_epoch, None)
 
@@ -73,8 +73,7 @@ def test_the_two_sides_are_related_in_words(quantity: str, theirs: Any, ours: An
 
 
 def test_an_element_of_the_weights_is_called_by_its_name() -> None:
-    reference = trace({})
-    reference.parameters = (("net.weight", (2, 3)), ("net.bias", (2,)), ("scale", ()))
+    reference = trace({}, parameters=(("net.weight", (2, 3)), ("net.bias", (2,)), ("scale", ())))
     theirs = np.arange(9, dtype=np.float32)
 
     def element(index: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from harness.catalogue.deviation import Deviation
-from harness.crosscheck.comparing.source_lines import Line
+from harness.crosscheck.comparing.source_lines import SourceLine
 from harness.crosscheck.explaining.search import Explanation
 from harness.crosscheck.explaining.trials import END, START
 from harness.crosscheck.quantities import ORDER, Place
@@ -54,7 +54,7 @@ HALVED = dataclasses.replace(
     theirs="0.5",
     relation="0.5 times the reference's",
 )
-LINE = Line("/src/ppo.py", 12, "train", "loss = 0.5 * error[mask]", "mul", ("batch_return",), 0.25)
+LINE = SourceLine("/src/ppo.py", 12, "train", "loss = 0.5 * error[mask]", "mul", ("batch_return",), 0.25)
 SAME = RunResult(
     env="CartPole15",
     seed=0,

@@ -6,11 +6,12 @@ from stable_baselines3 import PPO
 
 from custom_ppo import CustomPPO
 from custom_ppo.fused import FusedEngine
-from harness.crosscheck.comparing.divergences import compare
+from harness.crosscheck.comparing.comparison import compare
 from harness.crosscheck.profiles import named_profile
 from harness.crosscheck.quantities import ORDER, QUANTITIES
+from harness.crosscheck.tracing.modes import TracingMode
 from harness.crosscheck.tracing.trace import Trace
-from harness.crosscheck.tracing.traced_run import Watching, record
+from harness.crosscheck.tracing.traced_run import trace_run
 from tests.harness.crosscheck.tracing.cases import CASE
 
 FUSED_HIDES = (
@@ -26,23 +27,26 @@ FUSED_HIDES = (
 
 @pytest.fixture(scope="module")
 def traces() -> dict[str, Trace]:
-    sb3 = record(PPO, CASE, 0)
-    own = {engine: record(CustomPPO, CASE, 0, Watching(like=sb3), engine=engine) for engine in ("autograd", "fused")}
+    sb3 = trace_run(PPO, CASE, 0)
+    own = {
+        engine: trace_run(CustomPPO, CASE, 0, TracingMode.subject(sb3), engine=engine)
+        for engine in ("autograd", "fused")
+    }
     return {"sb3": sb3, **own}
 
 
-def test_under_autograd_every_number_has_a_name(traces: dict[str, Trace]) -> None:
-    assert traces["autograd"].sees == set(ORDER.values())
+def test_under_autograd_every_quantity_is_recorded(traces: dict[str, Trace]) -> None:
+    assert traces["autograd"].recorded_ranks == set(ORDER.values())
 
 
-def test_under_the_fused_engine_only_what_it_has_written_out_is_hidden(traces: dict[str, Trace]) -> None:
-    hidden = {QUANTITIES[rank].name for rank in traces["autograd"].sees - traces["fused"].sees}
+def test_the_fused_engine_hides_only_what_it_has_written_out(traces: dict[str, Trace]) -> None:
+    hidden = {QUANTITIES[rank].name for rank in traces["autograd"].recorded_ranks - traces["fused"].recorded_ranks}
 
     assert hidden == set(FUSED_HIDES)
 
 
 @pytest.mark.parametrize("other", ["sb3", "fused"])
-def test_all_numbers_are_the_same_to_the_bit(traces: dict[str, Trace], other: str) -> None:
+def test_all_arrays_are_equal_to_the_bit(traces: dict[str, Trace], other: str) -> None:
     found = compare(traces["autograd"], traces[other])
 
     assert found.first is None
@@ -62,23 +66,23 @@ def test_the_terms_make_up_the_loss(traces: dict[str, Trace]) -> None:
 
 
 @pytest.mark.parametrize("env", ["TightBounds", "ManySwitches", "Pendulum20"])
-def test_its_names_fit_sb3s_numbers_in_every_world(env: str) -> None:
-    (case,) = named_profile("stress").on((env,)).cases
-    baseline = record(CustomPPO, case, 1, engine="autograd")
+def test_its_quantities_equal_sb3s_in_every_environment(env: str) -> None:
+    (case,) = named_profile("stress").with_envs((env,)).cases
+    baseline = trace_run(CustomPPO, case, 1, engine="autograd")
 
-    assert compare(baseline, record(PPO, case, 1, Watching(like=baseline))).first is None
+    assert compare(baseline, trace_run(PPO, case, 1, TracingMode.subject(baseline))).first is None
 
 
 @pytest.mark.parametrize("engine", ["autograd", "fused"])
 def test_a_fed_run_of_itself_shows_no_difference(engine: str) -> None:
-    kept = record(CustomPPO, CASE, 0, Watching(keep=True), engine="autograd")
+    kept = trace_run(CustomPPO, CASE, 0, TracingMode.reference(), engine="autograd")
 
-    fed = record(CustomPPO, CASE, 0, Watching(like=kept, feed=True), engine=engine)
+    fed = trace_run(CustomPPO, CASE, 0, TracingMode.fed(kept), engine=engine)
 
     assert compare(kept, fed).first is None
 
 
-def test_the_fused_engine_stays_in_use_while_it_is_watched() -> None:
+def test_the_fused_engine_stays_in_use_while_it_is_probed() -> None:
     engines = []
 
     class Telling(CustomPPO):
@@ -86,15 +90,15 @@ def test_the_fused_engine_stays_in_use_while_it_is_watched() -> None:
             super().train()
             engines.append(type(self.agent.engine))
 
-    record(Telling, CASE, 0)
+    trace_run(Telling, CASE, 0)
 
     assert engines == [FusedEngine, FusedEngine]
 
 
-def test_a_fed_run_is_given_the_right_weights_after_a_minibatch() -> None:
-    kept = record(CustomPPO, CASE, 0, Watching(keep=True), engine="autograd")
+def test_a_fed_run_gets_right_weights_after_a_minibatch() -> None:
+    kept = trace_run(CustomPPO, CASE, 0, TracingMode.reference(), engine="autograd")
 
-    fed = record(CustomPPO, CASE, 7, Watching(like=kept, feed=True), engine="autograd")
+    fed = trace_run(CustomPPO, CASE, 7, TracingMode.fed(kept), engine="autograd")
 
     for name in ("minibatch", "batch_observation", "batch_advantage", "normalized_advantage"):
         assert np.array_equal(kept.get(16, 1, name), fed.get(16, 1, name)), name  # type: ignore[arg-type]

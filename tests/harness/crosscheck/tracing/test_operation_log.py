@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness.crosscheck.tracing import operation_log as operations
-from harness.crosscheck.tracing.operation_log import OperationLog
+from harness.crosscheck.tracing.operation_log import MAX_KEPT_SIZE, OperationLog
 from harness.crosscheck.tracing.trace import Operation, digest
 
 
@@ -20,7 +19,7 @@ def logged(compute: Callable[[], Any]) -> tuple[list[Operation], OperationLog]:
     return log.take(), log
 
 
-def test_an_operation_is_remembered_with_its_numbers_and_its_line() -> None:
+def test_an_operation_is_logged_with_its_result_inputs_and_line() -> None:
     a, b = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
 
     (product, total), _ = logged(lambda: (a * b).sum())
@@ -33,7 +32,7 @@ def test_an_operation_is_remembered_with_its_numbers_and_its_line() -> None:
     assert "(a * b).sum()" in linecache.getline(product.file, product.line)
 
 
-def test_the_line_is_that_of_whoever_called_torchs_own_code() -> None:
+def test_the_line_is_that_of_the_caller_of_torchs_own_code() -> None:
     layer, inputs = nn.Linear(2, 1), torch.zeros(1, 2)
 
     (only, *_), _ = logged(lambda: layer(inputs))
@@ -42,7 +41,7 @@ def test_the_line_is_that_of_whoever_called_torchs_own_code() -> None:
     assert "layer(inputs)" in linecache.getline(only.file, only.line)
 
 
-def test_what_goes_in_is_taken_before_it_is_changed() -> None:
+def test_inputs_are_digested_before_an_operation_in_place() -> None:
     a = torch.tensor([1.0, 2.0])
 
     (only,), _ = logged(lambda: a.add_(1))
@@ -51,7 +50,7 @@ def test_what_goes_in_is_taken_before_it_is_changed() -> None:
     assert np.array_equal(only.values, [2, 3])  # type: ignore[arg-type]
 
 
-def test_a_result_is_kept_as_it_was_though_it_is_changed_later() -> None:
+def test_a_result_is_kept_as_it_was_before_a_later_change() -> None:
     a = torch.tensor([1.0])
 
     def compute() -> None:
@@ -63,7 +62,7 @@ def test_a_result_is_kept_as_it_was_though_it_is_changed_later() -> None:
     assert np.array_equal(first.values, [2])  # type: ignore[arg-type]
 
 
-def test_integers_and_copies_are_no_results() -> None:
+def test_integers_and_copies_are_not_logged() -> None:
     a = torch.tensor([1, 2])
 
     found, _ = logged(lambda: (a + a, a.clone(), torch.ones(2).detach().clone()))
@@ -71,8 +70,8 @@ def test_integers_and_copies_are_no_results() -> None:
     assert [operation.name for operation in found] in ([], ["ones"])
 
 
-def test_a_large_result_is_known_by_its_digest_alone() -> None:
-    a = torch.zeros(operations.LARGEST_KEPT + 1)
+def test_of_a_large_result_only_the_digest_is_kept() -> None:
+    a = torch.zeros(MAX_KEPT_SIZE + 1)
 
     (only,), _ = logged(lambda: a + 1)
 
@@ -81,7 +80,7 @@ def test_a_large_result_is_known_by_its_digest_alone() -> None:
     assert only.inputs == ()
 
 
-def test_what_is_differentiated_is_remembered_and_what_comes_after_is_marked() -> None:
+def test_a_loss_is_logged_and_operations_after_it_are_marked() -> None:
     weight = nn.Parameter(torch.tensor([2.0]))
 
     def compute() -> None:
@@ -91,17 +90,17 @@ def test_what_is_differentiated_is_remembered_and_what_comes_after_is_marked() -
 
     found, log = logged(compute)
 
-    assert [root.item() for root in log.roots] == [6.0]
-    assert [operation.differentiated for operation in found if operation.name == "mul"] == [False, True]
+    assert [loss.item() for loss in log.losses] == [6.0]
+    assert [operation.after_backward for operation in found if operation.name == "mul"] == [False, True]
 
 
-def test_what_is_taken_out_of_a_tensor_is_remembered() -> None:
+def test_a_scalar_read_out_of_a_tensor_is_logged() -> None:
     _, log = logged(lambda: torch.tensor([1.5]).item())
 
-    assert log.items == [1.5]
+    assert log.scalars == [1.5]
 
 
-def test_nothing_is_remembered_in_a_pause_or_outside() -> None:
+def test_nothing_is_logged_in_a_pause_or_outside() -> None:
     log = OperationLog()
     with log:
         log.paused = True

@@ -10,184 +10,185 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer, RMSprop
 
-from harness.crosscheck.tracing.optimizer_probe import Descent, describe
+from harness.crosscheck.tracing.optimizer_probe import OptimizerProbe, describe_optimizer
 from harness.crosscheck.tracing.recorder import Recorder
 from harness.crosscheck.tracing.trace import Trace
+from harness.crosscheck.tracing.trace_builder import TraceBuilder
 from tests.harness.crosscheck.traces import trace
 
 
 class Learner:
     """Two weights, [2] and [1], whose gradient is (2, 4, 6) times their learning signal."""
 
-    def __init__(self, *, feed: Trace | None = None) -> None:
+    def __init__(self, *, fed_from: Trace | None = None) -> None:
         self.a, self.b = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
-        self.recorder = Recorder(Trace("x"), feed=feed)
+        self.recorder = Recorder(TraceBuilder("x"), fed_from=fed_from)
 
-    def watched_by(self, *optimizers: Optimizer) -> Descent:
-        self.descent = Descent(self.recorder, [("a", self.a), ("b", self.b)], optimizers)
-        self.descent.watch()
-        return self.descent
+    def probed_by(self, *optimizers: Optimizer) -> OptimizerProbe:
+        self.probe = OptimizerProbe(self.recorder, [("a", self.a), ("b", self.b)], optimizers)
+        self.probe.attach()
+        return self.probe
 
     def backward(self) -> None:
         self.a.grad, self.b.grad = None, None
         (self.a @ torch.tensor([2.0, 4.0]) + 6 * self.b).sum().backward()
 
-    def seen(self, quantity: str) -> list[list[float]]:
-        numbers = self.recorder.trace.numbers
-        return [numbers[place].tolist() for place in sorted(numbers) if place.quantity == quantity]
+    def recorded(self, quantity: str) -> list[list[float]]:
+        arrays = self.recorder.builder.live().arrays
+        return [arrays[place].tolist() for place in sorted(arrays) if place.quantity == quantity]
 
 
-def test_gradients_weights_and_step_sizes_are_seen_for_every_step() -> None:
+def test_gradients_weights_and_step_sizes_of_every_step_are_recorded() -> None:
     learner = Learner()
     optimizer = SGD([learner.a, learner.b], lr=0.5)
-    learner.watched_by(optimizer)
+    learner.probed_by(optimizer)
     for _ in range(2):
         learner.backward()
         nn.utils.clip_grad_value_([learner.a, learner.b], 3.0)
         optimizer.step()
 
-    assert learner.seen("gradient") == [[2, 4, 6]] * 2
-    assert learner.seen("clipped_gradient") == [[2, 3, 3]] * 2
-    assert learner.seen("parameters") == [[-1, -1.5, -1.5], [-2, -3, -3]]
-    assert learner.seen("learning_rate") == [[0.5], [0.5]]
-    assert learner.seen("optimizer_state") == [[], []]
-    assert learner.recorder.trace.parameters == (("a", (2,)), ("b", (1,)))
+    assert learner.recorded("gradient") == [[2, 4, 6]] * 2
+    assert learner.recorded("clipped_gradient") == [[2, 3, 3]] * 2
+    assert learner.recorded("parameters") == [[-1, -1.5, -1.5], [-2, -3, -3]]
+    assert learner.recorded("learning_rate") == [[0.5], [0.5]]
+    assert learner.recorded("optimizer_state") == [[], []]
+    assert learner.recorder.builder.parameters == (("a", (2,)), ("b", (1,)))
 
 
-def test_of_a_gradient_that_is_accumulated_the_sum_is_seen() -> None:
+def test_the_sum_of_accumulated_gradients_is_recorded() -> None:
     learner = Learner()
     optimizer = SGD([learner.a, learner.b], lr=1.0)
-    learner.watched_by(optimizer)
+    learner.probed_by(optimizer)
     learner.backward()
     (learner.a.sum()).backward()
     optimizer.step()
 
-    assert learner.seen("gradient") == [[3, 5, 6]]
+    assert learner.recorded("gradient") == [[3, 5, 6]]
 
 
 def test_a_weight_that_is_not_trained_has_no_gradient() -> None:
     learner = Learner()
     optimizer = SGD([learner.a], lr=1.0)
-    learner.watched_by(optimizer)
+    learner.probed_by(optimizer)
     learner.backward()
     optimizer.step()
 
-    assert learner.seen("gradient") == [[2, 4, 6]]
-    assert learner.seen("clipped_gradient") == [[2, 4, 0]]
-    assert learner.seen("parameters") == [[-2, -4, 0]]
+    assert learner.recorded("gradient") == [[2, 4, 6]]
+    assert learner.recorded("clipped_gradient") == [[2, 4, 0]]
+    assert learner.recorded("parameters") == [[-2, -4, 0]]
 
 
 def test_moments_are_those_of_the_optimiser_kind_after_kind() -> None:
     learner = Learner()
     optimizer = Adam([learner.a, learner.b], betas=(0.5, 0.75))
-    learner.watched_by(optimizer)
+    learner.probed_by(optimizer)
     learner.backward()
     optimizer.step()
 
-    assert learner.seen("optimizer_state") == [[1, 2, 3, 1, 4, 9]]
+    assert learner.recorded("optimizer_state") == [[1, 2, 3, 1, 4, 9]]
 
 
 def test_two_optimisers_make_one_minibatch() -> None:
     learner = Learner()
     optimizers = SGD([learner.b], lr=1.0), SGD([learner.a], lr=1.0)
-    learner.watched_by(*optimizers)
+    learner.probed_by(*optimizers)
     for _ in range(2):
         learner.backward()
         for optimizer in optimizers:
             optimizer.step()
 
-    assert learner.seen("gradient") == [[2, 4, 6]] * 2
-    assert learner.seen("parameters") == [[-2, -4, -6], [-4, -8, -12]]
-    assert learner.seen("learning_rate") == [[1.0], [1.0]]
-    assert learner.recorder.trace.optimizer == "SGD()"
+    assert learner.recorded("gradient") == [[2, 4, 6]] * 2
+    assert learner.recorded("parameters") == [[-2, -4, -6], [-4, -8, -12]]
+    assert learner.recorded("learning_rate") == [[1.0], [1.0]]
+    assert learner.recorder.builder.optimizer == "SGD()"
 
 
-def test_step_sizes_that_differ_are_all_seen() -> None:
+def test_different_step_sizes_are_all_recorded() -> None:
     learner = Learner()
     optimizer = SGD([{"params": [learner.a], "lr": 0.5}, {"params": [learner.b], "lr": 0.25}])
-    learner.watched_by(optimizer)
+    learner.probed_by(optimizer)
     learner.backward()
     optimizer.step()
 
-    assert learner.seen("learning_rate") == [[0.5, 0.25]]
+    assert learner.recorded("learning_rate") == [[0.5, 0.25]]
 
 
-def test_an_optimiser_of_the_same_weights_that_is_never_used_changes_nothing() -> None:
+def test_an_unused_optimiser_of_the_same_weights_changes_nothing() -> None:
     learner = Learner()
     idle, used = Adam([learner.a, learner.b]), SGD([learner.a, learner.b], lr=1.0)
-    learner.watched_by(idle, used)
+    learner.probed_by(idle, used)
     for _ in range(2):
         learner.backward()
         used.step()
 
-    assert learner.seen("gradient") == [[2, 4, 6]] * 2
-    assert learner.seen("parameters") == [[-2, -4, -6], [-4, -8, -12]]
-    assert learner.seen("learning_rate") == [[1.0], [1.0]]
-    assert learner.recorder.trace.optimizer == "SGD()"
+    assert learner.recorded("gradient") == [[2, 4, 6]] * 2
+    assert learner.recorded("parameters") == [[-2, -4, -6], [-4, -8, -12]]
+    assert learner.recorded("learning_rate") == [[1.0], [1.0]]
+    assert learner.recorder.builder.optimizer == "SGD()"
 
 
-def test_who_steps_again_before_the_other_has_ended_its_minibatch() -> None:
+def test_a_second_step_of_one_optimiser_begins_another_minibatch() -> None:
     learner = Learner()
     first, second = SGD([learner.a], lr=1.0), SGD([learner.b], lr=1.0)
-    learner.watched_by(first, second)
+    learner.probed_by(first, second)
     learner.backward()
     first.step()
     first.step()
     second.step()
 
-    assert learner.seen("parameters") == [[-2, -4, 0], [-4, -8, -6]]
+    assert learner.recorded("parameters") == [[-2, -4, 0], [-4, -8, -6]]
 
 
-def test_an_optimiser_that_is_made_anew_takes_the_place_of_the_one_before() -> None:
+def test_a_new_optimiser_takes_the_place_of_the_one_before() -> None:
     learner = Learner()
-    learner.watched_by(Adam([learner.a, learner.b], lr=1.0))
+    learner.probed_by(Adam([learner.a, learner.b], lr=1.0))
     for rate in (1.0, 0.5):
         optimizer = SGD([learner.a, learner.b], lr=rate)
         learner.backward()
         optimizer.step()
 
-    assert learner.seen("parameters") == [[-2, -4, -6], [-3, -6, -9]]
-    assert learner.seen("learning_rate") == [[1.0], [0.5]]
-    assert learner.descent.optimizers == [optimizer]
-    assert learner.recorder.trace.optimizer == "SGD()"
+    assert learner.recorded("parameters") == [[-2, -4, -6], [-3, -6, -9]]
+    assert learner.recorded("learning_rate") == [[1.0], [0.5]]
+    assert learner.probe.optimizers == [optimizer]
+    assert learner.recorder.builder.optimizer == "SGD()"
 
 
-def test_one_of_two_optimisers_may_be_made_anew() -> None:
+def test_one_of_two_optimisers_may_be_replaced() -> None:
     learner = Learner()
     kept, replaced = SGD([learner.a], lr=1.0), SGD([learner.b], lr=1.0)
-    learner.watched_by(kept, replaced)
+    learner.probed_by(kept, replaced)
     anew = SGD([learner.b], lr=0.5)
     learner.backward()
     anew.step()
     kept.step()
 
-    assert learner.seen("parameters") == [[-2, -4, -3]]
-    assert learner.descent.optimizers == [kept, anew]
+    assert learner.recorded("parameters") == [[-2, -4, -3]]
+    assert learner.probe.optimizers == [kept, anew]
 
 
-def test_the_only_optimiser_may_be_made_when_training_has_begun() -> None:
+def test_the_only_optimiser_may_be_made_during_training() -> None:
     learner = Learner()
-    learner.watched_by()
+    learner.probed_by()
     learner.backward()
     SGD([learner.a, learner.b], lr=1.0).step()
 
-    assert learner.seen("parameters") == [[-2, -4, -6]]
-    assert learner.recorder.trace.optimizer == "SGD()"
+    assert learner.recorded("parameters") == [[-2, -4, -6]]
+    assert learner.recorder.builder.optimizer == "SGD()"
 
 
-def test_optimisers_of_other_weights_are_none_of_its_business() -> None:
+def test_optimisers_of_other_weights_are_not_recorded() -> None:
     learner = Learner()
-    learner.watched_by(SGD([learner.a, learner.b], lr=1.0))
+    learner.probed_by(SGD([learner.a, learner.b], lr=1.0))
     other = nn.Parameter(torch.ones(1))
     other.sum().backward()
     SGD([other], lr=1.0).step()
 
     assert other.tolist() == [0.0]
-    assert learner.seen("parameters") == []
+    assert learner.recorded("parameters") == []
 
 
 def test_a_fed_run_goes_on_with_the_others_gradients_and_weights() -> None:
-    feed = trace(
+    other = trace(
         {
             (0, 1, "gradient"): np.array([1, 1, 1], np.float32),
             (0, 1, "clipped_gradient"): np.array([7, 7, 7], np.float32),
@@ -195,31 +196,31 @@ def test_a_fed_run_goes_on_with_the_others_gradients_and_weights() -> None:
             (0, 1, "optimizer_state"): np.array([1, 2, 3, 4, 5, 6], np.float32),
         }
     )
-    learner = Learner(feed=feed)
+    learner = Learner(fed_from=other)
     optimizer = Adam([learner.a, learner.b])
-    learner.watched_by(optimizer)
+    learner.probed_by(optimizer)
     learner.backward()
     assert (learner.a.grad, learner.b.grad) is not None
     assert learner.b.grad.tolist() == [1.0]  # type: ignore[union-attr]
     optimizer.step()
 
-    assert learner.seen("gradient") == [[2, 4, 6]]
-    assert learner.seen("clipped_gradient") == [[1, 1, 1]]
+    assert learner.recorded("gradient") == [[2, 4, 6]]
+    assert learner.recorded("clipped_gradient") == [[1, 1, 1]]
     assert (learner.a.tolist(), learner.b.tolist()) == ([10, 20], [30])
     state: dict[str, Any] = optimizer.state[learner.b]
     assert (state["exp_avg"].tolist(), state["exp_avg_sq"].tolist()) == ([3], [6])
 
 
-def test_nothing_is_seen_and_nothing_kept_once_it_has_let_go() -> None:
+def test_a_detached_probe_records_nothing_and_keeps_nothing_alive() -> None:
     learner = Learner()
     optimizer = SGD([learner.a, learner.b], lr=1.0)
-    learner.watched_by(optimizer)
-    learner.descent.unwatch()
+    learner.probed_by(optimizer)
+    learner.probe.detach()
     learner.backward()
     optimizer.step()
-    assert learner.seen("parameters") == []
+    assert learner.recorded("parameters") == []
 
-    remembered = weakref.ref(learner.recorder.trace)
+    remembered = weakref.ref(learner.recorder)
     weights = learner.a, learner.b
     del learner
     gc.collect()
@@ -236,5 +237,5 @@ def test_nothing_is_seen_and_nothing_kept_once_it_has_let_go() -> None:
         (SGD([torch.zeros(1)], lr=1.0), "SGD()"),
     ],
 )
-def test_an_optimiser_is_described_by_what_is_set(optimizer: Optimizer, text: str) -> None:
-    assert describe(optimizer).endswith(text)
+def test_an_optimiser_is_described_by_its_settings(optimizer: Optimizer, text: str) -> None:
+    assert describe_optimizer(optimizer).endswith(text)

@@ -16,23 +16,26 @@ from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 from custom_ppo import CustomA2C, CustomPPO
-from harness.crosscheck.comparing.divergences import compare
-from harness.crosscheck.environments import make_world
+from harness.crosscheck.comparing.comparison import compare
+from harness.crosscheck.environments import make_environment
 from harness.crosscheck.profiles import Case
 from harness.crosscheck.quantities import ORDER
-from harness.crosscheck.tracing.recorder import EnoughSeen, random_states, randomness_digest, restore_random_states
+from harness.crosscheck.tracing.construction import accepted_settings
+from harness.crosscheck.tracing.modes import TracingMode
+from harness.crosscheck.tracing.randomness import random_states, randomness_digest, restore_random_states
+from harness.crosscheck.tracing.recorder import StopTracing
 from harness.crosscheck.tracing.trace import Trace
-from harness.crosscheck.tracing.traced_run import Watching, accepted_settings, record
+from harness.crosscheck.tracing.traced_run import trace_run
 from harness.errors import HarnessError
 from tests.harness.crosscheck.tracing.cases import CASE, N_MINIBATCHES
 
 ALGORITHMS = (PPO, A2C, CustomPPO, CustomA2C)
 
 
-def unwatched(algorithm: type[Any], case: Case, seed: int) -> tuple[list[torch.Tensor], Any]:
+def untraced(algorithm: type[Any], case: Case, seed: int) -> tuple[list[torch.Tensor], Any]:
     """Weights and random state after training as anybody would."""
     states = random_states()
-    env = make_vec_env(lambda: make_world(case.env), n_envs=case.n_envs, seed=seed)
+    env = make_vec_env(lambda: make_environment(case.env), n_envs=case.n_envs, seed=seed)
     settings = accepted_settings(algorithm, {**case.settings, "device": "cpu"})
     with warnings.catch_warnings(action="ignore"):  # of the batch that does not divide the rollout
         model = algorithm("MlpPolicy", env, seed=seed, **settings)
@@ -43,7 +46,7 @@ def unwatched(algorithm: type[Any], case: Case, seed: int) -> tuple[list[torch.T
 
 
 def final(trace: Trace, quantity: str) -> Any:
-    return trace.numbers[max(place for place in trace.numbers if place.quantity == quantity)]
+    return trace.arrays[max(place for place in trace.arrays if place.quantity == quantity)]
 
 
 def for_(algorithm: type[Any], case: Case = CASE) -> Case:
@@ -52,22 +55,22 @@ def for_(algorithm: type[Any], case: Case = CASE) -> Case:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("operations", [True, False])
-def test_training_is_the_same_to_the_bit_when_it_is_watched(algorithm: type[Any], operations: bool) -> None:
-    weights, randomness = unwatched(algorithm, for_(algorithm), 3)
+def test_training_is_the_same_to_the_bit_when_it_is_traced(algorithm: type[Any], operations: bool) -> None:
+    weights, randomness = untraced(algorithm, for_(algorithm), 3)
 
-    trace = record(algorithm, for_(algorithm), 3, Watching(operations=operations, keep=True))
+    trace = trace_run(algorithm, for_(algorithm), 3, TracingMode(is_replayable=True, logs_operations=operations))
 
     vector = np.concatenate([weight.detach().numpy().reshape(-1) for weight in weights])
     assert np.array_equal(final(trace, "parameters"), vector)
     assert np.array_equal(final(trace, "final_randomness"), randomness)
 
 
-@pytest.mark.parametrize("feed", [True, False])
-def test_the_global_random_state_is_left_as_it_was(feed: bool) -> None:
+@pytest.mark.parametrize("fed", [True, False])
+def test_the_global_random_state_is_left_as_it_was(fed: bool) -> None:
     before = randomness_digest()
 
-    kept = record(PPO, CASE, 0, Watching(keep=True))
-    record(PPO, CASE, 0, Watching(like=kept, feed=feed))
+    kept = trace_run(PPO, CASE, 0, TracingMode.reference())
+    trace_run(PPO, CASE, 0, TracingMode.fed(kept) if fed else TracingMode.subject(kept))
 
     assert np.array_equal(randomness_digest(), before)
 
@@ -88,13 +91,13 @@ def line_of(raising: Any) -> int:
 
 
 @pytest.mark.parametrize(("algorithm", "error"), [(Crashing, "ValueError: no"), (Exiting, "SystemExit: 3")])
-def test_what_ends_training_is_noted_in_a_line(algorithm: type[Any], error: str) -> None:
+def test_an_error_while_training_is_recorded_in_one_line(algorithm: type[Any], error: str) -> None:
     before = randomness_digest()
 
-    trace = record(algorithm, CASE, 0)
+    trace = trace_run(algorithm, CASE, 0)
 
     assert trace.error == f"{error}, at test_traced_run.py:{line_of(algorithm.train)}"
-    assert max(place.step for place in trace.numbers) == 16
+    assert max(place.step for place in trace.arrays) == 16
     assert np.array_equal(randomness_digest(), before)
 
 
@@ -105,7 +108,7 @@ class Unmakeable(PPO):
 
 def test_a_model_that_cannot_be_made_is_an_error_in_one_line() -> None:
     with pytest.raises(HarnessError) as caught:
-        record(Unmakeable, CASE, 0, name="mine")
+        trace_run(Unmakeable, CASE, 0, name="mine")
 
     line = line_of(Unmakeable.__init__)
     assert (
@@ -114,12 +117,12 @@ def test_a_model_that_cannot_be_made_is_an_error_in_one_line() -> None:
     )
 
 
-def test_a_constructor_of_another_kind_is_told_what_it_has_to_take() -> None:
+def test_another_signature_is_answered_with_what_a_constructor_takes() -> None:
     class OnlyEnv:
         def __init__(self, env: Any) -> None: ...
 
     with pytest.raises(HarnessError) as caught:
-        record(OnlyEnv, CASE, 0)
+        trace_run(OnlyEnv, CASE, 0)
 
     assert str(caught.value).startswith("OnlyEnv cannot be made for CartPole15: TypeError: ")
     assert str(caught.value).endswith(" (it has to take policy, env, and settings)")
@@ -127,58 +130,58 @@ def test_a_constructor_of_another_kind_is_told_what_it_has_to_take() -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_fed_run_of_the_same_shows_no_difference(algorithm: type[Any]) -> None:
-    kept = record(algorithm, for_(algorithm), 0, Watching(keep=True))
+    kept = trace_run(algorithm, for_(algorithm), 0, TracingMode.reference())
 
-    fed = record(algorithm, for_(algorithm), 0, Watching(like=kept, feed=True))
+    fed = trace_run(algorithm, for_(algorithm), 0, TracingMode.fed(kept))
 
     assert compare(kept, fed).first is None
 
 
 def test_a_minibatch_is_counted_for_every_step_of_the_optimiser() -> None:
-    trace = record(PPO, CASE, 0)
+    trace = trace_run(PPO, CASE, 0)
 
-    assert sum(place.rank == ORDER["parameters"] for place in trace.numbers) == N_MINIBATCHES
+    assert sum(place.rank == ORDER["parameters"] for place in trace.arrays) == N_MINIBATCHES
     assert max(trace.moments) == (32, 7)  # where training ended
     assert trace.optimizer == "Adam(betas=(0.9, 0.999), eps=1e-05)"
 
 
 def test_first_weights_and_random_state_can_be_copied() -> None:
-    kept = record(PPO, CASE, 0, Watching(keep=True))
+    kept = trace_run(PPO, CASE, 0, TracingMode.reference())
 
-    copied = record(PPO, CASE, 0, Watching(like=kept, copy_weights=True))
+    copied = trace_run(PPO, CASE, 0, TracingMode.subject(kept, copy_weights=True))
     assert compare(kept, copied).first is None
-    other = record(PPO, CASE, 5, Watching(like=kept, copy_weights=True))
+    other = trace_run(PPO, CASE, 5, TracingMode.subject(kept, copy_weights=True))
     assert np.array_equal(other.get(0, 0, "initial_parameters"), kept.get(0, 0, "initial_parameters"))  # type: ignore[arg-type]
 
 
 def test_weights_of_other_shapes_cannot_be_copied() -> None:
-    kept = record(PPO, CASE, 0)
+    kept = trace_run(PPO, CASE, 0)
     small = replace(CASE, settings={**CASE.settings, "policy_kwargs": {"net_arch": [3]}})
 
     with pytest.raises(HarnessError, match=r"^the weights cannot be copied: 3x4, 3, .* but the reference has 64x4, 64"):
-        record(PPO, small, 0, Watching(like=kept, copy_weights=True))
+        trace_run(PPO, small, 0, TracingMode.subject(kept, copy_weights=True))
 
 
-def test_a_run_can_be_ended_from_outside() -> None:
+def test_a_check_can_stop_a_run() -> None:
     def check(trace: Trace, step: int, minibatch: int) -> None:
         if (step, minibatch) == (16, 2):
-            raise EnoughSeen
+            raise StopTracing
 
-    trace = record(PPO, CASE, 0, Watching(check=check))
+    trace = trace_run(PPO, CASE, 0, TracingMode.trial(trace_run(PPO, CASE, 0), check))
 
     assert max(trace.moments) == (16, 2)
     assert trace.error is None
 
 
-def test_what_is_not_asked_for_is_not_kept() -> None:
-    plain, kept = record(PPO, CASE, 0, Watching(operations=False)), record(PPO, CASE, 0, Watching(keep=True))
+def test_only_what_the_mode_needs_is_kept() -> None:
+    plain, kept = trace_run(PPO, CASE, 0, TracingMode.names_only()), trace_run(PPO, CASE, 0, TracingMode.reference())
 
     assert (plain.transitions, plain.operations) == ({}, {})
     assert list(kept.transitions) == list(range(33))
     assert set(kept.operations) >= {(16, 1), (32, 6)}
 
 
-def test_what_it_prints_is_not_shown_and_logging_is_as_before(capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_is_discarded_and_logging_is_as_before(capfd: pytest.CaptureFixture[str]) -> None:
     class Loud(PPO):
         def train(self) -> None:
             print("loud")
@@ -188,23 +191,11 @@ def test_what_it_prints_is_not_shown_and_logging_is_as_before(capfd: pytest.Capt
 
     logging.disable(logging.DEBUG)
     try:
-        record(Loud, CASE, 0)
+        trace_run(Loud, CASE, 0)
         assert logging.root.manager.disable == logging.DEBUG
     finally:
         logging.disable(logging.NOTSET)
     assert capfd.readouterr() == ("", "")
-
-
-def test_only_settings_that_a_constructor_takes_are_given_to_it() -> None:
-    class Few:
-        def __init__(self, policy: Any, env: Any, *, gamma: float = 1) -> None: ...
-
-    class All:
-        def __init__(self, policy: Any, env: Any, **settings: Any) -> None: ...
-
-    settings = {"gamma": 0.9, "n_steps": 3}
-    assert accepted_settings(Few, settings) == {"gamma": 0.9}
-    assert accepted_settings(All, settings) == settings
 
 
 class Mixed(gym.Env[Any, Any]):
@@ -251,18 +242,18 @@ UNUSUAL = {
 
 
 @pytest.mark.parametrize("name", UNUSUAL)
-def test_unusual_cases_are_watched_like_the_others(name: str) -> None:
-    baseline = record(CustomPPO, UNUSUAL[name], 0, Watching(keep=True), engine="autograd")
+def test_unusual_cases_are_traced_like_the_others(name: str) -> None:
+    baseline = trace_run(CustomPPO, UNUSUAL[name], 0, TracingMode.reference(), engine="autograd")
     assert baseline.error is None
 
-    for watching in (Watching(like=baseline), Watching(like=baseline, feed=True)):
-        assert compare(baseline, record(PPO, UNUSUAL[name], 0, watching)).first is None
+    for mode in (TracingMode.subject(baseline), TracingMode.fed(baseline)):
+        assert compare(baseline, trace_run(PPO, UNUSUAL[name], 0, mode)).first is None
 
 
-def test_a_recurrent_policy_is_watched_too() -> None:
+def test_a_recurrent_policy_is_traced_too() -> None:
     settings = {**CASE.settings, "policy_kwargs": {"lstm_hidden_size": 8}}
-    kept = record(RecurrentPPO, replace(CASE, settings=settings), 0, Watching(keep=True))
+    kept = trace_run(RecurrentPPO, replace(CASE, settings=settings), 0, TracingMode.reference())
 
     assert kept.error is None
-    for watching in (Watching(like=kept), Watching(like=kept, feed=True)):
-        assert compare(kept, record(RecurrentPPO, replace(CASE, settings=settings), 0, watching)).first is None
+    for mode in (TracingMode.subject(kept), TracingMode.fed(kept)):
+        assert compare(kept, trace_run(RecurrentPPO, replace(CASE, settings=settings), 0, mode)).first is None

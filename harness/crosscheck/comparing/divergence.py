@@ -1,0 +1,106 @@
+"""Differences between two arrays, and how large they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.crosscheck.quantities import Place
+
+__all__ = ["ROUNDING", "Divergence", "array_difference", "equal_elements", "equal_up_to_rounding"]
+
+Array = NDArray[Any]
+
+ROUNDING = 1e-5
+"""Share of the largest number up to which a difference may come from another order of the same operations."""
+
+_CONSTANT = 1e-3
+"""Relative spread up to which ratios count as one constant."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Place at which two traces differ, with both arrays."""
+
+    place: Place
+    kind: Literal["value", "shape", "missing", "extra", "error"]
+    """missing: the subject has no such array here; extra: the reference has none; error: the subject's run failed."""
+    ours: Array | None
+    """Array of the subject; None if it is missing, or was not found among the results of its operations."""
+    theirs: Array | None
+    """Array of the reference."""
+    size: float
+    """Largest absolute difference, divided by the reference's largest absolute number."""
+
+    @property
+    def beyond_rounding(self) -> bool:
+        """True if another order of the same operations cannot be the reason."""
+        return self.kind != "value" or not self.size <= ROUNDING  # a size of NaN is beyond rounding
+
+    @cached_property
+    def index(self) -> tuple[int, ...] | None:
+        """Index of the first element that differs, in the reference's shape; None if the sizes differ."""
+        if self.ours is None or self.theirs is None or self.ours.size != self.theirs.size:
+            return None
+        different = ~equal_elements(self.theirs.reshape(-1), self.ours.reshape(-1))
+        first = int(np.flatnonzero(different)[0]) if different.any() else 0
+        return tuple(int(i) for i in np.unravel_index(first, self.theirs.shape)) if self.theirs.shape else ()
+
+    @cached_property
+    def ratio(self) -> float | None:
+        """Quotient ours / theirs, if it is constant over all elements that differ; otherwise None."""
+        if self.ours is None or self.theirs is None or self.ours.size != self.theirs.size:
+            return None
+        theirs, ours = (array.reshape(-1).astype(np.float64) for array in (self.theirs, self.ours))
+        different = ~equal_elements(theirs, ours)
+        if not different.any() or (theirs[different] == 0).any():
+            return None
+        ratios = ours[different] / theirs[different]
+        return float(np.median(ratios)) if np.ptp(ratios) <= _CONSTANT * abs(np.median(ratios)) else None
+
+
+def array_difference(place: Place, theirs: Array | None, ours: Array | None) -> Divergence | None:
+    """Return the divergence of two arrays, or None if all numbers are equal.
+
+    Shapes may differ by dimensions of one. Choices (integers, booleans) that differ have infinite size.
+    """
+    if theirs is None or ours is None:
+        return Divergence(place, "extra" if theirs is None else "missing", ours, theirs, np.inf)
+    if theirs.size != ours.size:
+        return Divergence(place, "shape", ours, theirs, np.inf)
+    a, b = theirs.reshape(-1), ours.reshape(-1)
+    equal = equal_elements(a, b)
+    if equal.all():
+        return None
+    if theirs.dtype.kind in "biu":
+        return Divergence(place, "value", ours, theirs, np.inf)
+    # In float64, so that the difference of two float32 neighbours is exact. Equal elements count as zero, which keeps
+    # inf - inf and NaN - NaN out of the maximum; any other NaN makes the size infinite.
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        largest = float(np.max(np.where(equal, 0.0, np.abs(x - y))))
+        scale = float(np.max(np.abs(np.where(np.isfinite(x), x, 0.0)), initial=0.0))
+    size = largest / scale if scale else np.inf
+    return Divergence(place, "value", ours, theirs, float("inf") if np.isnan(size) else size)
+
+
+def equal_elements(a: Array, b: Array) -> NDArray[np.bool_]:
+    """Return True for each pair of equal elements; NaN equals NaN."""
+    equal: NDArray[np.bool_] = a == b
+    if a.dtype.kind == "f" and b.dtype.kind == "f":
+        equal = equal | (np.isnan(a) & np.isnan(b))
+    return equal
+
+
+def equal_up_to_rounding(found: Array | None, wanted: Array) -> Array | None:
+    """Return `found` or its negative, in the shape of `wanted`, if equal to it up to rounding; otherwise None."""
+    if found is None or found.size != wanted.size:
+        return None
+    scale = float(np.abs(wanted).max(initial=0))
+    same_shape = found.reshape(wanted.shape)
+    candidates = (same_shape, -same_shape)
+    return next((one for one in candidates if np.abs(one - wanted).max(initial=0) <= ROUNDING * scale), None)

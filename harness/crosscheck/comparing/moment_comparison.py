@@ -1,0 +1,114 @@
+"""Comparison of two traces at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.crosscheck.comparing.divergence import ROUNDING, Divergence, array_difference
+from harness.crosscheck.comparing.intermediates import GRADIENT, IMPLIED_INPUTS, SUMMANDS
+from harness.crosscheck.comparing.searchable_trace import SearchableTrace
+from harness.crosscheck.quantities import ORDER, Moment, Place
+from harness.crosscheck.tracing.trace import Trace
+
+__all__ = ["divergences_at"]
+
+Array = NDArray[Any]
+
+_DECISIVE = (GRADIENT, ORDER["clipped_gradient"], ORDER["parameters"])
+"""Ranks of the results of an update: if these are equal, it does not matter how they were computed."""
+
+
+def divergences_at(
+    reference: Trace, subject: SearchableTrace, moment: Moment, comparable: Collection[int]
+) -> Iterator[Divergence]:
+    """Yield the divergences at one moment, in the order of quantities; comparable: ranks to compare.
+
+    Hidden intermediates are reported only if the gradient differs.
+    """
+    # An intermediate that is not found may be wrong, or the subject may do without it: it may compute the surrogate in
+    # another way, fuse two operations, or sum in another order. Only the result of the update tells which, so such
+    # divergences wait here until a decisive quantity is reached.
+    pending: list[Divergence] = []
+    for rank in sorted(comparable):
+        place = Place(*moment, rank)
+        theirs, ours = reference.arrays.get(place), subject.trace.arrays.get(place)
+        if theirs is None and ours is None:
+            continue
+        if subject.ignored and reference.buffer_row(place) in subject.ignored:
+            continue
+        if rank in IMPLIED_INPUTS and subject.hides(rank):
+            if theirs is None:
+                continue
+            if ours is None:
+                # Without a logged operation nothing was computed under observation (a fused engine, an update without
+                # torch), and an entropy with a coefficient of zero need not be computed at all.
+                if place.quantity in reference.idle or not subject.trace.operations.get(moment):
+                    continue
+                ours = _unnamed_array(reference, subject, moment, theirs)
+            divergence = _intermediate_divergence(place, theirs, ours, reference)
+            # A right result clears the inputs that it implies: with the right surrogate no ratio is needed. Nothing is
+            # cleared by a number that wrong inputs would give just as well.
+            if _implies_equal_inputs(theirs) and (divergence is None or not divergence.beyond_rounding):
+                pending = [other for other in pending if other.place.rank not in IMPLIED_INPUTS[rank]]
+            if divergence is not None:
+                pending.append(divergence)
+            continue
+        divergence = array_difference(place, theirs, ours)
+        if rank in _DECISIVE:
+            if divergence is not None:
+                # How far an array that was not found is off is unknown; what it does to the gradient is not.
+                for other in pending:
+                    yield replace(other, size=divergence.size) if other.ours is None else other
+            pending = []
+        if divergence is not None:
+            yield divergence
+
+
+def _unnamed_array(reference: Trace, subject: SearchableTrace, moment: Moment, theirs: Array) -> Array | None:
+    """Return the subject's array in the place of one that it has no name for; None if it is not found.
+
+    A term that the subject logs comes first: the right number may occur in its code by chance, or in another role.
+    """
+    reported = _reported_term(reference, subject.trace, moment, theirs)
+    return subject.search(moment, theirs) if reported is None else reported
+
+
+def _reported_term(reference: Trace, subject: Trace, moment: Moment, theirs: Array) -> Array | None:
+    """Return the scalar that the subject reads out of a tensor where the reference reads out this one.
+
+    Terms are told apart by their position, so only if both read out equally many scalars.
+    """
+    reported, expected = subject.reported.get(moment, ()), reference.reported.get(moment, ())
+    if theirs.size != 1 or len(reported) != len(expected) or float(theirs) not in expected:
+        return None
+    return np.array(reported[expected.index(float(theirs))], dtype=theirs.dtype).reshape(theirs.shape)
+
+
+def _intermediate_divergence(place: Place, theirs: Array, ours: Array | None, reference: Trace) -> Divergence | None:
+    """Return the divergence of an intermediate, whose size is a share of its summands if these may cancel out."""
+    if ours is None:
+        return Divergence(place, "value", None, theirs, np.inf)
+    divergence = array_difference(place, theirs, ours)
+    if divergence is None or divergence.kind != "value" or place.rank not in SUMMANDS:
+        return divergence
+    # The policy term is a mean of normalised advantages, near 1e-9 in the first minibatch: rounding in its summands is
+    # then as large as the sum itself, and a share of the sum would be far beyond rounding.
+    summed = [reference.get(place.step, place.minibatch, name) for name in SUMMANDS[place.rank]]
+    scale = max(float(np.abs(array).max(initial=0)) for array in (theirs, *summed) if array is not None)
+    size = float(np.abs(ours.reshape(-1).astype(np.float64) - theirs.reshape(-1)).max()) / (scale or np.inf)
+    return replace(divergence, size=size) if np.isfinite(size) else divergence
+
+
+def _implies_equal_inputs(array: Array) -> bool:
+    """Return True if equality of this array implies equal inputs.
+
+    A loss of (nearly) zero and ratios that are all equal come about from many inputs.
+    """
+    if array.size == 1:
+        return bool(np.abs(array).max() > ROUNDING)
+    return bool(np.ptp(array) > ROUNDING * np.abs(array).max(initial=0))
