@@ -41,7 +41,9 @@ class TightBounds(gym.Env[Any, Any]):
         return self._observation(), {}
 
     def step(self, action: Any) -> Transition:
-        force = np.asarray(action, dtype=np.float64)
+        force = np.asarray(
+            action, dtype=np.float64
+        )  # never clipped here, so an action out of bounds shows in the reward
         self.velocity = 0.9 * self.velocity + force + self.np_random.normal(0, 0.02, 2)
         self.position = self.position + 0.3 * self.velocity
         distance = float(np.hypot(*self.position))

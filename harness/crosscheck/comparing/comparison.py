@@ -43,13 +43,15 @@ def compare(reference: Trace, subject: Trace | SearchableTrace) -> Comparison:
     moments = sorted({*reference.moments, *searchable.moments})
     found = {moment: list(divergences_at(reference, searchable, moment, comparable)) for moment in moments}
     everything = [divergence for moment in moments for divergence in found[moment]]
+    # Dead values are found only now, as everything computed from them, often much later, must be known to be equal.
     dead = dead_values(reference, searchable.trace, everything, comparable)
     at_dead = {divergence.place for divergence in dead}
     alive = {moment: [one for one in found[moment] if one.place not in at_dead] for moment in moments}
     everything = [divergence for moment in moments for divergence in alive[moment]]
     first = next(iter(everything), None)
     beyond = next((divergence for divergence in everything if divergence.beyond_rounding), None)
-    # What is missing after an error follows from the error, which is the better answer.
+    # All that is missing after an error follows from it, so the error is the divergence to report. What differed before
+    # it is reported nonetheless: a wrong number is often the cause of the error.
     if searchable.trace.error is not None and (beyond is None or beyond.kind == "missing"):
         beyond = _end_by_error(searchable)
         first = first if first is not None and first.kind != "missing" else beyond
@@ -58,7 +60,7 @@ def compare(reference: Trace, subject: Trace | SearchableTrace) -> Comparison:
 
 
 def _end_by_error(subject: SearchableTrace) -> Divergence:
-    """Return the divergence that an error is, at the end of the last moment before it."""
+    """Return the error that ended a run as a divergence, at the last moment of the run."""
     last = subject.moments[-1] if subject.moments else (0, 0)
     return Divergence(Place(*last, len(QUANTITIES) - 1), "error", None, None, np.inf)
 

@@ -39,7 +39,7 @@ class Divergence:
     @property
     def beyond_rounding(self) -> bool:
         """True if another order of the same operations cannot be the reason."""
-        return self.kind != "value" or not self.size <= ROUNDING  # a size of NaN is beyond rounding
+        return self.kind != "value" or not self.size <= ROUNDING  # written so that NaN is beyond rounding
 
     @cached_property
     def index(self) -> tuple[int, ...] | None:
@@ -56,6 +56,7 @@ class Divergence:
         if self.ours is None or self.theirs is None or self.ours.size != self.theirs.size:
             return None
         theirs, ours = (array.reshape(-1).astype(np.float64) for array in (self.theirs, self.ours))
+        # Elements that are equal say nothing: those of a padded or clipped array stay equal under any factor.
         different = ~equal_elements(theirs, ours)
         if not different.any() or (theirs[different] == 0).any():
             return None

@@ -26,9 +26,9 @@ _DECISIVE = (GRADIENT, ORDER["clipped_gradient"], ORDER["parameters"])
 def divergences_at(
     reference: Trace, subject: SearchableTrace, moment: Moment, comparable: Collection[int]
 ) -> Iterator[Divergence]:
-    """Yield the divergences at one moment, in the order of quantities; comparable: ranks to compare.
+    """Yield the divergences at one moment, in the order of quantities.
 
-    Hidden intermediates are reported only if the gradient differs.
+    Hidden intermediates are reported only if the gradient differs. comparable: ranks to compare.
     """
     # An intermediate that is not found may be wrong, or the subject may do without it: it may compute the surrogate in
     # another way, fuse two operations, or sum in another order. Only the result of the update tells which, so such
@@ -70,7 +70,7 @@ def divergences_at(
 
 
 def _unnamed_array(reference: Trace, subject: SearchableTrace, moment: Moment, theirs: Array) -> Array | None:
-    """Return the subject's array in the place of one that it has no name for; None if it is not found.
+    """Return the subject's array for an intermediate that it does not name; None if it is not found.
 
     A term that the subject logs comes first: the right number may occur in its code by chance, or in another role.
     """
@@ -79,9 +79,9 @@ def _unnamed_array(reference: Trace, subject: SearchableTrace, moment: Moment, t
 
 
 def _reported_term(reference: Trace, subject: Trace, moment: Moment, theirs: Array) -> Array | None:
-    """Return the scalar that the subject reads out of a tensor where the reference reads out this one.
+    """Return the scalar that the subject reports in the position in which the reference reports this term.
 
-    Terms are told apart by their position, so only if both read out equally many scalars.
+    Both must report equally many scalars, since only their positions tell the terms apart; otherwise None.
     """
     reported, expected = subject.reported.get(moment, ()), reference.reported.get(moment, ())
     if theirs.size != 1 or len(reported) != len(expected) or float(theirs) not in expected:

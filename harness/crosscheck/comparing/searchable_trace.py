@@ -1,4 +1,4 @@
-"""A trace in which arrays that have no name are found among the results of tensor operations."""
+"""Trace whose unnamed arrays are found among the results of tensor operations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ never made."""
 
 
 class SearchableTrace:
-    """Trace of a subject, with an index of its operations' results.
+    """Trace of a subject, with an index of the results of its operations.
 
     ignored: rows of the rollout buffer whose values are dead, so that nothing is said about them.
     """
@@ -48,8 +48,10 @@ class SearchableTrace:
     def comparable_ranks(self) -> frozenset[int]:
         """Ranks of the quantities that can be compared: named, searchable, or shown by every implementation.
 
-        A subject with an optimiser that never moves its weights lacks `parameters` altogether, which is a difference.
+        A subject whose optimiser never moves the weights lacks `parameters` altogether, which is a divergence.
         """
+        # A quantity that a subject never shows is not missing: it may have none. One that must exist, because the run
+        # could not have gone on without it, is missing if it is not recorded.
         searchable = frozenset(IMPLIED_INPUTS) if self.trace.operations else frozenset[int]()
         moved = frozenset((ORDER["parameters"],)) if self.trace.optimizer else frozenset[int]()
         return self.named_ranks | searchable | moved | _SHOWN_BY_ALL
@@ -63,6 +65,8 @@ class SearchableTrace:
 
         Exact inputs of operations count as well: NumPy, whose operations are not logged, may have computed them.
         """
+        # Nearly all arrays of a right implementation are found by digest, at once and at any size. Comparing number by
+        # number is for other orders of summation, which give other last bits, and for results that were kept.
         if digest(wanted) in self._digests_at(moment):
             return wanted
         operations = self.trace.operations.get(moment, ())

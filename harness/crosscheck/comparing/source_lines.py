@@ -86,7 +86,7 @@ def most_similar_result(trace: Trace, other: Trace, moment: Moment, wanted: Arra
         if operation.values is None or operation.values.size != wanted.size:
             continue
         found = operation.values.reshape(wanted.shape)
-        if wanted.size == 1:
+        if wanted.size == 1:  # scalars have no correlation
             return found
         with np.errstate(all="ignore"):  # a constant array has no correlation: NaN, which is never larger
             correlation = abs(float(np.corrcoef(found.reshape(-1), wanted.reshape(-1))[0, 1]))
@@ -97,6 +97,7 @@ def most_similar_result(trace: Trace, other: Trace, moment: Moment, wanted: Arra
 
 def _unshared_operations(trace: Trace, other: Trace, moment: Moment) -> Iterator[Operation]:
     """Yield the operations of `trace` whose results `other` does not have, up to sign and rounding."""
+    # Compared by result, never by name or position: the two may be written in any order, with other functions.
     others = other.operations.get(moment, ())
     known = {operation.digest for operation in others}
     for operation in trace.operations.get(moment, ()):

@@ -51,6 +51,7 @@ def make_model(
 
     name: of the algorithm in the message; "" for that of its class.
     """
+    # The device is fixed, as GPUs sum in another order.
     settings = accepted_settings(algorithm, {**case.settings, "seed": seed, "device": "cpu", **arguments})
     policy = _fitting_policy(algorithm, case.policy, env)
     try:
@@ -84,6 +85,7 @@ def _fitting_policy(algorithm: type[Any], policy: Any, env: VecEnv) -> Any:
 
 def error_in_a_line(error: BaseException) -> str:
     """Return an error with the innermost line of the subject's own code: "ValueError: no, at my_ppo.py:12"."""
+    # The innermost line of all is mostly torch's, and tells an author less than the line of theirs that called it.
     message = str(error).strip().splitlines()
     lines = [
         f", at {os.path.basename(frame.filename)}:{frame.lineno}"

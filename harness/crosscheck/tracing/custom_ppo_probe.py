@@ -28,7 +28,7 @@ _TERMS = ("policy_loss", "value_loss", "entropy_loss", "loss")
 
 
 def uses_fused_engine(model: CustomPPO) -> bool:
-    """Return True if updates bypass autograd, where a hook would make the engine fall back."""
+    """Return True if updates bypass autograd, so that hooks must not be attached: the engine would fall back."""
     return isinstance(model.choose_engine(), FusedEngine)
 
 
@@ -144,7 +144,7 @@ def _probe_recipe(model: CustomPPO, recorder: Recorder, minibatches: deque[Any],
         minibatches.clear()
         for number, start in enumerate(range(0, len(indices), size)):
             part = indices[start : start + size]
-            part[...] = recorder.fed(recorder.step, recorder.minibatch + number, "minibatch", part)
+            part[...] = recorder.fed_array(recorder.step, recorder.minibatch + number, "minibatch", part)
             minibatches.append(part)
         return indices
 

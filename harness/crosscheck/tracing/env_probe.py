@@ -47,6 +47,7 @@ class EnvProbe(VecEnvWrapper):
     def step_async(self, actions: Any) -> None:
         """Record the actions, and pass them on unless the run is fed."""
         recorder = self.recorder
+        # Raised at the call after the last, when the last update is complete.
         if self.last_step is not None and recorder.step >= self.last_step:
             raise StopTracing
         recorder.begin_step()

@@ -1,4 +1,4 @@
-"""Reasons to trace a run, each of which says what is recorded and what the run is given."""
+"""Reasons to trace a run. Each decides what is recorded, and what the run is given."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TracingMode:
 
     @classmethod
     def named_reference(cls, beside: Trace | None = None) -> TracingMode:
-        """Record a reference that names all its quantities, so that nobody looks at its operations."""
+        """Record a reference without operations, which names all its quantities, so that none is searched for."""
         return cls(beside, is_replayable=True, logs_operations=False)
 
     @classmethod

@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 
 class OptimizerProbe:
-    """Hooks into weights and optimisers. A minibatch ends when all weights that any optimiser holds were moved.
+    """Hooks of weights and optimisers. A minibatch ends when all weights that any optimiser holds were moved.
 
     parameters: weights, in the order in which they are recorded. optimizers: those found so far; one that is made
     later and holds these weights takes the place of those whose weights it holds.
@@ -45,7 +45,7 @@ class OptimizerProbe:
         recorder.builder.optimizer = _describe_all(optimizers)
 
     def attach(self) -> None:
-        """Hook into every weight and every optimiser, also those that are made later."""
+        """Add hooks to every weight and every optimiser, also those that are made later."""
         for index, (_, parameter) in enumerate(self.parameters):
             if parameter.is_leaf and parameter.requires_grad:
                 hook: Any = partial(self._gradient_accumulated, index)
@@ -76,6 +76,7 @@ class OptimizerProbe:
 
     def _if_ours(self, record: Callable[[torch.optim.Optimizer], None], optimizer: torch.optim.Optimizer) -> None:
         """Record a step of an optimiser that is known, or that is new and holds our weights."""
+        # An optimiser of every other model in the process ends up here as well, so weights decide whose it is.
         if not any(optimizer is known for known in self.optimizers):
             new = _held_ids(optimizer) & self._own
             if not new:
@@ -99,6 +100,7 @@ class OptimizerProbe:
             if id(parameter) in held and parameter.grad is not None:
                 self._clipped[index] = parameter.grad.detach().clone()
                 self._feed_part(parameter.grad, "clipped_gradient", index)
+        # Read at the step, as schedules set it in many places: before an update, an epoch, or a minibatch.
         self._rates += [float(group["lr"]) for group in optimizer.param_groups]
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:

@@ -61,7 +61,7 @@ class Recorder:
         The policy acts before that step is made, and may act more than once: the last array counts.
         """
         self._upcoming[quantity] = as_array(array).copy()
-        return self.fed(self.step + 1, 0, quantity, self._upcoming[quantity])
+        return self.fed_array(self.step + 1, 0, quantity, self._upcoming[quantity])
 
     def begin_step(self) -> None:
         """Advance to the next step of the environments, which are about to be called."""
@@ -72,20 +72,22 @@ class Recorder:
             self.builder.put(self.step, 0, quantity, array)
         self._upcoming = {}
         self.builder.put(self.step, 0, "acting_randomness", randomness_digest())
+        # The state at this very point is compared: draws before it are the actions', draws after it the environments'.
+        # Operations of acting belong to no minibatch.
         if self.operations is not None:
-            self.operations.clear()  # operations of acting belong to no minibatch
+            self.operations.clear()
 
     def record_step(self, quantity: str, array: Any) -> Array:
         """Record an array of the current step, outside of an update; returns the one to go on with."""
         array = as_array(array)
         self.builder.put(self.step, 0, quantity, array)
-        return self.fed(self.step, 0, quantity, array)
+        return self.fed_array(self.step, 0, quantity, array)
 
     def record_minibatch(self, quantity: str, array: Any, minibatch: int | None = None) -> Array:
         """Record an array of a minibatch (by default the current one); returns the one to go on with."""
         array = as_array(array)
         self.builder.put(self.step, minibatch or self.minibatch, quantity, array)
-        return self.fed(self.step, minibatch or self.minibatch, quantity, array)
+        return self.fed_array(self.step, minibatch or self.minibatch, quantity, array)
 
     def collect_operations(self) -> None:
         """Assign all operations logged so far to the current minibatch."""
@@ -94,7 +96,8 @@ class Recorder:
         moment = self.step, self.minibatch
         self.builder.add_operations(moment, self.operations.take(), self.operations.scalars)
         losses = self.builder.add_losses(moment, self.operations.losses)
-        # A single differentiated tensor is the loss. Of several, one for each optimiser say, none is.
+        # A single differentiated tensor is the loss. Of several, one for each optimiser say, none is; the first of them
+        # was taken for it as long as it was the only one.
         if len(losses) == 1 and self.operations.losses:
             self.record_minibatch("loss", losses[0])
         elif len(losses) > 1:
@@ -106,12 +109,13 @@ class Recorder:
         self.n_minibatches += 1
         self.on_progress()
 
-    def fed(self, step: int, minibatch: int, quantity: str, array: Array) -> Array:
+    def fed_array(self, step: int, minibatch: int, quantity: str, array: Array) -> Array:
         """Return what a run goes on with: the array itself, or in a fed run the other trace's at this place.
 
         Arrays of another size, or missing in the other trace, are not replaced.
         """
         other = None if self.fed_from is None else self.fed_from.get(step, minibatch, quantity)
+        # The run keeps its own shape and type: an array that broke the code behind it would hide all later stages.
         if other is None or other.size != array.size:
             return array
         return other.reshape(array.shape).astype(array.dtype, copy=True)

@@ -1,4 +1,4 @@
-"""Growing record of a run that is under way, from which its trace is made."""
+"""Growing record of a run, from which its trace is made when it has ended."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class TraceBuilder:
         """Record a copy of an array, in place of any recorded there before."""
         place = Place(step, minibatch, ORDER[quantity])
         known = None if self._shared is None else self._shared.arrays.get(place)
+        # Of the many runs of a search, most arrays are equal to the baseline's.
         equal = known is not None and known.dtype == array.dtype and np.array_equal(known, array)
         self._arrays[place] = known if known is not None and equal else np.array(array)
         self._moments.setdefault((step, minibatch))
@@ -65,7 +66,7 @@ class TraceBuilder:
         """Return a view of the run so far.
 
         Its mappings are the builder's own and go on growing, so that a run can be compared at each of its moments
-        without a copy. Whoever keeps a trace takes that of `finish`.
+        without a copy. A trace to be kept is made by `finish`.
         """
         return Trace(
             self.name,

@@ -64,9 +64,11 @@ def trace_run(
     try:
         with warnings.catch_warnings(), _silenced():
             warnings.simplefilter("ignore")
+            # The environments end a run, since implementations round the total of steps in different ways.
             last_step = (n_steps or STEPS_WITHOUT_ROLLOUTS) * case.n_updates
             env_probe = EnvProbe(env, recorder, replayable=mode.is_replayable, last_step=last_step)
             model = make_model(algorithm, case, seed, env_probe, name, arguments)
+            # A reference may have a default that the case does not state.
             builder.n_steps = n_steps or int(getattr(model, "n_steps", 0))
             optimizer_probe = _attach_probes(model, recorder, mode)
             try:
@@ -81,6 +83,8 @@ def trace_run(
 
 def _attach_probes(model: Any, recorder: Recorder, mode: TracingMode) -> OptimizerProbe:
     """Attach all probes that fit a model, and record its first weights."""
+    # The order matters: weights are matched by their first values before anything is copied into them, and recorded
+    # before they are fed.
     optimizer_probe = _optimizer_probe(model, recorder, mode.beside)
     if mode.check is not None:
         check = mode.check
