@@ -29,9 +29,9 @@ def common_case(case: Case, subject: type[Any], reference: type[Any]) -> tuple[C
     known = accepted_settings(subject, settings)
     missing = [name for name in settings if name not in known]
     left_out = [name for name in missing if name in _OPTIONAL]
-    notes = [f"it takes no {name}: both go without" for name in left_out]
+    notes = [f"the subject takes no {name}: both are trained without it" for name in left_out]
     notes += [
-        f"it takes no {name}: the reference has {_in_words(settings[name])}"
+        f"the subject takes no {name}: the reference is given {_in_words(settings[name])}"
         for name in missing
         if name not in _OPTIONAL
     ]
@@ -41,7 +41,10 @@ def common_case(case: Case, subject: type[Any], reference: type[Any]) -> tuple[C
     constant = _with_constants(case, known)
     if constant is not None and _fails(subject, case) and not _fails(subject, constant):
         names = [name for name in _SCHEDULES if constant.settings.get(name) != kept.get(name)]
-        return constant, (*notes, f"it fails with schedules: both have numbers for {' and '.join(names)}")
+        return constant, (
+            *notes,
+            f"the subject fails with schedules: both are given constants for {' and '.join(names)}",
+        )
     return case, tuple(notes)
 
 

@@ -61,7 +61,7 @@ def make_model(
     except (Exception, SystemExit) as error:
         called = name or algorithm.__name__
         fits = _has_sb3_signature(algorithm, settings)
-        hint = "--env chooses others" if fits else "it has to take policy, env, and settings"
+        hint = "--env chooses others" if fits else "its constructor has to take policy, env, and settings"
         raise HarnessError(f"{called} cannot be made for {case.env}: {error_in_a_line(error)} ({hint})") from error
 
 

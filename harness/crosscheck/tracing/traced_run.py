@@ -132,7 +132,8 @@ def copy_weights(optimizer_probe: OptimizerProbe, other: Trace) -> None:
     sizes = [[math.prod(shape) for _, shape in listed] for listed in (shapes, other.parameters)]
     if first is None or sizes[0] != sizes[1]:
         raise HarnessError(
-            f"the weights cannot be copied: {_listed(shapes)}, but the reference has {_listed(other.parameters)}"
+            f"the weights cannot be copied: their shapes are {_listed(shapes)}, "
+            f"the reference's {_listed(other.parameters)}"
         )
     load_vector((tensor for _, tensor in optimizer_probe.parameters), first)
 

@@ -442,15 +442,17 @@ def test_without_settings_that_ppo_can_do_without_both_go() -> None:
     run = checked(Few)
 
     assert run.verdict == "identical"
-    assert run.notes == ("it takes no clip_range_vf: both go without", "it takes no ent_coef: both go without")
+    assert run.notes == tuple(
+        f"the subject takes no {name}: both are trained without it" for name in ("clip_range_vf", "ent_coef")
+    )
 
 
 def test_a_setting_that_it_cannot_have_is_told() -> None:
     run = checked(Fewer, updates=1)
 
     assert run.verdict == "different"
-    assert "it takes no gamma: the reference has 0.98" in run.notes
-    assert "it takes no clip_range: the reference has a schedule" in run.notes
+    assert "the subject takes no gamma: the reference is given 0.98" in run.notes
+    assert "the subject takes no clip_range: the reference is given a schedule" in run.notes
 
 
 class Unmakeable(PPO):
@@ -506,7 +508,7 @@ def test_weights_of_another_network_cannot_be_copied() -> None:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs, policy_kwargs={"net_arch": [8]})
 
-    with pytest.raises(HarnessError, match=r"^the weights cannot be copied: 8x4, 8"):
+    with pytest.raises(HarnessError, match=r"^the weights cannot be copied: their shapes are 8x4, 8"):
         checked(Small, copy_weights=True)
 
 

@@ -81,7 +81,7 @@ DIFFERENT = dataclasses.replace(
     faults=(HALVED,),
     largest=((1, 0, 1e-8), (1, 1, np.inf)),
     optimizers=("Adam(eps=1e-08)", "Adam(eps=1e-05)"),
-    notes=("it takes no gamma: the reference has 0.98",),
+    notes=("the subject takes no gamma: the reference is given 0.98",),
 )
 DEVIATION = Deviation(
     id="value_loss_halved",
@@ -127,11 +127,12 @@ def test_identical_runs_are_counted_and_nothing_more_is_said() -> None:
 
 
 def test_what_an_identical_answer_rests_on_is_said_once() -> None:
-    noted = dataclasses.replace(SAME, notes=("it takes no ent_coef: both go without",))
+    note = "the subject takes no ent_coef: both are trained without it"
+    noted = dataclasses.replace(SAME, notes=(note,))
 
     lines = shown(answer(noted, noted))
 
-    assert [line for line in lines if "ent_coef" in line] == ["note: it takes no ent_coef: both go without"]
+    assert [line for line in lines if "ent_coef" in line] == [f"note: {note}"]
 
 
 def test_rounding_is_told_with_its_place() -> None:
@@ -156,7 +157,7 @@ def test_a_difference_is_told_with_both_sides_its_line_and_what_came_before() ->
         "subject's line ppo.py:12: loss = 0.5 * error[mask] of batch_return",
         "optimisers subject Adam(eps=1e-08), ppo Adam(eps=1e-05)",
         "before that rounding, first in value: iteration 1, step 3 of the rollout",
-        "note it takes no gamma: the reference has 0.98",
+        "note the subject takes no gamma: the reference is given 0.98",
         "Stages that go wrong even with right inputs",
         "value_loss iteration 1, epoch 2, minibatch 1 0.5 times the reference's",
     ):

@@ -12,7 +12,7 @@ CASE = next(case for case in PROFILES["stress"].cases if case.env == "CartPole15
 
 
 class Plain(PPO):
-    """Knows all settings."""
+    """Takes all settings."""
 
 
 class Numbers:
@@ -27,7 +27,7 @@ class Numbers:
 
 
 class LateNumbers(Numbers):
-    """Finds out while it trains."""
+    """Fails while it trains, not while it is made."""
 
     def __init__(self, policy: Any, env: Any, *, clip_range: float = 0.2, **_: Any) -> None:
         self.clip_range = clip_range
@@ -44,11 +44,11 @@ class Broken(Numbers):
 
 
 @pytest.mark.parametrize("subject", [Numbers, LateNumbers])
-def test_who_fails_with_schedules_gets_what_they_begin_with(subject: type[Any]) -> None:
+def test_a_subject_that_fails_with_schedules_gets_their_first_values(subject: type[Any]) -> None:
     case, notes = common_case(CASE, subject, PPO)
 
     assert (case.settings["learning_rate"], case.settings["clip_range"]) == (1e-2, 0.15)
-    assert notes == ("it fails with schedules: both have numbers for learning_rate and clip_range",)
+    assert notes == ("the subject fails with schedules: both are given constants for learning_rate and clip_range",)
     assert {**case.settings, "learning_rate": 0, "clip_range": 0} == {
         **CASE.settings,
         "learning_rate": 0,
@@ -57,11 +57,11 @@ def test_who_fails_with_schedules_gets_what_they_begin_with(subject: type[Any]) 
 
 
 @pytest.mark.parametrize("subject", [Plain, Schedules, Broken])
-def test_who_knows_schedules_or_fails_anyway_keeps_them(subject: type[Any]) -> None:
+def test_a_subject_that_takes_schedules_or_fails_anyway_keeps_them(subject: type[Any]) -> None:
     assert common_case(CASE, subject, PPO) == (CASE, ())
 
 
-def test_numbers_are_left_as_they_are() -> None:
+def test_constants_are_left_as_they_are() -> None:
     case = Case("CartPole15", {"n_steps": 8, "learning_rate": 0.1})
 
     assert common_case(case, Numbers, PPO) == (case, ())

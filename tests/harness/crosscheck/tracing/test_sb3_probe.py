@@ -81,9 +81,7 @@ def test_the_new_log_prob_of_the_first_minibatch_is_the_old_one(seen: tuple[Trac
 
 def test_every_stage_of_a_fed_run_goes_on_with_the_others_arrays() -> None:
     kept = trace_run(PPO, CASE, 0, TracingMode.reference())
-    other = trace_run(
-        PPO, CASE, 1, TracingMode.fed(kept)
-    )  # the seed gives it other first weights
+    other = trace_run(PPO, CASE, 1, TracingMode.fed(kept))  # the seed gives it other first weights
 
     right = {"observation", "env_action", "env_reward", "done", "episode_start", "minibatch", *BATCH.values()}
     right |= {"stored_observation", "stored_action", "stored_value", "stored_log_prob"}

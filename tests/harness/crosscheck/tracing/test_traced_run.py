@@ -125,7 +125,7 @@ def test_another_signature_is_answered_with_what_a_constructor_takes() -> None:
         trace_run(OnlyEnv, CASE, 0)
 
     assert str(caught.value).startswith("OnlyEnv cannot be made for CartPole15: TypeError: ")
-    assert str(caught.value).endswith(" (it has to take policy, env, and settings)")
+    assert str(caught.value).endswith(" (its constructor has to take policy, env, and settings)")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -158,7 +158,9 @@ def test_weights_of_other_shapes_cannot_be_copied() -> None:
     kept = trace_run(PPO, CASE, 0)
     small = replace(CASE, settings={**CASE.settings, "policy_kwargs": {"net_arch": [3]}})
 
-    with pytest.raises(HarnessError, match=r"^the weights cannot be copied: 3x4, 3, .* but the reference has 64x4, 64"):
+    with pytest.raises(
+        HarnessError, match=r"^the weights cannot be copied: their shapes are 3x4, 3, .*, the reference's 64x4, 64"
+    ):
         trace_run(PPO, small, 0, TracingMode.subject(kept, copy_weights=True))
 
 
