@@ -3,8 +3,8 @@
 A quantity is recorded at a place: a step of the environments, a minibatch of the update after that step, and the
 quantity itself. Sorted by place, the first recorded array that differs is where two implementations part.
 
-Each quantity states which others it is computed from. All that the comparison knows of dependencies (which stored value
-is read by what, which differences follow from an earlier one) is derived from this one graph.
+Each quantity states which others it is computed from. All dependencies that the comparison uses (which stored value is
+read by what, which divergences follow from an earlier one) are derived from this one graph.
 """
 
 from __future__ import annotations

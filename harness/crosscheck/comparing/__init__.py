@@ -1,0 +1,1 @@
+"""Comparing: find where two traces first diverge, and which divergences follow from no other."""

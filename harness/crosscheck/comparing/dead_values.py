@@ -52,6 +52,8 @@ def dead_values(
     different = {_computed_at(reference, divergence.place) for divergence in beyond}
     recorded = {_computed_at(reference, place) for place in reference.arrays if place in subject.arrays}
 
+    # Equality of what was not recorded, or is not compared, is unknown, so such a value counts as alive. Only the same
+    # iteration counts: in later ones all arrays differ as soon as the weights do.
     def is_dead(divergence: Divergence) -> bool:
         iteration = reference.iteration(divergence.place.step)
         computed = {(iteration, ORDER[name]) for name in COMPUTED_FROM[divergence.place.quantity]}

@@ -107,6 +107,7 @@ def _unshared_operations(trace: Trace, other: Trace, moment: Moment) -> Iterator
 
 def _may_be_shared(operation: Operation, others: Sequence[Operation]) -> bool:
     """Return True if the result equals another's up to rounding, or was too large to be kept."""
+    # One that both may share is never blamed: a missing line is a smaller harm than the line of another cause.
     values = operation.values
     return values is None or any(equal_up_to_rounding(other.values, values) is not None for other in others)
 

@@ -20,7 +20,7 @@ from custom_ppo.fused import FusedEngine
 from custom_ppo.recipe import log_prob_objective
 from harness.crosscheck.tracing.optimizer_probe import OptimizerProbe
 from harness.crosscheck.tracing.recorder import Recorder
-from harness.crosscheck.tracing.sb3_probe import BATCH, record_network_output, record_stored
+from harness.crosscheck.tracing.sb3_probe import BATCH, record_evaluation, record_stored
 
 __all__ = ["probe_custom_ppo", "uses_fused_engine"]
 
@@ -118,11 +118,7 @@ def _probe_evaluation(model: CustomPPO, recorder: Recorder) -> None:
         values, log_prob, entropy = evaluate_actions(obs, actions)
         if not torch.is_grad_enabled():
             return values, log_prob, entropy
-        values = record_network_output(recorder, "new_value", values)
-        log_prob = record_network_output(recorder, "new_log_prob", log_prob)
-        if entropy is not None:
-            entropy = record_network_output(recorder, "entropy", entropy)
-        return values, log_prob, entropy
+        return record_evaluation(recorder, values, log_prob, entropy)
 
     model.policy.evaluate_actions = recorded  # type: ignore[method-assign]
 

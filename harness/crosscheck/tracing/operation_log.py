@@ -95,8 +95,8 @@ def _operation(name: str, result: Tensor, inputs: tuple[bytes, ...], *, after_ba
 
 def _calling_line() -> tuple[CodeType, int]:
     """Return code and line of the innermost frame that belongs neither to PyTorch nor to the tracing."""
-    # Layers and distributions are Python code of torch: a line in torch/nn/modules/linear.py would tell nobody where in
-    # their own PPO the layer was called. Three frames up is the caller of __torch_function__.
+    # Layers and distributions are Python code of torch: a line in torch/nn/modules/linear.py would not tell an author
+    # where in their PPO the layer was called. Three frames up is the caller of __torch_function__.
     frame = sys._getframe(3)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_TRANSPARENT):
         frame = frame.f_back

@@ -14,7 +14,16 @@ from torch import Tensor
 
 from harness.crosscheck.tracing.recorder import Recorder
 
-__all__ = ["BATCH", "STORED", "MinibatchCounter", "probe_buffer", "probe_policy", "record_network_output"]
+__all__ = [
+    "BATCH",
+    "STORED",
+    "MinibatchCounter",
+    "probe_buffer",
+    "probe_policy",
+    "record_evaluation",
+    "record_network_output",
+    "record_stored",
+]
 
 BATCH = {
     "observations": "batch_observation",
@@ -63,6 +72,17 @@ def record_network_output(recorder: Recorder, quantity: str, result: Tensor) -> 
     return _ReplacedOutput.apply(result, torch.as_tensor(numbers))  # type: ignore[no-untyped-call, no-any-return]
 
 
+def record_evaluation(
+    recorder: Recorder, values: Tensor, log_prob: Tensor, entropy: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Record the outputs of `evaluate_actions`; returns those to go on with. Some distributions have no entropy."""
+    return (
+        record_network_output(recorder, "new_value", values),
+        record_network_output(recorder, "new_log_prob", log_prob),
+        None if entropy is None else record_network_output(recorder, "entropy", entropy),
+    )
+
+
 def probe_policy(policy: ActorCriticPolicy, recorder: Recorder) -> None:
     """Wrap `forward` and `evaluate_actions` of a policy, to record its outputs while acting and while learning."""
     forward, evaluate_actions = policy.forward, policy.evaluate_actions
@@ -91,11 +111,7 @@ def probe_policy(policy: ActorCriticPolicy, recorder: Recorder) -> None:
             return values, log_prob, entropy
         recorder.record_minibatch("batch_observation", obs)
         recorder.record_minibatch("batch_action", actions)
-        values = record_network_output(recorder, "new_value", values)
-        log_prob = record_network_output(recorder, "new_log_prob", log_prob)
-        if entropy is not None:
-            entropy = record_network_output(recorder, "entropy", entropy)
-        return values, log_prob, entropy
+        return record_evaluation(recorder, values, log_prob, entropy)
 
     policy.forward = recorded_forward  # type: ignore[method-assign]
     policy.evaluate_actions = recorded_evaluate_actions  # type: ignore[method-assign]

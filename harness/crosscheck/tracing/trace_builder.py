@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,6 @@ class TraceBuilder:
         self.n_envs = n_envs
         self.parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()
         self.optimizer = ""
-        self.error: str | None = None
         self.transitions: dict[int, Transition] = {}
         self.random_states: dict[int, Any] = {}
         self._shared = shared
@@ -81,23 +81,18 @@ class TraceBuilder:
             optimizer=self.optimizer,
             transitions=self.transitions,
             random_states=self.random_states,
-            error=self.error,
         )
 
-    def finish(self) -> Trace:
-        """Return the trace of the run, independent of this builder."""
-        return Trace(
-            self.name,
-            n_steps=self.n_steps,
-            n_envs=self.n_envs,
+    def finish(self, error: str | None = None) -> Trace:
+        """Return the trace of the run, independent of this builder; error: exception that ended it, in one line."""
+        return replace(
+            self.live(),
             arrays=dict(self._arrays),
             moments=dict(self._moments),
             operations={moment: tuple(found) for moment, found in self._operations.items()},
             losses={moment: tuple(found) for moment, found in self._losses.items()},
             reported={moment: tuple(found) for moment, found in self._reported.items()},
-            parameters=self.parameters,
-            optimizer=self.optimizer,
             transitions=dict(self.transitions),
             random_states=dict(self.random_states),
-            error=self.error,
+            error=error,
         )

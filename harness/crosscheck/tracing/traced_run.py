@@ -72,13 +72,13 @@ def trace_run(
             builder.n_steps = n_steps or int(getattr(model, "n_steps", 0))
             optimizer_probe = _attach_probes(model, recorder, mode)
             try:
-                _train(model, last_step * case.n_envs, recorder, mode.beside)
+                error = _train(model, last_step * case.n_envs, recorder, mode.beside)
             finally:
                 optimizer_probe.detach()
     finally:
         env.close()
         restore_random_states(states)
-    return builder.finish()
+    return builder.finish(error)
 
 
 def _attach_probes(model: Any, recorder: Recorder, mode: TracingMode) -> OptimizerProbe:
@@ -142,23 +142,23 @@ def _listed(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> str:
     return ", ".join("x".join(map(str, shape)) for _, shape in shapes)
 
 
-def _train(model: Any, total_timesteps: int, recorder: Recorder, beside: Trace | None) -> None:
-    """Train, and record how training ended."""
+def _train(model: Any, total_timesteps: int, recorder: Recorder, beside: Trace | None) -> str | None:
+    """Train, and record the end of training; returns the error that ended it, in one line."""
     builder = recorder.builder
     try:
         with recorder.operations if recorder.operations is not None else contextlib.nullcontext():
             model.learn(total_timesteps)
     except StopTracing:
-        return
+        return None
     except (Exception, SystemExit) as error:
-        builder.error = error_in_a_line(error)
-        return
+        return error_in_a_line(error)
     recorder.collect_operations()
     minibatch = recorder.minibatch
     # Without a known optimiser there are no minibatches to count: training ended where the other run's did.
     if beside is not None and not builder.parameters:
         minibatch = max((number for step, number in beside.moments if step == recorder.step), default=minibatch)
     builder.put(recorder.step, minibatch, "final_randomness", randomness_digest())
+    return None
 
 
 @contextlib.contextmanager
