@@ -1,11 +1,10 @@
-"""Cross-check: hold the numbers of a PPO against those of SB3's running code.
+"""Cross-check: compare the numbers of a PPO with those of SB3's running code.
 
-    crosscheck("my_package:MyPPO")          where does it part from SB3's PPO?
-    explain("my_package:MyPPO")             and why?
-    check_gae(my_gae)                       is this function right?
+    crosscheck("my_package:MyPPO")          find where it first diverges from SB3's PPO
+    explain("my_package:MyPPO")             and which mistake explains it
+    check_gae(my_gae)                       compare one function with SB3's
 
-All are imported when they are first asked for: the command line, which looks into this package, too, shall not wait for
-PyTorch.
+Every name is imported at first use: the command line imports this package, and must answer without loading PyTorch.
 """
 
 from __future__ import annotations

@@ -1,24 +1,21 @@
-"""A PPO beside SB3's, in every environment of a profile and for every seed."""
+"""Cross-check of a PPO against SB3's: every case of a profile, every seed, and an explanation of what differs."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from harness.crosscheck.environments import ENVIRONMENTS
-from harness.crosscheck.paired_runs import (
-    MODELS,
-    Options,
-    Subject,
-    check_runs,
-    explain_pairs,
-    name_of,
-)
+from harness.crosscheck.explaining.explanation import Explanation
+from harness.crosscheck.paired_runs import check_runs
 from harness.crosscheck.profiles import Case, Profile, named_profile
+from harness.crosscheck.recording import Pairing, Subject
 from harness.crosscheck.reporting.findings import END_OF_TRAINING
-from harness.crosscheck.reporting.results import Crosscheck, RunResult, Verdict
+from harness.crosscheck.reporting.results import VERDICTS, Crosscheck, RunResult
+from harness.crosscheck.reproduction import DEVIANTS, explain_pairs
 from harness.errors import HarnessError
 from harness.training.envs import check_environment
 from harness.training.executors.local import call_in_worker, call_in_workers
@@ -41,104 +38,132 @@ def crosscheck(
     seconds: float = 120.0,
     workers: int = 1,
 ) -> Crosscheck:
-    """Hold a PPO against SB3's running code, and find where and why they part.
+    """Compare a PPO with SB3's running code, number by number, and return where and why they diverge.
 
-    subject: a class that trains like one of SB3's, `Class(policy, env, seed=..., **hyperparameters).learn(steps)`,
-        or its name, registered or "package.module:Class".
-    reference: "ppo" or "a2c" of SB3; any other algorithm can be a reference, too, but then nothing is explained.
-    profile: settings, and environments unless envs names others (Gymnasium ids or names in `ENVIRONMENTS`).
-    updates: how many to compare; the default is the profile's.
-    explain: search for the deviations that reproduce the subject's numbers, for at most `seconds`.
-    copy_weights: start the subject from the reference's first weights and random state.
-    resync: look at each stage with right inputs as well, so that one mistake does not hide the next.
-    threads: of torch. workers: processes; a subject that is given as a class is watched in this one.
+    subject: a class that trains like SB3's, `Class(policy, env, seed=..., **hyperparameters).learn(steps)`, or its
+        name, registered or "package.module:Class".
+    reference: "ppo" or "a2c" of SB3. Any other algorithm can be a reference, but then nothing is explained.
+    profile: settings, and environments unless `envs` gives others (Gymnasium ids, or keys of `ENVIRONMENTS`).
+    updates: number of updates to compare; the default is the profile's.
+    explain: search for deviations that reproduce the subject's numbers, for at most `seconds`.
+    copy_weights: start the subject from the reference's initial weights and random state.
+    resync: train a diverging subject once more with the reference's inputs at every stage, to find further faults.
+    threads: number of torch's threads. workers: number of processes; a subject given as a class is run in this one.
 
-    Raises HarnessError for what does not exist or cannot be made.
+    Raises HarnessError if something named does not exist, or if subject or reference cannot be built.
     """
-    started = time.monotonic()
     if not seeds:
-        raise HarnessError("nothing to check: seeds is empty, it needs at least one")
-    cases = _cases(profile, envs, updates)
-    options = Options(copy_weights, resync, threads)
-    pairs = [(case, seed) for seed in seeds for case in cases]
-    results = _results(subject, reference, pairs, options, workers)
-    verdict: Verdict = max((result.verdict for result in results), key=["identical", "rounding", "different"].index)
-    explanation, verified = None, None
-    in_question = any(map(_has_a_cause, results))
-    if explain and in_question and reference in MODELS:
-        arguments = (subject, reference, pairs, options, seconds)
-        if isinstance(subject, str) and workers > 1:
-            explanation, verified = call_in_worker("harness.crosscheck.paired_runs:explain_pairs", *arguments)
-        else:
-            explanation, verified = explain_pairs(*arguments)
-    again, trouble = None, ""
-    stuck = explanation is not None and explanation.verdict in ("not explained", "partly explained")
-    parted = [result for result in results if result.first_beyond_rounding is not None]
-    if stuck and not copy_weights and parted and all(map(_parts_at_start, parted)):
-        try:
-            again = crosscheck(
-                subject,
-                reference,
-                profile=profile,
-                envs=envs,
-                seeds=seeds,
-                updates=updates,
-                explain=True,
-                copy_weights=True,
-                resync=resync,
-                threads=threads,
-                seconds=seconds,
-                workers=workers,
-            )
-        except HarnessError as error:
-            trouble = str(error)
-    return Crosscheck(
-        subject=name_of(subject),
-        reference=reference,
-        profile=profile if isinstance(profile, str) else profile.name,
-        verdict=verdict,
-        runs=tuple(results),
-        explanation=explanation,
-        verified=verified,
-        seconds=time.monotonic() - started,
-        from_same_weights=again,
-        trouble=trouble,
-    )
-
-
-def _has_a_cause(result: RunResult) -> bool:
-    """Whether a deviation can explain it: not what is harmless, and no error after numbers that all agree."""
-    first = result.first_beyond_rounding
-    stopped = first is not None and first.quantity == END_OF_TRAINING and first.kind == "error"
-    return result.verdict != "identical" and not result.harmless and not stopped
-
-
-def _parts_at_start(result: RunResult) -> bool:
-    first = result.first_beyond_rounding
-    return first is not None and first.quantity == "initial_parameters"
+        raise HarnessError("seeds is empty: at least one is needed")
+    chosen = _profile(profile, envs, updates)
+    pairs = tuple((case, seed) for seed in seeds for case in chosen.cases)
+    pairing = Pairing(subject, reference, copy_weights=copy_weights, isolate_faults=resync, threads=threads)
+    return _answer(_Question(pairing, chosen.name, pairs, explain=explain, seconds=seconds, workers=workers))
 
 
 def explain(subject: Subject, reference: str = "ppo", **options: Any) -> Crosscheck:
-    """`crosscheck` with a search for the causes."""
+    """Compare a PPO with SB3's, and search for the deviations that explain the difference; see `crosscheck`."""
     return crosscheck(subject, reference, explain=True, **options)
 
 
-def _cases(profile: str | Profile, envs: Sequence[str], updates: int | None) -> list[Case]:
+def _profile(profile: str | Profile, envs: Sequence[str], updates: int | None) -> Profile:
+    """Return the profile with the requested environments and number of updates."""
     chosen = named_profile(profile) if isinstance(profile, str) else profile
     if envs:
         for env in envs:
             if env not in ENVIRONMENTS:
                 check_environment(env)
         chosen = chosen.with_envs(tuple(envs))
-    return [case if updates is None else dataclasses.replace(case, n_updates=updates) for case in chosen.cases]
+    if updates is None:
+        return chosen
+    return dataclasses.replace(
+        chosen, cases=tuple(dataclasses.replace(case, n_updates=updates) for case in chosen.cases)
+    )
 
 
-def _results(
-    subject: Subject, reference: str, pairs: Sequence[tuple[Case, int]], options: Options, workers: int
-) -> list[RunResult]:
-    if isinstance(subject, str) and workers > 1:
-        shares = [pairs[worker::workers] for worker in range(workers) if pairs[worker::workers]]
-        calls = [(subject, reference, share, options) for share in shares]
-        by_share = call_in_workers("harness.crosscheck.paired_runs:check_runs", calls)
-        return [by_share[index % workers][index // workers] for index in range(len(pairs))]
-    return check_runs(subject, reference, pairs, options)
+@dataclass(frozen=True)
+class _Question:
+    """Runs to compare, and how much time and how many processes they may take."""
+
+    pairing: Pairing
+    profile: str
+    pairs: tuple[tuple[Case, int], ...]
+    explain: bool
+    seconds: float
+    workers: int
+
+    @property
+    def in_workers(self) -> bool:
+        """True if worker processes do the work: they can import a name, but not receive any class."""
+        return self.workers > 1 and isinstance(self.pairing.subject, str)
+
+
+def _answer(question: _Question) -> Crosscheck:
+    started = time.monotonic()
+    runs = _compare(question)
+    explanation, reproduced = None, None
+    if question.explain and question.pairing.reference in DEVIANTS and any(map(_is_explicable, runs)):
+        explanation, reproduced = _explain(question)
+    retry, retry_error = None, ""
+    if explanation is not None and _initial_weights_hide_the_rest(question, explanation, runs):
+        pairing = dataclasses.replace(question.pairing, copy_weights=True)
+        try:
+            retry = _answer(dataclasses.replace(question, pairing=pairing))
+        except HarnessError as error:  # networks of another shape cannot take the reference's weights
+            retry_error = str(error)
+    return Crosscheck(
+        subject=question.pairing.subject_name,
+        reference=question.pairing.reference,
+        profile=question.profile,
+        verdict=max((run.verdict for run in runs), key=VERDICTS.index),
+        runs=tuple(runs),
+        explanation=explanation,
+        reproduced=reproduced,
+        seconds=time.monotonic() - started,
+        from_same_weights=retry,
+        from_same_weights_error=retry_error,
+    )
+
+
+def _compare(question: _Question) -> list[RunResult]:
+    """Return the result of every pair, in order."""
+    pairing, pairs, workers = question.pairing, question.pairs, question.workers
+    if not question.in_workers:
+        return check_runs(pairing, pairs)
+    shares = [pairs[worker::workers] for worker in range(workers) if pairs[worker::workers]]
+    calls = [(pairing, share) for share in shares]
+    results = call_in_workers("harness.crosscheck.paired_runs:check_runs", calls)
+    return [results[index % workers][index // workers] for index in range(len(pairs))]
+
+
+def _explain(question: _Question) -> tuple[Explanation, tuple[int, int]]:
+    """Return the explanation, and (number of runs it reproduces, number of runs)."""
+    arguments = question.pairing, question.pairs, question.seconds
+    if not question.in_workers:
+        return explain_pairs(*arguments)
+    found: tuple[Explanation, tuple[int, int]] = call_in_worker(
+        "harness.crosscheck.reproduction:explain_pairs", *arguments
+    )
+    return found
+
+
+def _is_explicable(run: RunResult) -> bool:
+    """Return True if a deviation can explain what differs in a run.
+
+    Stored values that nothing reads have no cause to search for, and no deviation raises the subject's exception where
+    all numbers before it agree.
+    """
+    first = run.first_beyond_rounding
+    failed = first is not None and first.quantity == END_OF_TRAINING and first.kind == "error"
+    return run.verdict != "identical" and not run.harmless and not failed
+
+
+def _initial_weights_hide_the_rest(question: _Question, explanation: Explanation, runs: Sequence[RunResult]) -> bool:
+    """Return True if unexplained initial weights make every later number differ, so that nothing else can be compared.
+
+    Many correct implementations draw their weights in another order: started from the reference's weights, they can
+    still be compared.
+    """
+    if question.pairing.copy_weights or explanation.verdict not in ("not explained", "partly explained"):
+        return False
+    first = [run.first_beyond_rounding for run in runs if run.first_beyond_rounding is not None]
+    return bool(first) and all(finding.quantity == "initial_parameters" for finding in first)

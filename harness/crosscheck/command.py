@@ -1,4 +1,7 @@
-"""Run `harness crosscheck`: ask, print the answer, write the files. Heavy modules are imported when they are needed."""
+"""Command `harness crosscheck`: run a cross-check, print its result, write the files.
+
+Heavy modules are imported where they are needed, so that wrong arguments are refused at once.
+"""
 
 from __future__ import annotations
 
@@ -30,25 +33,26 @@ def run_crosscheck(
     figure: Path | None,
     **options: Any,
 ) -> str:
-    """Ask, print, write; returns the verdict: identical, rounding or different."""
+    """Run a cross-check, print its result and write the files; return the verdict: identical, rounding or different.
+
+    hyperparameters: zoo-style file whose settings replace the profile's. json_file, figure: where to write the result.
+    options: further arguments of `crosscheck`. Raises HarnessError before anything is run if a path cannot be used.
+    """
     from harness.catalogue import CATALOGUE
     from harness.crosscheck.api import crosscheck
     from harness.crosscheck.profiles import named_profile, profile_of_file
-    from harness.crosscheck.reporting.rendering import as_json, as_text
+    from harness.crosscheck.reporting.json_format import as_json
+    from harness.crosscheck.reporting.rendering import as_text
 
-    for path in (json_file, figure):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise HarnessError(f"{path} cannot be written: there is no folder {path.resolve().parent}")
-        if path is not None and path.is_dir():
-            raise HarnessError(f"{path} cannot be written: it is a folder, a file was expected")
+    _check_writable(json_file, figure)
     chosen = named_profile(profile)
     if hyperparameters is not None:
         if not envs:
-            raise HarnessError("--hyperparameters needs --env, to say for which environments of the file")
+            raise HarnessError("--hyperparameters needs --env: the environments whose entries of the file are used")
         if not hyperparameters.is_file():
             raise ConfigError(f"{hyperparameters}: does not exist")
         chosen = profile_of_file(hyperparameters, envs, reference)
-    with console.status(f"{subject} beside {reference} ..."):
+    with console.status(f"comparing {subject} with {reference} ..."):
         result = crosscheck(subject, reference, profile=chosen, envs=envs, **options)
     console.print(as_text(result, {deviation.id: deviation for deviation in CATALOGUE}), highlight=False)
     if json_file is not None:
@@ -58,7 +62,17 @@ def run_crosscheck(
     return result.verdict
 
 
+def _check_writable(*paths: Path | None) -> None:
+    """Raise HarnessError if a file cannot be written: found out now, it does not cost the answer of a long run."""
+    for path in paths:
+        if path is not None and not path.resolve().parent.is_dir():
+            raise HarnessError(f"{path} cannot be written: there is no folder {path.resolve().parent}")
+        if path is not None and path.is_dir():
+            raise HarnessError(f"{path} cannot be written: it is a folder, a file was expected")
+
+
 def _draw(result: Crosscheck, path: Path) -> None:
+    """Draw the largest difference of every seed and minibatch, as SVG and PNG."""
     from harness.analysis.plots.divergence import divergence_map
     from harness.analysis.plots.style import save_figure
 

@@ -1,296 +1,233 @@
-"""Which deviations of CustomPPO reproduce the numbers of a PPO that nobody knows.
+"""Search for the deviations of CustomPPO that reproduce the numbers of an unknown implementation.
 
-CustomPPO trains to the bits of SB3, so with the same mistake made in it, it trains to the bits of whoever made it. The
-search goes from one divergence to the next: the deviation that pushes the first difference farthest back is kept, and
-what is left is explained from there. Where no single one does, pairs and triples of those that touch the number are
-tried.
+CustomPPO trains to the bits of SB3, so with the same mistake it trains to the bits of the implementation that has the
+mistake. The search explains one divergence after the other: it keeps the deviation that moves the first divergence
+farthest back, and goes on from there. Where no single deviation helps, pairs and triples of those that change the
+diverging number are tried.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.catalogue import ENDINGS, Deviation
-from harness.crosscheck.explaining.trials import END, Chosen, Run, Score, Trial, score, try_out
+from harness.crosscheck.explaining.explanation import Explanation, RuledOut
+from harness.crosscheck.explaining.hypotheses import ScoredHypothesis, best_of, interchangeable, latest
+from harness.crosscheck.explaining.scores import score_of
+from harness.crosscheck.explaining.trials import Hypothesis, RecordedRun, Trial, run_trial
 from harness.crosscheck.quantities import Place
 
-__all__ = ["Explanation", "explain_runs"]
+__all__ = ["explain_runs"]
 
 Array = NDArray[Any]
-_WIDTH = 6
-"""Equally good explanations that are followed up."""
-
-_OPTIONS = 12
-"""Explanations of one run that are tried on the others."""
 
 _STEPS_BACK = 2
-"""Steps of the search that may be taken back."""
+"""Number of earlier beams that are extended by several deviations when the current one cannot be extended."""
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """What the search has found."""
+def explain_runs(
+    deviant: type[Any],
+    runs: Sequence[RecordedRun],
+    catalogue: Sequence[Deviation],
+    *,
+    seconds: float = 120.0,
+    most_deviations: int = 12,
+) -> Explanation:
+    """Search for deviations that reproduce the subject's numbers in all runs.
 
-    verdict: Literal["explained exactly", "explained up to rounding", "partly explained", "not explained"]
-    deviations: tuple[tuple[str, ...], ...]
-    """Each deviation that was found; several ids where they cannot be told apart in these runs."""
-    scores: tuple[Score, ...]
-    """For each run, where the explained numbers still part from the subject's."""
-    early: tuple[str, ...]
-    """Deviations that are ruled out because they would have shown before the difference that remains."""
-    touching: tuple[str, ...]
-    """Deviations that change the number that differs, but not to what the subject has."""
-    silent: tuple[str, ...]
-    """Deviations that do not show until then in the runs: nothing can be said of them."""
-    n_candidates: int
-    """Runs of CustomPPO that were made."""
-    seconds: float
-    exhausted: bool = True
-    """False when time was up before everything was tried."""
+    deviant: class that trains like the reference, and takes `deviations=`.
+    seconds: time limit of the search. most_deviations: largest number of deviations in one hypothesis.
+    """
+    started = time.monotonic()
+    search = _Search(deviant, runs, catalogue, deadline=started + seconds)
+    # A beam, because deviations that give equal numbers up to one divergence may give different ones after it: only
+    # some of them can be extended to the whole explanation, and which ones shows later.
+    beam = [ScoredHypothesis((), tuple(score_of(run.comparison) for run in runs))]
+    past: list[list[ScoredHypothesis]] = []
+    ruled_out = RuledOut()
+    while len(beam[0].deviations) < most_deviations and not search.out_of_time and not beam[0].exact:
+        better = search.improve(beam, past)
+        if not better:
+            ruled_out = search.rule_out(beam[0])
+            break
+        past.append(beam)
+        beam = better
+    beam = _without_moves_of_rounding([*past, beam])
+    return Explanation(
+        verdict=beam[0].verdict,
+        deviations=interchangeable(beam),
+        scores=beam[0].scores,
+        ruled_out=ruled_out,
+        n_trials=search.n_trials,
+        seconds=time.monotonic() - started,
+        exhausted=not search.out_of_time,
+    )
 
 
-@dataclass(frozen=True)
-class _Solution:
-    """Deviations, and how far CustomPPO with them goes along with the subject in every run."""
+def _without_moves_of_rounding(beams: Sequence[list[ScoredHypothesis]]) -> list[ScoredHypothesis]:
+    """Return the first beam that explains as much as the last, rounding aside.
 
-    chosen: Chosen
-    scores: tuple[Score, ...]
+    Any deviation that rounds differently moves the place where rounding begins, and one of many moves it back by
+    chance. A step of the search that did no more than that has explained nothing.
+    """
+    return next(beam for beam in beams if beam[0].explains == beams[-1][0].explains)
 
 
 class _Search:
-    """Candidates against the runs of one subject."""
+    """Extends hypotheses by further deviations, and remembers what trials showed about each deviation."""
 
-    def __init__(self, deviant: type[Any], runs: Sequence[Run], catalogue: Sequence[Deviation], seconds: float) -> None:
-        self.deviant = deviant
-        self.runs = list(runs)
-        self.catalogue = list(catalogue)
-        self.endings = [deviation for deviation in ENDINGS if deviation in self.catalogue]
-        self.n_candidates = 0
-        self.deadline = time.monotonic() + seconds
-        self.late = False
-        self._spoiling: dict[int, set[str]] = {}
+    def __init__(
+        self, deviant: type[Any], runs: Sequence[RecordedRun], catalogue: Sequence[Deviation], *, deadline: float
+    ) -> None:
+        self.n_trials = 0
+        self.out_of_time = False
+        self._deviant = deviant
+        self._runs = list(runs)
+        self._catalogue = list(catalogue)
+        self._endings = [deviation for deviation in ENDINGS if deviation in self._catalogue]
+        self._deadline = deadline
         self._singles: dict[tuple[tuple[str, ...], int], list[Trial]] = {}
-        self.early: tuple[str, ...] = ()
-        self.touched: tuple[str, ...] = ()
-        self.silent: tuple[str, ...] = ()
+        self._contradicted: dict[int, set[str]] = {}
 
-    def attempt(self, chosen: Chosen, run: Run, at: Place | None = None) -> Trial:
-        """See `try_out`."""
-        self.n_candidates += 1
-        return try_out(self.deviant, chosen, run, at)
-
-    def attempts(self, candidates: Iterable[Chosen], run: Run, at: Place) -> list[Trial]:
-        """All of them, or as many as there is time for."""
-        tries = []
-        for chosen in candidates:
-            if time.monotonic() > self.deadline:
-                self.late = True
+    def improve(
+        self, beam: Sequence[ScoredHypothesis], past: Sequence[Sequence[ScoredHypothesis]]
+    ) -> list[ScoredHypothesis]:
+        """Return the best extensions of a beam, if they explain more than it does; else none."""
+        better = best_of([longer for hypothesis in beam for longer in self._with_one_more(hypothesis)], beam)
+        # No single deviation helps: either two mistakes meet in one number, or an earlier step took the wrong one of
+        # two deviations that agreed until here. So several at once are tried, on this beam and on earlier ones.
+        for hypotheses in (beam, *reversed(past[-_STEPS_BACK:])):
+            if better or self.out_of_time:
                 break
-            tries.append(self.attempt(chosen, run, at))
-        return tries
+            better = best_of([longer for one in hypotheses for longer in self._with_several_more(one)], beam)
+        return better
 
-    def with_one_more(self, solution: _Solution) -> list[_Solution]:
-        """The solution with the deviation that explains most of what is left of the run that parts first.
+    def rule_out(self, hypothesis: ScoredHypothesis) -> RuledOut:
+        """Return what the trials of single deviations showed about the divergence that a hypothesis leaves."""
+        run, place = hypothesis.earliest_divergence()
+        trials = self._trials_of_singles(hypothesis, run, place)
+        earlier = {_added(trial).id for trial in trials if trial.score.beyond_rounding < place}
+        earlier |= self._contradicted[run]
+        here = {deviation.id for deviation in self._changing(hypothesis, run, place)}
+        tested = {*earlier, *here, *hypothesis.ids}
+        ids = [deviation.id for deviation in self._catalogue]
+        return RuledOut(
+            earlier=tuple(name for name in ids if name in earlier),
+            here=tuple(name for name in ids if name in here),
+            untestable=tuple(name for name in ids if name not in tested),
+        )
 
-        Several where they do equally well.
-        """
-        if _all_explained(solution.scores):
-            return [solution]
-        run, at = self._next(solution)
-        return self._on_all(_best(self.singles(solution, run, at), solution.scores[run]))
+    def _with_one_more(self, hypothesis: ScoredHypothesis) -> list[ScoredHypothesis]:
+        """Return the extensions by the deviations that explain most of what is left in the run that diverges first."""
+        if hypothesis.exact:
+            return [hypothesis]
+        run, place = hypothesis.earliest_divergence()
+        # Trials on all runs cost the most: only the best of this run get them.
+        return self._scored(latest(self._trials_of_singles(hypothesis, run, place), hypothesis.scores[run]))
 
-    def with_several_more(self, solution: _Solution) -> list[_Solution]:
-        """The solution with two or three more deviations at once, where several mistakes touch one number.
-
-        One of two may show only together with the other, such as the way in which a limit is applied that is never met.
-        """
-        if _all_explained(solution.scores):
+    def _with_several_more(self, hypothesis: ScoredHypothesis) -> list[ScoredHypothesis]:
+        """Return the best extensions by two or three deviations at once, where several mistakes meet in one number."""
+        if hypothesis.exact:
             return []
-        run, at = self._next(solution)
-        touching = self.touching(solution, run, at)
-        late = [attempt.chosen[-1] for attempt in self.singles(solution, run, at) if attempt.score[0] >= at]
-        beside = [other for other in late if other not in touching]
-        mixed = list(itertools.product(touching, beside))
-        if self.runs[run].subject.arrays.get(at) is None and at.minibatch:  # its update ends sooner, or theirs does
-            taken = {deviation.id for deviation in solution.chosen}
-            mixed += itertools.combinations([entry for entry in self.endings if entry.id not in taken], 2)
-        for groups in (itertools.combinations(touching, 2), mixed, itertools.combinations(touching, 3)):
-            candidates = ((*solution.chosen, *group) for group in groups)
-            best = _best(self.attempts(candidates, self.runs[run], at), solution.scores[run])
-            found = _better(self._on_all(best), [solution])  # what helps in one run may do harm in the others
-            if found or self.late:
-                return found
+        run, place = hypothesis.earliest_divergence()
+        for groups in self._groups(hypothesis, run, place):
+            candidates = ((*hypothesis.deviations, *group) for group in groups)
+            trials = self._trials(candidates, self._runs[run], place)
+            # A group that helps in this run may harm another one: it must not end the search for other groups.
+            better = best_of(self._scored(latest(trials, hypothesis.scores[run])), [hypothesis])
+            if better or self.out_of_time:
+                return better
         return []
 
-    def singles(self, solution: _Solution, run: int, at: Place) -> list[Trial]:
-        """Each deviation that is not in the solution yet, together with it."""
-        key = tuple(deviation.id for deviation in solution.chosen), run
+    def _groups(self, hypothesis: ScoredHypothesis, run: int, place: Place) -> Iterator[Iterable[Hypothesis]]:
+        """Yield pairs of deviations that change the diverging number, pairs with one that does, and then triples.
+
+        All pairs of the catalogue would be 20,000 trials. Nearly always each of two mistakes changes the number alone;
+        or else one has an effect only together with the other, like a rule about a limit that is never reached alone.
+        """
+        changing = self._changing(hypothesis, run, place)
+        trials = self._trials_of_singles(hypothesis, run, place)
+        possible = [_added(trial) for trial in trials if trial.score.beyond_rounding >= place]
+        unchanging = [deviation for deviation in possible if deviation not in changing]
+        mixed: list[Hypothesis] = list(itertools.product(changing, unchanging))
+        if place.minibatch and self._runs[run].subject.arrays.get(place) is None:
+            # One of the two updates has ended here. Two wrong rules about the end of an update may cancel for a while,
+            # so that each alone diverges earlier: pairs of them are tried though each alone is ruled out.
+            mixed += itertools.combinations([entry for entry in self._endings if entry.id not in hypothesis.ids], 2)
+        yield itertools.combinations(changing, 2)
+        yield mixed
+        yield itertools.combinations(changing, 3)
+
+    def _trials_of_singles(self, hypothesis: ScoredHypothesis, run: int, place: Place) -> list[Trial]:
+        """Return a trial in one run for each extension of a hypothesis by one deviation; trials are made once."""
+        key = hypothesis.ids, run
         if key not in self._singles:
-            # What changed a number that agreed, beside a part of this solution, changes it beside all of it, too.
-            spoilt = self._spoiling.setdefault(run, set())
-            free = [entry for entry in self.catalogue if entry.id not in key[0] and entry.id not in spoilt]
-            candidates = ((*solution.chosen, deviation) for deviation in free)
-            tries = self._singles[key] = self.attempts(candidates, self.runs[run], at)
-            spoiling = {attempt.chosen[-1].id for attempt in tries if attempt.score[0] < at}
-            spoilt |= spoiling - {deviation.id for deviation in self.endings}  # but two of these may undo each other
+            # A deviation that changed a number on which both agree changes it together with further deviations too: it
+            # is not tried in this run again. Rules that end an update are the exception, one may undo the other.
+            contradicted = self._contradicted.setdefault(run, set())
+            skipped = {*hypothesis.ids, *contradicted}
+            candidates = ((*hypothesis.deviations, entry) for entry in self._catalogue if entry.id not in skipped)
+            trials = self._singles[key] = self._trials(candidates, self._runs[run], place)
+            wrong = {_added(trial).id for trial in trials if trial.score.beyond_rounding < place}
+            contradicted.update(wrong - {ending.id for ending in self._endings})
         return self._singles[key]
 
-    def touching(self, solution: _Solution, run: int, at: Place) -> list[Deviation]:
-        """The deviations that change the number at a place, and nothing before it."""
-        before = self.attempt(solution.chosen, self.runs[run], at)
+    def _changing(self, hypothesis: ScoredHypothesis, run: int, place: Place) -> list[Deviation]:
+        """Return the deviations that change the number at a place, and nothing before it."""
+        # Compared with the hypothesis, not with the subject: a wrong deviation changes the number like the right one.
+        without = self._trial(hypothesis.deviations, self._runs[run], place)
         return [
-            attempt.chosen[-1]
-            for attempt in self.singles(solution, run, at)
-            if attempt.score[0] >= at and attempt.at is not None and not _equal(attempt.at, before.at)
+            _added(trial)
+            for trial in self._trials_of_singles(hypothesis, run, place)
+            if trial.score.beyond_rounding >= place
+            and trial.value is not None
+            and not _equal(trial.value, without.value)
         ]
 
-    def remember_failure(self, solution: _Solution) -> None:
-        """What the deviations that did not help have shown."""
-        if _all_explained(solution.scores):
-            return
-        run, at = self._next(solution)
-        tries = self.singles(solution, run, at)
-        early = {attempt.chosen[-1].id for attempt in tries if attempt.score[0] < at} | self._spoiling[run]
-        self.early = tuple(deviation.id for deviation in self.catalogue if deviation.id in early)
-        self.touched = tuple(deviation.id for deviation in self.touching(solution, run, at))
-        known = {*self.early, *self.touched, *(deviation.id for deviation in solution.chosen)}
-        self.silent = tuple(deviation.id for deviation in self.catalogue if deviation.id not in known)
+    def _scored(self, candidates: Sequence[Hypothesis]) -> list[ScoredHypothesis]:
+        """Return the candidates with their scores in all runs, without those that break an agreement."""
+        scored = [
+            ScoredHypothesis(candidate, tuple(self._trial(candidate, run).score for run in self._runs))
+            for candidate in candidates
+        ]
+        return [hypothesis for hypothesis in scored if self._keeps_agreement(hypothesis)]
 
-    def _next(self, solution: _Solution) -> tuple[int, Place]:
-        """The run that parts first, as it is the shortest to try candidates on, and where it does."""
-        open_runs = [index for index, score in enumerate(solution.scores) if score != (END, END)]
-        run = min(open_runs, key=lambda index: solution.scores[index])
-        beyond, first = solution.scores[run]
-        return run, beyond if beyond != END else first
+    def _keeps_agreement(self, hypothesis: ScoredHypothesis) -> bool:
+        """Return True if every bit that agrees without deviations agrees with them, up to the first divergence.
 
-    def _on_all(self, options: Sequence[Chosen]) -> list[_Solution]:
-        found = [_Solution(option, tuple(self.attempt(option, run).score for run in self.runs)) for option in options]
-        return [solution for solution in found if self._keeps_what_agrees(solution)]
-
-    def _keeps_what_agrees(self, solution: _Solution) -> bool:
-        """Whether no bit differs before it does without deviations.
-
-        Rounding grows, by chance beyond what counts as rounding; another rounding, before it, is no explanation of it.
+        Rounding grows, and may pass the threshold by chance; a hypothesis that rounds differently from an earlier place
+        on delays that, but explains nothing.
         """
-        agreed = (score(run.comparison)[1] for run in self.runs)
-        return all(found[1] >= place for found, place in zip(solution.scores, agreed, strict=True))
+        without = (score_of(run.comparison) for run in self._runs)
+        return all(score.any_size >= agreed.any_size for score, agreed in zip(hypothesis.scores, without, strict=True))
+
+    def _trials(self, candidates: Iterable[Hypothesis], run: RecordedRun, place: Place) -> list[Trial]:
+        """Return the trials of all candidates, or of the first ones when time runs out."""
+        trials = []
+        for candidate in candidates:
+            if time.monotonic() > self._deadline:
+                self.out_of_time = True
+                break
+            trials.append(self._trial(candidate, run, place))
+        return trials
+
+    def _trial(self, candidate: Hypothesis, run: RecordedRun, place: Place | None = None) -> Trial:
+        self.n_trials += 1
+        return run_trial(self._deviant, candidate, run, place)
 
 
-def _best(tries: Sequence[Trial], score: Score) -> list[Chosen]:
-    """Those that go along with the subject the farthest, if it is farther than this score, and the nearest to it first.
-
-    What is exact may be so by chance in one run, so those that agree but for rounding are kept as well.
-    """
-    better = sorted(
-        (attempt for attempt in tries if attempt.score > score), key=lambda found: found.score, reverse=True
-    )
-    return [attempt.chosen for attempt in better[:_OPTIONS] if attempt.score[0] == better[0].score[0]]
+def _added(trial: Trial) -> Deviation:
+    """Return the deviation by which the hypothesis of a trial was extended."""
+    return trial.hypothesis[-1]
 
 
 def _equal(a: Array | None, b: Array | None) -> bool:
     if a is None or b is None:
         return a is b
     return a.size == b.size and np.array_equal(a.reshape(-1), b.reshape(-1), equal_nan=a.dtype.kind == "f")
-
-
-def explain_runs(
-    deviant: type[Any],
-    runs: Sequence[Run],
-    catalogue: Sequence[Deviation],
-    *,
-    seconds: float = 120.0,
-    most: int = 12,
-) -> Explanation:
-    """Search for deviations that reproduce the subject's numbers in all runs.
-
-    deviant: the class that takes `deviations=`; it trains like the reference when there are none.
-    seconds: when to stop searching; most: how many deviations to put together.
-    """
-    started = time.monotonic()
-    search = _Search(deviant, runs, catalogue, seconds)
-    beam = [_Solution((), tuple(score(run.comparison) for run in runs))]
-    past: list[list[_Solution]] = []
-    while len(beam[0].chosen) < most and not search.late and not _all_explained(beam[0].scores):
-        better = _better([longer for solution in beam for longer in search.with_one_more(solution)], beam)
-        # Stuck: two mistakes in one number, or the last step was the wrong one of two that looked alike for a while.
-        for solutions in (beam, *reversed(past[-_STEPS_BACK:])):
-            if better or search.late:
-                break
-            better = _better([longer for solution in solutions for longer in search.with_several_more(solution)], beam)
-        if not better:
-            search.remember_failure(beam[0])
-            break
-        past.append(beam)
-        beam = better
-    # What only moves rounding to a later place has explained nothing: any other rounding does so by chance.
-    beam = next(solutions for solutions in (*past, beam) if _explained(solutions[0]) == _explained(beam[0]))
-    return _explanation(search, beam, started)
-
-
-def _better(found: Sequence[_Solution], beam: Sequence[_Solution]) -> list[_Solution]:
-    """The best of those that were found, if they are better than what there is."""
-    best = max((_total(solution.scores) for solution in found), default=_total(beam[0].scores))
-    if best <= _total(beam[0].scores):
-        return []
-    return [solution for solution in found if _total(solution.scores) == best][:_WIDTH]
-
-
-def _total(scores: Sequence[Score]) -> tuple[Any, ...]:
-    """How much is explained: runs without a difference beyond rounding, without any, and then how far they agree."""
-    beyond = [score[0] for score in scores]
-    return (
-        sum(place == END for place in beyond),
-        sum(score[1] == END for score in scores),
-        sorted(beyond, reverse=True),
-        sorted((score[1] for score in scores), reverse=True),
-    )
-
-
-def _explained(solution: _Solution) -> tuple[Any, ...]:
-    """How much is explained, but for where rounding begins."""
-    return _total(solution.scores)[:3]
-
-
-def _all_explained(scores: Sequence[Score]) -> bool:
-    return all(score == (END, END) for score in scores)
-
-
-def _explanation(search: _Search, beam: Sequence[_Solution], started: float) -> Explanation:
-    chosen, scores = beam[0].chosen, beam[0].scores
-    verdict: Literal["explained exactly", "explained up to rounding", "partly explained", "not explained"]
-    if _all_explained(scores):
-        verdict = "explained exactly"
-    elif all(score[0] == END for score in scores) and chosen:
-        verdict = "explained up to rounding"
-    else:
-        verdict = "partly explained" if chosen else "not explained"
-    return Explanation(
-        verdict=verdict,
-        deviations=_alike(beam),
-        scores=tuple(scores),
-        early=search.early,
-        touching=search.touched,
-        silent=search.silent,
-        n_candidates=search.n_candidates,
-        seconds=time.monotonic() - started,
-        exhausted=not search.late,
-    )
-
-
-def _alike(beam: Sequence[_Solution]) -> tuple[tuple[str, ...], ...]:
-    """The deviations of the first solution, each with those that stand in its place in an equally good one."""
-    first = [deviation.id for deviation in beam[0].chosen]
-    names = [[name] for name in first]
-    for solution in beam[1:]:
-        other = [deviation.id for deviation in solution.chosen]
-        new, gone = [name for name in other if name not in first], [name for name in first if name not in other]
-        if len(new) == 1 and len(gone) == 1 and new[0] not in names[first.index(gone[0])]:
-            names[first.index(gone[0])].append(new[0])
-    return tuple(map(tuple, names))

@@ -1,4 +1,4 @@
-"""The answer of a cross-check as plain data."""
+"""Results of a cross-check, as plain data."""
 
 from __future__ import annotations
 
@@ -6,45 +6,50 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.crosscheck.comparing.source_lines import SourceLine
-from harness.crosscheck.explaining.search import Explanation
+from harness.crosscheck.explaining.explanation import Explanation
 from harness.crosscheck.reporting.findings import Finding
 
-__all__ = ["Crosscheck", "RunResult", "Verdict"]
+__all__ = ["VERDICTS", "Crosscheck", "RunResult", "Verdict"]
 
 Verdict = Literal["identical", "rounding", "different"]
+
+VERDICTS: tuple[Verdict, ...] = ("identical", "rounding", "different")
+"""Verdicts from best to worst; a cross-check has the worst of its runs'."""
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """The subject in one environment with one seed."""
+    """Comparison of the subject with the reference in one environment with one seed."""
 
     env: str
     seed: int
     verdict: Verdict
     first: Finding | None
-    """The first difference of any size."""
+    """First divergence of any size."""
     first_beyond_rounding: Finding | None
-    our_line: SourceLine | None
-    """Where the subject's update first computes what the reference's never does."""
-    their_line: SourceLine | None
-    """The same with the roles exchanged."""
+    subject_line: SourceLine | None
+    """First line of the subject's update whose result the reference never computes."""
+    reference_line: SourceLine | None
+    """First line of the reference's update whose result the subject never computes."""
     faults: tuple[Finding, ...]
-    """What differs even when everything before it is put right; empty if that was not asked for."""
+    """Divergences that remain when every stage gets the reference's inputs; empty if there was no fed run."""
     largest: tuple[tuple[int, int, float], ...]
-    """(iteration, minibatch, largest difference as a share): minibatch 0 is the rollout; see `Comparison.largest`."""
+    """(iteration, minibatch, largest relative difference), minibatch 0 being the rollout; see `Comparison.largest`."""
     n_compared: int
-    """Arrays that both show."""
+    """Number of arrays that both traces have."""
     n_minibatches: int
+    """Number of optimiser steps that both sides make."""
     optimizers: tuple[str, str] | None
-    """The subject's and the reference's, where they are set differently."""
+    """Settings of the subject's and the reference's optimiser, if they are unequal."""
     notes: tuple[str, ...]
+    """Sentences on what limits the comparison."""
     harmless: bool = False
-    """Whether all that differs is remembered without consequence; the first of it is `first`."""
+    """True if nothing differs but stored values that nothing reads; `first` is the first of these."""
 
 
 @dataclass(frozen=True)
 class Crosscheck:
-    """The answer for one subject."""
+    """Result of comparing one subject with one reference, in all environments and seeds."""
 
     subject: str
     reference: str
@@ -52,16 +57,16 @@ class Crosscheck:
     verdict: Verdict
     runs: tuple[RunResult, ...]
     explanation: Explanation | None
-    verified: tuple[int, int] | None
-    """Of all runs, how many the explanation reproduces."""
+    """Deviations that explain the difference; None if they were not searched for, or if there is none to explain."""
+    reproduced: tuple[int, int] | None
+    """Number of runs that the explanation reproduces, and number of all runs."""
     seconds: float
     from_same_weights: Crosscheck | None = None
-    """The same question with the reference's first weights copied: asked where nothing but the first weights could be
-    explained, or not even these."""
-    trouble: str = ""
-    """Why it could not be asked."""
+    """Second cross-check, from the reference's initial weights, if the subject's hide everything that comes later."""
+    from_same_weights_error: str = ""
+    """Reason why the second cross-check failed; "" if it did not."""
 
     @property
     def identical(self) -> bool:
-        """Whether every bit of every run agrees."""
+        """True if every bit of every run agrees."""
         return self.verdict == "identical"

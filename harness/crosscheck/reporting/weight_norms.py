@@ -1,4 +1,4 @@
-"""How the first weights of two implementations are related, layer by layer."""
+"""Comparison of the initial weights of two implementations by the norms of their layers."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["layers_in_words"]
+__all__ = ["norms_in_words"]
 
 Array = NDArray[Any]
 
-_SAME_NORM = 1e-3
+_EQUAL_NORMS = 1e-3
+"""Relative difference up to which two norms count as equal."""
+
 _MOST_LISTED = 4
 
 
-def layers_in_words(ours: Array, theirs: Array, parameters: Sequence[tuple[str, tuple[int, ...]]]) -> str:
-    """What the norms of the layers say of two vectors of weights.
+def norms_in_words(subject: Array, reference: Array, parameters: Sequence[tuple[str, tuple[int, ...]]]) -> str:
+    """Return how the norms of two vectors of initial weights are related, layer by layer; "" if they say nothing.
 
-    An orthogonal matrix has a norm that only its shape and its gain decide, so that another gain shows, and other
-    random draws do not. parameters: names and shapes of the weights, in order. Empty where the norms say nothing.
+    The norm of an orthogonal matrix depends on its shape and gain only: another gain changes it, other random draws do
+    not. parameters: name and shape of every weight, in the order of the vectors.
     """
-    ours, theirs = ours.reshape(-1).astype(np.float64), theirs.reshape(-1).astype(np.float64)
-    start = 0
-    other: list[str] = []
-    for name, shape in parameters:
-        end = start + math.prod(shape)
-        mine, its = (float(np.linalg.norm(vector[start:end])) for vector in (ours, theirs))
-        start = end
-        if abs(mine - its) <= _SAME_NORM * max(mine, its):
-            continue
-        other.append(f"{name} has {mine / its:.4g} times the norm" if its else f"{name} is not zero")
-    if start != len(theirs):
+    subject, reference = subject.reshape(-1).astype(np.float64), reference.reshape(-1).astype(np.float64)
+    if sum(math.prod(shape) for _, shape in parameters) != len(reference):
         return ""
-    if not other:
-        return "every layer has the reference's norm: other draws from the same distribution"
-    more = f", and {len(other) - _MOST_LISTED} more" if len(other) > _MOST_LISTED else ""
-    return ", ".join(other[:_MOST_LISTED]) + more
+    start = 0
+    unequal: list[str] = []
+    for name, shape in parameters:
+        layer = slice(start, start + math.prod(shape))
+        start = layer.stop
+        norm, expected = float(np.linalg.norm(subject[layer])), float(np.linalg.norm(reference[layer]))
+        if abs(norm - expected) > _EQUAL_NORMS * max(norm, expected):
+            unequal.append(f"{name} {norm / expected:.4g}" if expected else f"{name} not zero")
+    if not unequal:
+        return "every layer has the reference's norm: other random draws of the same initialisation"
+    more = f", and {len(unequal) - _MOST_LISTED} more" if len(unequal) > _MOST_LISTED else ""
+    return f"norms of layers relative to the reference's: {', '.join(unequal[:_MOST_LISTED])}{more}"

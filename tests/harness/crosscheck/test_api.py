@@ -18,7 +18,7 @@ from custom_ppo import CustomA2C, CustomPPO
 from harness.crosscheck.api import Crosscheck, crosscheck
 from harness.crosscheck.profiles import Case, Profile
 from harness.crosscheck.reporting.findings import END_OF_TRAINING, Finding
-from harness.crosscheck.reporting.rendering import as_json
+from harness.crosscheck.reporting.json_format import as_json
 from harness.crosscheck.reporting.results import RunResult
 from harness.crosscheck.tracing.randomness import randomness_digest
 from harness.errors import HarnessError, UnknownNameError
@@ -38,27 +38,27 @@ class Plain(PPO):
     """SB3's PPO under another name."""
 
 
-def checked(subject: Any, env: str = "CartPole15", reference: str = "ppo", **options: Any) -> RunResult:
-    """One run, of two updates unless told otherwise."""
+def run_of(subject: Any, env: str = "CartPole15", reference: str = "ppo", **options: Any) -> RunResult:
+    """Result of one run, of two updates unless `updates` is given."""
     (run,) = crosscheck(subject, reference, envs=(env,), **{"seeds": (0,), "updates": 2, **options}).runs
     return run
 
 
-def first(subject: Any, env: str = "CartPole15", **options: Any) -> Finding:
-    """Its first difference beyond rounding."""
-    run = checked(subject, env, **{"updates": 1, **options})
+def first_divergence(subject: Any, env: str = "CartPole15", **options: Any) -> Finding:
+    """First divergence beyond rounding, which there must be."""
+    run = run_of(subject, env, **{"updates": 1, **options})
     assert run.verdict == "different"
     assert run.first_beyond_rounding is not None
     return run.first_beyond_rounding
 
 
-# What is the same
+# Identical
 
 
 @pytest.mark.parametrize("subject", [PPO, Plain, CustomPPO, Autograd])
 @pytest.mark.parametrize("env", ["TightBounds", "CartPole15", "ManySwitches", "Pendulum20"])
-def test_what_trains_like_ppo_is_identical(subject: Any, env: str) -> None:
-    run = checked(subject, env)
+def test_an_algorithm_that_trains_like_ppo_is_identical(subject: Any, env: str) -> None:
+    run = run_of(subject, env)
 
     assert (run.verdict, run.first, run.faults, run.optimizers, run.notes) == ("identical", None, (), None, ())
     assert {size for _, _, size in run.largest} == {0.0}
@@ -68,18 +68,18 @@ def test_what_trains_like_ppo_is_identical(subject: Any, env: str) -> None:
 
 @pytest.mark.parametrize("subject", [A2C, CustomA2C])
 @pytest.mark.parametrize("env", ["TightBounds", "CartPole15"])
-def test_what_trains_like_a2c_is_identical_to_a2c(subject: Any, env: str) -> None:
-    run = checked(subject, env, "a2c")
+def test_an_algorithm_that_trains_like_a2c_is_identical_to_a2c(subject: Any, env: str) -> None:
+    run = run_of(subject, env, "a2c")
 
     assert (run.verdict, run.n_minibatches) == ("identical", 2)
 
 
 def test_any_algorithm_can_be_a_reference() -> None:
-    assert checked("trpo", reference="trpo", updates=1).verdict == "identical"
-    assert checked("dqn", reference="dqn").verdict == "identical"
+    assert run_of("trpo", reference="trpo", updates=1).verdict == "identical"
+    assert run_of("dqn", reference="dqn").verdict == "identical"
 
 
-def test_a_recurrent_ppo_is_no_ppo_but_itself() -> None:
+def test_a_recurrent_ppo_is_identical_to_itself() -> None:
     class Same(RecurrentPPO): ...
 
     small = {"n_steps": 8, "batch_size": 8, "n_epochs": 1, "policy_kwargs": {"lstm_hidden_size": 8}}
@@ -98,7 +98,7 @@ class WithAverage(PPO):
 
 
 class WithCuriosity(PPO):
-    """Trains another network beside its own."""
+    """Trains another network besides its policy."""
 
     def _setup_model(self) -> None:
         super()._setup_model()
@@ -114,8 +114,8 @@ class WithCuriosity(PPO):
 
 
 @pytest.mark.parametrize("subject", [WithAverage, WithCuriosity])
-def test_networks_and_optimisers_beside_those_of_ppo_are_not_held_against_it(subject: Any) -> None:
-    run = checked(subject)
+def test_additional_networks_and_optimisers_are_not_compared(subject: Any) -> None:
+    run = run_of(subject)
 
     assert (run.verdict, run.optimizers) == ("identical", None)
 
@@ -140,7 +140,7 @@ class Together:
 
 
 class CriticFirst(StandalonePPO):
-    """The critic stands before the actor, and each has an optimiser."""
+    """Has the critic before the actor, and an optimiser for each."""
 
     def make_networks(self, n_inputs: int) -> None:
         super().make_networks(n_inputs)
@@ -152,15 +152,15 @@ class CriticFirst(StandalonePPO):
 
 @pytest.mark.parametrize("subject", [StandalonePPO, CriticFirst])
 @pytest.mark.parametrize("env", ["TightBounds", "ManySwitches"])
-def test_who_shares_no_code_with_sb3_is_compared_down_to_its_gradients(subject: Any, env: str) -> None:
-    run = checked(subject, env)
+def test_a_ppo_without_sb3s_code_is_compared_down_to_its_gradients(subject: Any, env: str) -> None:
+    run = run_of(subject, env)
 
     assert (run.verdict, run.notes) == ("identical", ())
     assert run.n_minibatches > 2
 
 
 class Hidden:
-    """Shows nothing but what it asks of the environments."""
+    """Trains with an optimiser that cannot be found: only its calls of the environments are compared."""
 
     def __init__(self, policy: Any, env: Any, **settings: Any) -> None:
         self.arguments = policy, env, settings
@@ -170,29 +170,29 @@ class Hidden:
         PPO(policy, env, **settings).learn(n_steps)
 
 
-def test_of_who_hides_everything_the_traffic_is_compared_and_that_is_said() -> None:
-    run = checked(Hidden)
+def test_a_subject_without_optimiser_is_compared_by_its_environment_calls() -> None:
+    run = run_of(Hidden)
 
     assert (run.verdict, run.n_minibatches) == ("identical", 0)
     assert run.notes == (
-        "no optimiser of torch was found in it: compared is what goes to the environments and comes back",
+        "no torch optimiser was found in the subject: only its exchange with the environments is compared",
     )
 
 
-def test_checking_leaves_the_random_state_alone_and_gives_the_same_answer_twice() -> None:
+def test_a_cross_check_keeps_the_random_state_and_is_reproducible() -> None:
     before = randomness_digest()
 
-    first_time, second_time = (checked(SmallSteps) for _ in range(2))
+    first_time, second_time = (run_of(SmallSteps) for _ in range(2))
 
     assert np.array_equal(randomness_digest(), before)
     assert first_time == second_time
 
 
-# What is not
+# Different
 
 
 class SmallSteps(PPO):
-    """The optimiser has another epsilon."""
+    """Has Adam with another epsilon."""
 
     def _setup_model(self) -> None:
         super()._setup_model()
@@ -201,7 +201,7 @@ class SmallSteps(PPO):
 
 
 class ShortSighted(PPO):
-    """The buffer has another lambda."""
+    """Has a buffer with another lambda."""
 
     def _setup_model(self) -> None:
         super()._setup_model()
@@ -214,7 +214,7 @@ class HalfReward(RolloutBuffer):
 
 
 class Greedy(PPO):
-    """Acts without chance."""
+    """Takes the most probable action."""
 
     def _setup_model(self) -> None:
         super()._setup_model()
@@ -223,7 +223,7 @@ class Greedy(PPO):
 
 
 class Shifted(PPO):
-    """Begins with one weight that is another."""
+    """Begins with another value of one weight."""
 
     def _setup_model(self) -> None:
         super()._setup_model()
@@ -254,7 +254,7 @@ class NoEntropy(PPO):
 
 
 class Frozen(PPO):
-    """One weight is not trained."""
+    """Does not train one weight."""
 
     def _setup_model(self) -> None:
         super()._setup_model()
@@ -277,19 +277,19 @@ class Frozen(PPO):
     ],
 )
 def test_a_mistake_is_found_where_it_is_made(subject: Any, quantity: str, where: str) -> None:
-    found = first(subject)
+    found = first_divergence(subject)
 
     assert (found.quantity, found.where) == (quantity, where)
 
 
-def test_a_weight_is_called_by_its_name() -> None:
-    found = first(Shifted)
+def test_a_weight_that_differs_is_named() -> None:
+    found = first_divergence(Shifted)
 
     assert (found.element, found.n_different, found.n_elements) == ("value_net.bias[0]", 1, 9155)
 
 
-def test_optimisers_that_are_set_differently_are_told() -> None:
-    run = checked(SmallSteps, updates=1)
+def test_unequal_settings_of_the_optimisers_are_reported() -> None:
+    run = run_of(SmallSteps, updates=1)
 
     assert run.optimizers == ("Adam(betas=(0.9, 0.999), eps=1e-08)", "Adam(betas=(0.9, 0.999), eps=1e-05)")
 
@@ -300,17 +300,17 @@ class HalfRewardPPO(PPO):
 
 
 class TwoMistakes(SmallSteps, HalfRewardPPO):
-    """One hides the other."""
+    """Has two mistakes, the second of which is hidden by the first."""
 
 
-def test_a_mistake_behind_another_is_seen_with_right_inputs() -> None:
-    run = checked(TwoMistakes, updates=1)
+def test_a_mistake_behind_another_is_found_with_the_references_inputs() -> None:
+    run = run_of(TwoMistakes, updates=1)
 
     assert run.first_beyond_rounding is not None
     assert run.first_beyond_rounding.quantity == "stored_reward"
-    assert run.first_beyond_rounding.relation == "everywhere 0.5 times the reference's"
+    assert run.first_beyond_rounding.relation == "0.5 times the reference's, wherever it differs"
     assert [fault.quantity for fault in run.faults] == ["stored_reward", "parameters"]
-    assert checked(TwoMistakes, updates=1, resync=False).faults == ()
+    assert run_of(TwoMistakes, updates=1, resync=False).faults == ()
 
 
 class Early(PPO):
@@ -321,7 +321,7 @@ class Early(PPO):
 
 
 class Late(PPO):
-    """Trains for longer than it is told."""
+    """Trains for three times as long as it should."""
 
     def learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> Any:
         return super().learn(total_timesteps * 3, *args, **kwargs)
@@ -369,32 +369,37 @@ class NotANumber(PPO):
     [
         (Early, END_OF_TRAINING, "iteration 1, epoch 3, minibatch 3", ""),
         (Late, END_OF_TRAINING, "iteration 2, epoch 3, minibatch 3", ""),
-        (Idle, "parameters", "iteration 1, epoch 1, minibatch 1", "it has no such number here"),
+        (
+            Idle,
+            "parameters",
+            "iteration 1, epoch 1, minibatch 1",
+            "the reference has a value here, the subject has none",
+        ),
         (Lazy, END_OF_TRAINING, "before the first step", ""),
         (
             FailsAtOnce,
             END_OF_TRAINING,
             "iteration 1, step 32 of the rollout",
-            f"the run ended with RuntimeError: out of order, at test_api.py:{raising_line(FailsAtOnce)}",
+            f"the subject raised RuntimeError: out of order, at test_api.py:{raising_line(FailsAtOnce)}",
         ),
         (
             FailsLater,
             END_OF_TRAINING,
             "iteration 2, step 32 of the rollout",
-            f"the run ended with SystemExit: 3, at test_api.py:{raising_line(FailsLater)}",
+            f"the subject raised SystemExit: 3, at test_api.py:{raising_line(FailsLater)}",
         ),
-        (NotANumber, "value", "iteration 2, step 1 of the rollout", "it is not finite"),
+        (NotANumber, "value", "iteration 2, step 1 of the rollout", "not finite"),
     ],
 )
-def test_who_stops_or_goes_on_at_the_wrong_time_is_told_so(
+def test_training_that_ends_at_the_wrong_time_is_reported(
     subject: Any, quantity: str, where: str, relation: str
 ) -> None:
-    found = first(subject, "TightBounds", updates=2)
+    found = first_divergence(subject, "TightBounds", updates=2)
 
     assert (found.quantity, found.where, found.relation) == (quantity, where, relation)
 
 
-def test_for_an_error_after_numbers_that_agree_no_cause_is_sought() -> None:
+def test_an_error_after_numbers_that_agree_is_not_explained() -> None:
     found = crosscheck(FailsLater, envs=("TightBounds",), seeds=(0,), updates=2, explain=True)
 
     assert (found.verdict, found.explanation) == ("different", None)
@@ -402,7 +407,7 @@ def test_for_an_error_after_numbers_that_agree_no_cause_is_sought() -> None:
 
 
 class Few(PPO):
-    """Takes less than PPO does."""
+    """Has fewer arguments than SB3's PPO."""
 
     def __init__(
         self,
@@ -438,8 +443,8 @@ class Fewer(PPO):
         super().__init__(policy, env, n_steps=n_steps, seed=seed, clip_range=lambda _: 0.1)
 
 
-def test_without_settings_that_ppo_can_do_without_both_go() -> None:
-    run = checked(Few)
+def test_an_optional_setting_that_the_subject_lacks_is_left_out_for_both() -> None:
+    run = run_of(Few)
 
     assert run.verdict == "identical"
     assert run.notes == tuple(
@@ -447,8 +452,8 @@ def test_without_settings_that_ppo_can_do_without_both_go() -> None:
     )
 
 
-def test_a_setting_that_it_cannot_have_is_told() -> None:
-    run = checked(Fewer, updates=1)
+def test_another_setting_that_the_subject_lacks_is_reported() -> None:
+    run = run_of(Fewer, updates=1)
 
     assert run.verdict == "different"
     assert "the subject takes no gamma: the reference is given 0.98" in run.notes
@@ -464,17 +469,21 @@ class Unmakeable(PPO):
     ("subject", "options", "error"),
     [
         (Unmakeable, {}, f"{HERE}:Unmakeable cannot be made for CartPole15: ValueError: not"),
-        (PPO, {"seeds": ()}, "nothing to check: seeds is empty, it needs at least one"),
+        (PPO, {"seeds": ()}, "seeds is empty: at least one is needed"),
         ("recurrent_ppo2", {}, "algorithm 'recurrent_ppo2' is not known, did you mean recurrent_ppo?"),
         (PPO, {"reference": "pppo"}, "algorithm 'pppo' is not known, did you mean ppo?"),
         (PPO, {"profile": "strss"}, "profile 'strss' is not known, did you mean stress?"),
         (PPO, {"envs": ("CartPol-v1",)}, "environment 'CartPol-v1' is not registered with gymnasium, did you mean"),
         ("dqn", {"envs": ("TightBounds",)}, "dqn cannot be made for TightBounds: AssertionError: The algorithm only"),
         (f"{HERE}:Nobody", {}, f"module {HERE} has no Nobody"),
-        ("sac", {"reference": "sac", "envs": ("Pendulum20",)}, "the reference sac learns nothing in Pendulum20"),
+        (
+            "sac",
+            {"reference": "sac", "envs": ("Pendulum20",)},
+            "the reference sac makes no optimiser step in Pendulum20 (updates: 1)",
+        ),
     ],
 )
-def test_what_cannot_be_checked_is_refused_in_one_line(subject: Any, options: dict[str, Any], error: str) -> None:
+def test_wrong_arguments_are_refused_in_one_line(subject: Any, options: dict[str, Any], error: str) -> None:
     with pytest.raises(HarnessError) as caught:
         crosscheck(subject, **{"envs": ("CartPole15",), "seeds": (0,), "updates": 1, **options})
 
@@ -483,14 +492,14 @@ def test_what_cannot_be_checked_is_refused_in_one_line(subject: Any, options: di
 
 
 def test_an_off_policy_subject_is_different_from_the_start() -> None:
-    assert first("sac", "Pendulum20").where == "before the first step"
+    assert first_divergence("sac", "Pendulum20").where == "before the first step"
 
 
-# How it is asked
+# Options
 
 
 class OtherStart(PPO):
-    """Is seeded once more after its networks are made, and begins with other weights."""
+    """Makes its networks under another seed: only its initial weights differ."""
 
     def __init__(self, *args: Any, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, seed=seed + 1000, **kwargs)
@@ -498,9 +507,9 @@ class OtherStart(PPO):
         self.action_space.seed(seed)
 
 
-def test_another_start_is_no_difference_where_weights_are_copied() -> None:
-    assert first(OtherStart).quantity == "initial_parameters"
-    assert checked(OtherStart, copy_weights=True).verdict == "identical"
+def test_copied_weights_make_a_subject_with_another_start_identical() -> None:
+    assert first_divergence(OtherStart).quantity == "initial_parameters"
+    assert run_of(OtherStart, copy_weights=True).verdict == "identical"
 
 
 def test_weights_of_another_network_cannot_be_copied() -> None:
@@ -509,12 +518,12 @@ def test_weights_of_another_network_cannot_be_copied() -> None:
             super().__init__(*args, **kwargs, policy_kwargs={"net_arch": [8]})
 
     with pytest.raises(HarnessError, match=r"^the weights cannot be copied: their shapes are 8x4, 8"):
-        checked(Small, copy_weights=True)
+        run_of(Small, copy_weights=True)
 
 
 @pytest.mark.parametrize("updates", [1, 3])
-def test_as_many_updates_are_compared_as_are_asked_for(updates: int) -> None:
-    run = checked(PPO, updates=updates)
+def test_the_requested_number_of_updates_is_compared(updates: int) -> None:
+    run = run_of(PPO, updates=updates)
 
     assert max(iteration for iteration, _, _ in run.largest) == updates
     assert run.n_minibatches == 9 * updates
@@ -529,7 +538,7 @@ def test_environments_and_seeds_are_checked_in_this_order() -> None:
     assert (found.subject, found.reference, found.profile) == (f"{HERE}:Plain", "ppo", "stress")
 
 
-def test_threads_are_set_for_both() -> None:
+def test_the_number_of_threads_is_set_while_the_subject_trains() -> None:
     before = torch.get_num_threads()
     seen: list[int] = []
 
@@ -539,7 +548,7 @@ def test_threads_are_set_for_both() -> None:
             super().train()
 
     try:
-        assert checked(Telling, updates=1, threads=2).verdict == "identical"
+        assert run_of(Telling, updates=1, threads=2).verdict == "identical"
     finally:
         torch.set_num_threads(before)
     assert set(seen) == {2}
@@ -555,7 +564,7 @@ def test_workers_give_the_same_answer() -> None:
     assert (together.subject, together.verdict) == (name, "different")
 
 
-def test_a_mistake_of_the_user_is_told_from_a_worker_too() -> None:
+def test_a_mistake_of_the_user_is_reported_from_a_worker_too() -> None:
     with pytest.raises(HarnessError, match=f"^{HERE}:Unmakeable cannot be made"):
         crosscheck(f"{HERE}:Unmakeable", envs=("CartPole15",), seeds=(0, 1), workers=2)
     with pytest.raises(UnknownNameError, match="has no Nobody"):
@@ -575,7 +584,7 @@ def test_the_worst_of_the_runs_is_the_verdict() -> None:
     assert (found.verdict, found.identical) == ("different", False)
 
 
-def test_the_answer_is_plain_data() -> None:
+def test_a_result_is_plain_data() -> None:
     found = crosscheck(FailsAtOnce, envs=("CartPole15",), seeds=(0,), updates=1)
 
     assert isinstance(found, Crosscheck)

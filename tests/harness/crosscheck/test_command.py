@@ -24,8 +24,8 @@ CartPole-v1:
 """
 
 
-def asked(subject: str = "ppo", **options: Any) -> tuple[str, str]:
-    """Verdict, and what was printed."""
+def run_command(subject: str = "ppo", **options: Any) -> tuple[str, str]:
+    """Verdict and printed text of a small cross-check."""
     output = StringIO()
     usual: dict[str, Any] = {"profile": "stress", "envs": ("CartPole15",), "seeds": [0], "updates": 1}
     files: dict[str, Any] = {"hyperparameters": None, "json_file": None, "figure": None}
@@ -33,8 +33,8 @@ def asked(subject: str = "ppo", **options: Any) -> tuple[str, str]:
     return verdict, output.getvalue()
 
 
-def test_the_answer_is_printed_and_its_verdict_returned(tmp_path: Path) -> None:
-    verdict, output = asked("tests.harness.toy_subjects:NoValueLoss", json_file=tmp_path / "found.json")
+def test_the_result_is_printed_and_its_verdict_returned(tmp_path: Path) -> None:
+    verdict, output = run_command("tests.harness.toy_subjects:NoValueLoss", json_file=tmp_path / "found.json")
 
     assert verdict == "different"
     assert "different in 1 of 1 run" in output
@@ -44,7 +44,7 @@ def test_the_answer_is_printed_and_its_verdict_returned(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "stem"), [("map.svg", "map"), ("map.png", "map"), ("map", "map"), ("v1.2", "v1.2")])
 def test_a_figure_is_written_as_svg_and_png(tmp_path: Path, name: str, stem: str) -> None:
-    asked(figure=tmp_path / name)
+    run_command(figure=tmp_path / name)
 
     assert {path.name for path in tmp_path.iterdir()} == {f"{stem}.svg", f"{stem}.png"}
 
@@ -52,15 +52,17 @@ def test_a_figure_is_written_as_svg_and_png(tmp_path: Path, name: str, stem: str
 @pytest.mark.parametrize("option", ["json_file", "figure"])
 def test_a_path_that_cannot_be_written_is_refused_before_anything_is_run(tmp_path: Path, option: str) -> None:
     with pytest.raises(HarnessError, match=r"^.*/no/found cannot be written: there is no folder .*/no$"):
-        asked("nobody", **{option: tmp_path / "no" / "found"})
+        run_command("nobody", **{option: tmp_path / "no" / "found"})
     with pytest.raises(HarnessError, match=r" cannot be written: it is a folder, a file was expected$"):
-        asked("nobody", **{option: tmp_path})
+        run_command("nobody", **{option: tmp_path})
 
 
 def test_settings_of_a_file_are_used_with_its_normalisation(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text(YAML)
 
-    verdict, output = asked("custom_ppo", envs=("CartPole-v1",), updates=None, hyperparameters=tmp_path / "mine.yml")
+    verdict, output = run_command(
+        "custom_ppo", envs=("CartPole-v1",), updates=None, hyperparameters=tmp_path / "mine.yml"
+    )
 
     assert verdict == "identical"
     assert "profile mine.yml" in output
@@ -69,6 +71,6 @@ def test_settings_of_a_file_are_used_with_its_normalisation(tmp_path: Path) -> N
 
 def test_a_file_needs_an_environment(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"^--hyperparameters needs --env"):
-        asked(envs=(), hyperparameters=tmp_path / "mine.yml")
+        run_command(envs=(), hyperparameters=tmp_path / "mine.yml")
     with pytest.raises(ConfigError, match=rf"^{tmp_path}/mine\.yml: does not exist$"):
-        asked(envs=("CartPole-v1",), hyperparameters=tmp_path / "mine.yml")
+        run_command(envs=("CartPole-v1",), hyperparameters=tmp_path / "mine.yml")

@@ -14,8 +14,9 @@ from harness.catalogue.deviant import DeviantPPO
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import wrap
 from harness.crosscheck.comparing.comparison import compare
-from harness.crosscheck.explaining.search import Explanation, explain_runs
-from harness.crosscheck.explaining.trials import Run
+from harness.crosscheck.explaining.explanation import Explanation
+from harness.crosscheck.explaining.search import explain_runs
+from harness.crosscheck.explaining.trials import RecordedRun
 from harness.crosscheck.profiles import Case
 from harness.crosscheck.tracing.modes import TracingMode
 from harness.crosscheck.tracing.traced_run import trace_run
@@ -111,11 +112,11 @@ class Rounding(Nudged):
         super().__init__(*args, **{**kwargs, "ent_coef": 0.0})
 
 
-def run_of(subject: type[Any], seed: int = 0, case: Case = CASE) -> Run:
+def run_of(subject: type[Any], seed: int = 0, case: Case = CASE) -> RecordedRun:
     """Return the recorded run of a subject beside CustomPPO, which is baseline and reference in one."""
     baseline = trace_run(CustomPPO, case, seed, TracingMode.named_reference(), engine="autograd")
     trace = trace_run(subject, case, seed, TracingMode.subject(baseline))
-    return Run(case, seed, baseline, baseline, trace, compare(baseline, trace))
+    return RecordedRun(case, seed, baseline, baseline, trace, compare(baseline, trace))
 
 
 def explained(subject: type[Any], catalogue: tuple[Deviation, ...] = CATALOGUE, **options: Any) -> Explanation:

@@ -39,37 +39,10 @@ def found(
         ((4, 1), None, "iteration 1, minibatch 1"),
     ],
 )
-def test_a_place_is_told_as_iteration_epoch_and_minibatch(
+def test_a_place_is_given_as_iteration_epoch_and_minibatch(
     place: tuple[int, int], per_epoch: int | None, where: str
 ) -> None:
     assert found("loss", f32(1), f32(2), place, per_epoch=per_epoch).where == where
-
-
-@pytest.mark.parametrize(
-    ("quantity", "theirs", "ours", "relation"),
-    [
-        ("loss", f32(1), f32(-1), "the sign is reversed"),
-        ("loss", f32(2), f32(1), "0.5 times the reference's"),
-        ("value", f32([2, 4]), f32([1, 2]), "everywhere 0.5 times the reference's"),
-        ("value", f32([2, 4]), f32([0, 0]), "zero"),
-        ("value", f32([2, 4, 7]), f32([3, 5, 7]), "+1 wherever it differs"),
-        ("value", f32([2, 4, 7]), f32([7, 2, 4]), "the same numbers in another order"),
-        ("value", f32([2, 4]), f32([2, np.nan]), "it is not finite"),
-        ("value", f32([2, 4]), f32([2, 4.00001]), "as far as another order of the same operations can move it"),
-        ("value", f32([2, 4, 8]), f32([3, 3, 8]), "up to 0.12 of the largest number apart"),
-        ("value", f32([2, 4]), f32([2, 4, 6]), "3 numbers instead of 2"),
-        ("value", f32([2, 4]), None, "it has no such number here"),
-        ("value", None, f32([2, 4]), "it has a number here, the reference has none"),
-        (
-            "acting_randomness",
-            np.zeros((2, 16), np.uint8),
-            np.eye(2, 16, dtype=np.uint8),
-            "the generator of torch and of NumPy is in another state: it was asked more or less often",
-        ),
-    ],
-)
-def test_the_two_sides_are_related_in_words(quantity: str, theirs: Any, ours: Any, relation: str) -> None:
-    assert found(quantity, theirs, ours).relation == relation
 
 
 def test_an_element_of_the_weights_is_called_by_its_name() -> None:
@@ -104,36 +77,44 @@ def test_an_element_is_called_by_step_environment_or_index(
     assert found(quantity, theirs, ours, place).element == element
 
 
+def test_the_state_of_random_generators_has_no_elements() -> None:
+    states = np.zeros((2, 16), np.uint8), np.eye(2, 16, dtype=np.uint8)
+
+    assert found("acting_randomness", *states, place=(1, 0)).element == ""
+
+
 def test_numbers_are_shown_from_the_first_that_differs_on() -> None:
     one = found("surrogate", f32([1, 2, 3, 4, 5, 6]), f32([1, 7, 3, 4, 5, 6]))
 
-    assert (one.ours, one.theirs) == ("7, 3, 4, 5, ...", "2, 3, 4, 5, ...")
+    assert (one.subject, one.reference) == ("7, 3, 4, 5, ...", "2, 3, 4, 5, ...")
     assert (one.n_different, one.n_elements) == (1, 6)
 
 
-def test_what_was_not_found_among_the_operations_is_called_so() -> None:
+def test_numbers_that_no_operation_computes_are_called_not_found() -> None:
     place = Place(4, 1, ORDER["surrogate"])
 
     one = finding(Divergence(place, "value", None, f32([1, 2]), 0.5), trace({}), 3, None)
 
-    assert one.ours == "not among the results of its operations"
+    assert one.subject == "not found among the results of the subject's operations"
 
 
 @pytest.mark.parametrize(
-    ("kind", "ours", "theirs", "where"),
+    ("kind", "subject", "reference", "where"),
     [
-        ("extra", "it ends", "it goes on", "iteration 1, epoch 2, minibatch 1"),
-        ("missing", "it goes on", "it ends", "iteration 1, epoch 2, minibatch 1"),
-        ("error", "it ends", "it goes on", "iteration 1, epoch 2, minibatch 2"),
+        ("extra", "training ends", "training goes on", "iteration 1, epoch 2, minibatch 1"),
+        ("missing", "training goes on", "training ends", "iteration 1, epoch 2, minibatch 1"),
+        ("error", "training ends", "training goes on", "iteration 1, epoch 2, minibatch 2"),
     ],
 )
-def test_training_that_ends_elsewhere_is_told_as_that(kind: Any, ours: str, theirs: str, where: str) -> None:
+def test_training_that_ends_too_early_or_too_late_is_called_so(
+    kind: Any, subject: str, reference: str, where: str
+) -> None:
     divergence = Divergence(Place(4, 5, ORDER["final_randomness"]), kind, None, None, np.inf)
 
     one = finding(divergence, trace({}), 3, "ValueError: no")
 
-    assert (one.quantity, one.ours, one.theirs, one.where) == ("end of training", ours, theirs, where)
-    assert one.relation == ("the run ended with ValueError: no" if kind == "error" else "")
+    assert (one.quantity, one.subject, one.reference, one.where) == ("end of training", subject, reference, where)
+    assert one.relation == ("the subject raised ValueError: no" if kind == "error" else "")
 
 
 def test_a_size_that_is_infinite_is_none() -> None:
