@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 
 from harness.crosscheck.comparing.moment_comparison import divergences_at
@@ -66,7 +67,9 @@ class LiveComparison:
 
     def _new_moments(self, trace: Trace, until: Moment) -> list[Moment]:
         """Return the moments of either trace that were not compared yet, up to this one, in order."""
-        new = {moment for moment in trace.moments if self._compared_until < moment <= until}
+        # Moments are recorded in order. Only the last ones are new, and this is called after each step of a trial.
+        latest = itertools.takewhile(lambda moment: moment > self._compared_until, reversed(trace.moments))
+        new = {moment for moment in latest if moment <= until}
         # A moment of the subject alone counts too: the trial lacks its numbers, which is a divergence.
         while self._pending and self._pending[0] <= until:
             new.add(self._pending.popleft())
