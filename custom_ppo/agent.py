@@ -1,14 +1,12 @@
-"""PPO, the whole loop: act -> remember -> estimate advantages -> update.
+"""PPO: act -> remember -> estimate advantages -> update (Schulman et al. 2017, arXiv 1707.06347, algorithm 1).
 
     agent.start_rollout()
-    for _ in range(n_steps):
-        step = agent.act(observations)
-        observations, rewards, dones = env.step(step.env_actions)
-        agent.remember(...)
-    agent.finish_rollout(observations, dones)
-    report = agent.update(progress_remaining)
+    for transition in interact(agent, env, ...):    # rollout.py: act, step, bootstrap at time limits, remember
+        ...
+    agent.finish_rollout(observations, dones)       # A_t by gae.py (Schulman et al. 2016, eq. 16)
+    report = agent.update(progress_remaining)       # several epochs of minibatches: eq. 7 or 8, and 9
 
-Schulman et al. 2017, arXiv 1707.06347, algorithm 1.
+`minimal.py` is a whole training script.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,39 +22,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_ppo.config import INITIAL_PENALTY, PPOConfig, UpdateConfig
-from custom_ppo.losses import approx_kl, clip_fraction
+from custom_ppo.diagnostics import check_loss, check_rollout, explain_failed_act
+from custom_ppo.engines.autograd import AutogradEngine
+from custom_ppo.engines.engine import Engine, LossTerms
 from custom_ppo.memory import Batch, Observation, TensorObservation, TrajectoryMemory
+from custom_ppo.networks import Policy
 from custom_ppo.recipe import Recipe
 
-__all__ = [
-    "AutogradEngine",
-    "LossTerms",
-    "PPOAgent",
-    "Step",
-    "TrainingDivergedError",
-    "UpdateReport",
-    "to_tensor",
-    "unobserved",
-]
-
-
-class TrainingDivergedError(ArithmeticError):
-    """A number that training depends on is not finite; the message says which, where, and what to try.
-
-    Where: the iteration (rollout and update, counted from 1 as the logger does), then epoch and minibatch of its update
-    or step and environment of its rollout.
-    """
-
-
-class Policy(Protocol):
-    """What PPO asks of a policy; `networks.ActorCritic` is one, and so is every actor-critic policy of SB3."""
-
-    def __call__(self, obs: TensorObservation) -> tuple[Tensor, Tensor, Tensor]: ...
-    def evaluate_actions(self, obs: TensorObservation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]: ...
-    def predict_values(self, obs: TensorObservation) -> Tensor: ...
-    def reset_noise(self, n_envs: int) -> None: ...
-    def parameters(self) -> Any: ...
-    def train(self, mode: bool = True) -> Any: ...
+__all__ = ["PPOAgent", "Step", "UpdateReport", "to_tensor", "unobserved"]
 
 
 @dataclass(frozen=True)
@@ -71,18 +44,6 @@ class Step:
     """[N, 1]"""
     log_probs: Tensor
     """[N]"""
-
-
-@dataclass(frozen=True)
-class LossTerms:
-    """The loss of one minibatch, term by term, and two diagnostics; tensors of no dimensions."""
-
-    loss: Tensor
-    policy_loss: Tensor
-    value_loss: Tensor
-    entropy_loss: Tensor
-    clip_fraction: Tensor
-    approx_kl: Tensor
 
 
 @dataclass
@@ -120,66 +81,6 @@ when they have moved and hold the clipped gradient."""
 
 def unobserved(stage: Literal["gradient", "step"]) -> None:
     """Do nothing: the observer of an agent that nobody watches."""
-
-
-class Engine(Protocol):
-    """Way to compute the loss of a minibatch and to descend it."""
-
-    def start(self) -> None: ...
-    def forward(self, batch: Batch, config: UpdateConfig) -> LossTerms: ...
-    def backward(self, terms: LossTerms, config: UpdateConfig) -> None: ...
-    def descend(self, config: UpdateConfig) -> None: ...
-    def finish(self) -> None: ...
-
-
-class AutogradEngine:
-    """Differentiates the loss with PyTorch's autograd: the update as the paper reads, for every recipe and policy."""
-
-    def __init__(self, policy: Policy, optimizer: torch.optim.Optimizer, recipe: Recipe) -> None:
-        self.policy = policy
-        self.optimizer = optimizer
-        self.recipe = recipe
-
-    def start(self) -> None:
-        """Nothing is prepared before an update."""
-
-    def finish(self) -> None:
-        """Nothing is left to do after one."""
-
-    def forward(self, batch: Batch, config: UpdateConfig) -> LossTerms:
-        """Return the loss of a minibatch of B transitions, term by term."""
-        recipe = self.recipe
-        values, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)
-        values = values.flatten()  # [B, 1] -> [B]: against returns [B] it would broadcast to [B, B]
-        advantages = batch.advantages
-        if config.normalize_advantage:
-            advantages = recipe.normalize_advantages(advantages)
-
-        policy_loss = recipe.policy_loss(log_prob, batch.old_log_prob, advantages, config)
-        if config.clip_range_vf is not None:
-            values = recipe.clip_values(values, batch, config.clip_range_vf)
-        value_loss = recipe.value_loss(batch.returns, values)
-        entropy_loss = recipe.entropy_loss(entropy, log_prob)
-        loss = policy_loss + config.ent_coef * entropy_loss + config.vf_coef * value_loss
-        with torch.no_grad():
-            return LossTerms(
-                loss,
-                policy_loss,
-                value_loss,
-                entropy_loss,
-                clip_fraction(log_prob, batch.old_log_prob, config.clip_range),
-                approx_kl(log_prob, batch.old_log_prob),
-            )
-
-    def backward(self, terms: LossTerms, config: UpdateConfig) -> None:
-        """Leave the gradient of the loss in the parameters."""
-        self.optimizer.zero_grad()
-        terms.loss.backward()  # type: ignore[no-untyped-call]
-
-    def descend(self, config: UpdateConfig) -> None:
-        """Clip the gradient, and make one step of the optimiser."""
-        self.recipe.clip_gradients(self.policy.parameters(), config.max_grad_norm)
-        self.optimizer.step()
 
 
 class PPOAgent:
@@ -234,7 +135,11 @@ class PPOAgent:
         try:
             action_tensor, values, log_probs = self.policy(to_tensor(observations, self.device))
         except (RuntimeError, ValueError) as error:  # both are how PyTorch refuses to sample from NaN
-            self._check_act(observations, error)
+            diverged = explain_failed_act(
+                observations, self.policy.parameters(), iteration=self.iteration, memory=self.memory
+            )
+            if diverged is not None:
+                raise diverged from error
             raise
         actions = action_tensor.cpu().numpy()
         return Step(actions, self.recipe.env_action(actions, self.memory.action_space), values, log_probs)
@@ -252,8 +157,16 @@ class PPOAgent:
         """V(s) of observations [N, ...] as [N, 1]."""
         return self.policy.predict_values(observations)
 
+    def terminal_value(self, observation: Any) -> Tensor:
+        """Return V(s), [1], of the state in which a time limit cut an episode.
+
+        observation: as one environment returned it, so without an axis for the environments.
+        """
+        one = {key: value[None] for key, value in observation.items()} if isinstance(observation, dict) else None
+        return self.value(to_tensor(one or np.asarray(observation)[None], self.device))[0]
+
     def timeout_reward(self, reward: float, terminal_value: Tensor) -> Any:
-        """The reward to remember for a step at which a time limit cut the episode in a state of this value."""
+        """Return the reward to remember for a step at which a time limit cut the episode in a state of this value."""
         return self.recipe.timeout_reward(reward, terminal_value, self.config.gamma)
 
     def finish_rollout(self, last_observations: Observation, dones: NDArray[np.bool_]) -> Tensor:
@@ -272,7 +185,7 @@ class PPOAgent:
             gamma=self.config.gamma,
             gae_lambda=self.config.gae_lambda,
         )
-        self._check_rollout()
+        check_rollout(memory, iteration=self.iteration)
         return last_values
 
     # update
@@ -319,48 +232,11 @@ class PPOAgent:
 
     def check_loss(self, report: UpdateReport) -> None:
         """Raise TrainingDivergedError unless the loss of the last minibatch is finite."""
-        if not math.isfinite(report.loss):
-            raise TrainingDivergedError(
-                f"iteration {self.iteration}, epoch {report.n_epochs}, minibatch {len(report.approx_kls)}:"
-                f" the loss is {report.loss} (policy {report.policy_losses[-1]}, value {report.value_losses[-1]},"
-                f" entropy {report.entropy_losses[-1]}); try a smaller learning_rate, or normalise the rewards"
-            )
-
-    def _check_act(self, observations: Observation, error: Exception) -> None:
-        """Say why no action could be drawn, where the reason is a number that is not finite."""
-        step = f"step {self.memory.position + 1} of {self.memory.n_steps}"
-        where = f"iteration {self.iteration}: no action can be drawn at {step}"
-        parts = observations if isinstance(observations, dict) else {"": observations}
-        for key, array in parts.items():
-            finite = np.isfinite(array.astype(np.float64)).reshape(len(array), -1).all(axis=1)
-            if not finite.all():
-                raise TrainingDivergedError(
-                    f"{where}: the observation {repr(key) + ' ' if key else ''}of environment {finite.argmin()} "
-                    "holds a number that is not finite"
-                ) from error
-        if not all(bool(parameter.isfinite().all()) for parameter in self.policy.parameters()):
-            raise TrainingDivergedError(f"{where}: the weights have diverged; try a smaller learning_rate") from error
-
-    def _check_rollout(self) -> None:
-        """Find what is not finite before it reaches the weights; raises TrainingDivergedError."""
-        memory = self.memory
-        for name, array, cause in (
-            ("reward", memory.rewards, "the environment returned it"),
-            ("value", memory.values, "the observation holds such a number, or the weights have diverged"),
-            ("log_prob", memory.log_probs, "the weights have diverged"),
-            (
-                "advantage",
-                memory.advantages,
-                "rewards or values are too large for float32, or the observation after the last step is not finite",
-            ),
-        ):
-            finite = np.isfinite(array)
-            if not finite.all():
-                step, env = np.argwhere(~finite)[0]
-                raise TrainingDivergedError(
-                    f"iteration {self.iteration}: the {name} of step {step + 1} of {memory.n_steps}, "
-                    f"environment {env}, is {array[step, env]}: {cause}"
-                )
+        check_loss(
+            report.loss,
+            f"policy {report.policy_losses[-1]}, value {report.value_losses[-1]}, entropy {report.entropy_losses[-1]}",
+            where=f"iteration {self.iteration}, epoch {report.n_epochs}, minibatch {len(report.approx_kls)}",
+        )
 
 
 def to_tensor(observations: Observation, device: torch.device) -> TensorObservation:

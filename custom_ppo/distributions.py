@@ -21,8 +21,8 @@ __all__ = ["Bernoulli", "Categorical", "DiagGaussian", "Distribution", "MultiCat
 
 TorchDistribution = distributions.Distribution
 
-_LOG_SQRT_2PI = math.log(math.sqrt(2 * math.pi))
-_GAUSSIAN_ENTROPY = 0.5 + 0.5 * math.log(2 * math.pi)  # of a standard deviation of one
+LOG_SQRT_2PI = math.log(math.sqrt(2 * math.pi))
+GAUSSIAN_ENTROPY = 0.5 + 0.5 * math.log(2 * math.pi)  # of a standard deviation of one
 
 
 class Distribution(ABC):
@@ -141,7 +141,7 @@ class Bernoulli(Distribution):
 
 def _gaussian_log_prob(actions: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """log N(a; mean, std^2) of every component, [B, A]."""
-    return -((actions - mean) ** 2) / (2 * std**2) - std.log() - _LOG_SQRT_2PI
+    return -((actions - mean) ** 2) / (2 * std**2) - std.log() - LOG_SQRT_2PI
 
 
 class DiagGaussian(Distribution):
@@ -169,7 +169,7 @@ class DiagGaussian(Distribution):
         return _gaussian_log_prob(actions, self.mean, self.std).sum(dim=1)
 
     def entropy(self) -> Tensor:
-        return (_GAUSSIAN_ENTROPY + torch.log(self.std)).sum(dim=1)
+        return (GAUSSIAN_ENTROPY + torch.log(self.std)).sum(dim=1)
 
 
 class StateDependentNoise:
@@ -270,4 +270,4 @@ class StateDependentGaussian(Distribution):
         return log_prob
 
     def entropy(self) -> Tensor | None:
-        return None if self.source.squash_output else (_GAUSSIAN_ENTROPY + torch.log(self.std)).sum(dim=1)
+        return None if self.source.squash_output else (GAUSSIAN_ENTROPY + torch.log(self.std)).sum(dim=1)

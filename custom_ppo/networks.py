@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from custom_ppo.distributions import (
 from custom_ppo.extractors import FlattenExtractor, encode
 from custom_ppo.memory import TensorObservation
 
-__all__ = ["ActorCritic", "TwinMLP", "orthogonal"]
+__all__ = ["ActorCritic", "Policy", "TwinMLP", "orthogonal"]
 
 Space = spaces.Space[Any]
 NetArch = Sequence[int] | Mapping[str, Sequence[int]]
@@ -68,6 +68,31 @@ def _stack(width_in: int, widths: Sequence[int], activation_fn: Callable[[], nn.
         layers += [nn.Linear(width_in, width), activation_fn()]
         width_in = width
     return nn.Sequential(*layers), width_in
+
+
+class Policy(Protocol):
+    """Methods of a policy that PPO calls; `ActorCritic` has them, and so has every actor-critic policy of SB3."""
+
+    def __call__(self, obs: TensorObservation) -> tuple[Tensor, Tensor, Tensor]:
+        """Return sampled actions [N, ...], values [N, 1] and log-probabilities [N]."""
+        ...
+
+    def evaluate_actions(self, obs: TensorObservation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return values [B, 1], log-probabilities [B] and entropies [B] (or None) of remembered actions."""
+        ...
+
+    def predict_values(self, obs: TensorObservation) -> Tensor:
+        """Return values [B, 1]."""
+        ...
+
+    def reset_noise(self, n_envs: int) -> None:
+        """Draw the noise matrices of gSDE anew."""
+
+    def parameters(self) -> Any:
+        """Return all parameters, as `nn.Module` does."""
+
+    def train(self, mode: bool = True) -> Any:
+        """Switch between training and evaluation, as `nn.Module` does."""
 
 
 class ActorCritic(nn.Module):

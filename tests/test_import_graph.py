@@ -22,12 +22,14 @@ CUSTOM_PPO: Mapping[str, set[str]] = {
     "losses": set(),
     "distributions": set(),
     "extractors": {"config", "memory"},
+    "diagnostics": {"memory"},
     "networks": {"distributions", "extractors", "memory"},
     "recipe": {"config", "gae", "losses", "memory", "networks"},
-    "agent": {"config", "gae", "losses", "memory", "recipe"},
-    "fusible": {"extractors", "networks", "recipe"},
-    "fused": {"agent", "config", "distributions", "fusible", "losses", "memory", "networks", "recipe"},
-    "sb3": {"agent", "config", "extractors", "fused", "fusible", "memory", "networks", "recipe", "sb3"},
+    "engines": {"config", "distributions", "engines", "extractors", "losses", "memory", "networks", "recipe"},
+    "agent": {"config", "diagnostics", "engines", "memory", "networks", "recipe"},
+    "rollout": {"agent", "memory"},
+    "minimal": {"agent", "config", "memory", "networks", "recipe", "rollout"},
+    "sb3": {"agent", "config", "engines", "extractors", "memory", "networks", "recipe", "rollout", "sb3"},
 }
 
 # From an area of harness to the areas it may import, beside itself. An area is a module or package with all that is in
@@ -240,8 +242,8 @@ def test_a_circle_of_two_modules_is_found_though_types_alone_need_it(tmp_path: P
         ),
         (
             "custom_ppo/recipe.py",
-            "from . import fused\n",
-            "custom_ppo/recipe.py:1: imports custom_ppo.fused, "
+            "from . import engines\n",
+            "custom_ppo/recipe.py:1: imports custom_ppo.engines, "
             "but recipe may import config, gae, losses, memory, networks of custom_ppo",
         ),
         (
@@ -302,7 +304,7 @@ def test_a_circle_of_two_modules_is_found_though_types_alone_need_it(tmp_path: P
         ),
         ("harness/analysis/stats/verdict.py", "from harness.analysis.stats.power import power\n", None),
         ("harness/training/train.py", "import torch\nfrom harness.experiment.run_records import RunRecord\n", None),
-        ("custom_ppo/fused.py", "import torch\nfrom custom_ppo.agent import LossTerms\n", None),
+        ("custom_ppo/engines/fused.py", "import torch\nfrom custom_ppo.engines.engine import LossTerms\n", None),
     ],
 )
 def test_a_planted_import_is_reported_with_its_line(
@@ -344,6 +346,6 @@ def test_the_statistics_need_numpy_and_scipy_only() -> None:
 
 
 def test_the_algorithm_loads_without_stable_baselines3() -> None:
-    loaded = modules_after("import custom_ppo, custom_ppo.agent, custom_ppo.fused, custom_ppo.recipe")
+    loaded = modules_after("import custom_ppo, custom_ppo.engines, custom_ppo.minimal, custom_ppo.recipe")
     assert "torch" in loaded
     assert loaded.isdisjoint({"stable_baselines3", "harness", "pandas", "matplotlib"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -21,17 +21,38 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import FloatSchedule, explained_variance, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
 
-from custom_ppo.agent import AutogradEngine, Engine, PPOAgent, UpdateReport, to_tensor
+from custom_ppo.agent import PPOAgent, UpdateReport, to_tensor
 from custom_ppo.config import INITIAL_PENALTY, InvalidConfigError, PPOConfig, Schedule
-from custom_ppo.fused import FusedEngine
-from custom_ppo.fusible import reason_against
-from custom_ppo.memory import TrajectoryMemory
+from custom_ppo.engines import Engine, EngineName, make_engine
+from custom_ppo.memory import TensorObservation, TrajectoryMemory
 from custom_ppo.recipe import SB3_PPO, Recipe, named_recipe, rescaled_to_bounds
+from custom_ppo.rollout import interact
 from custom_ppo.sb3.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 from custom_ppo.sb3.resume import Resumable
 
 __all__ = ["CustomPPO"]
+
+
+class SB3Agent(PPOAgent):
+    """PPOAgent with the conversion of observations that SB3's policies bring with them."""
+
+    last_timeout: tuple[TensorObservation, Tensor] | None = None
+    """Terminal observation [1, ...] and its value [1] of the last episode that a time limit cut in this rollout."""
+
+    def start_rollout(self) -> None:
+        """Forget the last rollout."""
+        super().start_rollout()
+        self.last_timeout = None
+
+    def terminal_value(self, observation: Any) -> Tensor:
+        """Return V(s), [1]; the policy transposes images, and adds the axis of the environments."""
+        policy: Any = self.policy
+        terminal_obs = policy.obs_to_tensor(observation)[0]
+        value = self.value(terminal_obs)[0]
+        self.last_timeout = terminal_obs, value
+        return value
 
 
 class CustomPPO(Resumable):
@@ -95,7 +116,7 @@ class CustomPPO(Resumable):
         _init_setup_model: bool = True,
         *,
         recipe: Recipe | str = SB3_PPO,
-        engine: Literal["auto", "autograd", "fused"] = "auto",
+        engine: EngineName = "auto",
     ) -> None:
         if engine not in ("auto", "autograd", "fused"):
             raise InvalidConfigError(f"`engine` must be 'auto', 'autograd' or 'fused', got {engine!r}")
@@ -201,7 +222,7 @@ class CustomPPO(Resumable):
         recipe = self.recipe
         if self.policy.squash_output:
             recipe = recipe.replace(env_action=rescaled_to_bounds)
-        self.agent = PPOAgent(
+        self.agent = SB3Agent(
             self.policy, self.policy.optimizer, self.rollout_buffer, self._config(), recipe, self.device
         )
         self.agent.engine = self.choose_engine()
@@ -220,16 +241,7 @@ class CustomPPO(Resumable):
         Raises InvalidConfigError if engine="fused" was asked for and is not possible.
         """
         agent = self.agent
-        reason: str | None = "autograd was asked for"
-        if self.engine != "autograd":
-            reason = reason_against(agent.policy, agent.optimizer, agent.recipe)
-        if reason is None:
-            if isinstance(agent.engine, FusedEngine) and agent.engine.serves(agent.policy, agent.optimizer):
-                return agent.engine
-            return FusedEngine(self.policy, agent.optimizer, agent.recipe)
-        if self.engine == "fused":
-            raise InvalidConfigError(f"engine='fused' is not possible: {reason}; use engine='auto'")
-        return AutogradEngine(agent.policy, agent.optimizer, agent.recipe)
+        return make_engine(agent.policy, agent.optimizer, agent.recipe, self.engine, agent.engine)
 
     def learn(
         self,
@@ -271,41 +283,44 @@ class CustomPPO(Resumable):
     ) -> bool:
         """Act for n_rollout_steps in all environments and remember it; False when a callback stops training.
 
-        Callbacks read the local variables, so all of SB3's are here, at the same moments; some have no other use.
+        The loop itself is `rollout.interact`. Callbacks read the local variables, so all of SB3's are here, under their
+        names and at the same moments; some have no other use.
         """
         agent = self.agent
         self.refresh_agent()
         agent.memory, agent.iteration = rollout_buffer, self._n_rollouts
-        n_steps = 0
         agent.start_rollout()
         callback.on_rollout_start()
+        n_steps = 0  # not `enumerate`: callbacks see the steps before this one
         dones: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=bool)
-        while n_steps < n_rollout_steps:
-            assert self._last_obs is not None
-            assert self._last_episode_starts is not None
-            obs_tensor = to_tensor(self._last_obs, self.device)
-            step = agent.act(self._last_obs)
+        assert self._last_obs is not None
+        assert self._last_episode_starts is not None
+        start = self._last_obs, self._last_episode_starts
+        for transition in interact(agent, env, *start, n_steps=n_rollout_steps):
+            if agent.last_timeout is not None:
+                terminal_obs, terminal_value = agent.last_timeout
+            step, obs_tensor = transition.step, to_tensor(transition.observations, self.device)
             actions, clipped_actions = step.actions, step.env_actions
             values, log_probs = step.values, step.log_probs
-            new_obs, rewards, dones, infos = env.step(clipped_actions)
+            new_obs, rewards, dones, infos = (
+                transition.next_observations,
+                transition.rewards,
+                transition.dones,
+                transition.infos,
+            )
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
             self._update_info_buffer(infos, dones)
-            n_steps += 1
+            n_steps += 1  # noqa: SIM113
             if isinstance(self.action_space, spaces.Discrete):
                 actions = actions.reshape(-1, 1)
-            for idx, done in enumerate(dones):
-                info = infos[idx]
-                if done and info.get("TimeLimit.truncated", False) and info.get("terminal_observation") is not None:
-                    terminal_obs = self.policy.obs_to_tensor(info["terminal_observation"])[0]
-                    terminal_value = agent.value(terminal_obs)[0]
-                    rewards[idx] = agent.timeout_reward(rewards[idx], terminal_value)
-            agent.remember(self._last_obs, step, rewards, self._last_episode_starts)
-            self._last_obs = new_obs  # type: ignore[assignment]
-            self._last_episode_starts = dones
-        values = agent.finish_rollout(self._last_obs, dones)  # type: ignore[arg-type]
+            idx, done = len(dones) - 1, dones[-1]
+            self._last_obs, self._last_episode_starts = new_obs, dones
+        if agent.last_timeout is not None:
+            terminal_obs, terminal_value = agent.last_timeout
+        values = agent.finish_rollout(self._last_obs, dones)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True

@@ -14,7 +14,8 @@ import numpy as np
 from gymnasium import spaces
 from torch import Tensor
 
-from custom_ppo.agent import Engine, PPOAgent
+from custom_ppo.agent import PPOAgent
+from custom_ppo.engines import Engine
 from custom_ppo.memory import Batch
 from custom_ppo.recipe import Recipe
 

@@ -15,8 +15,10 @@ from custom_ppo.config import PPOConfig
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import SB3_PPO, Recipe
+from custom_ppo.rollout import interact
+from tests.probe_envs import BrokenWorld
 
-__all__ = ["Loop", "make_agent"]
+__all__ = ["Loop", "agent_in_broken_world", "make_agent"]
 
 
 def make_agent(
@@ -39,16 +41,25 @@ class Loop:
     def collect(self, agent: PPOAgent) -> None:
         """Fill the agent's memory."""
         agent.start_rollout()
-        while not agent.memory.full:
-            step = agent.act(self.observations)
-            results = [self._step(env, action) for env, action in zip(self.envs, step.env_actions, strict=True)]
-            observations, rewards, dones = (np.stack(column) for column in zip(*results, strict=True))
-            agent.remember(self.observations, step, rewards, self.episode_starts)
-            self.observations, self.episode_starts = observations, dones
+        for transition in interact(agent, self, self.observations, self.episode_starts):
+            self.observations, self.episode_starts = transition.next_observations, transition.dones
         agent.finish_rollout(self.observations, self.episode_starts)
 
-    @staticmethod
-    def _step(env: gym.Env[Any, Any], action: Any) -> tuple[Any, float, bool]:
-        observation, reward, terminated, truncated, _ = env.step(action)
-        done = terminated or truncated
-        return env.reset()[0] if done else observation, float(reward), done
+    def step(self, actions: NDArray[Any]) -> tuple[Any, NDArray[Any], NDArray[np.bool_], Sequence[dict[str, Any]]]:
+        """A step in every environment, in which a time limit counts as a termination."""
+        results = [step_and_reset(env, action) for env, action in zip(self.envs, actions, strict=True)]
+        observations, rewards, dones = (np.stack(column) for column in zip(*results, strict=True))
+        return observations, rewards, dones, [{} for _ in self.envs]
+
+
+def step_and_reset(env: gym.Env[Any, Any], action: Any) -> tuple[Any, float, bool]:
+    observation, reward, terminated, truncated, _ = env.step(action)
+    done = terminated or truncated
+    return env.reset()[0] if done else observation, float(reward), done
+
+
+def agent_in_broken_world(config: PPOConfig, **broken: int) -> tuple[PPOAgent, Loop]:
+    """An agent, and the loop over one environment that returns NaN where `broken` says."""
+    torch.manual_seed(0)
+    world = BrokenWorld(**broken)
+    return make_agent(world, config), Loop(lambda: world)

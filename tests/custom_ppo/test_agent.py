@@ -11,12 +11,13 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from custom_ppo.agent import PPOAgent, TrainingDivergedError, to_tensor
+from custom_ppo.agent import PPOAgent, to_tensor
 from custom_ppo.config import PPOConfig
+from custom_ppo.diagnostics import TrainingDivergedError
 from custom_ppo.losses import value_loss
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import SB3_PPO
-from tests.custom_ppo.loops import Loop, make_agent
+from tests.custom_ppo.loops import Loop, agent_in_broken_world, make_agent
 from tests.probe_envs import (
     ActionReward,
     BrokenWorld,
@@ -80,91 +81,6 @@ def test_probe_5_the_better_action_is_learnt_for_every_observation() -> None:
     assert at_plus > 0.95
 
 
-def broken(**kwargs: int) -> tuple[PPOAgent, Loop]:
-    torch.manual_seed(0)
-    world = BrokenWorld(**kwargs)
-    return make_agent(world, SMALL), Loop(lambda: world)
-
-
-def test_a_nan_reward_is_found_before_it_is_learnt_from() -> None:
-    agent, loop = broken(nan_reward_at=3)
-    with pytest.raises(TrainingDivergedError) as error:
-        loop.collect(agent)
-    assert (
-        str(error.value) == "iteration 1: the reward of step 3 of 8, environment 0, is nan: the environment returned it"
-    )
-
-
-def test_a_nan_observation_is_found_when_it_is_met() -> None:
-    agent, loop = broken(nan_observation_at=3)
-    with pytest.raises(TrainingDivergedError) as error:
-        loop.collect(agent)
-    assert str(error.value) == (
-        "iteration 1: no action can be drawn at step 4 of 8: "
-        "the observation of environment 0 holds a number that is not finite"
-    )
-
-
-def test_a_nan_in_one_entry_of_a_dict_is_found_in_its_environment() -> None:
-    space = spaces.Dict({"a": spaces.Box(-1, 1, (1,)), "b": spaces.Box(-1, 1, (1,))})
-
-    class RefusesNaN(ActorCritic):
-        def forward(self, obs: Any, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-            raise ValueError("a policy of SB3 refuses NaN like this")
-
-    agent = make_agent(RandomWorld(spaces.Box(-1, 1, (1,)), spaces.Discrete(2)), SMALL)
-    agent.policy = RefusesNaN(space.spaces["a"], spaces.Discrete(2))
-    agent.start_rollout()
-    observations: dict[str, Any] = {"a": np.zeros((2, 1), np.float32), "b": np.array([[0.0], [np.inf]], np.float32)}
-    with pytest.raises(TrainingDivergedError) as error:
-        agent.act(observations)
-    assert str(error.value) == (
-        "iteration 1: no action can be drawn at step 1 of 8: "
-        "the observation 'b' of environment 1 holds a number that is not finite"
-    )
-
-
-def test_an_error_of_the_policy_that_is_no_divergence_stays_what_it_is() -> None:
-    agent, _ = broken()
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        agent.act(np.zeros((1, 99), np.float32))
-
-
-def test_a_nan_observation_of_a_box_policy_is_found_after_the_rollout() -> None:
-    torch.manual_seed(0)
-    world = RandomWorld(spaces.Box(-1, 1, (3,)), spaces.Box(-1, 1, (1,)))
-    world.reward = lambda action: 0.0  # type: ignore[method-assign]  # the NaN shall not come back in the reward
-    agent, loop = make_agent(world, SMALL), Loop(lambda: world)
-    loop.observations[0, 1] = np.nan
-    with pytest.raises(TrainingDivergedError) as error:
-        loop.collect(agent)
-    assert str(error.value) == (
-        "iteration 1: the value of step 1 of 8, environment 0, is nan: "
-        "the observation holds such a number, or the weights have diverged"
-    )
-
-
-def test_a_nan_observation_after_the_last_step_is_found_too() -> None:
-    agent, loop = broken(nan_observation_at=8)
-    with pytest.raises(TrainingDivergedError) as error:
-        loop.collect(agent)
-    assert str(error.value) == (
-        "iteration 1: the advantage of step 1 of 8, environment 0, is nan: "
-        "rewards or values are too large for float32, or the observation after the last step is not finite"
-    )
-
-
-def test_diverged_weights_are_named() -> None:
-    agent, loop = broken()
-    with torch.no_grad():
-        next(iter(agent.policy.parameters())).fill_(torch.nan)
-    with pytest.raises(TrainingDivergedError) as error:
-        loop.collect(agent)
-    assert str(error.value) == (
-        "iteration 1: no action can be drawn at step 1 of 8: the weights have diverged; try a smaller learning_rate"
-    )
-
-
 def state_of(agent: PPOAgent) -> list[Tensor]:
     """Copies of all weights and of everything that the optimiser keeps."""
     kept = [value for state in agent.optimizer.state.values() for value in state.values()]
@@ -177,7 +93,7 @@ def assert_same_state(ours: list[Tensor], theirs: list[Tensor]) -> None:
 
 
 def test_a_loss_that_explodes_never_reaches_the_weights() -> None:
-    agent, loop = broken()
+    agent, loop = agent_in_broken_world(SMALL)
     loop.collect(agent)
     agent.memory.returns[...] = 1e30  # finite, but its square is not
     before = state_of(agent)
@@ -233,7 +149,7 @@ def test_early_stopping_comes_before_the_step_and_ends_all_epochs() -> None:
 
 
 def test_the_policy_acts_in_evaluation_mode_and_learns_in_training_mode() -> None:
-    agent, loop = broken()
+    agent, loop = agent_in_broken_world(SMALL)
     policy: Any = agent.policy
     modes: list[tuple[str, bool]] = []
     agent.observer = lambda stage: modes.append((stage, policy.training))
@@ -293,7 +209,7 @@ def test_every_part_of_the_recipe_is_used_but_the_one_for_making_a_policy() -> N
 
 
 def test_the_reward_of_a_timeout_is_the_recipes() -> None:
-    agent, _ = broken()
+    agent, _ = agent_in_broken_world(SMALL)
     observation = torch.ones(1, 3)
     value = agent.policy.predict_values(observation).item()
     assert agent.timeout_reward(2.0, agent.value(observation)[0]).item() == pytest.approx(2.0 + 0.99 * value)
@@ -311,7 +227,7 @@ def test_the_memory_keeps_the_sampled_action_and_the_environment_gets_the_clippe
 
 
 def test_acting_and_judging_leave_no_graph_behind() -> None:
-    agent, loop = broken()
+    agent, loop = agent_in_broken_world(SMALL)
     step = agent.act(loop.observations)
     assert not step.values.requires_grad
     assert not step.log_probs.requires_grad

@@ -13,12 +13,11 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from custom_ppo import CustomPPO, fused
-from custom_ppo.agent import AutogradEngine, PPOAgent, UpdateReport
+from custom_ppo import CustomPPO
+from custom_ppo.agent import PPOAgent, UpdateReport
 from custom_ppo.config import InvalidConfigError, PPOConfig
+from custom_ppo.engines import AutogradEngine, FusedEngine, fused, reason_against
 from custom_ppo.extractors import FlattenExtractor
-from custom_ppo.fused import FusedEngine
-from custom_ppo.fusible import reason_against
 from custom_ppo.losses import kl_penalty, normalize_advantages
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import CLEANRL_PPO, PPO_PENALTY, SB3_A2C, SB3_PPO, PolicyLoss, Recipe, adam

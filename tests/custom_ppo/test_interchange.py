@@ -26,7 +26,7 @@ from torch import nn
 
 from custom_ppo import CustomA2C, CustomPPO, Recipe
 from custom_ppo.config import InvalidConfigError
-from custom_ppo.fused import FusedEngine
+from custom_ppo.engines import FusedEngine
 from custom_ppo.recipe import SB3_A2C, SB3_PPO
 from custom_ppo.sb3 import MlpPolicy, ModelFileError
 from tests.probe_envs import RandomWorld

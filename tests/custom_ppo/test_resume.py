@@ -21,8 +21,8 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from custom_ppo import CustomA2C, CustomPPO
-from custom_ppo.agent import TrainingDivergedError
 from custom_ppo.config import InvalidConfigError
+from custom_ppo.diagnostics import TrainingDivergedError
 from custom_ppo.sb3 import ExactCheckpoint, ModelFileError
 from custom_ppo.sb3.resume import previous_of
 from tests.probe_envs import BrokenWorld, ContextReward, RandomWorld

@@ -27,8 +27,8 @@ from torch import nn
 
 import custom_ppo
 from custom_ppo import CustomPPO
-from custom_ppo.agent import TrainingDivergedError
 from custom_ppo.config import InvalidConfigError
+from custom_ppo.diagnostics import TrainingDivergedError
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.recipe import SB3_A2C, SB3_PPO
 from custom_ppo.sb3 import CnnPolicy, MlpPolicy, MultiInputPolicy

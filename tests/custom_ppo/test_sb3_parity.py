@@ -17,8 +17,7 @@ from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize, VecTra
 from torch import nn
 
 from custom_ppo import CustomPPO
-from custom_ppo.agent import AutogradEngine
-from custom_ppo.fused import FusedEngine
+from custom_ppo.engines import AutogradEngine, FusedEngine
 from tests.custom_ppo.parity import assert_identical, train
 from tests.probe_envs import RandomWorld
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from custom_ppo import CustomPPO
-from custom_ppo.agent import Engine, Step
-from custom_ppo.fused import FusedEngine
+from custom_ppo.agent import Step
+from custom_ppo.engines import Engine, FusedEngine
 from custom_ppo.recipe import log_prob_objective
 from harness.crosscheck.tracing.optimizer_probe import OptimizerProbe
 from harness.crosscheck.tracing.recorder import Recorder

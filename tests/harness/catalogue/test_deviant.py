@@ -10,7 +10,7 @@ from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
-from custom_ppo.agent import AutogradEngine
+from custom_ppo.engines import AutogradEngine
 from harness.catalogue import Deviation, deviation
 from harness.catalogue.deviant import DeviantA2C, DeviantPPO
 from harness.crosscheck.environments import make_environment

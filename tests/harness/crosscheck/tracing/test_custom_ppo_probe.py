@@ -5,7 +5,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from custom_ppo import CustomPPO
-from custom_ppo.fused import FusedEngine
+from custom_ppo.engines import FusedEngine
 from harness.crosscheck.comparing.comparison import compare
 from harness.crosscheck.profiles import named_profile
 from harness.crosscheck.quantities import ORDER, QUANTITIES

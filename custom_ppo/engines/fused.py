@@ -4,7 +4,7 @@ Networks of this size spend most of an update on bookkeeping: recording a graph,
 parameter by parameter. Here the same tensor operations run in the order in which autograd would run them, and the
 optimiser works on one vector that all parameters, gradients and moments are views of.
 
-`FusedEngine` replaces `agent.AutogradEngine` for what it understands: MLPs with tanh or ReLU, Discrete and Box actions,
+`FusedEngine` replaces `AutogradEngine` for what it understands: MLPs with tanh or ReLU, Discrete and Box actions,
 the clipped objective and Adam, on the CPU. `fusible` says when it does not apply; autograd then does.
 """
 
@@ -17,10 +17,10 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from custom_ppo.agent import LossTerms
 from custom_ppo.config import UpdateConfig
-from custom_ppo.distributions import _GAUSSIAN_ENTROPY, _LOG_SQRT_2PI
-from custom_ppo.fusible import same_parameters
+from custom_ppo.distributions import GAUSSIAN_ENTROPY, LOG_SQRT_2PI
+from custom_ppo.engines.engine import LossTerms
+from custom_ppo.engines.fusible import same_parameters
 from custom_ppo.memory import Batch
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import Recipe
@@ -201,8 +201,8 @@ class _GaussianHead:
         self.minus_square = -(self.distance**2)
         self.twice_variance = 2 * self.std**2
         log_std = self.std.log()
-        self.log_prob = (self.minus_square / self.twice_variance - log_std - _LOG_SQRT_2PI).sum(dim=1)
-        self.entropy = (_GAUSSIAN_ENTROPY + log_std).sum(dim=1)
+        self.log_prob = (self.minus_square / self.twice_variance - log_std - LOG_SQRT_2PI).sum(dim=1)
+        self.entropy = (GAUSSIAN_ENTROPY + log_std).sum(dim=1)
 
     def backward(self, grad_log_prob: Tensor, ent_coef: float, n: int) -> Tensor:
         """Gradient of the loss by the means [B, A]; that by log_std is written to its parameter."""
