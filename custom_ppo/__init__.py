@@ -1,7 +1,16 @@
 """A from-scratch PPO that trains to the same bits as Stable-Baselines3's.
 
-Reading order: `agent` (act -> remember -> advantages -> update), then what it calls: `memory`, `gae`, `losses`,
-`distributions`, `networks`; `recipe` names which function plays which part; `sb3` puts it behind SB3's interface.
+Reading order, ten minutes:
+
+    minimal              a whole training script, without SB3
+    rollout              act -> step -> bootstrap at time limits -> remember
+    agent                act -> remember -> advantages -> update
+    gae                  A_t        Schulman et al. 2016, arXiv 1506.02438, eq. 16
+    losses               L^CLIP, L^KLPEN, L^VF, S        Schulman et al. 2017, arXiv 1707.06347, eq. 7 to 9
+    engines.autograd     the loss of a minibatch and its gradient step
+
+then `recipe` (the parts by name, and the presets), `config`, `memory`, `networks`, `distributions`, `extractors`,
+`diagnostics`, `engines.fused` (the same bits in less time), and `sb3` (SB3's interface: callbacks, logger, files).
 """
 
 from __future__ import annotations

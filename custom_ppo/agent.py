@@ -34,16 +34,16 @@ __all__ = ["PPOAgent", "Step", "UpdateReport", "to_tensor", "unobserved"]
 
 @dataclass(frozen=True)
 class Step:
-    """What the agent does in N environments, and what it needs to remember of it."""
+    """Actions in N environments, with the numbers that must be remembered of them."""
 
     actions: NDArray[Any]
-    """[N, ...] as sampled; these are remembered."""
+    """Sampled actions [N, ...], which are remembered."""
     env_actions: NDArray[Any]
-    """[N, ...] as the environments get them: within their bounds."""
+    """Actions [N, ...] for the environments, within their bounds."""
     values: Tensor
-    """[N, 1]"""
+    """V(s), [N, 1]"""
     log_probs: Tensor
-    """[N]"""
+    """log pi(a|s) of the sampled actions, [N]"""
 
 
 @dataclass
@@ -56,11 +56,11 @@ class UpdateReport:
     entropy_losses: list[float] = field(default_factory=list)
     clip_fractions: list[float] = field(default_factory=list)
     approx_kls: list[NDArray[np.float32]] = field(default_factory=list)
-    """Of the last epoch only."""
+    """KL estimates of the last epoch only."""
     loss: float = math.nan
-    """Of the last minibatch."""
+    """Loss of the last minibatch."""
     n_epochs: int = 0
-    """Epochs begun."""
+    """Epochs that were begun."""
     stopped_early: bool = False
     """True if the KL divergence ended the update."""
 
@@ -84,7 +84,7 @@ def unobserved(stage: Literal["gradient", "step"]) -> None:
 
 
 class PPOAgent:
-    """An agent that learns by PPO from whatever environment calls it.
+    """Agent that learns by PPO; the environments are outside, see `rollout.interact`.
 
     Every step of the algorithm is a public method, which may be wrapped on one object to watch or to change it: `act`,
     `remember`, `timeout_reward`, `finish_rollout`, `update`, `learn_from`, `check_loss`. Formulas are parts of the
@@ -111,7 +111,7 @@ class PPOAgent:
         self.engine: Engine = AutogradEngine(policy, optimizer, recipe)
         self.observer: Observer = unobserved
         self.iteration = 0
-        """Rollouts that were started, for messages."""
+        """Number of rollouts that were started, for messages."""
 
     # act
 
@@ -127,7 +127,7 @@ class PPOAgent:
     def act(self, observations: Observation) -> Step:
         """Sample actions in N states [N, ...].
 
-        Raises TrainingDivergedError when none can be drawn, because an observation or a weight is not finite.
+        Raises TrainingDivergedError if none can be drawn because an observation or a weight is not finite.
         """
         config = self.config
         if config.use_sde and config.sde_sample_freq > 0 and self.memory.position % config.sde_sample_freq == 0:
@@ -149,12 +149,15 @@ class PPOAgent:
     def remember(
         self, observations: Observation, step: Step, rewards: NDArray[Any], episode_starts: NDArray[np.bool_]
     ) -> None:
-        """Store one step: in s (observations), a was done (step), r was earned (rewards)."""
+        """Store one step: observations s, sampled actions a (step) and rewards r.
+
+        episode_starts: [N], True where s is the first state of an episode.
+        """
         self.memory.add(observations, step.actions, rewards, episode_starts, step.values, step.log_probs)
 
     @torch.no_grad()
     def value(self, observations: TensorObservation) -> Tensor:
-        """V(s) of observations [N, ...] as [N, 1]."""
+        """Return V(s) of observations [N, ...] as [N, 1]."""
         return self.policy.predict_values(observations)
 
     def terminal_value(self, observation: Any) -> Tensor:
@@ -170,9 +173,10 @@ class PPOAgent:
         return self.recipe.timeout_reward(reward, terminal_value, self.config.gamma)
 
     def finish_rollout(self, last_observations: Observation, dones: NDArray[np.bool_]) -> Tensor:
-        """Estimate the advantages of a full memory; last_observations [N, ...] and dones [N] follow its last step.
+        """Estimate the advantages of a full memory, and return the values of the last observations, [N, 1].
 
-        Returns the values of the last observations, [N, 1].
+        last_observations, dones: [N, ...] and [N], as the last step returned them.
+        Raises TrainingDivergedError if a number of the rollout is not finite.
         """
         memory = self.memory
         last_values = self.value(to_tensor(last_observations, self.device))
@@ -191,10 +195,10 @@ class PPOAgent:
     # update
 
     def update(self, progress_remaining: float) -> UpdateReport:
-        """Improve the policy and the critic on what is remembered; several epochs of minibatches.
+        """Improve the policy and the critic on the rollout, in several epochs of minibatches.
 
         progress_remaining: from 1 at the start of training to 0 at its end, for the schedules.
-        Raises TrainingDivergedError when a loss is not finite, before the weights are touched by it.
+        Raises TrainingDivergedError if a loss is not finite, before it changes the weights.
         """
         config = self.config.at(progress_remaining, beta=self.beta)
         report = UpdateReport(config)
@@ -212,7 +216,7 @@ class PPOAgent:
     def learn_from(self, batch: Batch, report: UpdateReport) -> None:
         """Descend the loss of one minibatch after the other, until the epochs or the trust region are used up.
 
-        batch: the rollout; report: holds the numbers of the update, and is given those of every minibatch.
+        batch: the rollout; report: holds the numbers of the update, and records those of every minibatch.
         """
         config, recipe = report.config, self.recipe
         for _ in range(config.n_epochs):
@@ -240,7 +244,7 @@ class PPOAgent:
 
 
 def to_tensor(observations: Observation, device: torch.device) -> TensorObservation:
-    """Observations as tensors in their own type; no copy is made on the CPU."""
+    """Return observations as tensors of their own type, on the CPU without a copy."""
     if isinstance(observations, dict):
         return {key: torch.as_tensor(value, device=device) for key, value in observations.items()}
     return torch.as_tensor(observations, device=device)

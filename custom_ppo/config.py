@@ -8,18 +8,18 @@ from dataclasses import dataclass
 __all__ = ["INITIAL_PENALTY", "InvalidConfigError", "PPOConfig", "Schedule", "UpdateConfig", "constant", "value_at"]
 
 Schedule = Callable[[float], float]
-"""Takes the progress remaining, which falls from 1 at the start of training to 0 at its end."""
+"""Function of the progress remaining, which falls from 1 at the start of training to 0 at its end."""
 
 INITIAL_PENALTY = 1.0
-"""beta before the first update. It matters little, as it is adapted by factors of two."""
+"""beta before the first update; it matters little, as beta is adapted by factors of two."""
 
 
 class InvalidConfigError(ValueError, AssertionError):
-    """A hyperparameter that cannot work; an AssertionError too, as SB3 raises that for the same mistakes."""
+    """A hyperparameter is invalid; this is an AssertionError too, as SB3 raises one for the same mistakes."""
 
 
 def value_at(parameter: float | Schedule, progress_remaining: float) -> float:
-    """The value of a constant or scheduled hyperparameter, always as a Python float.
+    """Return the value of a constant or scheduled hyperparameter as a Python float.
 
     The cast matters: a NumPy float would promote float32 arithmetic to float64, and is refused by safe unpickling.
     """
@@ -27,7 +27,7 @@ def value_at(parameter: float | Schedule, progress_remaining: float) -> float:
 
 
 def constant(value: float) -> Schedule:
-    """The schedule that never changes."""
+    """Return the schedule that never changes."""
     return lambda _progress_remaining: value
 
 
@@ -51,7 +51,7 @@ class UpdateConfig:
 
 @dataclass(frozen=True)
 class PPOConfig:
-    """The numbers of PPO (Schulman et al. 2017, arXiv 1707.06347), with SB3's names and defaults.
+    """Hyperparameters of PPO (Schulman et al. 2017, arXiv 1707.06347), with SB3's names and defaults.
 
     Raises InvalidConfigError (a ValueError) on values that cannot train.
     """
@@ -60,15 +60,15 @@ class PPOConfig:
     n_steps: int = 2048
     """T: steps per environment between two updates; the memory holds T * N transitions."""
     batch_size: int | None = 64
-    """Transitions of one minibatch; None takes the whole memory at once, as A2C does."""
+    """Transitions of one minibatch; None takes the whole rollout at once, as A2C does."""
     n_epochs: int = 10
-    """Passes over the memory in one update."""
+    """Passes over the rollout in one update."""
     gamma: float = 0.99
     gae_lambda: float = 0.95
     clip_range: float | Schedule = 0.2
     """epsilon of the clipped surrogate: the ratio gains nothing outside [1 - epsilon, 1 + epsilon]."""
     clip_range_vf: float | Schedule | None = None
-    """The same for the value, in units of return, around the value at acting time; None leaves it free."""
+    """Largest change of a value, in units of return, from that predicted while acting; None leaves it free."""
     normalize_advantage: bool = True
     ent_coef: float = 0.0
     vf_coef: float = 0.5
@@ -78,7 +78,7 @@ class PPOConfig:
     sde_sample_freq: int = -1
     """Steps between two draws of gSDE's noise matrix; -1 draws once per rollout."""
     target_kl: float | None = None
-    """An update stops when the approximate KL divergence of a minibatch exceeds 1.5 times this; None never stops."""
+    """Target of KL(pi_old, pi): an update stops if that of a minibatch exceeds 1.5 times this; None never stops."""
 
     def __post_init__(self) -> None:
         if self.normalize_advantage and self.batch_size is not None and self.batch_size <= 1:

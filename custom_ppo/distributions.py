@@ -1,9 +1,16 @@
-"""What a policy's output means: distributions over actions, for every kind of action space.
+"""Distributions over actions, one for every kind of action space: pi(a|s), given the output of the policy network.
 
-Each distribution offers `sample()`, `mode()`, `log_prob(actions)` -> [B] and `entropy()` -> [B] (or None where there is
-no closed form); components of an action are independent, so log-probabilities and entropies add up over them.
-The operations are those of `torch.distributions`, in the same order and so to the same bits and the same random draws,
-but without its validation of every argument, which costs more than the mathematics on small batches.
+A distribution has `sample()`, `mode()`, `log_prob(actions)` -> [B] and `entropy()` -> [B] (None if it has no closed
+form); components of an action are independent, so log-probabilities and entropies add up over them.
+
+    Discrete        Categorical       log pi(a|s) = logits_a - log sum exp(logits)
+    MultiDiscrete   MultiCategorical  the sum of several categoricals
+    MultiBinary     Bernoulli         log pi(a|s) = sum log sigmoid(+-logits)
+    Box             DiagGaussian      log pi(a|s) = sum log N(a; mean, std^2)
+    Box, gSDE       StateDependentNoise
+
+The operations are those of `torch.distributions` in the same order, hence with the same bits and the same random draws,
+but without the validation of every argument, which costs more than the mathematics on small batches.
 """
 
 from __future__ import annotations
@@ -26,31 +33,31 @@ GAUSSIAN_ENTROPY = 0.5 + 0.5 * math.log(2 * math.pi)  # of a standard deviation 
 
 
 class Distribution(ABC):
-    """A batch of B distributions over actions."""
+    """Batch of B distributions over actions."""
 
     @abstractmethod
     def sample(self) -> Tensor:
-        """One action each, drawn from torch's global generator."""
+        """Draw one action from each, from torch's global generator."""
 
     @abstractmethod
     def mode(self) -> Tensor:
-        """The most likely action of each: what the policy does when it does not explore."""
+        """Return the most likely action of each, which a policy chooses when it does not explore."""
 
     @abstractmethod
     def log_prob(self, actions: Tensor) -> Tensor:
-        """Log-probability (density) of one action each, [B]."""
+        """Return the log-probability (log-density) of one action each, [B]."""
 
     @abstractmethod
     def entropy(self) -> Tensor | None:
-        """Entropy of each in nats, [B]; None where it has no closed form."""
+        """Return the entropy of each in nats, [B], or None if it has no closed form."""
 
     @property
     @abstractmethod
     def distribution(self) -> TorchDistribution | list[TorchDistribution]:
-        """The same as `torch.distributions` has it, under SB3's name, for callers who want more than is here."""
+        """Object of `torch.distributions` for the same distribution, under SB3's name."""
 
     def get_actions(self, deterministic: bool = False) -> Tensor:
-        """The mode if deterministic, else a sample."""
+        """Return the mode if deterministic, else a sample."""
         return self.mode() if deterministic else self.sample()
 
 
@@ -140,7 +147,7 @@ class Bernoulli(Distribution):
 
 
 def _gaussian_log_prob(actions: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """log N(a; mean, std^2) of every component, [B, A]."""
+    """Return log N(a; mean, std^2) of every component, [B, A]."""
     return -((actions - mean) ** 2) / (2 * std**2) - std.log() - LOG_SQRT_2PI
 
 
@@ -194,12 +201,12 @@ class StateDependentNoise:
         self._matrices = torch.empty(0)
 
     def initial_log_std(self, n_features: int, log_std_init: float) -> nn.Parameter:
-        """The learned log standard deviation of W."""
+        """Return the log standard deviation of W before training, [features, A] or [features, 1]."""
         columns = self.action_dim if self.full_std else 1
         return nn.Parameter(torch.ones(n_features, columns) * log_std_init)
 
     def std(self, log_std: Tensor) -> Tensor:
-        """Standard deviation of W, [features, A]: exp(log_std), or "expln", which grows like a logarithm above 1."""
+        """Return the standard deviation of W, [features, A]: exp(log_std), or "expln", which grows slower above 1."""
         if self.use_expln:
             below = torch.exp(log_std) * (log_std <= 0)
             # The argument is kept positive where this branch is not taken, or its gradient would be NaN there.
@@ -210,7 +217,7 @@ class StateDependentNoise:
         return std if self.full_std else torch.ones(len(log_std), self.action_dim, device=log_std.device) * std
 
     def resample(self, log_std: Tensor, n_envs: int) -> None:
-        """Draw W anew: one shared matrix, then one for each environment."""
+        """Draw W anew: one shared matrix, then one for each environment, in SB3's order."""
         std = self.std(log_std)
         self._shared_matrix = self._draw(std, std.shape)
         self._matrices = self._draw(std, (n_envs, *std.shape))
@@ -220,14 +227,14 @@ class StateDependentNoise:
         return torch.zeros_like(std) + torch.empty(shape, dtype=std.dtype, device=std.device).normal_() * std
 
     def noise(self, features: Tensor) -> Tensor:
-        """Noise [B, A] for features [B, F]; every row has its own matrix when there are as many rows as matrices."""
+        """Return the noise [B, A] for features [B, F]; if there are as many rows as matrices, each row has its own."""
         if len(features) == 1 or len(features) != len(self._matrices):
             return torch.mm(features, self._shared_matrix)
         return torch.bmm(features.unsqueeze(dim=1), self._matrices).squeeze(dim=1)
 
     def distribution(self, mean: Tensor, log_std: Tensor, features: Tensor) -> StateDependentGaussian:
-        """The distribution over actions in states with these features."""
-        # Detached: the noise shall not teach the features.
+        """Return the distribution over actions in states with these features [B, F]."""
+        # Detached, as in SB3: exploration noise must not train the features.
         features = features.detach()
         variance = torch.mm(features**2, self.std(log_std) ** 2)
         return StateDependentGaussian(self, mean, torch.sqrt(variance + self._EPSILON), features)
@@ -246,7 +253,7 @@ class StateDependentGaussian(Distribution):
 
     @property
     def distribution(self) -> TorchDistribution:
-        """Before it is squashed, as in SB3."""
+        """Gaussian before it is squashed, as in SB3."""
         return distributions.Normal(self.mean, self.std)
 
     def sample(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""From an observation to features: encoding by space, then flattening, a CNN for images, or both for dictionaries.
+"""Feature extractors: encode an observation by its space, then flatten it, or apply a CNN, or both for dictionaries.
 
 Submodules carry SB3's names and are created in its order, so that state dicts and random draws are the same:
 
@@ -25,11 +25,11 @@ __all__ = ["CombinedExtractor", "FlattenExtractor", "NatureCNN", "encode", "is_i
 Space = spaces.Space[Any]
 
 _SMALLEST_IMAGE = 36
-"""Pixels: below this, nothing is left for the third convolution of NatureCNN."""
+"""Pixels per side; below this, nothing is left for the third convolution of NatureCNN."""
 
 
 def encode(observations: TensorObservation, space: Space, *, normalize_images: bool = True) -> TensorObservation:
-    """Observations as the networks take them, float32: images divided by 255, choices as one-hot vectors."""
+    """Return observations as float32 inputs of the networks: images divided by 255, choices as one-hot vectors."""
     if isinstance(space, spaces.Dict):
         assert isinstance(observations, dict)
         return {key: _encode_one(value, space.spaces[key], normalize_images) for key, value in observations.items()}
@@ -52,21 +52,21 @@ def _encode_one(observation: Tensor, space: Space, normalize_images: bool) -> Te
 
 
 def is_image(space: Space, *, normalized: bool = False) -> bool:
-    """Whether the space holds pictures: three axes of bytes from 0 to 255; of any numbers where they are normalised."""
+    """Return True if the space holds images: three axes of bytes from 0 to 255, or of any numbers if `normalized`."""
     if not isinstance(space, spaces.Box) or len(space.shape) != 3:
         return False
     return normalized or (space.dtype == np.uint8 and bool(np.all(space.low == 0) and np.all(space.high == 255)))
 
 
 def n_flat(space: Space) -> int:
-    """Numbers in one encoded and flattened observation."""
+    """Return how many numbers one encoded and flattened observation has."""
     if isinstance(space, spaces.MultiDiscrete):
         return int(sum(space.nvec))  # all the one-hot vectors
     return spaces.utils.flatdim(space)
 
 
 class FlattenExtractor(nn.Module):
-    """The observation itself as a vector: what MlpPolicy uses as its features."""
+    """Observation as a vector: the features of MlpPolicy."""
 
     def __init__(self, observation_space: Space) -> None:
         super().__init__()
@@ -74,19 +74,19 @@ class FlattenExtractor(nn.Module):
         self.flatten = nn.Flatten()
 
     def forward(self, observations: Tensor) -> Tensor:
-        """[B, ...] -> [B, features_dim]."""
+        """Flatten observations [B, ...] to features [B, features_dim]."""
         flat: Tensor = self.flatten(observations)
         return flat
 
 
 class NatureCNN(nn.Module):
-    """The convolutional network of DQN: what CnnPolicy uses (Mnih et al. 2015, "Human-level control ...", Nature 518).
+    """Convolutional network of DQN, the features of CnnPolicy (Mnih et al. 2015, "Human-level control ...", Nature).
 
     observation_space: images, channels first [C, H, W], of at least 36 x 36 pixels.
     features_dim: width of the last layer.
-    normalized_image: accept any Box of three axes, as its numbers are in the range of a network already.
+    normalized_image: accept any Box of three axes, as its numbers are scaled already.
 
-    Raises InvalidConfigError for a space that holds no such images.
+    Raises InvalidConfigError if the space holds no such images.
     """
 
     def __init__(self, observation_space: Space, features_dim: int = 512, normalized_image: bool = False) -> None:
@@ -109,7 +109,7 @@ class NatureCNN(nn.Module):
         self.linear = nn.Sequential(nn.Linear(n_flattened, features_dim), nn.ReLU())
 
     def forward(self, observations: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, features_dim]."""
+        """Map images [B, C, H, W] to features [B, features_dim]."""
         features: Tensor = self.linear(self.cnn(observations))
         return features
 
@@ -130,13 +130,13 @@ def _check_image(space: Space, normalized: bool) -> None:
 
 
 class CombinedExtractor(nn.Module):
-    """The features of every key of a Dict side by side: what MultiInputPolicy uses.
+    """Features of all keys of a Dict, concatenated: the features of MultiInputPolicy.
 
     observation_space: a Dict; images (channels first) go through a `NatureCNN`, everything else is flattened.
     cnn_output_dim: features of each image.
     normalized_image: see `NatureCNN`; every Box of three axes counts as an image then.
 
-    Raises InvalidConfigError for a space that is no Dict.
+    Raises InvalidConfigError if the space is not a Dict.
     """
 
     def __init__(self, observation_space: Space, cnn_output_dim: int = 256, normalized_image: bool = False) -> None:
@@ -158,5 +158,5 @@ class CombinedExtractor(nn.Module):
         self.extractors = nn.ModuleDict(extractors)
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
-        """One [B, ...] for each key -> [B, features_dim], in the order of the space."""
+        """Concatenate the features of all keys, each [B, ...], to [B, features_dim] in the order of the space."""
         return torch.cat([extractor(observations[key]) for key, extractor in self.extractors.items()], dim=1)

@@ -1,4 +1,4 @@
-"""Generalised advantage estimation: how much better was this action than the critic expected."""
+"""Generalised advantage estimation: how much better an action was than the critic expected."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def gae(
     gamma: float,
     gae_lambda: float,
 ) -> tuple[Float32, Float32]:
-    """Generalised advantage estimates and TD(lambda) returns, each float32 [T, N].
+    """Return generalised advantage estimates and TD(lambda) returns, each float32 [T, N].
 
         delta_t  = r_t + gamma * V(s_{t+1}) * (1 - start_{t+1}) - V(s_t)
         A_t      = delta_t + gamma * lambda * (1 - start_{t+1}) * A_{t+1}
         return_t = A_t + V(s_t)
 
-    rewards, values: float32 [T, N], V(s_t) as the critic judged it while acting.
+    rewards, values: float32 [T, N], r_t and V(s_t) as the critic predicted it while acting.
     episode_starts: float32 or bool [T, N], 1 where s_t is the first state of an episode; row 0 is never read.
-    last_values, dones: [N], the value and the done flag of the state after the last step, in the place of row T.
-    A time limit is not an end: its bootstrap gamma * V(s_terminal) is expected to be in the rewards already.
+    last_values, dones: [N], the value and the done flag of the state after the last step; they stand for row T.
+    A time limit is no termination: its bootstrap gamma * V(s_terminal) must be in the rewards already (`rollout.py`).
 
     Raises ValueError when shapes disagree.  Schulman et al. 2016, arXiv 1506.02438, eq. 16.
     """

@@ -1,4 +1,4 @@
-"""What the agent remembers between two updates: T steps in N environments, then the same as one batch of T * N.
+"""Memory between two updates: T steps in N environments, then the same transitions as one batch of T * N.
 
 TrajectoryMemory [T, N]  -> flatten() ->  Batch [T * N]  -> minibatches() ->  Batch [B]
 """
@@ -29,11 +29,11 @@ class Batch:
 
     observations: TensorObservation
     actions: Tensor
-    """[B] for Discrete, else [B, A]."""
+    """Sampled actions, [B] for Discrete, else [B, A]."""
     old_values: Tensor
-    """[B], V(s) while acting."""
+    """V(s) as predicted while acting, [B]."""
     old_log_prob: Tensor
-    """[B], log pi_old(a|s) while acting."""
+    """log pi_old(a|s) of the behaviour policy, [B]."""
     advantages: Tensor
     returns: Tensor
 
@@ -41,7 +41,7 @@ class Batch:
         return len(self.returns)
 
     def __getitem__(self, indices: Tensor) -> Batch:
-        """The transitions with these indices, [B]."""
+        """Return the transitions with these indices, [B]."""
         observations = self.observations
         return Batch(
             {key: value[indices] for key, value in observations.items()}
@@ -55,10 +55,10 @@ class Batch:
         )
 
     def minibatches(self, batch_size: int | None, permutation: NDArray[np.int64]) -> Iterator[Batch]:
-        """The batch in parts of batch_size in the order of the permutation; the last part may be smaller.
+        """Yield the batch in minibatches of batch_size, in the order of the permutation; the last one may be smaller.
 
         batch_size None gives the whole batch at once, permuted all the same: the order decides the last bits of sums.
-        What the order leaves out is in no part.
+        Indices that are not in the permutation are in no minibatch.
         """
         indices = torch.from_numpy(permutation).to(self.returns.device)
         size = batch_size or len(indices) or 1
@@ -69,7 +69,7 @@ class Batch:
 class TrajectoryMemory:
     """Arrays [T, N, ...], filled step by step with `add`, completed with advantages and returns.
 
-    Attributes have SB3's names and types: observations (in the space's dtype), actions [T, N, A], rewards, values,
+    The attributes have SB3's names and types: observations (in the space's dtype), actions [T, N, A], rewards, values,
     log_probs, episode_starts, advantages, returns (float32 [T, N]).
     """
 
@@ -84,7 +84,7 @@ class TrajectoryMemory:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything. The arrays are new, so whoever kept the old ones still has the last rollout."""
+        """Forget everything. The arrays are new ones, so a reference to the old ones still holds the last rollout."""
         shape = (self.n_steps, self.n_envs)
         if isinstance(self.observation_space, spaces.Dict):
             self.observations: Observation = {
@@ -104,7 +104,7 @@ class TrajectoryMemory:
 
     @property
     def full(self) -> bool:
-        """Whether all T steps are there."""
+        """True if all T steps are remembered."""
         return self.position == self.n_steps
 
     def add(
@@ -116,7 +116,10 @@ class TrajectoryMemory:
         values: Tensor,
         log_probs: Tensor,
     ) -> None:
-        """Remember one step of all N environments; everything is copied, as environments reuse their arrays."""
+        """Remember one step of all N environments; everything is copied, as environments reuse their arrays.
+
+        Raises IndexError if the memory is full.
+        """
         if self.full:
             raise IndexError(f"the memory holds n_steps={self.n_steps} steps and is full; reset() it first")
         step = self.position
@@ -135,7 +138,7 @@ class TrajectoryMemory:
         self.position += 1
 
     def flatten(self, device: torch.device) -> Batch:
-        """All T * N transitions, environment after environment: transition t of environment n is row n * T + t."""
+        """Return all T * N transitions, environment after environment: step t of environment n is row n * T + t."""
         actions = _by_environment(self.actions, device).to(torch.float32)
         observations = self.observations
         return Batch(
@@ -151,13 +154,13 @@ class TrajectoryMemory:
 
 
 def _by_environment(array: Array, device: torch.device) -> Tensor:
-    """[T, N, ...] -> [N * T, ...] as a tensor of its own."""
+    """Copy an array [T, N, ...] to a tensor [N * T, ...]."""
     swapped = np.ascontiguousarray(array.swapaxes(0, 1))  # [N, T, ...]
     return torch.tensor(swapped.reshape(-1, *array.shape[2:]), device=device)
 
 
 def stored_shape(space: spaces.Space[Any]) -> tuple[int, ...]:
-    """Shape in which one observation is kept: that of the space, and (1,) for the number of a Discrete one."""
+    """Return the shape in which one observation is stored: that of the space, or (1,) for a Discrete one."""
     if isinstance(space, spaces.Discrete):
         return (1,)
     shape: Sequence[int] | None = space.shape
@@ -167,11 +170,11 @@ def stored_shape(space: spaces.Space[Any]) -> tuple[int, ...]:
 
 
 def action_size(space: spaces.Space[Any]) -> int:
-    """A: numbers that make up one action, 1 for Discrete."""
+    """Return A, how many numbers make up one action; 1 for Discrete."""
     return int(np.prod(space.shape)) if space.shape else 1
 
 
 def action_dtype(space: spaces.Space[Any]) -> np.dtype[np.generic]:
-    """The space's own type, but never float64: the policy computes in float32 anyway."""
+    """Return the space's own type, or float32 for float64, as the policy computes in float32 anyway."""
     dtype: np.dtype[np.generic] = np.dtype(space.dtype)
     return np.dtype(np.float32) if dtype == np.float64 else dtype

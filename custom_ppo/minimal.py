@@ -1,4 +1,4 @@
-"""A whole training of PPO without Stable-Baselines3: `python -m custom_ppo.minimal` solves CartPole in a minute."""
+"""Training script without Stable-Baselines3: `python -m custom_ppo.minimal` solves CartPole in a minute."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONFIG = PPOConfig(
     learning_rate=lambda progress_remaining: 1e-3 * progress_remaining,
     clip_range=lambda progress_remaining: 0.2 * progress_remaining,
 )
-"""The settings of RL Baselines3 Zoo for CartPole-v1."""
+"""Settings of RL Baselines3 Zoo for CartPole-v1."""
 
 
 def train(env_id: str = "CartPole-v1", n_updates: int = 390, n_envs: int = 8, seed: int = 0) -> list[float]:

@@ -1,4 +1,4 @@
-"""The actor and the critic: two small networks on top of a feature extractor, initialised orthogonally.
+"""Actor and critic: two small networks on top of a feature extractor, initialised orthogonally.
 
 Submodules carry the names of SB3's policies, so that state dicts are interchangeable:
 
@@ -50,9 +50,9 @@ def orthogonal(module: nn.Module, gain: float) -> None:
 
 
 class TwinMLP(nn.Module):
-    """Two separate stacks of linear layers, one for the actor and one for the critic, on the same features.
+    """Two stacks of linear layers on the same features, one for the actor and one for the critic.
 
-    net_arch: layer widths for both, or {"pi": widths, "vf": widths}; no widths make a stack the identity.
+    net_arch: layer widths of both, or {"pi": widths, "vf": widths}; a stack without widths is the identity.
     """
 
     def __init__(self, features_dim: int, net_arch: NetArch, activation_fn: Callable[[], nn.Module]) -> None:
@@ -96,10 +96,10 @@ class Policy(Protocol):
 
 
 class ActorCritic(nn.Module):
-    """A policy pi(a|s) and a value function V(s).
+    """Policy pi(a|s) and value function V(s).
 
-    The layers are created, and then initialised, in SB3's order: both draw from torch's global generator, and equal
-    draws are what makes two runs with one seed comparable.
+    The layers are created, and then initialised, in SB3's order: both draw from torch's global generator, and only
+    equal draws make two runs with one seed comparable.
     """
 
     log_std: nn.Parameter
@@ -157,7 +157,7 @@ class ActorCritic(nn.Module):
         extractors = (
             [self.features_extractor]
             if self.share_features_extractor
-            # SB3 visits the two separate extractors last, and so must we: the order is the order of random draws.
+            # SB3 initialises two separate extractors last, and so must we: it is the order of random draws.
             else [self.pi_features_extractor, self.vf_features_extractor]
         )
         hidden = [(module, np.sqrt(2)) for module in extractors]
@@ -165,10 +165,10 @@ class ActorCritic(nn.Module):
         for module, gain in hidden + rest if self.share_features_extractor else rest + hidden:
             module.apply(partial(initialise, gain=gain))
 
-    # The three questions that PPO asks.
+    # Methods that PPO calls
 
     def forward(self, obs: TensorObservation, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Acting: actions [N, ...] as the space shapes them, values [N, 1], log-probabilities [N]."""
+        """Sample: return actions [N, ...] in the shape of the space, values [N, 1] and log-probabilities [N]."""
         latent_pi, latent_vf = self._latents(obs)
         values: Tensor = self.value_net(latent_vf)
         distribution = self._distribution(latent_pi)
@@ -177,7 +177,7 @@ class ActorCritic(nn.Module):
         return actions.reshape((-1, *(self.action_space.shape or ()))), values, log_prob
 
     def evaluate_actions(self, obs: TensorObservation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Learning: values [B, 1], log-probabilities [B] and entropies [B] (or None) of remembered actions."""
+        """Return values [B, 1], log-probabilities [B] and entropies [B] (or None) of remembered actions."""
         latent_pi, latent_vf = self._latents(obs)
         distribution = self._distribution(latent_pi)
         log_prob = distribution.log_prob(actions)
@@ -185,13 +185,13 @@ class ActorCritic(nn.Module):
         return values, log_prob, distribution.entropy()
 
     def predict_values(self, obs: TensorObservation) -> Tensor:
-        """Bootstrapping: values [B, 1]."""
+        """Return values [B, 1], to bootstrap from."""
         features = self.vf_features_extractor(self._encode(obs))
         values: Tensor = self.value_net(self.mlp_extractor.value_net(features))
         return values
 
     def get_distribution(self, obs: TensorObservation) -> Distribution:
-        """The distribution over actions in each state."""
+        """Return the distribution over actions in each state."""
         features = self.pi_features_extractor(self._encode(obs))
         return self._distribution(self.mlp_extractor.policy_net(features))
 
@@ -201,13 +201,13 @@ class ActorCritic(nn.Module):
             raise ValueError("reset_noise() is only available when using gSDE (use_sde=True)")
         self.sde.resample(self.log_std, n_envs)
 
-    # How the answers come about.
+    # Parts of them
 
     def _encode(self, obs: TensorObservation) -> TensorObservation:
         return encode(obs, self.observation_space, normalize_images=self.normalize_images)
 
     def _latents(self, obs: TensorObservation) -> tuple[Tensor, Tensor]:
-        """Last hidden layers [B, H] of the actor and of the critic."""
+        """Return the last hidden layers [B, H] of the actor and of the critic."""
         pi_features = self.pi_features_extractor(self._encode(obs))
         vf_features = pi_features if self.share_features_extractor else self.vf_features_extractor(self._encode(obs))
         return self.mlp_extractor.policy_net(pi_features), self.mlp_extractor.value_net(vf_features)
@@ -227,7 +227,7 @@ class ActorCritic(nn.Module):
 
 
 def _n_distribution_inputs(space: Space) -> int:
-    """Numbers that the actor must output: means, logits or log-odds."""
+    """Return how many numbers the actor outputs: means, logits or log-odds."""
     if isinstance(space, spaces.Box):
         return int(np.prod(space.shape))
     if isinstance(space, spaces.Discrete):

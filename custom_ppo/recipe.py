@@ -1,9 +1,11 @@
-"""Which function plays which part in PPO. Variants are recipes with one part replaced, not flags in the agent.
+"""Recipes: the functions that make up a policy-gradient algorithm, one field per part.
 
-PPO = act, remember, estimate advantages, and for every minibatch: normalise, judge, stop?, descend
+A variant is a recipe with another function in one field; the agent has no flags and no `if` about variants.
+
+PPO = SB3_PPO: act, remember, estimate advantages, and for every minibatch: normalise, loss, stop?, descend
 A2C = SB3_PPO.replace(policy_loss=PolicyLoss(log_prob_objective), optimizer=rmsprop) with one epoch over one batch
 
-`PRESETS` holds the recipes that have a name.
+PPO with an adaptive KL penalty is `PPO_PENALTY`, CleanRL's PPO is `CLEANRL_PPO`; `PRESETS` holds all that have a name.
 """
 
 from __future__ import annotations
@@ -32,83 +34,83 @@ _DEFAULT_TARGET_KL = 0.01
 
 
 def bootstrapped_reward(reward: float, terminal_value: Tensor, gamma: float) -> Any:
-    """r + gamma * V(s_terminal): the reward remembered for a step at which a time limit cut the episode.
+    """Return r + gamma * V(s_terminal), the reward to remember for a step at which a time limit cut the episode.
 
-    The episode would have gone on, so the rest of its return is estimated instead of being counted as zero
+    The episode would have gone on, so the rest of its return is estimated instead of counted as zero
     (Pardo et al. 2018, arXiv 1712.00378). terminal_value: float32 [1].
     """
     return reward + gamma * terminal_value
 
 
 def reward_alone(reward: float, terminal_value: Tensor, gamma: float) -> Any:
-    """r: the reward remembered where a time limit counts as an end like any other, and nothing would have followed."""
+    """Return r: the reward to remember if a time limit counts as a termination, after which nothing is earned."""
     return reward
 
 
 def clipped_to_bounds(actions: NDArray[Any], space: spaces.Space[Any]) -> NDArray[Any]:
-    """What the environment gets: Gaussian samples know no bounds, so Box actions are clipped to them.
+    """Return actions for the environment: Gaussian samples are unbounded, so those of a Box are clipped to its bounds.
 
-    The memory keeps the unclipped action: its log-probability is that of the sample, not of the bound.
+    The memory keeps the sampled action, not the clipped one: log pi(a|s) is that of the sample.
     """
     return np.clip(actions, space.low, space.high) if isinstance(space, spaces.Box) else actions
 
 
 def rescaled_to_bounds(actions: NDArray[Any], space: spaces.Space[Any]) -> NDArray[Any]:
-    """What the environment gets from a squashed policy, whose actions lie in (-1, 1): the same share of its range."""
+    """Return actions for the environment of a squashed policy: (-1, 1) is mapped linearly to the bounds of the Box."""
     assert isinstance(space, spaces.Box)
     rescaled: NDArray[Any] = space.low + (0.5 * (actions + 1.0) * (space.high - space.low))
     return rescaled
 
 
 def shuffled(n: int) -> NDArray[np.int64]:
-    """A random order of n transitions, drawn anew for every epoch.
+    """Return a random order of n transitions, drawn anew for every epoch.
 
-    From NumPy's global generator and not one of our own: it is the one that SB3 draws from, and sharing its stream
-    is what makes the minibatches equal.
+    It is drawn from NumPy's global generator instead of a private one, as SB3 draws from that one: equal streams make
+    equal minibatches.
     """
     return np.random.permutation(n)  # noqa: NPY002
 
 
 def exceeds_target(approx_kl: NDArray[np.float32], target_kl: float) -> bool:
-    """Whether an update shall end before this minibatch is learnt from: approx_kl > 1.5 * target_kl.
+    """Return True if an update must end before the step of this minibatch: approx_kl > 1.5 * target_kl.
 
-    approx_kl stays a float32 array of no dimensions, as in SB3, so that the comparison is made in float32.
+    approx_kl is a float32 array of no dimensions, as in SB3, so that the comparison is made in float32.
     """
     return bool(approx_kl > 1.5 * target_kl)
 
 
 def never_stop(approx_kl: NDArray[np.float32], target_kl: float) -> bool:
-    """Whether an update shall end early: it shall not, as something else holds the policy back."""
+    """Return False: another part of the recipe limits the change of the policy."""
     return False
 
 
 def log_prob_objective(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, limit: float) -> Tensor:
-    """`losses.log_prob_surrogate` as the objective of a `PolicyLoss`: on-policy, so without a ratio to limit."""
+    """Return `losses.log_prob_surrogate`; on-policy data need neither the ratio to the old policy nor a limit."""
     return losses.log_prob_surrogate(log_prob, advantages)
 
 
 def clip_around_old_values(values: Tensor, batch: Batch, clip_range_vf: float) -> Tensor:
-    """`losses.clipped_values` of a minibatch: SB3's rule."""
+    """Return `losses.clipped_values` of a minibatch, as SB3 clips them."""
     return losses.clipped_values(values, batch.old_values, clip_range_vf)
 
 
 def clip_improvements_only(values: Tensor, batch: Batch, clip_range_vf: float) -> Tensor:
-    """`losses.pessimistic_values` of a minibatch: the rule of OpenAI's baselines and CleanRL."""
+    """Return `losses.pessimistic_values` of a minibatch, as OpenAI's baselines and CleanRL clip them."""
     return losses.pessimistic_values(values, batch.old_values, clip_range_vf, batch.returns)
 
 
 def same_penalty(beta: float, approx_kl: float, target_kl: float | None) -> float:
-    """The penalty for the next update: that of the last one."""
+    """Return the price beta of the last update for the next one."""
     return beta
 
 
 def adapted_penalty(beta: float, approx_kl: float, target_kl: float | None) -> float:
-    """The penalty for the next update, so that its policy moves by about d_targ.
+    """Return the price beta for the next update, so that its policy moves by about d_targ.
 
         beta / 2  where KL < d_targ / 1.5
         beta * 2  where KL > d_targ * 1.5
 
-    approx_kl: KL(pi_old, pi) of the last update. target_kl: d_targ, 0.01 where it is None.
+    approx_kl: KL(pi_old, pi) of the last update. target_kl: d_targ; None stands for 0.01.
     Schulman et al. 2017, arXiv 1707.06347, section 4.
     """
     target = _DEFAULT_TARGET_KL if target_kl is None else target_kl
@@ -123,12 +125,12 @@ def clip_global_norm(parameters: Iterable[nn.Parameter], max_norm: float) -> Non
 
 
 def adam(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
-    """Adam with eps = 1e-5, as in OpenAI's baselines and SB3; PyTorch's own default is 1e-8."""
+    """Return Adam with eps = 1e-5, as in OpenAI's baselines and SB3; PyTorch's own default is 1e-8."""
     return torch.optim.Adam(parameters, lr=lr, eps=1e-5)
 
 
 def rmsprop(parameters: Iterable[nn.Parameter], lr: float, eps: float = 1e-5) -> torch.optim.Optimizer:
-    """RMSprop as SB3's A2C sets it: alpha 0.99, eps 1e-5, no weight decay."""
+    """Return RMSprop with the settings of SB3's A2C: alpha 0.99, eps 1e-5, no weight decay."""
     return torch.optim.RMSprop(parameters, lr=lr, alpha=0.99, eps=eps, weight_decay=0)
 
 
@@ -158,13 +160,13 @@ class PolicyLoss:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The parts of a policy-gradient algorithm; the defaults are SB3's PPO."""
+    """Parts of a policy-gradient algorithm; the defaults are those of SB3's PPO."""
 
     name: str = "ppo"
 
     # begin
     initialise: Callable[..., None] = orthogonal
-    """Takes a module and `gain`; asked for every module unless the policy has ortho_init=False."""
+    """(module, gain=) -> None; called for every module unless the policy has ortho_init=False."""
     # act
     env_action: Callable[[NDArray[Any], spaces.Space[Any]], NDArray[Any]] = clipped_to_bounds
     # remember
@@ -180,16 +182,16 @@ class Recipe:
     entropy_loss: Callable[[Tensor | None, Tensor], Tensor] = losses.entropy_loss
     stop_early: Callable[[NDArray[np.float32], float], bool] = exceeds_target
     adapt_penalty: Callable[[float, float, float | None], float] = same_penalty
-    """From beta, the KL divergence of an update and target_kl to the beta of the next update."""
+    """(beta, KL of an update, target_kl) -> beta of the next update."""
     clip_gradients: Callable[[Iterable[nn.Parameter], float], None] = clip_global_norm
     optimizer: Callable[[Iterable[nn.Parameter], float], torch.optim.Optimizer] = adam
 
     def replace(self, **parts: Any) -> Recipe:
-        """The same recipe with some parts exchanged; raises TypeError for a part that does not exist."""
+        """Return the same recipe with some parts exchanged; raises TypeError for a part that does not exist."""
         return dataclasses.replace(self, **parts)
 
     def differs_in(self, other: Recipe) -> tuple[str, ...]:
-        """Names of the parts in which two recipes differ, `name` left out."""
+        """Return the names of the parts in which two recipes differ, without `name`."""
         parts = (field.name for field in dataclasses.fields(self) if field.name != "name")
         # By equality, as a PolicyLoss that was saved and loaded is another object; of functions it is identity.
         return tuple(part for part in parts if getattr(self, part) != getattr(other, part))
@@ -204,10 +206,10 @@ PPO_PENALTY = SB3_PPO.replace(
     adapt_penalty=adapted_penalty,
     stop_early=never_stop,
 )
-"""PPO with an adaptive KL penalty for the clip (Schulman et al. 2017, section 4); d_targ is `target_kl`.
+"""PPO with an adaptive KL penalty instead of the clip (Schulman et al. 2017, section 4); d_targ is `target_kl`.
 
-The divergence that beta answers to is the mean over the minibatches of the last epoch, `train/approx_kl` in the log:
-it costs nothing, where the paper measures once more after the update.
+beta follows the mean KL over the minibatches of the last epoch, `train/approx_kl` in the log, which costs nothing; the
+paper measures it once more after the update.
 """
 
 CLEANRL_PPO = SB3_PPO.replace(
@@ -216,14 +218,14 @@ CLEANRL_PPO = SB3_PPO.replace(
     value_loss=losses.half_value_loss,
     clip_values=clip_improvements_only,
 )
-"""The PPO of CleanRL (`ppo.py`, `ppo_continuous_action.py`), as far as it is another algorithm than SB3's.
+"""PPO of CleanRL (`ppo.py`, `ppo_continuous_action.py`), where it differs from SB3's in the algorithm.
 
-What differs: a time limit counts as a termination, the value loss has a factor 1/2, and it is the larger of the clipped
-and the free one. To CleanRL's numbers belong also, as arguments: clip_range_vf equal to clip_range (it clips the value
+Differences: a time limit counts as a termination, the value loss has a factor 1/2, and it is the larger of the clipped
+and the free one. CleanRL's numbers are given as arguments: clip_range_vf equal to clip_range (it clips the value
 by default), a learning_rate that falls linearly to zero, ent_coef 0.01 for discrete actions; as wrappers, VecNormalize
 for continuous ones.
 
-The same in both: Adam's eps 1e-5, normalised advantages (unbiased deviation + 1e-8), orthogonal initialisation, clipped
+Equal in both: Adam's eps 1e-5, normalised advantages (unbiased deviation + 1e-8), orthogonal initialisation, clipped
 actions, clipped gradients. Not reproduced: its target_kl (off by default) ends an update only between two epochs and
 without our factor of 1.5, and its minibatches come in another random order.
 """
@@ -232,7 +234,7 @@ PRESETS: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (SB3_PPO, SB3
 
 
 def named_recipe(recipe: str | Recipe) -> Recipe:
-    """The preset of this name, or the recipe itself if it is one; raises InvalidConfigError for an unknown name."""
+    """Return the preset of this name, or the recipe itself if it is one; raises InvalidConfigError for another name."""
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in PRESETS:

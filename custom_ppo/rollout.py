@@ -1,11 +1,11 @@
-"""The rollout: act -> step -> bootstrap at time limits -> remember, in N environments at once.
+"""Rollout: act -> step -> bootstrap at time limits -> remember, in N environments at once.
 
     agent.start_rollout()
     for transition in interact(agent, env, observations, episode_starts):
         ...                                         # log, or stop
     agent.finish_rollout(transition.next_observations, transition.dones)
 
-`bootstrap_timeouts` holds PPO's best-known trap.
+`bootstrap_timeouts` explains PPO's best-known trap.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class Transition:
     """One step in N environments, before it is remembered."""
 
     observations: Observation
-    """[N, ...], s_t"""
+    """s_t, [N, ...]"""
     step: Step
-    """The actions sampled in s_t, with their log-probabilities, and V(s_t)."""
+    """Actions sampled in s_t, their log-probabilities, and V(s_t)."""
     next_observations: Observation
-    """[N, ...], s_{t+1}, or the first observation of the next episode where done."""
+    """s_{t+1}, [N, ...], or the first observation of the next episode if done."""
     rewards: NDArray[Any]
-    """[N], r_t as the environments returned it."""
+    """r_t as the environments returned it, [N]"""
     dones: NDArray[np.bool_]
-    """[N], True where s_t was the last state of an episode, by termination or by a time limit."""
+    """True if the episode ended with this step, by termination or by a time limit, [N]"""
     infos: Infos
 
 
@@ -96,7 +96,7 @@ def bootstrap_timeouts(agent: PPOAgent, rewards: NDArray[Any], dones: NDArray[np
 
 
 class GymnasiumEnvironments:
-    """A vector environment of Gymnasium as `Environments`.
+    """Vector environment of Gymnasium as `Environments`.
 
     It must reset its environments in the step that ends an episode. Gymnasium's default is the step after it, which
     inserts a transition whose action is ignored, and PPO would learn from it.

@@ -29,7 +29,7 @@ CUSTOM_PPO: Mapping[str, set[str]] = {
     "agent": {"config", "diagnostics", "engines", "memory", "networks", "recipe"},
     "rollout": {"agent", "memory"},
     "minimal": {"agent", "config", "memory", "networks", "recipe", "rollout"},
-    "sb3": {"agent", "config", "engines", "extractors", "memory", "networks", "recipe", "rollout", "sb3"},
+    "sb3": {"agent", "config", "engines", "extractors", "gae", "memory", "networks", "recipe", "rollout", "sb3"},
 }
 
 # From an area of harness to the areas it may import, beside itself. An area is a module or package with all that is in

@@ -1,4 +1,4 @@
-"""PPO's update with the backward pass written out: the bits of autograd, in a fraction of its time.
+"""Update with the backward pass written out: the bits of autograd in a fraction of its time.
 
 Networks of this size spend most of an update on bookkeeping: recording a graph, walking it, and stepping the optimiser
 parameter by parameter. Here the same tensor operations run in the order in which autograd would run them, and the
@@ -29,11 +29,11 @@ __all__ = ["FusedEngine"]
 
 _aten = torch.ops.aten
 _ALIGNMENT = 16
-"""float32 numbers in 64 bytes: a parameter that starts elsewhere is summed in another order, with another last bit."""
+"""Number of float32 in 64 bytes; kernels sum a parameter that starts elsewhere in another order, to other bits."""
 
 
 class FusedEngine:
-    """The update of one policy by its Adam optimiser; use it only where `fusible.reason_against` finds no reason."""
+    """Update of one policy by its Adam optimiser; use it only if `fusible.reason_against` finds no reason."""
 
     def __init__(self, policy: ActorCritic, optimizer: torch.optim.Optimizer, recipe: Recipe) -> None:
         self.policy = policy
@@ -46,16 +46,16 @@ class FusedEngine:
         )
 
     def serves(self, policy: Any, optimizer: torch.optim.Optimizer) -> bool:
-        """Whether this engine was made for just these objects: a user may exchange a layer, or the whole optimiser."""
+        """Return True if this engine was made for these very objects: a user may exchange a layer, or the optimiser."""
         made_for = policy is self.policy and optimizer is self.adam.optimizer
         return made_for and same_parameters(list(policy.parameters()), self.adam.parameters)
 
     def start(self) -> None:
-        """Look at the optimiser's state before an update: it may have been loaded from a file."""
+        """Take over the optimiser's state, which may have been loaded from a file since the last update."""
         self.adam.bind()
 
     def finish(self) -> None:
-        """Leave the optimiser's state after an update as PyTorch would have."""
+        """Leave the optimiser's state as PyTorch would have left it."""
         self.adam.write_steps()
 
     @torch.no_grad()
@@ -101,8 +101,8 @@ class FusedEngine:
     def backward(self, terms: LossTerms, config: UpdateConfig) -> None:
         """Leave the gradient of the loss of the last `forward` in the parameters."""
         n = len(self.ratio)
-        # d policy_loss / d log_prob. Where both branches of the minimum are equal, autograd gives half to each, and
-        # the clipped branch passes its half on only inside the bounds.
+        # d policy_loss / d log_prob. If both branches of the minimum are equal, autograd gives half of the gradient to
+        # each, and the clipped branch passes its half on only inside the bounds.
         low, high = self.bounds
         inside = (self.ratio >= low) & (self.ratio <= high)
         share = (self.free < self.clipped) + (self.free == self.clipped) * (0.5 + 0.5 * inside)
@@ -122,14 +122,14 @@ class FusedEngine:
 
 
 class _Stack:
-    """Linear layers with activations between them, and the gradient of their parameters."""
+    """Linear layers with activations between them, and their backward pass."""
 
     def __init__(self, layers: list[nn.Module]) -> None:
         self.layers: list[nn.Module] = layers
         self.inputs: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in] -> [B, out]."""
+        """Map [B, in] to [B, out], and keep the input of every layer."""
         self.inputs = []
         for layer in self.layers:
             self.inputs.append(x)
@@ -158,10 +158,10 @@ class _Stack:
 
 
 class _CategoricalHead:
-    """Logits -> log-probability and entropy of remembered choices, and back."""
+    """Log-probability and entropy of remembered choices from their logits, and the backward pass."""
 
     def forward(self, logits: Tensor, actions: Tensor) -> None:
-        """logits [B, n], actions [B]."""
+        """Compute `log_prob` and `entropy` [B] from logits [B, n] and actions [B]."""
         self.raw = logits
         self.log_sum = logits.logsumexp(dim=-1, keepdim=True)
         self.logits = logits - self.log_sum
@@ -172,12 +172,13 @@ class _CategoricalHead:
         self.entropy = -(self.bounded * self.probs).sum(-1)
 
     def backward(self, grad_log_prob: Tensor, ent_coef: float, n: int) -> Tensor:
-        """Gradient of the loss by the logits [B, n]."""
+        """Return the gradient of the loss by the logits, [B, n]; grad_log_prob: that by the log-probabilities, [B]."""
         chosen = torch.zeros_like(self.logits).scatter_add_(-1, self.index, grad_log_prob.unsqueeze(-1))
         if ent_coef == 0:
             grad = chosen
         else:
-            # entropy_loss = mean(sum(bounded * probs)); autograd visits softmax, clamp, gather, latest made first.
+            # entropy_loss = mean(sum(bounded * probs)). Autograd adds the three gradients in the reverse order of their
+            # making: softmax, clamp, gather; another order of the sums gives other last bits.
             unit = torch.tensor(ent_coef) / n
             by_probs = _aten._softmax_backward_data(unit * self.bounded, self.probs, -1, torch.float32)
             by_bounded = (unit * self.probs) * (self.logits >= torch.finfo(torch.float32).min)
@@ -187,13 +188,13 @@ class _CategoricalHead:
 
 
 class _GaussianHead:
-    """Means and log_std -> log-density and entropy of remembered actions, and back."""
+    """Log-density and entropy of remembered actions from means and log_std, and the backward pass."""
 
     def __init__(self, log_std: nn.Parameter) -> None:
         self.log_std = log_std
 
     def forward(self, mean: Tensor, actions: Tensor) -> None:
-        """mean, actions: [B, A]."""
+        """Compute `log_prob` and `entropy` [B] from means and actions [B, A]."""
         self.ones = torch.ones_like(mean)
         self.exp = self.log_std.exp()
         self.std = self.ones * self.exp
@@ -205,7 +206,7 @@ class _GaussianHead:
         self.entropy = (GAUSSIAN_ENTROPY + log_std).sum(dim=1)
 
     def backward(self, grad_log_prob: Tensor, ent_coef: float, n: int) -> Tensor:
-        """Gradient of the loss by the means [B, A]; that by log_std is written to its parameter."""
+        """Return the gradient of the loss by the means, [B, A], and write that by log_std to its parameter."""
         grad = grad_log_prob.unsqueeze(1).expand_as(self.std)
         by_square = -(grad / self.twice_variance)
         by_variance = -grad * ((self.minus_square / self.twice_variance) / self.twice_variance) * 2
@@ -219,7 +220,7 @@ class _GaussianHead:
 
 
 class _FlatAdam:
-    """PyTorch's Adam on one vector: parameters, gradients and moments are views of four long tensors."""
+    """PyTorch's Adam on one vector: parameters, gradients and moments are views of four flat tensors."""
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer = optimizer
@@ -230,7 +231,7 @@ class _FlatAdam:
             offsets.append(size)
             size += math.ceil(parameter.numel() / _ALIGNMENT) * _ALIGNMENT
         self.offsets = offsets
-        # The gaps between parameters stay zero: zero gradients move nothing.
+        # Gaps between parameters stay zero, as their gradients are zero.
         self.values, self.grads, self.exp_avg, self.exp_avg_sq = (torch.zeros(size) for _ in range(4))
         self.grad_views = [self._view(self.grads, i) for i in range(len(offsets))]
 
@@ -239,7 +240,7 @@ class _FlatAdam:
         return flat[offset : offset + parameter.numel()].view(parameter.shape)
 
     def bind(self) -> None:
-        """Make parameters, gradients and moments views of the long tensors, taking over what they hold."""
+        """Make parameters, gradients and moments views of the flat tensors, and take over what they hold."""
         with torch.no_grad():
             for i, parameter in enumerate(self.parameters):
                 self._adopt(parameter.data, self.values, i)
@@ -261,7 +262,7 @@ class _FlatAdam:
             view.copy_(tensor)
 
     def write_steps(self) -> None:
-        """Tell PyTorch's optimiser how many steps were made."""
+        """Write the number of steps to PyTorch's optimiser."""
         for parameter in self.parameters:
             self.optimizer.state[parameter]["step"].fill_(self.n_steps)
 

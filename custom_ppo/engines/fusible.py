@@ -1,4 +1,4 @@
-"""When the update can be fused: what `fused` understands, and in words why something else must be left to autograd."""
+"""Conditions under which an update can be fused, and in words the reason why one must be left to autograd."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from custom_ppo.recipe import SB3_PPO, Recipe
 __all__ = ["reason_against", "same_parameters"]
 
 _OWN_PARTS = ("policy_loss", "value_loss", "clip_values", "entropy_loss", "clip_gradients")
-"""Parts of a recipe that `fused` has written out."""
+"""Parts of a recipe that the fused engine has written out instead of calling them."""
 
 
 def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> str | None:
-    """Why the update cannot be fused, or None if it can."""
+    """Return the reason why an update cannot be fused, or None if it can."""
     changed = [part for part in recipe.differs_in(SB3_PPO) if part in _OWN_PARTS]
     if changed:
         return f"the recipe has its own {', '.join(changed)}"
@@ -32,7 +32,7 @@ def _reason_in_policy(policy: Any) -> str | None:
     if not isinstance(policy, ActorCritic):
         return f"{type(policy).__name__} is not a policy of custom_ppo"
     methods = ("evaluate_actions", "_latents", "_distribution", "_encode", "forward")
-    # Asked of the object, not of its class: a method may be wrapped on one policy alone, by whoever observes it.
+    # Looked up on the object, not on its class: an observer may have wrapped a method of this policy alone.
     own = [name for name in methods if getattr(getattr(policy, name), "__func__", None) is not vars(ActorCritic)[name]]
     if own:
         return f"{type(policy).__name__} has its own {', '.join(own)}"
@@ -69,7 +69,7 @@ def _reason_in_parameters(policy: ActorCritic) -> str | None:
     twins = policy.mlp_extractor
     layers = [*twins.policy_net, *twins.value_net, policy.action_net, policy.value_net]
     in_layers = [parameter for layer in layers for parameter in layer.parameters()]
-    # `parameters` names a shared one only once, so the count tells.
+    # `parameters` lists a shared parameter only once, so the count reveals it.
     if len(parameters) != len(in_layers) + hasattr(policy, "log_std"):
         return "a parameter is shared by two layers, or belongs to none"
     for parameter in parameters:
@@ -90,7 +90,7 @@ def _reason_in_optimizer(optimizer: torch.optim.Optimizer, parameters: list[nn.P
     changed = [name for name in switches if group.get(name)]
     if changed or any(isinstance(beta, Tensor) for beta in group["betas"]):
         return f"Adam is set to {', '.join(changed) or 'tensor betas'}"
-    # A layer that was exchanged starts from zero, while the others go on; one long vector knows one number of steps.
+    # A layer that was exchanged begins with step 0 while the others go on, but a flat vector has one number of steps.
     if len({float(optimizer.state.get(parameter, {}).get("step", 0)) for parameter in parameters}) > 1:
         return "some parameters have made more steps than others"
     hooks = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
@@ -100,5 +100,5 @@ def _reason_in_optimizer(optimizer: torch.optim.Optimizer, parameters: list[nn.P
 
 
 def same_parameters(ours: Sequence[nn.Parameter], theirs: Sequence[nn.Parameter]) -> bool:
-    """Whether these are the same objects in the same order."""
+    """Return True if these are the same objects in the same order."""
     return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))

@@ -1,4 +1,4 @@
-"""The algorithms behind SB3's interface; the only part of custom_ppo that knows stable_baselines3."""
+"""Algorithms behind SB3's interface; the only part of custom_ppo that imports stable_baselines3."""
 
 from custom_ppo.sb3.a2c import CustomA2C
 from custom_ppo.sb3.interchange import ModelFileError

@@ -1,4 +1,4 @@
-"""CustomA2C: A2C as the special case of PPO that it is, with the arguments and logger keys of SB3's A2C."""
+"""CustomA2C: A2C as a special case of PPO, with the arguments and logger keys of SB3's A2C."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["CustomA2C"]
 
 
 class CustomA2C(CustomPPO):
-    """Advantage actor-critic: PPO with one pass over one batch, the log-probability for the ratio, and RMSprop.
+    """Advantage actor-critic: PPO with one pass over one batch, the log-probability instead of the ratio, and RMSprop.
 
     Given the same arguments, environment and seed it trains to the same bits as SB3's A2C (arXiv 2205.09123 says why).
     rms_prop_eps, use_rms_prop: RMSprop with this eps, or Adam; the other arguments are those of CustomPPO.
@@ -31,7 +31,7 @@ class CustomA2C(CustomPPO):
 
     sb3_class: ClassVar[type[OnPolicyAlgorithm]] = A2C
     file_keys = ("n_steps", "gae_lambda", "normalize_advantage")
-    foreign_keys = ("n_epochs", "clip_range")  # of a PPO
+    foreign_keys = ("n_epochs", "clip_range")  # a file that has these is one of PPO
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""Environments in the middle of an episode, as bytes and back: what an exact checkpoint needs, and SB3 does not save.
+"""Environments in the middle of an episode as bytes, and back; an exact checkpoint needs them, and SB3 saves none.
 
-Pickling alone is not enough. MuJoCo's and Box2D's environments, and SB3's VecNormalize, tell pickle less than all they
-know, and what comes back is another one, which starts from scratch without a word. Here they are taken as they are, and
-`check_resumable` tries it out before training.
+Plain pickling is not enough: the __getstate__ of MuJoCo's and Box2D's environments, and of SB3's VecNormalize, leaves
+state out, and the copy silently starts a new episode. Here all attributes are saved, and `check_resumable` verifies the
+result before training.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from custom_ppo.sb3.randomness import preserved_randomness
 __all__ = ["check_resumable", "dumps", "loads"]
 
 _N_STEPS = 20
-"""Steps that `check_resumable` makes before it saves a copy, and again after it."""
+"""Number of steps that `check_resumable` makes before and after it saves a copy."""
 
 
 def dumps(value: Any) -> bytes:
-    """Anything, with the environments in it as they are; raises what pickle raises where that is impossible."""
+    """Return an object as bytes, with the whole state of its environments; raises any error of pickle."""
     file = io.BytesIO()
     _Pickler(file).dump(value)
     return file.getvalue()
 
 
 def loads(data: bytes, *, reopen_logs: bool) -> Any:
-    """What `dumps` was given.
+    """Return the object that `dumps` was given.
 
-    reopen_logs: whether Monitor's episode logs go on in their files, which lose what was written to them after
-        `dumps`; otherwise the files are not touched, and these copies of the environments write none.
-    Runs code from data, as all pickles do: it must come from where you trust.
-    Raises OSError when a log cannot be reopened, and whatever the classes of the objects in it raise.
+    reopen_logs: True lets Monitor's episode logs go on in their files, which lose everything written after `dumps`;
+        with False the files stay untouched, and these copies of the environments write no log.
+    Runs code from data, as all pickles do: use trusted data only.
+    Raises OSError if a log cannot be reopened, and any error of the classes of the objects in it.
     """
     return _Unpickler(io.BytesIO(data), reopen_logs).load()
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def persistent_id(self, obj: Any) -> Any:
-        """A file that an environment writes is not part of it: remembered are its name, and how far it was written."""
+        """Return name and size of a log file instead of the open file, and None for every other object."""
         if not isinstance(obj, ResultsWriter):
             return None
         file = obj.file_handler
@@ -63,9 +63,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, VecEnv | EzPickle):
-            # Made of members of its class, some of which cannot be pickled; it comes back with the class.
+            # It holds members of the class, some of which cannot be pickled; loading takes them from the class again.
             state = {name: value for name, value in vars(obj).items() if name != "class_attributes"}
-            # With a setter of our own, as the object's __setstate__ would expect what its __getstate__ returns.
+            # With our own setter: the object's __setstate__ expects the incomplete state of its __getstate__.
             return copyreg.__newobj__, (type(obj),), state, None, None, _set_state  # type: ignore[attr-defined]
         return super().reducer_override(obj)
 
@@ -82,7 +82,7 @@ class _Unpickler(pickle.Unpickler):
         self.reopen_logs = reopen_logs
 
     def persistent_load(self, pid: Any) -> ResultsWriter | None:
-        """The log of a Monitor, or None, with which it writes no log."""
+        """Return the log of a Monitor, or None, with which it writes no log."""
         if not self.reopen_logs:
             return None
         path, size, fields = pid
@@ -93,9 +93,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def check_resumable(env: VecEnv) -> None:
-    """Raise InvalidConfigError unless these environments go on as before when they are saved and restored.
+    """Raise InvalidConfigError unless saved and restored environments continue exactly as the original ones.
 
-    It is tried out on copies, so that neither the environments nor the global generators move.
+    It is verified on copies, so that neither the environments nor the global generators move.
     """
     if isinstance(env.unwrapped, SubprocVecEnv):
         raise InvalidConfigError(
@@ -133,12 +133,12 @@ def _actions(env: VecEnv, n_steps: int) -> Sequence[NDArray[Any]]:
 
 
 def _play(env: VecEnv, actions: Sequence[NDArray[Any]]) -> list[tuple[Any, ...]]:
-    """Observations, rewards and dones of some steps; infos may hold seconds."""
+    """Return observations, rewards and dones of some steps; infos are left out, as they may hold wall-clock times."""
     return [env.step(action)[:3] for action in actions]
 
 
 def _culprits(env: VecEnv) -> str:
-    """Which attributes of which environment cannot be saved, as the beginning of a message."""
+    """Return the beginning of a message that names the attributes that cannot be saved, or ""."""
     base = env.unwrapped
     for i, member in enumerate(base.envs if isinstance(base, DummyVecEnv) else ()):
         names = list(_unsavable(member))

@@ -1,8 +1,8 @@
-"""Files and models that change hands with Stable-Baselines3: what one of the two saved, the other loads.
+"""Exchange of files and models with Stable-Baselines3: each of the two loads what the other saved.
 
-A file of CustomPPO names SB3's policy class where ours is its equal, and no recipe where it is SB3's: it is then a file
-of SB3's PPO, and needs nothing of custom_ppo. With another recipe SB3 refuses it, as SB3 would go on with an algorithm
-that the model was not trained by.
+A file of CustomPPO names SB3's policy class instead of our equal one, and no recipe if the recipe is SB3's: it is then
+a file of SB3's PPO, and needs nothing of custom_ppo. With another recipe SB3 refuses the file, as it would continue
+with another algorithm than the one that trained the model.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ _POLICIES: Mapping[Any, Any] = {
     CnnPolicy: ActorCriticCnnPolicy,
     MultiInputPolicy: MultiInputActorCriticPolicy,
 }
-"""Our policy class -> the one of SB3 that computes the same bits."""
+"""Class of SB3 that computes the same bits, for each of our policy classes."""
 
 _OBJECTS = ("policy_class", "observation_space", "action_space")
 
 
 class ModelFileError(ValueError):
-    """A file that is no model, a damaged one, or one of another algorithm or environment than asked for."""
+    """A file holds no model, is damaged, or belongs to another algorithm or environment than expected."""
 
 
 @dataclass(frozen=True)
 class _OnlyWithRecipe:
-    """Stands for the policy class in a file whose recipe SB3 does not know: SB3 calls it, and learns why it cannot."""
+    """Placeholder of the policy class in a file whose recipe SB3 does not have; calling it raises the reason."""
 
     policy_class: type[BasePolicy]
     parts: tuple[str, ...]
@@ -69,12 +69,12 @@ class _OnlyWithRecipe:
 
 
 class Interchangeable(BaseAlgorithm):
-    """An algorithm whose files and models SB3's `sb3_class` takes over, and the other way round."""
+    """Algorithm that exchanges files and models with SB3's `sb3_class`."""
 
     recipe: Recipe
     sb3_class: ClassVar[type[OnPolicyAlgorithm]] = PPO
     file_keys: ClassVar[Sequence[str]] = ("n_steps", "gae_lambda", "batch_size", "n_epochs", "clip_range")
-    """Attributes by which a file shows its algorithm, as it does not name it."""
+    """Attributes that identify the algorithm of a file, as files do not name it."""
     foreign_keys: ClassVar[Sequence[str]] = ()
     """Attributes that a file of this algorithm has only if custom_ppo wrote it."""
 
@@ -98,10 +98,10 @@ class Interchangeable(BaseAlgorithm):
         force_reset: bool = True,
         **kwargs: Any,
     ) -> Self:
-        """Read a model that this class, or SB3's, has saved; the arguments are those of SB3's `load`.
+        """Return the model of a file that this class or SB3's saved; the arguments are those of SB3's `load`.
 
         SB3's policies become ours, which compute the same bits and can be fused.
-        Raises ModelFileError when the file is no such model, or env has other spaces; FileNotFoundError without file.
+        Raises ModelFileError if the file holds no such model or env has other spaces, FileNotFoundError without file.
         """
         data = cls._inspect(path, custom_objects or {})
         if env is not None:
@@ -119,7 +119,7 @@ class Interchangeable(BaseAlgorithm):
 
     @classmethod
     def _inspect(cls, path: File, custom_objects: dict[str, Any]) -> dict[str, Any]:
-        """Spaces, policy class and verbosity of a file, once it is sure to be a model of this algorithm."""
+        """Return spaces, policy class and verbosity of a file; raises ModelFileError unless it is of this algorithm."""
         content = read_member(path, "data", "a model written by save()")
         try:
             data = json.loads(content)
@@ -142,10 +142,10 @@ class Interchangeable(BaseAlgorithm):
         return {"verbose": data.get("verbose", 0), **objects}
 
     def to_sb3(self) -> PPO:
-        """The same model as one of SB3's PPO: weights, optimiser, hyperparameters, counters.
+        """Return a copy of this model as SB3's PPO: weights, optimiser, hyperparameters, counters.
 
         The environment is shared: to train both, give one of them another with `set_env`. The global generators do not
-        move. Raises InvalidConfigError, which names the part, when the recipe is not SB3's.
+        move. Raises InvalidConfigError, which names the part, if the recipe is not SB3's.
         """
         parts = self.recipe.differs_in(SB3_PPO)
         if parts:
@@ -156,9 +156,9 @@ class Interchangeable(BaseAlgorithm):
 
     @classmethod
     def from_sb3(cls, model: OnPolicyAlgorithm) -> Self:
-        """The same model as one of ours; the counterpart of `to_sb3`.
+        """Return a copy of a model of SB3 as one of this class; the counterpart of `to_sb3`.
 
-        Raises InvalidConfigError when the model is of another class, or has methods or a rollout buffer of its own.
+        Raises InvalidConfigError if the model is of another class, or has methods or a rollout buffer of its own.
         """
         _check_is_plain(model, cls)
         return _handed_over(model, cls)
@@ -170,7 +170,7 @@ Model = TypeVar("Model", bound=BaseAlgorithm)
 def _handed_over(source: BaseAlgorithm, target: type[Model]) -> Model:
     file = io.BytesIO()
     source.save(file)
-    # Loaded without its environment, which would be seeded anew, and given it afterwards.
+    # Loaded without its environment, which load() would seed anew; it is set afterwards.
     with preserved_randomness():
         model = target.load(file, device=source.device)
     model.env = source.env
@@ -193,7 +193,7 @@ def _check_is_plain(model: BaseAlgorithm, cls: type[Interchangeable]) -> None:
 
 
 def _for_sb3(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes of one of our models as they stand in a file."""
+    """Return the attributes of one of our models as they are saved."""
     parts = data.get("recipe", SB3_PPO).differs_in(SB3_PPO)
     if parts:
         return {**data, "policy_class": _OnlyWithRecipe(data["policy_class"], parts)}
@@ -202,18 +202,20 @@ def _for_sb3(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _for_us(policy_class: Any) -> Any:
-    """The policy class that a file means."""
+    """Return our policy class for the one in a file."""
     if isinstance(policy_class, _OnlyWithRecipe):
         return policy_class.policy_class
-    # Just these classes, and none derived from them, which would have methods of their own.
+    # Only these very classes: a subclass may have methods of its own, which would be lost.
     return next((ours for ours, theirs in _POLICIES.items() if theirs is policy_class), policy_class)
 
 
 def _objects(path: File, data: Mapping[str, Any], custom_objects: dict[str, Any]) -> dict[str, Any]:
-    """The objects in a file that are needed before it is loaded, as far as it has them."""
+    """Return the objects of a file that are needed before loading it; raises ModelFileError if one is unreadable."""
     known = {name: data[name] for name in _OBJECTS if name in data}
     try:
-        with warnings.catch_warnings(record=True) as caught:  # SB3 warns, and leaves out what it cannot make
+        with warnings.catch_warnings(
+            record=True
+        ) as caught:  # SB3 leaves out what it cannot read
             warnings.simplefilter("always")
             objects = json_to_data(json.dumps(known), custom_objects)
         problem = " ".join(str(caught[-1].message).split()) if len(objects) < len(known) else ""
@@ -228,14 +230,14 @@ def _objects(path: File, data: Mapping[str, Any], custom_objects: dict[str, Any]
 
 
 def read_member(path: File, member: str, expected: str) -> bytes:
-    """One member of the zip file of a model; raises ModelFileError when the file is damaged, or has none such.
+    """Return one member of the zip file of a model; raises ModelFileError if the file is damaged or has no such member.
 
-    expected: what a file with this member is, for the message.
+    expected: description of a file with this member, for the message.
     """
     file = open_path(path, "r", suffix="zip")
     try:
         with zipfile.ZipFile(file) as archive:
-            # The weights are zip files inside the zip file: without the end of the outer one, an inner one is opened.
+            # Weights are zip files inside the zip file: without the end of the outer one, zipfile opens an inner one.
             if min((info.header_offset for info in archive.infolist()), default=0) > 0:
                 raise zipfile.BadZipFile("File ends too early")
             broken = archive.testzip()
@@ -254,5 +256,5 @@ def read_member(path: File, member: str, expected: str) -> bytes:
 
 
 def name_of(path: File) -> str:
-    """A file as messages call it."""
+    """Return the name of a file for messages."""
     return str(path) if isinstance(path, str | pathlib.Path) else str(getattr(path, "name", type(path).__name__))

@@ -29,12 +29,12 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
     """`networks.ActorCritic` with the arguments, the state dict and the `predict` of SB3's ActorCriticPolicy.
 
     observation_space, action_space: of the environment.
-    lr_schedule: its value at 1 is the optimiser's first learning rate.
+    lr_schedule: its value at progress 1 is the optimiser's first learning rate.
     The other arguments are SB3's `policy_kwargs`. Raises ValueError on combinations that cannot work.
     """
 
     default_extractor: ClassVar[type[nn.Module]] = FlattenExtractor
-    """What stands where no features_extractor_class is given."""
+    """Features extractor if no features_extractor_class is given."""
 
     def __init__(
         self,
@@ -80,7 +80,19 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
             initialise=recipe.initialise,
         )
         self._squash_output = squash_output
-        # What `save` writes and `load` gives back to this constructor; the recipe made the optimiser and is done.
+        self.activation_fn = activation_fn
+        self.ortho_init = ortho_init
+        self.use_sde = use_sde
+        self.log_std_init = log_std_init
+        self.dist_kwargs = (
+            {"full_std": full_std, "squash_output": squash_output, "use_expln": use_expln, "learn_features": False}
+            if use_sde
+            else None
+        )
+        self.features_extractor_class = make_extractor  # type: ignore[assignment]  # ours are no classes of SB3
+        self.features_extractor_kwargs = extractor_kwargs
+        self.features_dim = self.features_extractor.features_dim
+        # `save` writes these arguments, and `load` passes them on; the recipe is left out, as its optimiser is saved.
         self._arguments = {
             "net_arch": self.net_arch,
             "activation_fn": activation_fn,
@@ -99,6 +111,9 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
         self.optimizer = _optimizer(
             list(self.parameters()), lr_schedule(1), optimizer_class, optimizer_kwargs, recipe.optimizer
         )
+        self.optimizer_class = type(self.optimizer)
+        own = {name: value for name, value in self.optimizer.defaults.items() if name == "eps"}
+        self.optimizer_kwargs = own if optimizer_kwargs is None else optimizer_kwargs
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {**super()._get_constructor_parameters(), **self._arguments, "lr_schedule": self._dummy_schedule}
@@ -108,13 +123,13 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
 
 
 class CnnPolicy(MlpPolicy):
-    """The policy for images: `extractors.NatureCNN`, and no hidden layers after it unless net_arch asks for them."""
+    """Policy for images: `extractors.NatureCNN`, without hidden layers after it unless net_arch names some."""
 
     default_extractor = NatureCNN
 
 
 class MultiInputPolicy(MlpPolicy):
-    """The policy for Dict observations: `extractors.CombinedExtractor`, then an MLP."""
+    """Policy for Dict observations: `extractors.CombinedExtractor`, then an MLP."""
 
     default_extractor = CombinedExtractor
 
@@ -122,15 +137,15 @@ class MultiInputPolicy(MlpPolicy):
 def _extractor_kwargs(
     extractor: Callable[..., nn.Module], kwargs: dict[str, Any] | None, normalize_images: bool
 ) -> dict[str, Any]:
-    """The user's, and for a CNN that images which are not to be divided by 255 may hold any numbers."""
+    """Return the user's arguments; a CNN accepts images of any numbers if they are not to be divided by 255."""
     takes_it = isinstance(extractor, type) and issubclass(extractor, _TAKE_NORMALIZED_IMAGES)
     return {**(kwargs or {}), **({"normalized_image": True} if takes_it and not normalize_images else {})}
 
 
 def _net_arch(net_arch: Any, features_extractor_class: Callable[..., nn.Module]) -> NetArch:
-    """The widths that SB3 makes of the same arguments."""
+    """Return the layer widths that SB3 derives from the same arguments."""
     if net_arch is None:
-        # Not for their subclasses, as in SB3.
+        # Only for these very classes, as in SB3: a subclass of a CNN gets hidden layers.
         return [] if features_extractor_class in _CNNS else {"pi": [64, 64], "vf": [64, 64]}
     if isinstance(net_arch, list) and net_arch and isinstance(net_arch[0], dict):
         warnings.warn("net_arch=[dict(...)] is the form of SB3 before 1.8: write dict(...)", UserWarning, stacklevel=4)
@@ -145,9 +160,9 @@ def _optimizer(
     optimizer_kwargs: dict[str, Any] | None,
     recipe_optimizer: Callable[..., torch.optim.Optimizer],
 ) -> torch.optim.Optimizer:
-    """The recipe's optimiser, unless the user asks for one of their own.
+    """Return the recipe's optimiser, or the one that the user names.
 
-    SB3's eps of 1e-5 belongs to an Adam without optimizer_kwargs; with any of them, PyTorch's 1e-8 comes back.
+    SB3 sets eps=1e-5 only for an Adam without optimizer_kwargs; with any of them, PyTorch's default of 1e-8 is back.
     """
     if optimizer_class is None:
         if optimizer_kwargs is None:

@@ -1,7 +1,7 @@
-"""CustomPPO: the agent behind SB3's interface, so that it can stand wherever `stable_baselines3.PPO` stands.
+"""CustomPPO: the agent behind SB3's interface, a drop-in for `stable_baselines3.PPO`.
 
-It brings the environments, callbacks and logger; the algorithm itself is in `agent`, files are in `interchange` and
-`resume`. It extends SB3's BaseAlgorithm, which has no algorithm in it.
+It adds environments, callbacks and logger; the algorithm itself is in `agent` and `rollout`, files are in `interchange`
+and `resume`. It extends SB3's BaseAlgorithm, which contains no algorithm.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
@@ -29,6 +29,7 @@ from custom_ppo.engines import Engine, EngineName, make_engine
 from custom_ppo.memory import TensorObservation, TrajectoryMemory
 from custom_ppo.recipe import SB3_PPO, Recipe, named_recipe, rescaled_to_bounds
 from custom_ppo.rollout import interact
+from custom_ppo.sb3.buffer import RolloutMemory
 from custom_ppo.sb3.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 from custom_ppo.sb3.resume import Resumable
 
@@ -36,7 +37,7 @@ __all__ = ["CustomPPO"]
 
 
 class SB3Agent(PPOAgent):
-    """PPOAgent with the conversion of observations that SB3's policies bring with them."""
+    """PPOAgent that converts terminal observations as SB3's policies do."""
 
     last_timeout: tuple[TensorObservation, Tensor] | None = None
     """Terminal observation [1, ...] and its value [1] of the last episode that a time limit cut in this rollout."""
@@ -47,7 +48,7 @@ class SB3Agent(PPOAgent):
         self.last_timeout = None
 
     def terminal_value(self, observation: Any) -> Tensor:
-        """Return V(s), [1]; the policy transposes images, and adds the axis of the environments."""
+        """Return V(s), [1], of one observation; the policy transposes images."""
         policy: Any = self.policy
         terminal_obs = policy.obs_to_tensor(observation)[0]
         value = self.value(terminal_obs)[0]
@@ -64,21 +65,24 @@ class CustomPPO(Resumable):
     env: a Gymnasium environment, a VecEnv of SB3, or an id such as "CartPole-v1".
     learning_rate ... target_kl: see `PPOConfig`; learning_rate, clip_range and clip_range_vf may be functions of the
         progress remaining (from 1 to 0).
-    rollout_buffer_class, rollout_buffer_kwargs: must be left alone; the memory is a part of this algorithm.
+    rollout_buffer_class, rollout_buffer_kwargs: only SB3's own classes; the memory is a part of this algorithm.
     stats_window_size: episodes over which `rollout/ep_rew_mean` is the mean.
     tensorboard_log: folder, or None.
     policy_kwargs: arguments of the policy, as in SB3.
     verbose: 0 silent, 1 information, 2 details.
     seed: of torch, NumPy, Python and the environments; None leaves them as they are.
     device: "cpu", "cuda", or "auto".
-    recipe: which function plays which part: a `Recipe` or the name of a preset ("ppo", "a2c", "ppo_penalty",
+    recipe: the parts of the algorithm: a `Recipe` or the name of a preset ("ppo", "a2c", "ppo_penalty",
         "cleanrl_ppo"); the default is SB3's PPO.
-    engine: how the update is computed: "fused" (same bits, less time, not for everything), "autograd", or "auto", which
-        fuses where that is possible.
+    engine: way to compute the update: "fused" (same bits in less time, but not for everything), "autograd", or "auto",
+        which is fused if possible.
 
-    Raises InvalidConfigError, a ValueError, on values that cannot train.
+    Raises InvalidConfigError, a ValueError, for values that cannot train.
     """
 
+    # On the class and not on the model, so that files do not name it: SB3 would make a buffer of that class.
+    rollout_buffer_class: type[Any] | None = RolloutMemory
+    rollout_buffer_kwargs: ClassVar[dict[str, Any]] = {}
     policy: MlpPolicy
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "MlpPolicy": MlpPolicy,
@@ -120,7 +124,7 @@ class CustomPPO(Resumable):
     ) -> None:
         if engine not in ("auto", "autograd", "fused"):
             raise InvalidConfigError(f"`engine` must be 'auto', 'autograd' or 'fused', got {engine!r}")
-        if rollout_buffer_class is not None or rollout_buffer_kwargs:
+        if rollout_buffer_class not in (None, RolloutBuffer, DictRolloutBuffer) or rollout_buffer_kwargs:
             raise InvalidConfigError(
                 "`rollout_buffer_class` and `rollout_buffer_kwargs` are not taken, as the memory is a part of this"
                 " algorithm: for other advantages pass recipe=SB3_PPO.replace(advantages=...), for another memory set"
@@ -156,14 +160,14 @@ class CustomPPO(Resumable):
         self.recipe = named_recipe(recipe)
         self.beta = INITIAL_PENALTY
         self.engine = engine
-        self._config()  # reports mistakes here, where they were made, and not during training
+        self._config()  # raises here, where a mistake is made, and not during training
         if self.env is not None:
             self._check_rollout_size(n_steps * self.env.num_envs)
         if _init_setup_model:
             self._setup_model()
 
     def _config(self) -> PPOConfig:
-        """The hyperparameters as they are now: SB3's users change the attributes of a model while it trains."""
+        """Return the hyperparameters as they are now: SB3's users change attributes of a model between updates."""
         return PPOConfig(
             learning_rate=getattr(self, "lr_schedule", self.learning_rate),
             n_steps=self.n_steps,
@@ -190,10 +194,15 @@ class CustomPPO(Resumable):
             )
         remainder = rollout_size % self.batch_size if self.batch_size else 0
         if remainder > 0:
+            assert self.batch_size
+            # In SB3's words, so that filters of warnings that were written for it apply.
             warnings.warn(
-                f"The rollout of n_steps * n_envs = {rollout_size} transitions is not a multiple of "
-                f"batch_size={self.batch_size}: the last minibatch of every epoch holds only {remainder}. "
-                f"Use a batch_size that divides {rollout_size}.",
+                f"You have specified a mini-batch size of {self.batch_size},"
+                f" but because the `RolloutBuffer` is of size `n_steps * n_envs = {rollout_size}`,"
+                f" after every {rollout_size // self.batch_size} untruncated mini-batches,"
+                f" there will be a truncated mini-batch of size {remainder}\n"
+                "We recommend using a `batch_size` that is a factor of `n_steps * n_envs`.\n"
+                f"Info: (n_steps={self.n_steps} and n_envs={self.n_envs})",
                 UserWarning,
                 stacklevel=3,
             )
@@ -203,7 +212,7 @@ class CustomPPO(Resumable):
         self.clip_range = FloatSchedule(self.clip_range)
         if self.clip_range_vf is not None:
             self.clip_range_vf = FloatSchedule(self.clip_range_vf)
-        # Seeded before the networks are made: their first weights are the seed's first draws.
+        # Before the networks are made: their first weights are the first draws of the seed.
         self.set_random_seed(self.seed)
         policy_class: Any = self.policy_class
         kwargs: dict[str, Any] = {"use_sde": self.use_sde, **self.policy_kwargs}
@@ -218,7 +227,7 @@ class CustomPPO(Resumable):
                 )
         self.policy = policy_class(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
         self.policy = self.policy.to(self.device)
-        self.rollout_buffer = TrajectoryMemory(self.n_steps, self.n_envs, self.observation_space, self.action_space)
+        self.rollout_buffer: TrajectoryMemory = RolloutMemory(self)
         recipe = self.recipe
         if self.policy.squash_output:
             recipe = recipe.replace(env_action=rescaled_to_bounds)
@@ -226,6 +235,23 @@ class CustomPPO(Resumable):
             self.policy, self.policy.optimizer, self.rollout_buffer, self._config(), recipe, self.device
         )
         self.agent.engine = self.choose_engine()
+        self._maybe_recommend_cpu()
+
+    def _maybe_recommend_cpu(self, mlp_class_name: str = "MlpPolicy") -> None:
+        """Warn, in SB3's words, if a network without convolutions is to be trained on a GPU."""
+        name = self.policy_class.__name__
+        if self.device != torch.device("cpu") and name in (mlp_class_name, "ActorCriticPolicy"):
+            warnings.warn(
+                f"You are trying to run {self.sb3_class.__name__} on the GPU, "
+                "but it is primarily intended to run on the CPU when not using a CNN policy "
+                f"(you are using {name} which should be a MlpPolicy). "
+                "See https://github.com/DLR-RM/stable-baselines3/issues/1245 for more info. "
+                "You can pass `device='cpu'` or `export CUDA_VISIBLE_DEVICES=` to force using the CPU."
+                "Note: The model will train, but the GPU utilization will be poor and "
+                "the training might take longer than on CPU.",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def refresh_agent(self) -> None:
         """Pass on what SB3's users exchange between two updates: hyperparameters, policy, optimiser, buffer."""
@@ -252,11 +278,11 @@ class CustomPPO(Resumable):
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> Self:
-        """Train for at least total_timesteps environment steps, in whole rollouts; returns the model.
+        """Train for at least total_timesteps environment steps, in whole rollouts, and return the model.
 
         callback: called at every step, may stop training; as in SB3.
         log_interval: rollouts between two dumps of the logger; None never dumps.
-        A model that `resume` returned goes on where its checkpoint was made.
+        A model that `resume` returned continues where its checkpoint was made.
         """
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
@@ -281,7 +307,7 @@ class CustomPPO(Resumable):
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: TrajectoryMemory, n_rollout_steps: int
     ) -> bool:
-        """Act for n_rollout_steps in all environments and remember it; False when a callback stops training.
+        """Act for n_rollout_steps in all environments and remember it; returns False if a callback stops training.
 
         The loop itself is `rollout.interact`. Callbacks read the local variables, so all of SB3's are here, under their
         names and at the same moments; some have no other use.
@@ -348,7 +374,7 @@ class CustomPPO(Resumable):
         log("train/clip_fraction", np.mean(report.clip_fractions))
         log("train/loss", report.loss)
         memory = self.rollout_buffer
-        # Flattened environment by environment, as SB3 does before it: the order decides the last bits of the variance.
+        # Environment after environment, as SB3 flattens its buffer: the order decides the last bits of the variance.
         log("train/explained_variance", explained_variance(memory.values.T.flatten(), memory.returns.T.flatten()))
         if hasattr(self.policy, "log_std"):
             log("train/std", torch.exp(self.policy.log_std).mean().item())

@@ -1,4 +1,4 @@
-"""The random numbers that a process draws: where its global generators stand, and how to put them back there."""
+"""State of the process-global random generators: read it, and restore it."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ __all__ = ["Randomness", "preserved_randomness"]
 
 @dataclass(frozen=True)
 class Randomness:
-    """State of the global generators of PyTorch, NumPy and Python, from which SB3's algorithms draw, and ours too."""
+    """State of the global generators of PyTorch, NumPy and Python, from which SB3's algorithms and ours draw."""
 
     torch: Tensor
     cuda: Sequence[Tensor]
-    """One for each device; none where CUDA was not used."""
+    """States of all devices; empty if CUDA was not used."""
     numpy: Any
     python: Any
 
     @classmethod
     def now(cls) -> Randomness:
-        """The state at this moment."""
+        """Return the current state."""
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
         return cls(torch.get_rng_state(), cuda, np.random.get_state(), random.getstate())  # noqa: NPY002
 
     def restore(self) -> None:
-        """Let the generators go on from here."""
+        """Set the generators to this state."""
         torch.set_rng_state(self.torch)
-        # The devices that are here now: a checkpoint may come from a machine with more, or with none.
+        # Only devices of this machine: a checkpoint may come from one with more of them, or with none.
         for device, state in enumerate(self.cuda[: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(state, device)
         np.random.set_state(self.numpy)  # noqa: NPY002
@@ -43,7 +43,7 @@ class Randomness:
 
 @contextmanager
 def preserved_randomness() -> Iterator[None]:
-    """Whatever is drawn inside the `with` block, what comes after it draws as if it had not been."""
+    """Restore the generators at the end of the `with` block, as if nothing had been drawn inside it."""
     before = Randomness.now()
     try:
         yield

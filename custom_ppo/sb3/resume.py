@@ -1,12 +1,12 @@
-"""Exact resume: training that was killed ends with the same bits as if it had never been.
+"""Exact resume: training that was interrupted ends with the same bits as training that was not.
 
     model.learn(100_000, callback=ExactCheckpoint("run/checkpoint.zip", every=10))
     ...
     CustomPPO.resume("run/checkpoint.zip").learn(100_000)
 
-A checkpoint is a model file, which `load` reads, with one member more: the environments in the middle of their
-episodes, the random generators, and what the logger was told since it last wrote. It is made between an update and the
-next rollout, the one moment at which no rollout and no drawn noise must be kept.
+A checkpoint is a model file, which `load` reads, with one more member: the environments in the middle of their
+episodes, the random generators, and the values that the logger has not written yet. It is made between an update and
+the next rollout, the only moment at which neither a rollout nor a noise matrix must be saved.
 """
 
 from __future__ import annotations
@@ -43,36 +43,36 @@ _MEMBER = "exact_state.pkl"
 
 @dataclass(frozen=True)
 class ExactState:
-    """What a model file does not hold, and exact resume needs."""
+    """State that exact resume needs and a model file does not hold."""
 
     env: VecEnv
     randomness: Randomness
     logged: tuple[dict[str, Any], ...]
-    """What the logger was told since it last wrote: values, counts, exclusions."""
+    """Values, counts and exclusions that the logger has not written yet."""
     elapsed: int
     """Nanoseconds since learn() began."""
     circumstances: dict[str, Any]
 
 
 class Resumable(Interchangeable):
-    """An algorithm that `ExactCheckpoint` saves, and that `resume` goes on with."""
+    """Algorithm that `ExactCheckpoint` saves and `resume` restores."""
 
-    # Of the class, as a file may come from SB3, which has none of these.
+    # Class attributes, as a file may come from SB3, which has none of these.
     _n_rollouts: int = 0
-    """Since learn() began, as the logger's time/iterations."""
+    """Number of rollouts since learn() began, as the logger's time/iterations."""
     _interrupted: ExactState | None = None
     _update_hooks: tuple[Callable[[], None], ...] = ()
-    """Called between an update and the next rollout; learn() begins without any."""
+    """Functions to call between an update and the next rollout; learn() begins without any."""
 
     @classmethod
     def resume(cls, path: str | Path, device: torch.device | str = "auto") -> Self:
-        """The model of a checkpoint, with its environments; the next `learn` goes on as if there had been no break.
+        """Return the model of a checkpoint with its environments; `learn` then continues as if never interrupted.
 
-        Call `learn` with the arguments of the call that was interrupted: total_timesteps counts from where that one
-        began, and reset_num_timesteps is ignored. Monitor's episode logs lose what was written after the checkpoint.
+        Call `learn` with the arguments of the interrupted call: total_timesteps counts from the beginning of that call,
+        and reset_num_timesteps is ignored. Monitor's episode logs lose what was written after the checkpoint.
         Callbacks and logger start anew: their counts begin at zero; give the logger a folder of its own.
-        Like `load` it runs code from the file, which must come from where you trust.
-        Raises ModelFileError when the file is damaged or is no checkpoint, FileNotFoundError when there is none.
+        Like `load` it runs code from the file: use trusted files only.
+        Raises ModelFileError if the file is damaged or no checkpoint, FileNotFoundError if it is missing.
         """
         try:
             data = read_member(path, _MEMBER, "a checkpoint of ExactCheckpoint (load() reads other models)")
@@ -83,7 +83,7 @@ class Resumable(Interchangeable):
             raise ModelFileError(f"{error}{hint}") from error
         try:
             state: ExactState = loads(data, reopen_logs=True)
-        except Exception as error:  # whatever the classes of the environments raise
+        except Exception as error:  # any error of the environments' classes
             reason = " ".join(str(error).split())
             raise ModelFileError(f"{path}: its environments cannot be restored: {reason}") from error
         _warn_of_other(state.circumstances, path)
@@ -106,7 +106,7 @@ class Resumable(Interchangeable):
             self._n_rollouts = 0
             return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         began_at = self._num_timesteps_at_start
-        # SB3 adds the timesteps that were made to what it takes for a further training.
+        # SB3 adds the timesteps already made to total_timesteps, as it assumes a further training.
         remaining = began_at + total_timesteps - self.num_timesteps
         total_timesteps, callback = super()._setup_learn(remaining, callback, False, tb_log_name, progress_bar)
         self._num_timesteps_at_start = began_at
@@ -116,7 +116,7 @@ class Resumable(Interchangeable):
         return total_timesteps, callback
 
     def _continue_randomness(self) -> None:
-        """The last thing before the first rollout: callbacks may have drawn while they were set up."""
+        """Restore the random generators right before the first rollout: setting up callbacks may have drawn numbers."""
         if self._interrupted is not None:
             self._interrupted.randomness.restore()
             self._interrupted = None
@@ -130,14 +130,14 @@ class Resumable(Interchangeable):
 
 
 class ExactCheckpoint(BaseCallback):
-    """Saves a CustomPPO every few rollouts, and at the end, so that `CustomPPO.resume` goes on to the same bits.
+    """Callback that saves a CustomPPO every few rollouts and at the end, for `CustomPPO.resume`.
 
-    path: of the file, with or without ".zip"; the one before it is kept as NAME.previous.zip. A file appears under its
-        name only when it is complete, so there is a good one at every moment.
-    every: rollouts between two checkpoints.
+    path: name of the file, with or without ".zip"; the checkpoint before it is kept as NAME.previous.zip. A file gets
+        its name only when it is complete, so there is a usable one at every moment.
+    every: number of rollouts between two checkpoints.
 
-    Before training it tries out whether the environments can be saved at all; raises InvalidConfigError if not, or when
-    the model is not one of custom_ppo. A training that a callback stops within a rollout is resumed from before that.
+    Raises InvalidConfigError before training if the environments cannot be saved, or if the model is not one of
+    custom_ppo. If a callback stops training within a rollout, the checkpoint is that from before the rollout.
     """
 
     def __init__(self, path: str | Path, every: int = 1, verbose: int = 0) -> None:
@@ -181,13 +181,13 @@ class ExactCheckpoint(BaseCallback):
             self.save()
 
     def save(self) -> None:
-        """Write a checkpoint of this moment, which must lie between two rollouts; raises OSError as writing does."""
+        """Write a checkpoint now, which must be between two rollouts; raises OSError if the file cannot be written."""
         _publish(_checkpoint(self._resumable()), self.path)
         self.saved_at = self.num_timesteps
 
 
 def previous_of(path: Path) -> Path:
-    """Where the checkpoint before this one is."""
+    """Return the path of the checkpoint before this one."""
     return path.with_name(f"{path.name.removesuffix('.zip')}.previous.zip")
 
 
@@ -204,7 +204,7 @@ def _checkpoint(model: Resumable) -> bytes:
 
 
 def _publish(content: bytes, path: Path) -> None:
-    """Write a file that is there as a whole or not at all, even if the machine stops; the old one stays beside it."""
+    """Write a file atomically, so that it is complete or absent even after a crash, and keep the old one beside it."""
     unfinished = path.with_name(f"{path.name}.unfinished")
     with unfinished.open("wb") as file:
         file.write(content)
@@ -216,13 +216,13 @@ def _publish(content: bytes, path: Path) -> None:
 
 
 def _pending(model: BaseAlgorithm) -> tuple[dict[str, Any], ...]:
-    """What the logger was told since it last wrote, as the very dictionaries that it fills."""
+    """Return the logger's own dictionaries of values, counts and exclusions that are not written yet."""
     logger = model.logger
     return logger.name_to_value, logger.name_to_count, logger.name_to_excluded
 
 
 def _circumstances() -> dict[str, Any]:
-    """What decides the last bits of a number, apart from the training itself."""
+    """Return versions and settings that decide the last bits of a number, besides the training itself."""
     return {
         "torch": str(torch.__version__),
         "numpy": np.__version__,
