@@ -62,7 +62,7 @@ class UpdateReport:
     n_epochs: int = 0
     """Epochs that were begun."""
     stopped_early: bool = False
-    """True if the KL divergence ended the update."""
+    """True if KL ended the update before its last epoch was over."""
 
     def record(self, terms: LossTerms) -> None:
         """Add the numbers of the next minibatch."""
@@ -80,7 +80,7 @@ when they have moved and hold the clipped gradient."""
 
 
 def unobserved(stage: Literal["gradient", "step"]) -> None:
-    """Do nothing: the observer of an agent that nobody watches."""
+    """Do nothing: the observer of an agent that is not watched."""
 
 
 class PPOAgent:

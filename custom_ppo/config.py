@@ -46,7 +46,7 @@ class UpdateConfig:
     max_grad_norm: float
     target_kl: float | None
     beta: float
-    """Price of the KL divergence in the penalised objective; the other objectives have none."""
+    """Price of KL(pi_old, pi) in the penalised objective; the other objectives have none."""
 
 
 @dataclass(frozen=True)

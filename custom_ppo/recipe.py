@@ -144,7 +144,7 @@ class PolicyLoss:
     objective: Callable[[Tensor, Tensor, Tensor, float], Tensor] = losses.clipped_surrogate
     """(log_prob, old_log_prob, advantages, limit) -> [B], to be maximised."""
     limited_by: Literal["clip_range", "beta"] = "clip_range"
-    """Number of the update that is the limit of the objective: the clip range, or the price of the KL divergence."""
+    """Number of the update that is the limit of the objective: the clip range, or the price of KL."""
     reduction: Callable[[Tensor], Tensor] = losses.policy_loss
     """[B] -> the loss, to be minimised."""
 

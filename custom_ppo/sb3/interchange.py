@@ -211,11 +211,11 @@ def _for_us(policy_class: Any) -> Any:
 
 def _objects(path: File, data: Mapping[str, Any], custom_objects: dict[str, Any]) -> dict[str, Any]:
     """Return the objects of a file that are needed before loading it; raises ModelFileError if one is unreadable."""
-    known = {name: data[name] for name in _OBJECTS if name in data}
+    # The recipe too: without it a model would continue with the default one, another algorithm.
+    known = {name: data[name] for name in (*_OBJECTS, "recipe") if name in data}
     try:
-        with warnings.catch_warnings(
-            record=True
-        ) as caught:  # SB3 leaves out what it cannot read
+        # SB3 warns about an object that it cannot read, and leaves it out.
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             objects = json_to_data(json.dumps(known), custom_objects)
         problem = " ".join(str(caught[-1].message).split()) if len(objects) < len(known) else ""

@@ -1,9 +1,9 @@
 """Random combinations of spaces, policies, wrappers and hyperparameters, each trained by SB3's PPO and by CustomPPO.
 
-    python -m tests.custom_ppo.combinations 300         the combinations 0 to 299, and a table of what was equal
+    python -m tests.custom_ppo.combinations 300         combinations 0 to 299, and a table of the equal ones
     python -m tests.custom_ppo.combinations 1 --first 7 number 7 alone
 
-A combination is made of its number alone, so what failed once can be looked at again.
+A combination depends on its number alone, so one that failed can be trained again.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ ACTIONS: Mapping[str, Callable[[Rng], Space]] = {
 
 
 class LinearExtractor(BaseFeaturesExtractor):
-    """What a user may bring: features with weights of their own."""
+    """Features extractor of a user, with weights of its own."""
 
     def __init__(self, observation_space: Space, features_dim: int = 5) -> None:
         super().__init__(observation_space, features_dim)
@@ -73,7 +73,7 @@ class LinearExtractor(BaseFeaturesExtractor):
 
 @dataclass(frozen=True)
 class Combination:
-    """One way to train: arguments of `parity.train`, and a word for each choice that was made."""
+    """Way to train: arguments of `parity.train`, and a word for each choice."""
 
     number: int
     words: Mapping[str, str]
@@ -82,7 +82,7 @@ class Combination:
 
 @dataclass(frozen=True)
 class Result:
-    """Why two trainings are not equal, in words; nothing if they are."""
+    """Differences between two trainings in words; empty if they are equal."""
 
     combination: Combination
     reasons: tuple[str, ...]
@@ -102,7 +102,7 @@ def _mixed(rng: Rng) -> Space:
 
 
 def draw(number: int) -> Combination:
-    """The combination of this number."""
+    """Return the combination of this number."""
     rng = np.random.default_rng([number, 20260])
     if rng.random() < 0.2:
         name = str(rng.choice(REAL_ENVS))
@@ -141,7 +141,7 @@ def _world(observations: Space, actions: Space, time_limit: int) -> Callable[[],
 
 
 def _wrapper(rng: Rng, words: Mapping[str, str], observations: Space) -> tuple[str, Callable[[VecEnv], VecEnv]]:
-    """A name, and what puts the wrapper around the environments."""
+    """Return the name of a wrapper and the function that wraps the environments."""
     kind, chance = words["observations"], rng.random()
     n_stack = int(rng.integers(2, 4))
     # Numbers that stand for themselves can be normalised; images and choices cannot, but every reward can.
@@ -165,7 +165,7 @@ def _one_of(rng: Rng, choices: Sequence[Any]) -> Any:
 
 
 def _scheduled(rng: Rng, value: float) -> Any:
-    """The value, or a schedule that falls to a tenth of it."""
+    """Return the value, or a schedule that falls to a tenth of it."""
     return value if rng.random() < 0.6 else lambda progress: value * (0.1 + 0.9 * progress)
 
 
@@ -220,7 +220,7 @@ def _policy_kwargs(rng: Rng, words: Mapping[str, str], sde: bool) -> dict[str, A
 
 
 def _extractor(rng: Rng, words: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments about how features are extracted, where the observations leave a choice."""
+    """Return arguments of the features extractor, if the observations leave a choice."""
     chance = rng.random()
     if words["observations"] == "normalised image":
         return {"normalize_images": False, "features_extractor_kwargs": {"features_dim": 16}}
@@ -233,7 +233,7 @@ def _extractor(rng: Rng, words: Mapping[str, str]) -> dict[str, Any]:
 
 
 def compare(combination: Combination, subject: type[Any] = CustomPPO) -> Result:
-    """Train both, and say what is not equal."""
+    """Train both algorithms, and return the differences."""
     outcomes, errors = [], []
     for cls in (subject, PPO):
         with warnings.catch_warnings():
@@ -253,7 +253,7 @@ def compare(combination: Combination, subject: type[Any] = CustomPPO) -> Result:
 
 
 def _print_table(results: Sequence[Result]) -> None:
-    """For every choice: how often it was tried and how often both trainings were equal; then every failure."""
+    """Print for every choice how often it was tried and how often both trainings were equal, then all failures."""
     tried, equal = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for result in results:
         for axis, word in {**result.combination.words, "engine": result.engine or "none"}.items():
@@ -270,7 +270,7 @@ def _print_table(results: Sequence[Result]) -> None:
 
 
 def main() -> int:
-    """Try as many combinations as asked for; 0 if all were equal, else 1."""
+    """Train the requested combinations, and return 0 if all were equal, else 1."""
     parser = argparse.ArgumentParser(description="Trains SB3's PPO and CustomPPO alike, and counts equal outcomes.")
     parser.add_argument("n", type=int, help="how many combinations")
     parser.add_argument("--first", type=int, default=0, help="number of the first one")

@@ -1,4 +1,4 @@
-"""PPOAgent without Stable-Baselines3: agents, and the loop that lets them act."""
+"""Agents without Stable-Baselines3, and environments for them to act in."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_agent(
 
 
 class Loop:
-    """Some environments and where they are; every difference between two loops is one between their agents."""
+    """Environments and their current states; two loops with equal seeds differ only if their agents do."""
 
     def __init__(self, make_env: Callable[[], gym.Env[Any, Any]], n_envs: int = 1, seed: int = 0) -> None:
         self.envs: Sequence[gym.Env[Any, Any]] = [make_env() for _ in range(n_envs)]
@@ -46,7 +46,7 @@ class Loop:
         agent.finish_rollout(self.observations, self.episode_starts)
 
     def step(self, actions: NDArray[Any]) -> tuple[Any, NDArray[Any], NDArray[np.bool_], Sequence[dict[str, Any]]]:
-        """A step in every environment, in which a time limit counts as a termination."""
+        """Make a step in every environment; a time limit counts as a termination."""
         results = [step_and_reset(env, action) for env, action in zip(self.envs, actions, strict=True)]
         observations, rewards, dones = (np.stack(column) for column in zip(*results, strict=True))
         return observations, rewards, dones, [{} for _ in self.envs]
@@ -59,7 +59,7 @@ def step_and_reset(env: gym.Env[Any, Any], action: Any) -> tuple[Any, float, boo
 
 
 def agent_in_broken_world(config: PPOConfig, **broken: int) -> tuple[PPOAgent, Loop]:
-    """An agent, and the loop over one environment that returns NaN where `broken` says."""
+    """Return an agent and the loop over one environment that returns NaN at the step that `broken` gives."""
     torch.manual_seed(0)
     world = BrokenWorld(**broken)
     return make_agent(world, config), Loop(lambda: world)

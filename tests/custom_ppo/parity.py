@@ -1,4 +1,4 @@
-"""Two trainings side by side: everything by which they can differ, and the first place where they do."""
+"""Comparison of two trainings: all results that can differ, and the first that does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Logged", "Outcome", "assert_identical", "differences", "outcome_of",
 
 @dataclass(frozen=True)
 class Outcome:
-    """Everything by which two trainings can differ."""
+    """All results of a training that can differ."""
 
     model: Any
     logs: list[dict[str, Any]]
@@ -28,7 +28,7 @@ class Outcome:
 
 
 class Logged(BaseCallback):
-    """Keeps what the logger holds after every update."""
+    """Callback that keeps the values of the logger after every update."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Logged(BaseCallback):
 
 
 def outcome_of(model: Any, log: Logged) -> Outcome:
-    """What a training that has just ended leaves behind."""
+    """Return the results of a training that has just ended."""
     return Outcome(model, log.rows, [torch.get_rng_state().numpy(), np.random.get_state(), random.getstate()])  # noqa: NPY002
 
 
@@ -92,7 +92,7 @@ def train(
 
 
 def differences(ours: Outcome, theirs: Outcome) -> Iterator[str]:
-    """In words, everything in which two trainings differ.
+    """Return all differences between two trainings, in words.
 
     Compared are weights, the optimiser's state, logged values, random generators, and where the environments stand.
     """
@@ -119,7 +119,7 @@ def differences(ours: Outcome, theirs: Outcome) -> Iterator[str]:
 
 
 def _where_it_stands(model: Any) -> dict[str, Any]:
-    """What the environments showed last, the episodes that ended, and the statistics of VecNormalize."""
+    """Return the last observations, the episodes that ended, and the statistics of VecNormalize."""
     state = {
         "last observation": model._last_obs,
         "episode starts": model._last_episode_starts,
@@ -133,7 +133,7 @@ def _where_it_stands(model: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Running statistics as their numbers; one for each key of a Dict."""
+    """Return running statistics as numbers, one entry for each key of a Dict."""
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}
     return vars(value) if isinstance(value, RunningMeanStd) else value
@@ -157,7 +157,7 @@ def _equal(ours: Any, theirs: Any) -> bool:
 
 
 def assert_identical(ours: Outcome, theirs: Outcome) -> None:
-    """Raises AssertionError with all the differences."""
+    """Raise AssertionError with all differences."""
     assert theirs.logs, "nothing was compared"
     found = list(differences(ours, theirs))
     assert not found, "\n".join(found)

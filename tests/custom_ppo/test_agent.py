@@ -215,7 +215,7 @@ def test_the_reward_of_a_timeout_is_the_recipes() -> None:
     assert agent.timeout_reward(2.0, agent.value(observation)[0]).item() == pytest.approx(2.0 + 0.99 * value)
 
 
-def test_the_memory_keeps_the_sampled_action_and_the_environment_gets_the_clipped_one() -> None:
+def test_the_memory_keeps_sampled_actions_and_environments_get_clipped_ones() -> None:
     torch.manual_seed(0)
     world = RandomWorld(spaces.Box(-1, 1, (3,)), spaces.Box(-0.01, 0.01, (2,)))
     agent = make_agent(world, SMALL)

@@ -59,7 +59,7 @@ def test_a_config_cannot_be_changed_behind_its_validation() -> None:
         PPOConfig().n_steps = 0  # type: ignore[misc]
 
 
-def test_a_schedule_is_asked_and_a_constant_is_not() -> None:
+def test_a_schedule_is_called_and_a_constant_is_not() -> None:
     assert value_at(lambda progress: 4 * progress, 0.25) == 1.0
     assert value_at(constant(3.0), 0.25) == 3.0
     assert value_at(3, 0.25) == 3.0

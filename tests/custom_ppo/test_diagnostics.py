@@ -55,7 +55,7 @@ def test_a_nan_in_one_entry_of_a_dict_is_found_in_its_environment() -> None:
     )
 
 
-def test_an_error_of_the_policy_that_is_no_divergence_stays_what_it_is() -> None:
+def test_other_errors_of_the_policy_are_raised_unchanged() -> None:
     agent, _ = agent_in_broken_world(SMALL)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         agent.act(np.zeros((1, 99), np.float32))

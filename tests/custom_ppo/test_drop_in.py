@@ -214,7 +214,7 @@ def test_it_passes_for_sb3s_class() -> None:
 
 
 @pytest.mark.parametrize("buffer_class", [RolloutBuffer, DictRolloutBuffer])
-def test_sb3s_own_buffer_classes_may_be_asked_for(buffer_class: Any) -> None:
+def test_sb3s_own_buffer_classes_are_accepted(buffer_class: Any) -> None:
     assert trained(CustomPPO, rollout_buffer_class=buffer_class).num_timesteps == 32
 
 

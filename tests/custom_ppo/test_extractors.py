@@ -43,7 +43,7 @@ SPACES: dict[str, spaces.Space[Any]] = {
 
 
 class TwoSums(nn.Module):
-    """What a user may bring for Dict observations."""
+    """Features extractor of a user for Dict observations."""
 
     features_dim = 2
 
@@ -174,7 +174,7 @@ def test_observations_are_encoded_as_sb3_encodes_them(name: str, normalize_image
 
 @pytest.mark.parametrize("name", list(SPACES))
 @pytest.mark.parametrize("normalized", [False, True])
-def test_what_counts_as_an_image_is_what_sb3_counts(name: str, normalized: bool) -> None:
+def test_the_same_spaces_are_images_as_in_sb3(name: str, normalized: bool) -> None:
     assert is_image(SPACES[name], normalized=normalized) == is_image_space(SPACES[name], normalized_image=normalized)
 
 

@@ -143,7 +143,7 @@ def test_ratios_at_the_border_of_the_clip_give_autograds_bits() -> None:
 
 
 def observed(engine: str, actions: spaces.Space[Any]) -> list[tuple[str, list[Tensor], list[Tensor]]]:
-    """What an observer sees in one update: the stage, all gradients and all weights."""
+    """Return what an observer sees in one update: the stage, all gradients and all weights."""
     seen: list[tuple[str, list[Tensor], list[Tensor]]] = []
 
     def watch(agent: PPOAgent) -> None:
@@ -216,7 +216,7 @@ def another_epsilon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("plant", [wrong_sign_of_value, entropy_left_out, one_ulp_of_the_logits, another_epsilon])
-def test_a_planted_fault_is_noticed(plant: Callable[[pytest.MonkeyPatch], None]) -> None:
+def test_a_planted_fault_is_detected(plant: Callable[[pytest.MonkeyPatch], None]) -> None:
     settings = {"ent_coef": 0.01}
     expected = history("autograd", ACTIONS["discrete"], settings)
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -404,7 +404,7 @@ REASONS: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
 
 
 @pytest.mark.parametrize("thing", list(REASONS))
-def test_what_cannot_be_fused_is_named(thing: str) -> None:
+def test_the_reason_against_fusing_is_named(thing: str) -> None:
     build, reason = REASONS[thing]
     assert reason_against(*build(), SB3_PPO) == reason
 
@@ -447,7 +447,7 @@ def test_recipes_are_fused_only_where_their_own_parts_are_called(recipe: Recipe,
 
 
 @pytest.mark.parametrize("actions", ["discrete", "box"])
-def test_nothing_speaks_against_a_plain_mlp(actions: str) -> None:
+def test_a_plain_mlp_can_be_fused(actions: str) -> None:
     policy = policy_with(ACTIONS[actions])
     assert reason_against(policy, adam_for(policy), SB3_PPO) is None
 
@@ -539,7 +539,7 @@ def freeze_the_actor(policy: Any) -> None:
 @pytest.mark.parametrize(
     "change", [replace_optimizer, replace_head, replace_head_and_tell_the_optimizer, replace_head_by_layers]
 )
-def test_what_is_exchanged_between_two_updates_is_noticed(change: Callable[[Any], None]) -> None:
+def test_parts_that_are_exchanged_between_updates_are_used(change: Callable[[Any], None]) -> None:
     models = []
     for engine in ("auto", "autograd"):
         trained = model(engine).learn(64)

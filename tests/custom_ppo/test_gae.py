@@ -37,7 +37,7 @@ class Rollout:
         )
 
     def environments(self, index: Any) -> Rollout:
-        """The rollout of some of its environments."""
+        """Return the rollout of some of the environments."""
         return Rollout(
             self.rewards[:, index],
             self.values[:, index],

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import base64
 import copy
 import io
+import json
 import random
 import subprocess
 import sys
@@ -108,7 +110,7 @@ def predictions(model: Any, observations: Any = None) -> list[Any]:
 
 
 def trained_further(model: Any, env: Any) -> Any:
-    """The model after more training, in new environments and with the same random numbers for all who do this."""
+    """Train a model further, in new environments and with equal random numbers for all callers."""
     model.set_env(make_vec_env(env, n_envs=2, seed=4))
     model.set_random_seed(5)
     return model.learn(64, reset_num_timesteps=False)
@@ -212,7 +214,7 @@ def test_sb3_reads_our_files_where_custom_ppo_is_not_installed(tmp_path: Path) -
     assert done.stdout.split() == ["64", repr(model.policy.value_net.bias.item())], done.stderr
 
 
-def test_what_custom_ppo_alone_has_survives_a_file(tmp_path: Path) -> None:
+def test_recipe_and_engine_survive_a_file(tmp_path: Path) -> None:
     recipe = SB3_PPO.replace(name="mine", policy_loss=SB3_A2C.policy_loss)
     make_ppo(CustomPPO, recipe=recipe, engine="autograd").save(tmp_path / "model")
     loaded = CustomPPO.load(tmp_path / "model", device="cpu")
@@ -306,6 +308,21 @@ def test_a_recipe_that_sb3_does_not_have_is_named(part: str, tmp_path: Path) -> 
         f"this model was trained by a recipe with its own {part}, which SB3 does not have: "
         "load it with the class of custom_ppo that saved it"
     )
+
+
+def test_a_file_whose_recipe_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    make_ppo(CustomPPO, recipe="ppo_penalty").save(tmp_path / "model")
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    data = json.loads(members["data"])
+    data["recipe"][":serialized:"] = base64.b64encode(
+        b"\x80\x04ccustom_ppo.recipe\na_part_that_was_renamed\n."
+    ).decode()
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        for name, content in {**members, "data": json.dumps(data).encode()}.items():
+            archive.writestr(name, content)
+    with pytest.raises(ModelFileError, match="other: needs code that is not here: Could not deserialize object recipe"):
+        CustomPPO.load(tmp_path / "other", device="cpu")
 
 
 def test_the_name_of_a_recipe_alone_is_no_difference() -> None:

@@ -183,17 +183,17 @@ SUPPORT = torch.tensor([0, 1, 1, 2])
 """Every outcome as often as OLD makes it probable, so that a mean over it is an expectation."""
 
 
-def test_approx_kl_over_the_support_is_the_divergence_of_two_categoricals() -> None:
+def test_approx_kl_over_the_support_is_the_kl_of_two_categoricals() -> None:
     estimate = approx_kl(NEW.log_prob(SUPPORT), OLD.log_prob(SUPPORT))
     assert estimate.item() == pytest.approx(kl_divergence(OLD, NEW).item(), rel=1e-12)
 
 
-def test_the_kl_penalty_over_the_support_is_that_divergence_too() -> None:
+def test_the_kl_penalty_over_the_support_is_that_kl_too() -> None:
     penalty = -kl_penalty(NEW.log_prob(SUPPORT), OLD.log_prob(SUPPORT), torch.zeros(4), beta=2.0).mean()
     assert penalty.item() == pytest.approx(2 * kl_divergence(OLD, NEW).item(), rel=1e-12)
 
 
-def test_approx_kl_is_the_divergence_of_two_gaussians() -> None:
+def test_approx_kl_is_the_kl_of_two_gaussians() -> None:
     old: Any = Normal(0.0, 1.0)
     new: Any = Normal(0.3, 0.9)
     n = 20_000

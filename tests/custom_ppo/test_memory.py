@@ -156,7 +156,7 @@ def test_every_transition_is_in_one_minibatch_of_an_epoch(batch_size: int | None
 
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(2, [2, 1]), (None, [3])])
-def test_what_the_order_leaves_out_is_in_no_minibatch(batch_size: int | None, sizes: list[int]) -> None:
+def test_indices_that_are_left_out_are_in_no_minibatch(batch_size: int | None, sizes: list[int]) -> None:
     n = torch.arange(15.0)
     parts = list(Batch(n, n, n, n, n, n).minibatches(batch_size, np.array([4, 0, 2])))
     assert [len(part) for part in parts] == sizes

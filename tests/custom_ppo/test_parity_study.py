@@ -16,7 +16,7 @@ from tests.custom_ppo import combinations
 from tests.custom_ppo.combinations import ACTIONS, OBSERVATIONS, REAL_ENVS, compare, draw
 
 N_COMBINATIONS = int(os.environ.get("PARITY_COMBINATIONS", "60"))
-"""How many of them `make test-slow` tries; set the variable for more."""
+"""Number of combinations that `make test-slow` trains; set the variable for more."""
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ class Forgetful(CustomPPO):
         (Forgetful, {"random generator of torch"}),
     ],
 )
-def test_a_planted_fault_is_told(subject: type[CustomPPO], reasons: set[str]) -> None:
+def test_a_planted_fault_is_reported(subject: type[CustomPPO], reasons: set[str]) -> None:
     assert reasons <= set(compare(plainest(), subject).reasons)
 
 

@@ -31,7 +31,7 @@ N_STEPS = 16
 N_ROLLOUTS = 8
 EVERY = 2
 KILLED_IN = 6
-"""The rollout in which training ends: the last checkpoint is after four, and a fifth update is lost."""
+"""Rollout in which training ends: the last checkpoint is after four, and a fifth update is lost."""
 
 
 class Rows(KVWriter):
@@ -127,7 +127,7 @@ def learn(model: Any, *callbacks: BaseCallback) -> list[dict[str, Any]]:
 
 
 def scramble() -> None:
-    """What another process would be like: other random numbers."""
+    """Move the random generators, as another process would have other random numbers."""
     torch.manual_seed(99)
     np.random.seed(99)  # noqa: NPY002
     random.seed(99)
@@ -299,7 +299,7 @@ def test_a_killed_process_is_resumed_by_another_to_the_same_bits(name: str, tmp_
     assert episode_logs(tmp_path / "killed") == episode_logs(tmp_path / "reference")
 
 
-def test_a_divergence_leaves_the_last_good_checkpoint_and_it_resumes_to_the_bits_of_a_healthy_training(
+def test_training_that_diverged_resumes_from_its_last_good_checkpoint(
     tmp_path: Path,
 ) -> None:
     healthy = make_model(tmp_path / "healthy", {"env": BrokenWorld})
@@ -503,7 +503,7 @@ def test_a_truncated_checkpoint_leaves_the_one_before_it(path: Path, share: floa
     assert CustomPPO.resume(previous, device="cpu").num_timesteps == 2 * N_STEPS
 
 
-def test_a_changed_byte_is_noticed(path: Path) -> None:
+def test_a_changed_byte_is_detected(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)

@@ -157,7 +157,7 @@ def test_another_memory_may_be_set_as_the_message_says() -> None:
 
 
 def complaint(cls: type[Any], sizes: dict[str, Any]) -> list[Any]:
-    """What a constructor says to these numbers: kinds of warnings, and whether it asserts."""
+    """Return the kinds of warnings of a constructor for these numbers, and whether it asserts."""
     n_envs = sizes.pop("n_envs", 1)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -226,7 +226,7 @@ def refusal_of(act: Callable[[Any], Any], model: Any) -> tuple[type[Exception], 
         *("unknown policy", "unbounded actions", "Dict actions", "gSDE for Discrete actions"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_sb3s_words(act: Callable[[Any], Any]) -> None:
+def test_arguments_that_do_not_fit_are_refused_in_sb3s_words(act: Callable[[Any], Any]) -> None:
     ours, theirs = (refusal_of(act, make(cls, make_vec_env("CartPole-v1", n_envs=2, seed=0))) for cls in BOTH)
     assert ours is not None
     words = ours[1].replace("CustomPPO", "PPO").replace("for MlpPolicy", "for ActorCriticPolicy")
@@ -464,7 +464,7 @@ class Recorder(BaseCallback):
         self.steps.append({**end, "advantages": buffer.advantages.copy(), "returns": buffer.returns.copy()})
 
     def _keep_timeout(self) -> None:
-        """What the last timeout of this rollout was bootstrapped with."""
+        """Keep the observation and the value that the last time limit of this rollout was bootstrapped with."""
         if "terminal_value" in self.locals:
             self.timeouts.append([self.locals[name].numpy().copy() for name in ("terminal_obs", "terminal_value")])
 
@@ -668,7 +668,7 @@ def train_some_parameters(model: Any) -> None:
         train_some_parameters,
     ],
 )
-def test_what_a_user_changes_between_two_trainings_acts_as_in_sb3(change: Callable[[Any], None]) -> None:
+def test_changes_between_two_trainings_act_as_in_sb3(change: Callable[[Any], None]) -> None:
     models = []
     for cls in BOTH:
         model = make(cls, make_vec_env("CartPole-v1", seed=1)).learn(64)
@@ -693,7 +693,7 @@ def test_a_model_may_be_made_without_an_environment_or_networks() -> None:
     assert model.get_env() is None
 
 
-def test_a_divergence_stops_training_with_its_reason() -> None:
+def test_training_that_diverged_stops_with_its_reason() -> None:
     with pytest.raises(TrainingDivergedError) as error:
         make(CustomPPO, BrokenWorld(nan_reward_at=20)).learn(64)
     assert str(error.value) == (
@@ -701,7 +701,7 @@ def test_a_divergence_stops_training_with_its_reason() -> None:
     )
 
 
-def test_a_divergence_of_the_loss_names_its_iteration_epoch_and_minibatch() -> None:
+def test_a_loss_that_is_not_finite_is_located_in_its_minibatch() -> None:
     losses = iter(range(1000))
 
     def exploding(returns: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

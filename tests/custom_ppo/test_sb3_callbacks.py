@@ -107,7 +107,7 @@ def state_of(callback: BaseCallback) -> dict[str, Any]:
 
 
 def files_of(folder: Path) -> dict[str, Any]:
-    """What a callback wrote: models as their weights, arrays as they are, of other files the name."""
+    """Return the files that a callback wrote: weights of models, arrays, and the names of the others."""
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))

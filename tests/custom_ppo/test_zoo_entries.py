@@ -47,7 +47,7 @@ def test_an_entry_trains_to_sb3s_bits(algo: str, name: str, package: str) -> Non
     assert row.n_compared > 10_000
 
 
-def test_a_planted_fault_is_told() -> None:
+def test_a_planted_fault_is_reported() -> None:
     row = compare(entry("ppo", "CartPole-v1"), "tests.custom_ppo.test_parity_study:Faulty")
     assert row.outcome == "not equal"
     assert row.reason.startswith("weights: mlp_extractor.policy_net.0.")
@@ -78,13 +78,13 @@ def test_short_rollouts_get_more_updates() -> None:
     assert [caps.n_timesteps(rollout) for rollout in (64, 8, 33, 34)] == [192, 104, 132, 102]
 
 
-def test_an_environment_that_no_package_has_is_told() -> None:
+def test_an_environment_that_no_package_has_is_reported() -> None:
     row = compare(entry("ppo", "MinitaurBulletEnv-v0"))
     assert row.outcome == "not created"
     assert row.reason == "PyBullet's environments for Gymnasium (pybullet_envs_gymnasium) have no Minitaur"
 
 
-def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "minigrid" else find(name))
     monkeypatch.setattr("harness.training.envs.vectorized.gymnasium.registry", {})
@@ -136,7 +136,9 @@ def test_the_exit_code_says_whether_all_are_equal(
     assert (tmp_path / "table.md").read_text().count("| CartPole-v1 | CartPole-v1 |") == 2
 
 
-def test_a_name_that_no_entry_has_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_no_entry_has_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["zoo_entries", "--only", "Cartpoel"])
     with pytest.raises(SystemExit, match="2"):
         zoo_entries.main()

@@ -43,10 +43,10 @@ __all__ = ["CAPS", "Caps", "Entry", "Row", "compare", "entries", "markdown"]
 
 @dataclass(frozen=True)
 class Caps:
-    """The most of an entry's numbers that is trained."""
+    """Upper limits of the numbers of an entry that is trained."""
 
     n_updates: int
-    """As many as it takes for `at_least`, where rollouts are short."""
+    """Number of updates, or more for `at_least` if rollouts are short."""
     n_envs: int
     rollout: int
     """Transitions in a rollout, n_steps * n_envs."""
@@ -55,7 +55,7 @@ class Caps:
     """Transitions of all updates together."""
 
     def n_timesteps(self, rollout: int) -> int:
-        """Steps to train for with rollouts of this many transitions."""
+        """Return the steps to train, given the transitions of one rollout."""
         return rollout * max(self.n_updates, math.ceil(self.at_least / rollout))
 
 
@@ -65,11 +65,11 @@ CAPS: Mapping[tuple[str, str], Caps] = {
     ("a2c", "MlpPolicy"): Caps(n_updates=100, n_envs=16, rollout=1024, n_epochs=1),
     ("a2c", "CnnPolicy"): Caps(n_updates=40, n_envs=8, rollout=512, n_epochs=1),
 }
-"""By file and policy."""
+"""Limits by file and policy."""
 
 OURS: Mapping[str, str] = {"ppo": "custom_ppo", "a2c": "custom_a2c"}
 DEFAULTS: Mapping[str, Mapping[str, int]] = {"ppo": {"n_steps": 2048, "n_epochs": 10}, "a2c": {"n_steps": 5}}
-"""SB3's own numbers, where an entry has none."""
+"""SB3's defaults, for entries without these numbers."""
 
 STAND_INS: Mapping[str, Sequence[str]] = {
     "default": ("FrozenLake-v1", "InvertedPendulum-v5"),
@@ -77,13 +77,13 @@ STAND_INS: Mapping[str, Sequence[str]] = {
     **{f"{name}-v2": (f"{name}-v4",) for name in ("HumanoidStandup", "InvertedDoublePendulum", "Reacher")},
     "InvertedPendulum-v2": ("InvertedPendulum-v4",),
 }
-"""Environments of entries that are for many, and successors of those that Gymnasium no longer has."""
+"""Environments of entries that serve many, and successors of those that Gymnasium has removed."""
 
 NOWHERE: Mapping[str, str] = {
     f"Minitaur{kind}Env-v0": "PyBullet's environments for Gymnasium (pybullet_envs_gymnasium) have no Minitaur"
     for kind in ("Bullet", "BulletDuck")
 }
-"""Environments that no package has any more, and why."""
+"""Environments that no package offers any more, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -94,29 +94,29 @@ class Entry:
     name: str
     env: str
     hyperparams: Mapping[str, Any]
-    """As the file has them, and capped."""
+    """Hyperparameters of the file, with the limits applied."""
     n_timesteps: int
-    """Steps that are trained; schedules fall over these from their beginning to their end."""
+    """Steps that are trained; schedules run from their beginning to their end in them."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of an entry."""
+    """Outcome of an entry."""
 
     entry: Entry
     outcome: str
     """"equal", "not equal" or "not created"."""
     reason: str = ""
-    """The first difference, or why the environment was not created."""
+    """First difference, or the reason why the environment was not created."""
     engine: str = ""
     n_optimizer_steps: int = 0
     n_compared: int = 0
-    """Numbers: weights, states of the optimiser, logged values."""
+    """Count of compared numbers: weights, states of the optimiser, logged values."""
     seconds: float = 0.0
 
 
 def entries(algo: str, caps: Caps | None = None) -> Iterator[Entry]:
-    """All entries of the algorithm's file in the order of the file, each once for every environment that it is for.
+    """Return all entries of the algorithm's file in its order, each once for every environment that it serves.
 
     caps: instead of those in CAPS. Raises ConfigError when the file, or an entry of it, is not accepted.
     """
@@ -144,7 +144,7 @@ def _capped(algo: str, hyperparams: Mapping[str, Any], caps: Caps) -> dict[str, 
 
 
 def compare(entry: Entry, ours: str | None = None) -> Row:
-    """Train both, and say whether they are equal, and if not, where they differ first.
+    """Train both algorithms, and return whether they are equal, or where they first differ.
 
     ours: what is compared with SB3's algorithm, "package.module:Class" or a registered name, instead of custom_ppo's.
     """
@@ -209,7 +209,7 @@ def _provide_wrappers() -> None:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table, what was capped, and the totals."""
+    """Return the table, the limits, and the totals."""
     lines = [
         "| file | entry | environment | policy | engine | outcome | steps | optimiser steps | numbers | seconds |",
         "|---|---|---|---|---|---|---:|---:|---:|---:|",
@@ -266,7 +266,7 @@ def _counted(rows: Sequence[Row]) -> str:
 
 
 def main() -> int:
-    """Compare the entries that are asked for; 0 if all that were trained are equal, else 1."""
+    """Compare the requested entries, and return 0 if all that were trained are equal, else 1."""
     parser = argparse.ArgumentParser(description="Trains every entry of rl_zoo3 with SB3 and with custom_ppo.")
     parser.add_argument("--algos", nargs="+", default=list(OURS), choices=list(OURS))
     parser.add_argument("--only", nargs="+", default=[""], help="entries whose name holds one of these words")
