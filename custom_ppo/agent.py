@@ -118,7 +118,7 @@ class PPOAgent:
     def start_rollout(self) -> None:
         """Forget the last rollout; with gSDE, draw new exploration noise."""
         self.iteration += 1
-        self.policy.train(False)
+        self.policy.train(False)  # dropout and batch normalisation act in evaluation mode, as in SB3
         self.memory.reset()
         if self.config.use_sde:
             self.policy.reset_noise(self.memory.n_envs)
@@ -130,6 +130,7 @@ class PPOAgent:
         Raises TrainingDivergedError if none can be drawn because an observation or a weight is not finite.
         """
         config = self.config
+        # Noise of gSDE is kept for some steps, or for the whole rollout: this makes exploration smooth in time.
         if config.use_sde and config.sde_sample_freq > 0 and self.memory.position % config.sde_sample_freq == 0:
             self.policy.reset_noise(self.memory.n_envs)
         try:
@@ -202,7 +203,7 @@ class PPOAgent:
         """
         config = self.config.at(progress_remaining, beta=self.beta)
         report = UpdateReport(config)
-        for group in self.optimizer.param_groups:
+        for group in self.optimizer.param_groups:  # the rate that it was made with is only its first
             group["lr"] = config.learning_rate
         self.policy.train(True)
         self.engine.start()
@@ -221,11 +222,12 @@ class PPOAgent:
         config, recipe = report.config, self.recipe
         for _ in range(config.n_epochs):
             report.n_epochs += 1
-            report.approx_kls = []
+            report.approx_kls = []  # those of the last epoch are logged, and adapt beta
             for minibatch in batch.minibatches(config.batch_size, recipe.minibatch_order(len(batch))):
                 terms = self.engine.forward(minibatch, config)
                 report.record(terms)
                 self.check_loss(report)
+                # Before the step, so that the step which would leave the trust region is never made.
                 if config.target_kl is not None and recipe.stop_early(report.approx_kls[-1], config.target_kl):
                     report.stopped_early = True
                     return

@@ -97,7 +97,7 @@ class PPOConfig:
 
     def at(self, progress_remaining: float, *, beta: float = INITIAL_PENALTY) -> UpdateConfig:
         """Return the numbers of the update at this progress, which falls from 1 to 0 in the course of training."""
-        clip_range_vf = self.clip_range_vf
+        clip_range_vf = self.clip_range_vf  # None is no schedule: values are free
         return UpdateConfig(
             learning_rate=value_at(self.learning_rate, progress_remaining),
             batch_size=self.batch_size,

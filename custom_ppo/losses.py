@@ -49,6 +49,8 @@ def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor
     Once the ratio has moved by clip_range in the direction that the advantage favours, the gradient is zero:
     this is the trust region.  Schulman et al. 2017, arXiv 1707.06347, eq. 7.
     """
+    # exp of the difference, as the quotient of two small probabilities would lose digits. Inside the clip both branches
+    # are equal, and torch.min gives each half of the gradient.
     ratio = torch.exp(log_prob - old_log_prob)
     return torch.min(advantages * ratio, advantages * torch.clamp(ratio, 1 - clip_range, 1 + clip_range))
 

@@ -139,6 +139,7 @@ class TrajectoryMemory:
 
     def flatten(self, device: torch.device) -> Batch:
         """Return all T * N transitions, environment after environment: step t of environment n is row n * T + t."""
+        # Through float32, as in SB3: log-probabilities of integer actions are computed from floats.
         actions = _by_environment(self.actions, device).to(torch.float32)
         observations = self.observations
         return Batch(
@@ -155,6 +156,8 @@ class TrajectoryMemory:
 
 def _by_environment(array: Array, device: torch.device) -> Tensor:
     """Copy an array [T, N, ...] to a tensor [N * T, ...]."""
+    # The axes are swapped first: a plain reshape would mix the environments, and the indices of minibatches, which are
+    # drawn as in SB3, would mean other transitions.
     swapped = np.ascontiguousarray(array.swapaxes(0, 1))  # [N, T, ...]
     return torch.tensor(swapped.reshape(-1, *array.shape[2:]), device=device)
 

@@ -173,7 +173,7 @@ class ActorCritic(nn.Module):
         values: Tensor = self.value_net(latent_vf)
         distribution = self._distribution(latent_pi)
         actions = distribution.get_actions(deterministic)
-        log_prob = distribution.log_prob(actions)
+        log_prob = distribution.log_prob(actions)  # of the sample, before it is clipped for the environment
         return actions.reshape((-1, *(self.action_space.shape or ()))), values, log_prob
 
     def evaluate_actions(self, obs: TensorObservation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -186,6 +186,7 @@ class ActorCritic(nn.Module):
 
     def predict_values(self, obs: TensorObservation) -> Tensor:
         """Return values [B, 1], to bootstrap from."""
+        # The critic alone, as in SB3: no distribution is made, and no random number drawn.
         features = self.vf_features_extractor(self._encode(obs))
         values: Tensor = self.value_net(self.mlp_extractor.value_net(features))
         return values

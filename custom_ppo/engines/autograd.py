@@ -40,13 +40,14 @@ class AutogradEngine:
         if config.normalize_advantage:
             advantages = recipe.normalize_advantages(advantages)
 
+        # log_prob depends on the weights, old_log_prob and advantages are data: no gradient may flow into them.
         policy_loss = recipe.policy_loss(log_prob, batch.old_log_prob, advantages, config)
         if config.clip_range_vf is not None:
             values = recipe.clip_values(values, batch, config.clip_range_vf)
         value_loss = recipe.value_loss(batch.returns, values)
         entropy_loss = recipe.entropy_loss(entropy, log_prob)
         loss = policy_loss + config.ent_coef * entropy_loss + config.vf_coef * value_loss
-        with torch.no_grad():
+        with torch.no_grad():  # no gradient flows through the two diagnostics
             return LossTerms(
                 loss,
                 policy_loss,

@@ -62,6 +62,7 @@ class FusedEngine:
     def forward(self, batch: Batch, config: UpdateConfig) -> LossTerms:
         """Return the loss of a minibatch of B transitions, and keep what its gradient will need."""
         clip_range, clip_range_vf = config.clip_range, config.clip_range_vf
+        # Everything that `backward` needs is kept on self; the graph that autograd would record is what takes its time.
         features = self.policy._encode(batch.observations)
         assert isinstance(features, Tensor)
         features = features.flatten(1)
@@ -268,6 +269,8 @@ class _FlatAdam:
 
     def step(self, max_grad_norm: float) -> None:
         """Clip the global norm of the gradients, and make one step (Kingma & Ba 2015, arXiv 1412.6980)."""
+        # The operations, and their order, of clip_grad_norm_ and of torch.optim.Adam: sums in another order, or a
+        # division instead of a product, differ in the last bit.
         norms = torch._foreach_norm(self.grad_views, 2.0)
         total = torch.linalg.vector_norm(torch.stack(norms), 2.0)
         self.grads.mul_(torch.clamp(max_grad_norm / (total + 1e-6), max=1.0))

@@ -12,11 +12,11 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
-from stable_baselines3.common.utils import explained_variance
 
 from custom_ppo.agent import UpdateReport
 from custom_ppo.config import Schedule
 from custom_ppo.recipe import SB3_A2C, adam, rmsprop
+from custom_ppo.sb3.log import variance_explained
 from custom_ppo.sb3.ppo import CustomPPO
 
 __all__ = ["CustomA2C"]
@@ -100,10 +100,9 @@ class CustomA2C(CustomPPO):
 
     def _log_update(self, report: UpdateReport) -> None:
         log = self.logger.record
-        memory = self.rollout_buffer
         log("train/learning_rate", report.config.learning_rate)
         log("train/n_updates", self._n_updates, exclude="tensorboard")
-        log("train/explained_variance", explained_variance(memory.values.T.flatten(), memory.returns.T.flatten()))
+        log("train/explained_variance", variance_explained(self.rollout_buffer))
         log("train/entropy_loss", float(np.mean(report.entropy_losses)))
         log("train/policy_loss", float(np.mean(report.policy_losses)))
         log("train/value_loss", float(np.mean(report.value_losses)))

@@ -6,9 +6,6 @@ and `resume`. It extends SB3's BaseAlgorithm, which contains no algorithm.
 
 from __future__ import annotations
 
-import sys
-import time
-import warnings
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,7 +16,7 @@ from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
-from stable_baselines3.common.utils import FloatSchedule, explained_variance, safe_mean
+from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
@@ -29,7 +26,9 @@ from custom_ppo.engines import Engine, EngineName, make_engine
 from custom_ppo.memory import TensorObservation, TrajectoryMemory
 from custom_ppo.recipe import SB3_PPO, Recipe, named_recipe, rescaled_to_bounds
 from custom_ppo.rollout import interact
+from custom_ppo.sb3.advice import recommend_cpu, warn_of_truncated_minibatch
 from custom_ppo.sb3.buffer import RolloutMemory
+from custom_ppo.sb3.log import log_progress, log_update
 from custom_ppo.sb3.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 from custom_ppo.sb3.resume import Resumable
 
@@ -192,20 +191,8 @@ class CustomPPO(Resumable):
                 f"`n_steps * n_envs` must be greater than 1 to normalise advantages, got n_steps={self.n_steps} "
                 f"and n_envs={self.n_envs}"
             )
-        remainder = rollout_size % self.batch_size if self.batch_size else 0
-        if remainder > 0:
-            assert self.batch_size
-            # In SB3's words, so that filters of warnings that were written for it apply.
-            warnings.warn(
-                f"You have specified a mini-batch size of {self.batch_size},"
-                f" but because the `RolloutBuffer` is of size `n_steps * n_envs = {rollout_size}`,"
-                f" after every {rollout_size // self.batch_size} untruncated mini-batches,"
-                f" there will be a truncated mini-batch of size {remainder}\n"
-                "We recommend using a `batch_size` that is a factor of `n_steps * n_envs`.\n"
-                f"Info: (n_steps={self.n_steps} and n_envs={self.n_envs})",
-                UserWarning,
-                stacklevel=3,
-            )
+        if self.batch_size and rollout_size % self.batch_size > 0:
+            warn_of_truncated_minibatch(self.n_steps, self.n_envs, self.batch_size, stacklevel=4)
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -241,17 +228,7 @@ class CustomPPO(Resumable):
         """Warn, in SB3's words, if a network without convolutions is to be trained on a GPU."""
         name = self.policy_class.__name__
         if self.device != torch.device("cpu") and name in (mlp_class_name, "ActorCriticPolicy"):
-            warnings.warn(
-                f"You are trying to run {self.sb3_class.__name__} on the GPU, "
-                "but it is primarily intended to run on the CPU when not using a CNN policy "
-                f"(you are using {name} which should be a MlpPolicy). "
-                "See https://github.com/DLR-RM/stable-baselines3/issues/1245 for more info. "
-                "You can pass `device='cpu'` or `export CUDA_VISIBLE_DEVICES=` to force using the CPU."
-                "Note: The model will train, but the GPU utilization will be poor and "
-                "the training might take longer than on CPU.",
-                UserWarning,
-                stacklevel=4,
-            )
+            recommend_cpu(self.sb3_class.__name__, name, stacklevel=5)
 
     def refresh_agent(self) -> None:
         """Pass on what SB3's users exchange between two updates: hyperparameters, policy, optimiser, buffer."""
@@ -365,42 +342,11 @@ class CustomPPO(Resumable):
         self._log_update(report)
 
     def _log_update(self, report: UpdateReport) -> None:
-        log = self.logger.record
-        log("train/learning_rate", report.config.learning_rate)
-        log("train/entropy_loss", np.mean(report.entropy_losses))
-        log("train/policy_gradient_loss", np.mean(report.policy_losses))
-        log("train/value_loss", np.mean(report.value_losses))
-        log("train/approx_kl", np.mean(report.approx_kls))
-        log("train/clip_fraction", np.mean(report.clip_fractions))
-        log("train/loss", report.loss)
-        memory = self.rollout_buffer
-        # Environment after environment, as SB3 flattens its buffer: the order decides the last bits of the variance.
-        log("train/explained_variance", explained_variance(memory.values.T.flatten(), memory.returns.T.flatten()))
-        if hasattr(self.policy, "log_std"):
-            log("train/std", torch.exp(self.policy.log_std).mean().item())
-        log("train/n_updates", self._n_updates, exclude="tensorboard")
-        log("train/clip_range", report.config.clip_range)
-        if self.recipe.adapt_penalty is not SB3_PPO.adapt_penalty:
-            log("train/beta", report.config.beta)
-        if report.config.clip_range_vf is not None:
-            log("train/clip_range_vf", report.config.clip_range_vf)
+        log_update(self, report)
 
     def dump_logs(self, iteration: int = 0) -> None:
         """Write one row of the logger: speed, and the mean return and length of the last episodes."""
-        assert self.ep_info_buffer is not None
-        assert self.ep_success_buffer is not None
-        time_elapsed = max((time.time_ns() - self.start_time) / 1e9, sys.float_info.epsilon)
-        log = self.logger.record
-        if iteration > 0:
-            log("time/iterations", iteration, exclude="tensorboard")
-        if len(self.ep_info_buffer) > 0 and len(self.ep_info_buffer[0]) > 0:
-            log("rollout/ep_rew_mean", safe_mean([episode["r"] for episode in self.ep_info_buffer]))
-            log("rollout/ep_len_mean", safe_mean([episode["l"] for episode in self.ep_info_buffer]))
-        log("time/fps", int((self.num_timesteps - self._num_timesteps_at_start) / time_elapsed))
-        log("time/time_elapsed", int(time_elapsed), exclude="tensorboard")
-        log("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
-        if len(self.ep_success_buffer) > 0:
-            log("rollout/success_rate", safe_mean(list(self.ep_success_buffer)))
+        log_progress(self, iteration)
         self.logger.dump(step=self.num_timesteps)
 
     def _excluded_save_params(self) -> list[str]:
