@@ -31,7 +31,7 @@ constructed: list[Any] = []
 
 
 def run(checkout: Path, subject: str, more: list[str]) -> dict[str, dict[str, Any]]:
-    """Outcome, message and number of constructed PPOs of every test that may construct one."""
+    """Return outcome, message and number of constructed PPOs of every test that may construct one."""
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
         # `-c` keeps this project's settings out. The plugin is a top-level module, as SB3 has a package `tests` too.
@@ -44,15 +44,23 @@ def run(checkout: Path, subject: str, more: list[str]) -> dict[str, dict[str, An
 
 
 def report(theirs: Mapping[str, Mapping[str, Any]], ours: Mapping[str, Mapping[str, Any]]) -> int:
-    """Print what only SB3's PPO passes; returns how many tests that are."""
+    """Print the tests that only SB3's PPO passes, and return how many they are."""
     counted = [name for name, result in theirs.items() if result["outcome"] == "passed" and result["constructed"]]
-    failed = [name for name in counted if ours.get(name, {"outcome": "missing"})["outcome"] != "passed"]
-    for name in failed:
-        print(f"{name}: {ours.get(name, {}).get('message', 'not run')}")
-    print(
-        f"CustomPPO passes {len(counted) - len(failed)} of {len(counted)} tests that construct a PPO and SB3's passes"
-    )
-    return len(failed)
+    reasons = {name: reason for name in counted if (reason := reason_against(ours.get(name)))}
+    for name, reason in reasons.items():
+        print(f"{name}: {reason}")
+    passed = len(counted) - len(reasons)
+    print(f"CustomPPO passes {passed} of the {len(counted)} tests that construct a PPO and that SB3's passes")
+    return len(reasons)
+
+
+def reason_against(result: Mapping[str, Any] | None) -> str:
+    """Return why a test does not count as passed, or ""."""
+    if result is None:
+        return "not run"
+    if result["outcome"] != "passed":
+        return result["message"] or str(result["outcome"])
+    return "" if result["constructed"] else "no CustomPPO was constructed"
 
 
 def main() -> int:
