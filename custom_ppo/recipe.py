@@ -164,27 +164,34 @@ class Recipe:
 
     name: str = "ppo"
 
-    # begin
     initialise: Callable[..., None] = orthogonal
     """(module, gain=) -> None; called for every module unless the policy has ortho_init=False."""
-    # act
     env_action: Callable[[NDArray[Any], spaces.Space[Any]], NDArray[Any]] = clipped_to_bounds
-    # remember
+    """(sampled actions [N, ...], action space) -> actions for the environments."""
     timeout_reward: Callable[[float, Tensor, float], Any] = bootstrapped_reward
+    """(reward, V(s_terminal) [1], gamma) -> reward to remember where a time limit cut an episode."""
     advantages: Callable[..., tuple[NDArray[np.float32], NDArray[np.float32]]] = gae_module.gae
-    # update
+    """Arguments of `gae.gae` -> advantages and returns, [T, N]."""
     minibatch_order: Callable[[int], NDArray[np.int64]] = shuffled
+    """(n) -> order in which an epoch goes through n transitions."""
     normalize_advantages: Callable[[Tensor], Tensor] = losses.normalize_advantages
+    """[B] -> [B]; called only if normalize_advantage is set."""
     policy_loss: PolicyLoss = PolicyLoss()
+    """(log_prob, old_log_prob, advantages, numbers of the update) -> loss."""
     value_loss: Callable[[Tensor, Tensor], Tensor] = losses.value_loss
+    """(returns [B], values [B]) -> loss."""
     clip_values: Callable[[Tensor, Batch, float], Tensor] = clip_around_old_values
     """(values [B], minibatch, clip_range_vf) -> [B]; called only if clip_range_vf is not None."""
     entropy_loss: Callable[[Tensor | None, Tensor], Tensor] = losses.entropy_loss
+    """(entropy [B] or None, log_prob [B]) -> loss."""
     stop_early: Callable[[NDArray[np.float32], float], bool] = exceeds_target
+    """(KL of a minibatch, target_kl) -> True to end the update; called only if target_kl is not None."""
     adapt_penalty: Callable[[float, float, float | None], float] = same_penalty
     """(beta, KL of an update, target_kl) -> beta of the next update."""
     clip_gradients: Callable[[Iterable[nn.Parameter], float], None] = clip_global_norm
+    """(parameters, max_grad_norm) -> None; changes their gradients in place."""
     optimizer: Callable[[Iterable[nn.Parameter], float], torch.optim.Optimizer] = adam
+    """(parameters, first learning rate) -> optimiser."""
 
     def replace(self, **parts: Any) -> Recipe:
         """Return the same recipe with some parts exchanged; raises TypeError for a part that does not exist."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from stable_baselines3 import PPO
 
-from custom_ppo.config import InvalidConfigError, PPOConfig, constant, value_at
+from custom_ppo.config import InvalidConfigError, PPOConfig, UpdateConfig, constant, value_at
 
 
 def test_the_defaults_are_sb3s() -> None:
@@ -68,3 +68,12 @@ def test_a_schedule_is_called_and_a_constant_is_not() -> None:
 @pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), lambda _: np.float32(0.5), 1])
 def test_a_value_is_always_a_python_float(value: Any) -> None:
     assert type(value_at(value, 1.0)) is float
+
+
+def test_an_update_gets_plain_numbers_at_its_progress() -> None:
+    config = PPOConfig(learning_rate=lambda progress: progress, clip_range=lambda progress: 2 * progress, n_epochs=3)
+    numbers = config.at(0.25, beta=4.0)
+    assert (numbers.learning_rate, numbers.clip_range, numbers.clip_range_vf, numbers.beta) == (0.25, 0.5, None, 4.0)
+    shared = set(UpdateConfig.__dataclass_fields__) - {"learning_rate", "clip_range", "clip_range_vf", "beta"}
+    assert all(getattr(numbers, name) == getattr(config, name) for name in shared)
+    assert PPOConfig(clip_range_vf=0.5).at(1.0).clip_range_vf == 0.5

@@ -23,6 +23,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import NatureCNN
 from stable_baselines3.common.utils import FloatSchedule
+from stable_baselines3.common.vec_env import VecEnvWrapper
 from torch import nn
 
 import custom_ppo
@@ -520,6 +521,25 @@ def test_a_callback_may_be_a_function_or_a_list(form: str) -> None:
 
     make(CustomPPO).learn(16, callback=count if form == "function" else [StopAfter(), StopAfter()])
     assert calls == (list(range(1, 17)) if form == "function" else [])
+
+
+class FewInfos(VecEnvWrapper):
+    """Returns no infos for steps in which no episode ends."""
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        observations, rewards, dones, infos = self.venv.step_wait()
+        return observations, rewards, dones, infos if dones.any() else []
+
+
+def test_infos_of_environments_that_go_on_may_be_missing_as_for_sb3() -> None:
+    world = RandomWorld(spaces.Box(-1, 1, (2,)), spaces.Discrete(2))
+    ours, theirs = (
+        make(cls, FewInfos(make_vec_env(lambda: copy.deepcopy(world), n_envs=2, seed=0))).learn(96) for cls in BOTH
+    )
+    assert_same_weights(ours, theirs)
 
 
 # Logs
