@@ -36,7 +36,8 @@ CUSTOM_PPO: Mapping[str, set[str]] = {
 # it, unless a longer name stands here too: `analysis.stats` is no part of the area `analysis`.
 HARNESS: Mapping[str, set[str]] = {
     "errors": set(),
-    "config": {"errors"},
+    # The catalogue loads torch: config imports it inside the function that expands `deviations`, and nowhere else.
+    "config": {"errors", "catalogue"},
     "experiment": {"errors", "config"},
     "analysis.stats": set(),
     "analysis.frames": {"errors", "experiment"},
@@ -261,7 +262,7 @@ def test_a_circle_of_two_modules_is_found_though_types_alone_need_it(tmp_path: P
             "harness/config/loader.py",
             "from harness.experiment.plan import RunSpec\n",
             "harness/config/loader.py:1: imports harness.experiment.plan.RunSpec, "
-            "but config may import errors of harness",
+            "but config may import catalogue, errors of harness",
         ),
         (
             "harness/experiment/plan.py",

@@ -19,6 +19,7 @@ from harness.config.hyperparams import (
     parse_wrappers,
 )
 from harness.config.literals import Name
+from harness.config.names import DEVIANTS
 from harness.config.rules import BOOLEAN, TEXT, Rule, integer, number, optional
 from harness.errors import ConfigError, did_you_mean
 
@@ -50,6 +51,12 @@ def _kept(expected: str, parse: Callable[[Any], object]) -> Rule:
         return value
 
     return Rule(expected, read)
+
+
+def _read_deviations(value: object) -> object:
+    if not all(isinstance(name, str) for name in (value if isinstance(value, list) else [value])):
+        raise ValueError
+    return value
 
 
 _KWARGS = _kept("a mapping or text such as dict(key=value)", parse_kwargs)
@@ -96,12 +103,15 @@ _PPO: Mapping[str, Rule] = {
 _A2C: Mapping[str, Rule] = {**_ON_POLICY, "use_rms_prop": BOOLEAN, "rms_prop_eps": number(above=0)}
 _OWN: Mapping[str, Rule] = {"recipe": TEXT, "engine": TEXT}
 """What custom_ppo takes beyond SB3's arguments."""
+_DEVIATIONS: Mapping[str, Rule] = {"deviations": Rule("an id of the catalogue or a list of ids", _read_deviations)}
 
 _CLOSED: Mapping[str, Mapping[str, Rule]] = {
     "ppo": _PPO,
     "a2c": _A2C,
     "custom_ppo": {**_PPO, **_OWN},
     "custom_a2c": _A2C,
+    DEVIANTS["custom_ppo"]: {**_PPO, **_OWN, **_DEVIATIONS},
+    DEVIANTS["custom_a2c"]: {**_A2C, **_DEVIATIONS},
 }
 """Algorithms whose keys are all known. Those of any other class are checked when the class is at hand."""
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from harness.config.algorithm_list import read_algorithms
 from harness.config.documents import Located, PlacedError, parse_document, read_text
+from harness.config.drafts import AlgorithmDraft, EnvironmentDraft
 from harness.config.experiment import (
     AlgorithmConfig,
     EnvironmentConfig,
@@ -15,15 +17,12 @@ from harness.config.experiment import (
     StatisticsConfig,
 )
 from harness.config.hyperparams import parse_kwargs
+from harness.config.labels import LABEL
 from harness.config.merging import Merged, merge_hyperparams, reject_unused
 from harness.config.names import REGISTERED
 from harness.config.rules import describe, read_fields, read_value, reject_unknown
 from harness.config.sections import (
     EVALUATION_RULES,
-    LABEL,
-    AlgorithmDraft,
-    EnvironmentDraft,
-    read_algorithms,
     read_environments,
     read_seeds,
     read_statistics,

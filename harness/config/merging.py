@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from harness.config.documents import Located, PlacedError
+from harness.config.drafts import AlgorithmDraft, EnvironmentDraft
 from harness.config.entries import accepted_keys, check_entry
-from harness.config.names import BORROWED
-from harness.config.sections import AlgorithmDraft, EnvironmentDraft
 from harness.config.sources import find_entry
 from harness.errors import ConfigError, did_you_mean
 
@@ -59,24 +58,16 @@ def _merge(
     return parts
 
 
-def _candidates(draft: AlgorithmDraft) -> list[str]:
-    """Whose hyperparameters an algorithm takes, the first that are given."""
-    if draft.hyperparameters_of is not None:
-        return [draft.hyperparameters_of]
-    names = [draft.label, draft.algo_class]
-    return list(dict.fromkeys([*names, *(BORROWED[name] for name in names if name in BORROWED)]))
-
-
 def _source_of(draft: AlgorithmDraft, sources: Mapping[str, Located | None]) -> Located | None:
     """The source of the first candidate that is given; raises ConfigError when none is."""
-    candidates = _candidates(draft)
-    for name in candidates:
+    for name in draft.sources:
         if name in sources:
             return sources[name]
     if draft.hyperparameters_of is not None:
         hint = did_you_mean(draft.hyperparameters_of, sources)
         raise ConfigError(f"hyperparameters_of: there is no hyperparameters.{draft.hyperparameters_of}{hint}")
-    best = candidates[-1] if ":" not in candidates[-1] else draft.label
+    last = draft.sources[-1]
+    best = last if ":" not in last else draft.label
     raise ConfigError(
         f"has no hyperparameters: add hyperparameters.{best} (a file, `zoo` or a mapping), "
         "or name another algorithm's by hyperparameters_of"
@@ -95,7 +86,7 @@ def reject_unused(
     Those of a registered algorithm that is not in the list may stay, and so may other environments of a file;
     an entry that is written in the experiment itself is meant for it.
     """
-    takers = {name for draft in drafts for name in _candidates(draft)}
+    takers = {name for draft in drafts for name in draft.sources}
     for algorithm, source in section.items():
         if algorithm not in takers and algorithm not in known:
             hint = did_you_mean(algorithm, {*takers, *known})

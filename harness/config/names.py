@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["BORROWED", "REGISTERED", "ZOO_FILES"]
+__all__ = ["BORROWED", "DEVIANTS", "REGISTERED", "ZOO_FILES"]
 
 REGISTERED: Mapping[str, str] = {
     "custom_ppo": "custom_ppo.sb3:CustomPPO",
@@ -32,3 +32,9 @@ BORROWED: Mapping[str, str] = {"custom_ppo": "ppo", "custom_a2c": "a2c"}
 
 ZOO_FILES: Mapping[str, str] = {**BORROWED, "recurrent_ppo": "ppo_lstm"}
 """The stem of rl_zoo3's hyperparameter file where it differs from the registered name."""
+
+DEVIANTS: Mapping[str, str] = {
+    "custom_ppo": "harness.catalogue.deviant:DeviantPPO",
+    "custom_a2c": "harness.catalogue.deviant:DeviantA2C",
+}
+"""Class that trains a registered algorithm with deviations of the catalogue, given as its argument `deviations`."""

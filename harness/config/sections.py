@@ -6,11 +6,12 @@ Every function reads what it can and adds a problem for each mistake, so that on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 
 from harness.config.documents import Located, PlacedError
+from harness.config.drafts import EnvironmentDraft
 from harness.config.experiment import ReferenceScores, StatisticsConfig
+from harness.config.labels import reject_shared_folders
 from harness.config.rules import (
     TEXT,
     Rule,
@@ -27,12 +28,7 @@ from harness.config.rules import (
 from harness.errors import ConfigError, did_you_mean
 
 __all__ = [
-    "CLASS",
     "EVALUATION_RULES",
-    "LABEL",
-    "AlgorithmDraft",
-    "EnvironmentDraft",
-    "read_algorithms",
     "read_environments",
     "read_seeds",
     "read_statistics",
@@ -43,13 +39,6 @@ MAX_SEEDS = 100_000
 
 MAX_SEED = 2**32 - 1 - MAX_SEEDS
 """numpy seeds end at 2**32 - 1, and every environment of a run adds its index to the run's seed."""
-
-LABEL = matching(
-    r"[A-Za-z0-9_][A-Za-z0-9_.:-]*", "a name of letters, digits and _ . : - that starts with a letter, digit or _"
-)
-"""Names become folders: no separators, and no way out of the results folder."""
-
-CLASS = matching(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", "a registered name or package.module:Class")
 
 _PACKAGE = matching(r"[A-Za-z_]\w*", "the name of a package, without dots")
 
@@ -164,15 +153,6 @@ def _read_reference(place: Located, problems: list[PlacedError]) -> ReferenceSco
     return ReferenceScores(**scores)
 
 
-@dataclass(frozen=True)
-class EnvironmentDraft:
-    """An environment as the file names it; its overrides are checked with the entries that they override."""
-
-    env: str
-    overrides: Mapping[str, Located]
-    place: Located
-
-
 def read_environments(section: Located, problems: list[PlacedError]) -> list[EnvironmentDraft]:
     """The environments of the mapping, each with overrides or nothing."""
     if not expect_mapping(section, "of environment ids to overrides, `CartPole-v1: {n_timesteps: 50_000}`", problems):
@@ -180,7 +160,7 @@ def read_environments(section: Located, problems: list[PlacedError]) -> list[Env
     if not section.value:
         problems.append(section.error("expected at least one environment"))
     drafts: list[EnvironmentDraft] = []
-    unique = _unique_folders("environment", lambda env: env.replace("/", "-"))
+    unique = reject_shared_folders("environment", lambda env: env.replace("/", "-"))
     for env, place in section.items():
         try:
             unique(_ENV_ID(env))
@@ -193,86 +173,3 @@ def read_environments(section: Located, problems: list[PlacedError]) -> list[Env
             overrides = {key: value for key, value in place.items() if key in _OVERRIDES}
         drafts.append(EnvironmentDraft(env, overrides, place))
     return drafts
-
-
-@dataclass(frozen=True)
-class AlgorithmDraft:
-    """An algorithm as the file names it, before its hyperparameters are looked up."""
-
-    label: str
-    algo_class: str
-    hyperparameters_of: str | None
-    kwargs: Mapping[str, Located]
-    place: Located
-
-
-def read_algorithms(place: Located, known: Collection[str], problems: list[PlacedError]) -> list[AlgorithmDraft]:
-    """The algorithms of the list, each a name, a "package.module:Class", or a mapping {label: settings}.
-
-    known: the registered names.
-    """
-    if not isinstance(place.value, list):
-        problems.append(place.error(f"expected a list of algorithms, got {describe(place.value)}"))
-        return []
-    if not place.value:
-        problems.append(place.error("expected at least one algorithm, got an empty list"))
-    drafts: list[AlgorithmDraft] = []
-    unique = _unique_folders("algorithm", lambda label: label.replace(":", "."))
-    for item in place.elements():
-        try:
-            draft = _read_algorithm(item, known, problems)
-            unique(draft.label)
-            drafts.append(draft)
-        except ConfigError as error:
-            problems.append(item.placed(error))
-    return drafts
-
-
-def _read_algorithm(item: Located, known: Collection[str], problems: list[PlacedError]) -> AlgorithmDraft:
-    match item.value:
-        case str() as label:
-            return AlgorithmDraft(LABEL(label), _algorithm_class(label, known), None, {}, item)
-        case dict() if len(item.value) == 1:
-            ((label, place),) = item.items()
-        case dict():
-            raise ConfigError("expected one label in each list item; check the indentation of its settings")
-        case other:
-            raise ConfigError(f"expected the name of an algorithm or a mapping, got {describe(other)}")
-    kwargs: dict[str, Located] = {}
-    settings: dict[str, Located] = {}
-    if place.value is not None and expect_mapping(place, "of class, hyperparameters_of, kwargs", problems):
-        reject_unknown(place, ("class", "hyperparameters_of", "kwargs"), problems)
-        settings = dict(place.items())
-    if "kwargs" in settings and expect_mapping(settings["kwargs"], "of hyperparameters", problems):
-        kwargs = dict(settings["kwargs"].items())
-    source = read_value(settings["hyperparameters_of"], LABEL, problems) if "hyperparameters_of" in settings else None
-    class_place = settings.get("class", place)
-    try:
-        algo_class = _algorithm_class(class_place.value if "class" in settings else label, known)
-        return AlgorithmDraft(LABEL(label), algo_class, source, kwargs, place)
-    except ConfigError as error:
-        raise class_place.error(str(error)) from None
-
-
-def _algorithm_class(name: object, known: Collection[str]) -> str:
-    """The registered name, or the "package.module:Class"; raises ConfigError for anything else."""
-    if isinstance(name, str) and name in known:
-        return name
-    if not isinstance(name, str) or (":" in name and not name.startswith(":")):
-        return str(CLASS(name))
-    hint = did_you_mean(name, known) or f", expected one of {', '.join(sorted(known))}, or package.module:Class"
-    raise ConfigError(f"no algorithm is registered as {name}{hint}")
-
-
-def _unique_folders(kind: str, folder_of: Callable[[str], str]) -> Callable[[str], None]:
-    """A function that raises ConfigError at the second name that would share a folder of results."""
-    seen: dict[str, str] = {}
-
-    def check(name: str) -> None:
-        folder = folder_of(name)
-        if folder in seen:
-            same = "is given twice" if seen[folder] == name else f"and {seen[folder]} would share the folder {folder}"
-            raise ConfigError(f"the {kind} {name} {same}")
-        seen[folder] = name
-
-    return check

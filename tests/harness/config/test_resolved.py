@@ -52,7 +52,7 @@ def test_resolving_twice_changes_nothing_but_the_name_of_its_origin() -> None:
     assert once.splitlines()[1:] == twice.splitlines()[1:]
 
 
-@pytest.mark.parametrize("name", ["compare.yml", "penalty.yml", "smoke.yml"])
+@pytest.mark.parametrize("name", ["ablation.yml", "compare.yml", "penalty.yml", "smoke.yml"])
 def test_the_published_experiments_survive_being_resolved(name: str) -> None:
     path = ROOT / "configs" / name
     config = parse_config(path.read_text(), path)

@@ -1,0 +1,120 @@
+"""Entries of the list `algorithms` that stand for several algorithms: `deviations: {of: custom_ppo, except: [...]}`.
+
+An expansion is read after the single algorithms of the list, which it may vary. To add one, write a function of the
+type `Expand` and enter its key into `EXPANSIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+
+from harness.config.documents import Located, PlacedError
+from harness.config.drafts import AlgorithmDraft
+from harness.config.names import BORROWED, DEVIANTS
+from harness.config.rules import TEXT, describe, expect_mapping, read_value, reject_unknown
+from harness.errors import did_you_mean
+
+__all__ = ["EXPANSIONS", "Expand", "expansion_of"]
+
+Expand = Callable[[Located, Mapping[str, AlgorithmDraft], list[PlacedError]], list[AlgorithmDraft]]
+"""Function of the value of an entry, the single algorithms of the list by label, and the problems to add to."""
+
+Bound = Callable[[Mapping[str, AlgorithmDraft], list[PlacedError]], list[AlgorithmDraft]]
+
+
+def expansion_of(item: Located) -> Bound | None:
+    """Return the function that expands an entry of the list, or None for an entry that is a single algorithm."""
+    if not isinstance(item.value, dict) or len(item.value) != 1:
+        return None
+    ((key, place),) = item.items()
+    return partial(EXPANSIONS[key], place) if key in EXPANSIONS else None
+
+
+def _deviations(
+    place: Located, algorithms: Mapping[str, AlgorithmDraft], problems: list[PlacedError]
+) -> list[AlgorithmDraft]:
+    """Return an algorithm for each deviation of the catalogue that applies to the one named by `of`.
+
+    Each trains as that one does, with a single deviation, whose id is the label. `only` and `except` choose by id.
+    """
+    if not expect_mapping(place, "such as {of: custom_ppo, except: [adam_eps_1e-8]}", problems):
+        return []
+    n_problems = len(problems)
+    reject_unknown(place, ("of", "only", "except"), problems)
+    base = _base(place, algorithms, problems)
+    if base is None:
+        return []
+    reference = BORROWED[base.algo_class]
+    known = _deviations_of(reference)
+    if "only" in place.value and "except" in place.value:
+        problems.append(place["except"].error("cannot be combined with only: name the deviations to train, or to omit"))
+    only = _ids(place["only"], known, reference, problems) if "only" in place.value else known
+    omitted = _ids(place["except"], known, reference, problems) if "except" in place.value else ()
+    chosen = [name for name in known if name in only and name not in omitted]
+    if not chosen and len(problems) == n_problems:  # a misspelt id is the mistake then, and reported already
+        problems.append(place.error("selects no deviation, expected at least one"))
+    return [
+        AlgorithmDraft(
+            label=name,
+            algo_class=DEVIANTS[base.algo_class],
+            hyperparameters_of=None,
+            kwargs={**base.kwargs, "deviations": Located(place.document, place.path, name)},
+            place=place,
+            variation_of=base,
+        )
+        for name in chosen
+    ]
+
+
+def _base(
+    place: Located, algorithms: Mapping[str, AlgorithmDraft], problems: list[PlacedError]
+) -> AlgorithmDraft | None:
+    """Return the algorithm that `of` names; a problem and None if it is missing or has no deviations."""
+    if "of" not in place.value:
+        problems.append(place.error("of is missing, expected the label of an algorithm in this list"))
+        return None
+    label = read_value(place["of"], TEXT, problems)
+    if label is None:
+        return None
+    if label not in algorithms:
+        problems.append(place["of"].error(f"{label} is no algorithm of this list{did_you_mean(label, algorithms)}"))
+        return None
+    base = algorithms[label]
+    if base.algo_class not in DEVIANTS:
+        expected = " or ".join(DEVIANTS)
+        problems.append(place["of"].error(f"expected an algorithm of class {expected}, got {base.algo_class}"))
+        return None
+    return base
+
+
+def _deviations_of(reference: str) -> list[str]:
+    """Return the ids of the deviations that apply to a reference, "ppo" or "a2c", in the catalogue's order."""
+    # Imported here: the catalogue loads torch, for which no other configuration should wait.
+    from harness.catalogue import CATALOGUE
+
+    return [entry.id for entry in CATALOGUE if reference in entry.algorithms]
+
+
+def _ids(place: Located, known: Collection[str], reference: str, problems: list[PlacedError]) -> Sequence[str]:
+    """Return the valid ids of a list of deviations; the others become problems."""
+    if not isinstance(place.value, list):
+        problems.append(place.error(f"expected a list of deviations, got {describe(place.value)}"))
+        return ()
+    ids: list[str] = []
+    for item in place.elements():
+        name = read_value(item, TEXT, problems)
+        if name is None:
+            continue
+        if name not in known:
+            hint = did_you_mean(name, known) or "; `python -m harness.catalogue` lists all"
+            problems.append(item.error(f"{reference} has no deviation {name}{hint}"))
+        elif name in ids:
+            problems.append(item.error(f"the deviation {name} is given twice"))
+        else:
+            ids.append(name)
+    return ids
+
+
+EXPANSIONS: Mapping[str, Expand] = {"deviations": _deviations}
+"""Keys that an entry may have in place of a label; no algorithm can be labelled so."""
