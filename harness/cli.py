@@ -1,4 +1,4 @@
-"""The command line: parse, then call one function. Heavy imports wait until a command needs them."""
+"""Parse the command line and call one function per command, which imports heavy packages only when it needs them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from harness.errors import HarnessError
 __all__ = ["app", "main"]
 
 EXIT_NO = 1
-"""The answer is no: a divergence, a failed run, an invalid configuration."""
+"""Exit code for a negative result: a divergence, a failed run, an invalid configuration."""
 
 EXIT_INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
-MOST_SEEDS = 10_000
-"""Of one call of crosscheck: more is taken for a slip of the finger."""
+MAX_SEEDS = 10_000
+"""Seeds of one cross-check at most; a larger number is taken for a typing mistake."""
 
 app = typer.Typer(
     help="Train PPO implementations under identical conditions, check them against SB3, and compare them honestly.",
@@ -30,34 +31,36 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Config = Annotated[Path, typer.Argument(help="The experiment, such as configs/compare.yml.", metavar="CONFIG")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", "-j", min=1, help="Runs at the same time; default: one per core.")
+Config = Annotated[
+    Path, typer.Argument(help="Configuration file of the experiment, such as configs/compare.yml.", metavar="CONFIG")
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder of the results; default: results/NAME.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", "-j", min=1, help="Number of runs in parallel. Default: one per core.")
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for the results. Default: results/NAME.")]
 
 
 def main() -> None:
-    """Entry point of the console script `harness`; mistakes of the user end it with one line and exit code 1."""
+    """Run the console script `harness`; a HarnessError is printed as one line and ends it with exit code 1."""
     try:
-        app()
+        app(prog_name="harness")
     except HarnessError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_NO)
-    except KeyboardInterrupt:  # between the commands' own answers to it, such as while modules are loaded
+    except KeyboardInterrupt:  # outside the commands' own handlers, such as while modules are loaded
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of the output, such as `head`, has closed the pipe
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  it lives until the process ends
         sys.exit(EXIT_NO)
 
 
 @app.command()
 def compare(config: Config, workers: Workers = None, out: Out = None) -> None:
-    """Train every algorithm on every environment under every seed; then tables and figures.
+    """Train every algorithm on every environment with every seed, then write tables and figures.
 
-    Finished runs are kept: run the same command again after an interruption, and only what is missing is done.
-    Exit code 1 when a run failed.
+    Finished runs are kept: after an interruption, the same command runs only those that are missing.
+    Exit code 1 if a run failed.
     """
     from harness.config import load_config
 
@@ -66,7 +69,7 @@ def compare(config: Config, workers: Workers = None, out: Out = None) -> None:
 
 
 def _run(experiment: Any, folder: Path, n_workers: int) -> None:
-    """Run what is missing of the experiment; ends with EXIT_NO when a run failed, EXIT_INTERRUPTED after Ctrl-C."""
+    """Run the missing runs of an experiment; exit with EXIT_NO if a run failed, EXIT_INTERRUPTED after Ctrl-C."""
     from harness.main_job import compare as compare_experiment
 
     console = _console()
@@ -74,16 +77,17 @@ def _run(experiment: Any, folder: Path, n_workers: int) -> None:
         failed = compare_experiment(experiment, folder, n_workers, console)
     except KeyboardInterrupt:
         console.print(
-            f"interrupted: every finished run is kept in {folder}; run the same command again to go on",
+            f"interrupted: finished runs are kept in {folder}; run the same command again to continue",
             markup=False,
             highlight=False,
             soft_wrap=True,
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if failed:
+        table = folder / "tables" / "runs.csv"
         console.print(
-            f"{failed} run{'s' if failed > 1 else ''} failed: see error in {folder / 'tables' / 'runs.csv'}, "
-            "and the traceback in the run.json of each",
+            f"{failed} run{'s' if failed > 1 else ''} failed: see the column error of {table}, "
+            "and the traceback in the run.json of each run",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -93,18 +97,18 @@ def _run(experiment: Any, folder: Path, n_workers: int) -> None:
 
 @app.command()
 def train(
-    algo: Annotated[str, typer.Option(help="A registered name such as custom_ppo, or package.module:Class.")],
+    algo: Annotated[str, typer.Option(help="Registered name such as custom_ppo, or package.module:Class.")],
     env: Annotated[str, typer.Option(help="Gymnasium id, such as CartPole-v1.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the networks, actions, minibatches and environments.")] = 0,
     n_timesteps: Annotated[
-        int | None, typer.Option(min=1, help="Environment steps; default: what the hyperparameters say.")
+        int | None, typer.Option(min=1, help="Environment steps to train. Default: n_timesteps of the hyperparameters.")
     ] = None,
     hyperparameters: Annotated[
-        str, typer.Option(help="A zoo-style file, or `zoo` for that of the installed rl_zoo3.")
+        str, typer.Option(help="Zoo-style file, or `zoo` for the file of the installed rl_zoo3.")
     ] = "zoo",
-    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/train"),
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results/train"),
 ) -> None:
-    """Train one run and evaluate it; the folder has the same layout as those of `compare`."""
+    """Train and evaluate a single run; its folder has the same layout as those of `compare`."""
     from harness.experiment.single_run import single_run
 
     _run(single_run(algo, env, seed, n_timesteps, hyperparameters), out, 1)
@@ -112,10 +116,15 @@ def train(
 
 @app.command()
 def report(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of runs: ours, or logs of SB3 or rl_zoo3.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write; default: the folder, if it is only one.")] = None,
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders with results of `harness`, or with logs of SB3 or rl_zoo3.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the report; required for several FOLDERS. Default: the folder itself."),
+    ] = None,
 ) -> None:
-    """Make tables and figures anew from what is on disk, without training anything."""
+    """Rebuild tables and figures from results on disk, without training."""
     from harness.analysis.report import report_folders, write_report
     from harness.config import StatisticsConfig, load_config
     from harness.main_job import EXPERIMENT_NAME
@@ -124,7 +133,7 @@ def report(
         raise typer.BadParameter("several folders need --out, the folder to write to")
     experiment = folders[0] / EXPERIMENT_NAME
     config = load_config(experiment) if experiment.exists() else None
-    if config is not None and len(folders) == 1:  # the plan tells which runs are missing, and which no longer count
+    if config is not None and len(folders) == 1:  # the plan decides which runs count, and which are missing
         write_report(config, folders[0] / "runs", out or folders[0], _console())
     else:
         statistics = StatisticsConfig() if config is None else config.statistics
@@ -133,40 +142,51 @@ def report(
 
 @app.command()
 def crosscheck(
-    subject: Annotated[str, typer.Argument(help="A registered name, or package.module:Class.", metavar="SUBJECT")],
-    reference: Annotated[str, typer.Option(help="What it is held against: ppo, a2c, or any other algorithm.")] = "ppo",
+    subject: Annotated[
+        str,
+        typer.Argument(help="Implementation under test: registered name, or package.module:Class.", metavar="SUBJECT"),
+    ],
+    reference: Annotated[str, typer.Option(help="Algorithm to compare with: ppo, a2c, or any other.")] = "ppo",
     env: Annotated[
-        list[str] | None, typer.Option(help="Gymnasium id; may be given several times. Default: the profile's.")
+        list[str] | None, typer.Option(help="Gymnasium id; can be given several times. Default: those of the profile.")
     ] = None,
-    seeds: Annotated[str, typer.Option(help="A range such as 0-9, or one seed.")] = "0-4",
+    seeds: Annotated[str, typer.Option(help="Range such as 0-9, or one seed.")] = "0-4",
     profile: Annotated[
-        str, typer.Option(help="Settings: stress makes mistakes visible, default has SB3's default hyperparameters.")
+        str, typer.Option(help="Settings of the runs: `stress` makes mistakes visible, `default` is SB3's defaults.")
     ] = "stress",
     hyperparameters: Annotated[
-        Path | None, typer.Option(help="Settings of your own: a zoo-style YAML file with an entry for each --env.")
+        Path | None, typer.Option(help="Zoo-style YAML file with an entry for each --env, used instead of the profile.")
     ] = None,
-    updates: Annotated[int | None, typer.Option(min=1, help="Updates to compare. Default: the profile's.")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Search for the causes of what differs.")] = False,
-    seconds: Annotated[float, typer.Option(min=1, help="For how long to search.")] = 120.0,
+    updates: Annotated[
+        int | None, typer.Option(min=1, help="Number of updates to compare. Default: that of the profile.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Search the catalogue for the mistakes that explain a divergence.")
+    ] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="Time limit of that search.")] = 120.0,
     copy_weights: Annotated[
-        bool, typer.Option("--copy-weights", help="Start from the reference's first weights and random state.")
+        bool, typer.Option("--copy-weights", help="Start with the initial weights and random state of the reference.")
     ] = False,
     resync: Annotated[
-        bool, typer.Option(help="Look at each stage with right inputs, too, so that no mistake hides the next.")
+        bool,
+        typer.Option(
+            help="Also run each stage with the reference's inputs, so that one mistake does not hide another."
+        ),
     ] = True,
     allow_rounding: Annotated[
-        bool, typer.Option("--allow-rounding", help="Exit code 0 also where nothing but rounding differs.")
+        bool, typer.Option("--allow-rounding", help="Exit code 0 also if nothing differs beyond rounding.")
     ] = False,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was found there.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Number of torch threads.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all findings into this file.")] = None,
     figure: Annotated[
-        Path | None, typer.Option(help="Draw seeds by updates: the largest difference; writes FIGURE.svg and .png.")
+        Path | None,
+        typer.Option(help="Draw the largest difference for each seed and update; writes FIGURE.svg and .png."),
     ] = None,
 ) -> None:
-    """Hold a PPO against SB3's running code, number by number: where they part, and why.
+    """Compare an implementation with SB3, number by number: find the first divergence, and explain it.
 
-    Exit code 0: bit for bit equal; 1: something differs.
+    Exit code 0 if all numbers are bit-identical, 1 if any differs.
     """
     from harness.crosscheck.command import run_crosscheck
 
@@ -191,7 +211,7 @@ def crosscheck(
             figure=figure,
         )
     except KeyboardInterrupt:
-        console.print("interrupted: there is no answer yet, and nothing was written")
+        console.print("interrupted: there is no result, and nothing was written")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if verdict != "identical" and not (allow_rounding and verdict == "rounding"):
         raise typer.Exit(EXIT_NO)
@@ -205,34 +225,34 @@ def _seed_range(text: str) -> range:
         seeds = range(0)
     if not seeds:
         raise typer.BadParameter(f"expected a range such as 0-9 or one seed, got {text!r}", param_hint="--seeds")
-    if seeds[-1] >= 2**32 or seeds[-1] - seeds[0] >= MOST_SEEDS:
+    if seeds[-1] >= 2**32 or seeds[-1] - seeds[0] >= MAX_SEEDS:
         raise typer.BadParameter(
-            f"expected at most {MOST_SEEDS:,} seeds, each below 2**32, got {text!r}", param_hint="--seeds"
+            f"expected at most {MAX_SEEDS:,} seeds, each below 2**32, got {text!r}", param_hint="--seeds"
         )
     return seeds
 
 
 @app.command()
 def bench(
-    env: Annotated[list[str] | None, typer.Option(help="Gymnasium id; may be given several times.")] = None,
-    pairs: Annotated[int, typer.Option(min=1, help="Pairs of runs, one of each implementation in turn.")] = 5,
+    env: Annotated[list[str] | None, typer.Option(help="Gymnasium id; can be given several times.")] = None,
+    pairs: Annotated[int, typer.Option(min=1, help="Number of pairs of runs, one of each implementation.")] = 5,
     n_timesteps: Annotated[int, typer.Option(min=1, help="Environment steps of each run.")] = 20_000,
 ) -> None:
-    """Measure the speed of custom PPO against SB3 PPO: in turns, as ratios, the median of the pairs."""
-    from harness.training.bench import bench_table
+    """Measure how much faster CustomPPO trains than SB3's PPO: the median ratio over pairs of runs."""
+    from harness.bench.speeds import bench_table
     from harness.training.executors.local import call_in_worker
 
     found = call_in_worker(
-        "harness.training.bench_worker:measure", tuple(env or ("CartPole-v1", "Pendulum-v1")), pairs, n_timesteps
+        "harness.bench.measure:measure_speeds", tuple(env or ("CartPole-v1", "Pendulum-v1")), pairs, n_timesteps
     )
     _console().print(bench_table(found))
 
 
 @app.command("check-config")
 def check_config(
-    files: Annotated[list[Path], typer.Argument(help="Experiments to check; nothing is run.", metavar="FILE...")],
+    files: Annotated[list[Path], typer.Argument(help="Configuration files to check.", metavar="FILE...")],
 ) -> None:
-    """Say everything that is wrong with configuration files; exit code 1 when anything is."""
+    """List all mistakes in configuration files, without running them; exit code 1 if there are any."""
     from harness.config import check_config as problems_of
     from harness.config import load_config
     from harness.experiment.plan import plan
@@ -244,13 +264,14 @@ def check_config(
         for problem in problems:
             print(problem)  # noqa: T201
         if not problems:
-            print(f"{file}: well, {len(plan(load_config(file)))} runs")  # noqa: T201
+            n_runs = len(plan(load_config(file)))
+            print(f"{file}: OK ({n_runs} run{'s' if n_runs > 1 else ''})")  # noqa: T201
     if n_problems:
         raise typer.Exit(EXIT_NO)
 
 
 def _console() -> Any:
-    """The terminal as wide as it is; a file or a pipe gets lines long enough for the tables."""
+    """Return a console as wide as the terminal; files and pipes get 120 columns, enough for the tables."""
     from rich.console import Console
 
     console = Console()
@@ -260,7 +281,7 @@ def _console() -> Any:
 
 
 def _cores() -> int:
-    """Processors that this process may use, which a container or taskset may have limited."""
+    """Return the number of cores that this process may use, which a container or taskset can limit."""
     affinity: Any = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 

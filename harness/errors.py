@@ -1,9 +1,9 @@
-"""Errors that a user can mend: one line each, shown without a traceback.
+"""Errors that a user can correct: one line each, shown without a traceback.
 
-HarnessError                the base; `harness` prints it after "error: " and exits with 1
-├── ConfigError             a configuration file: `file:line: key.path: what is wrong, what was expected`
-├── UnknownNameError        an algorithm or environment that does not exist or cannot be imported
-└── RecordError             a results folder that cannot be read, or holds something else than expected
+HarnessError                base class; `harness` prints it after "error: " and exits with code 1
+├── ConfigError             mistake in a configuration file: `file:line: key.path: problem, expected value`
+├── UnknownNameError        algorithm or environment that does not exist or cannot be imported
+└── RecordError             results folder that cannot be read, or has unexpected contents
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ __all__ = ["ConfigError", "HarnessError", "RecordError", "UnknownNameError", "di
 
 
 class HarnessError(Exception):
-    """A mistake that the user can mend; its message is one line that says where, what and how."""
+    """An error that the user can correct; its message is one line with place, problem and remedy."""
 
 
 class ConfigError(HarnessError):
-    """A configuration file says something that cannot be used."""
+    """A configuration file is invalid."""
 
 
 class UnknownNameError(HarnessError):
-    """A name (algorithm, environment, class) that cannot be found or imported."""
+    """A name (algorithm, environment, class) cannot be found or imported."""
 
 
 class RecordError(HarnessError):
-    """A folder of results that is damaged, foreign, or made with other settings."""
+    """A folder of results is damaged, foreign, or made with other settings."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`, did you mean X?` for the closest of the known names, or an empty string when none is close."""
+    """Return `, did you mean X?` with the closest known name, or an empty string if none is close."""
     by_folded = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), by_folded, n=1, cutoff=0.6)
     return f", did you mean {by_folded[close[0]]}?" if close else ""

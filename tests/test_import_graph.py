@@ -1,4 +1,4 @@
-"""The arrows between modules, which go one way: an import against them is reported with its file and line."""
+"""Allowed imports between the modules, which form no circle; a forbidden import is reported with its file and line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# From a module of custom_ppo to what it may import of custom_ppo.
+# Module of custom_ppo -> modules of custom_ppo that it may import.
 CUSTOM_PPO: Mapping[str, set[str]] = {
     "__init__": {"config", "recipe", "sb3"},
     "config": set(),
@@ -32,8 +32,8 @@ CUSTOM_PPO: Mapping[str, set[str]] = {
     "sb3": {"agent", "config", "engines", "extractors", "gae", "memory", "networks", "recipe", "rollout", "sb3"},
 }
 
-# From an area of harness to the areas it may import, beside itself. An area is a module or package with all that is in
-# it, unless a longer name stands here too: `analysis.stats` is no part of the area `analysis`.
+# Area of harness -> areas that it may import, beside itself. An area is a module, or a package without those parts that
+# are areas themselves: `analysis.stats` does not belong to the area `analysis`.
 HARNESS: Mapping[str, set[str]] = {
     "errors": set(),
     # The catalogue loads torch: config imports it inside the function that expands `deviations`, and nowhere else.
@@ -49,6 +49,7 @@ HARNESS: Mapping[str, set[str]] = {
     "stats": {"analysis.stats"},
     "training": {"errors", "config", "experiment"},
     "training.executors": {"errors", "experiment", "training"},
+    "bench": {"training"},
     "catalogue": {"errors"},
     "checks": {"errors", "catalogue"},
     "crosscheck.quantities": set(),
@@ -81,14 +82,14 @@ HARNESS: Mapping[str, set[str]] = {
     },
     "main_job": {"errors", "config", "experiment", "training.executors", "analysis"},
     "zoo": {"config"},
-    "cli": {"errors", "config", "experiment", "training", "training.executors", "analysis", "main_job", "crosscheck"},
+    "cli": {"errors", "config", "experiment", "training.executors", "bench", "analysis", "main_job", "crosscheck"},
     "__main__": {"cli"},
 }  # fmt: skip
 LIGHT = ("errors", "config", "experiment", "analysis", "stats")
-"""Packages that plan, read and draw: they load in a second on a laptop, as they know nothing that trains."""
+"""Packages that plan, read and draw: they load in a second, because they import nothing that trains."""
 HEAVY = ("torch", "stable_baselines3", "sb3_contrib", "gymnasium", "rl_zoo3")
-KNOW_AN_ALGORITHM = ("catalogue", "checks", "crosscheck", "zoo")
-"""Areas that may import custom_ppo; all others know algorithms by name only."""
+MAY_IMPORT_CUSTOM_PPO = ("catalogue", "checks", "crosscheck", "zoo")
+"""Areas that may import custom_ppo; all others refer to algorithms by name only."""
 
 
 @dataclass(frozen=True)
@@ -96,19 +97,20 @@ class Import:
     file: str
     line: int
     module: str
-    """Dotted name of what is imported; for `from a import b` it is a.b, which may be a module or a name in one."""
+    """Dotted name of the import; a.b for `from a import b`, where b is a module or a name in one."""
 
     def violates(self, rule: str) -> str:
+        """Return the message for an import that breaks a rule."""
         return f"{self.file}:{self.line}: imports {self.module}, but {rule}"
 
-    def of(self, package: str) -> str | None:
-        """The part of a package that is imported: "config" for harness.config.load_config; None elsewhere."""
+    def part_of(self, package: str) -> str | None:
+        """Return the imported part of a package: "config" for harness.config.load_config; None for other packages."""
         head, _, rest = self.module.partition(".")
         return (rest.split(".")[0] or "__init__") if head == package else None
 
 
 def imports_of(path: Path, root: Path) -> Iterator[Import]:
-    """Every import of a file, wherever it stands; one for type checking only is an arrow in the reader's head too."""
+    """Yield every import of a file, including those inside functions and for type checking only."""
     file = str(path.relative_to(root))
     package = path.relative_to(root).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), file)):
@@ -122,28 +124,28 @@ def imports_of(path: Path, root: Path) -> Iterator[Import]:
                 yield Import(file, node.lineno, f"{origin}.{alias.name}")
 
 
-def part_of(path: Path, root: Path) -> str:
-    """The part of its package that a file belongs to: "stats" for harness/stats/power.py."""
+def part_of_file(path: Path, root: Path) -> str:
+    """Return the part of its package that a file belongs to: "config" for harness/config/rules.py."""
     return path.relative_to(root).parts[1].removesuffix(".py")
 
 
 def custom_ppo_violations(root: Path) -> Iterator[str]:
     for path in sorted((root / "custom_ppo").rglob("*.py")):
-        module = part_of(path, root)
+        module = part_of_file(path, root)
         allowed = CUSTOM_PPO.get(module, set())
         for found in imports_of(path, root):
-            target = found.of("custom_ppo")
+            target = found.part_of("custom_ppo")
             if target is not None and target not in allowed:
                 names = ", ".join(sorted(allowed)) or "nothing"
                 yield found.violates(f"{module} may import {names} of custom_ppo")
-            if found.of("stable_baselines3") is not None and module != "sb3":
-                yield found.violates("only custom_ppo/sb3 may know stable_baselines3")
-            if found.of("harness") is not None:
-                yield found.violates("the algorithm does not know the harness")
+            if found.part_of("stable_baselines3") is not None and module != "sb3":
+                yield found.violates("only custom_ppo/sb3 may import stable_baselines3")
+            if found.part_of("harness") is not None:
+                yield found.violates("custom_ppo may not import the harness")
 
 
 def area_of(module: str) -> str:
-    """The area of a dotted name below harness: "analysis.stats" for analysis.stats.power.power."""
+    """Return the area of a dotted name below harness: "analysis.stats" for analysis.stats.power.power."""
     names = [area for area in HARNESS if module == area or module.startswith(f"{area}.")]
     return max(names, key=len, default="")
 
@@ -153,28 +155,28 @@ def harness_violations(root: Path) -> Iterator[str]:
         area = area_of(".".join(path.relative_to(root / "harness").with_suffix("").parts))
         for found in imports_of(path, root):
             package = area.split(".")[0]
-            if package in LIGHT and any(found.of(name) is not None for name in HEAVY):
-                yield found.violates(f"{package} must not know what trains")
-            if found.of("custom_ppo") is not None and package not in KNOW_AN_ALGORITHM:
-                yield found.violates(f"{package} must not know an algorithm")
-            target = area_of(found.module.removeprefix("harness.")) if found.of("harness") else ""
+            if package in LIGHT and any(found.part_of(name) is not None for name in HEAVY):
+                yield found.violates(f"{package} must load without packages that train")
+            if found.part_of("custom_ppo") is not None and package not in MAY_IMPORT_CUSTOM_PPO:
+                yield found.violates(f"{package} must refer to algorithms by name only")
+            target = area_of(found.module.removeprefix("harness.")) if found.part_of("harness") else ""
             if target and target != area and target not in HARNESS.get(area, set()):
                 yield found.violates(f"{area} may import {', '.join(sorted(HARNESS[area])) or 'nothing'} of harness")
 
 
-def test_custom_ppos_arrows_go_one_way() -> None:
+def test_custom_ppo_has_no_forbidden_import() -> None:
     assert list(custom_ppo_violations(ROOT)) == []
 
 
-def test_every_module_of_custom_ppo_has_its_place() -> None:
-    assert {part_of(path, ROOT) for path in (ROOT / "custom_ppo").rglob("*.py")} == set(CUSTOM_PPO)
+def test_every_module_of_custom_ppo_is_in_the_table() -> None:
+    assert {part_of_file(path, ROOT) for path in (ROOT / "custom_ppo").rglob("*.py")} == set(CUSTOM_PPO)
 
 
-def test_harnesss_arrows_go_one_way() -> None:
+def test_the_harness_has_no_forbidden_import() -> None:
     assert list(harness_violations(ROOT)) == []
 
 
-def test_every_module_of_harness_has_its_place() -> None:
+def test_every_module_of_the_harness_is_in_the_table() -> None:
     modules = {
         ".".join(path.relative_to(ROOT / "harness").with_suffix("").parts) for path in (ROOT / "harness").rglob("*.py")
     }
@@ -182,7 +184,7 @@ def test_every_module_of_harness_has_its_place() -> None:
     assert sorted(area for area in HARNESS if area not in {area_of(module) for module in modules}) == []
 
 
-def test_harnesss_areas_are_in_no_circle() -> None:
+def test_the_areas_of_the_harness_form_no_circle() -> None:
     seen: dict[str, set[str]] = {}
 
     def below(area: str, path: tuple[str, ...] = ()) -> set[str]:
@@ -251,12 +253,12 @@ def test_a_circle_of_two_modules_is_found_though_types_alone_need_it(tmp_path: P
             "custom_ppo/agent.py",
             "def f():\n    import stable_baselines3.common\n",
             "custom_ppo/agent.py:2: imports stable_baselines3.common, "
-            "but only custom_ppo/sb3 may know stable_baselines3",
+            "but only custom_ppo/sb3 may import stable_baselines3",
         ),
         (
             "custom_ppo/sb3.py",
             "from harness.experiment.plan import RunSpec\n",
-            "custom_ppo/sb3.py:1: imports harness.experiment.plan.RunSpec, but the algorithm does not know the harness",
+            "custom_ppo/sb3.py:1: imports harness.experiment.plan.RunSpec, but custom_ppo may not import the harness",
         ),
         (
             "harness/config/loader.py",
@@ -279,12 +281,13 @@ def test_a_circle_of_two_modules_is_found_though_types_alone_need_it(tmp_path: P
         (
             "harness/analysis/plots/style.py",
             "import os, torch\n",
-            "harness/analysis/plots/style.py:1: imports torch, but analysis must not know what trains",
+            "harness/analysis/plots/style.py:1: imports torch, but analysis must load without packages that train",
         ),
         (
             "harness/analysis/frames/files.py",
             "from custom_ppo import CustomPPO\n",
-            "harness/analysis/frames/files.py:1: imports custom_ppo.CustomPPO, but analysis must not know an algorithm",
+            "harness/analysis/frames/files.py:1: imports custom_ppo.CustomPPO, "
+            "but analysis must refer to algorithms by name only",
         ),
         (
             "harness/training/train.py",
@@ -319,7 +322,7 @@ def test_a_planted_import_is_reported_with_its_line(
 
 
 def modules_after(statement: str) -> set[str]:
-    """Top-level packages that a fresh interpreter has loaded after a statement."""
+    """Return the top-level packages that a fresh interpreter has loaded after a statement."""
     code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -327,22 +330,22 @@ def modules_after(statement: str) -> set[str]:
 
 
 def importable(names: tuple[str, ...]) -> str:
-    """An import of those parts of harness that exist."""
+    """Return a statement that imports those parts of harness that exist."""
     package = ROOT / "harness"
     exist = [name for name in names if (package / f"{name}.py").exists() or (package / name / "__init__.py").exists()]
     assert exist
     return "import " + ", ".join(f"harness.{name}" for name in exist)
 
 
-def test_what_reads_and_draws_loads_nothing_that_trains() -> None:
+def test_packages_that_plan_read_and_draw_load_nothing_that_trains() -> None:
     assert modules_after(importable(LIGHT)).isdisjoint(HEAVY)
 
 
-def test_the_command_line_loads_nothing_heavy_before_it_knows_the_command() -> None:
+def test_the_command_line_loads_nothing_heavy_before_a_command_runs() -> None:
     assert modules_after(importable(("cli",))).isdisjoint({*HEAVY, "matplotlib", "seaborn", "scipy", "pandas"})
 
 
-def test_the_statistics_need_numpy_and_scipy_only() -> None:
+def test_the_statistics_load_numpy_and_scipy_only() -> None:
     assert modules_after("import harness.stats").isdisjoint({*HEAVY, "pandas", "matplotlib", "seaborn", "yaml"})
 
 

@@ -1,4 +1,4 @@
-"""What will be run: an `ExperimentConfig` unfolded into one `RunSpec` for each algorithm, environment and seed."""
+"""Plan an experiment: one `RunSpec` for each algorithm, environment and seed of an `ExperimentConfig`."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ __all__ = ["RunSpec", "plan"]
 
 @dataclass(frozen=True)
 class RunSpec:
-    """Everything that decides the outcome of one training run, and nothing else.
+    """All settings that decide the outcome of one training run, and no others.
 
-    Two runs with equal specs on the same machine and package versions train to the same bits.
-    The spec is plain data: it travels to a worker process, into `run.json`, and into `digest`.
+    Two runs with equal specs on the same machine and package versions end with bit-identical parameters.
+    The spec is plain data: it is sent to worker processes, written into `run.json`, and hashed by `digest`.
     """
 
     algo: str
-    """Label of the algorithm: what tables and figures call it, and the name of its folder."""
+    """Label of the algorithm: its name in tables and figures, and of its folder of results."""
 
     algo_class: str
-    """What is trained: a registered name ("custom_ppo", "ppo", "a2c", ...) or "package.module:Class"."""
+    """Class that is trained: a registered name ("custom_ppo", "ppo", "a2c", ...) or "package.module:Class"."""
 
     env: str
-    """Gymnasium id, "CartPole-v1"."""
+    """Gymnasium id, such as "CartPole-v1"."""
 
     seed: int
-    """Seeds the networks, the sampling of actions, the minibatches and the environments."""
+    """Seed of the networks, the sampled actions, the minibatches and the environments."""
 
     n_timesteps: int
     """Environment steps to train for, counted over all parallel environments."""
 
     eval_freq: int
-    """Steps between two deterministic evaluations during training, counted like n_timesteps."""
+    """Environment steps between two deterministic evaluations during training, counted like n_timesteps."""
 
     n_eval_episodes: int
     """Episodes of each evaluation during training."""
@@ -47,8 +47,8 @@ class RunSpec:
     """Episodes of the evaluation after training, whose mean is the run's score."""
 
     hyperparams: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """The zoo-style entry for this algorithm and environment, unprocessed ("lin_0.001" is still text)
-    and without n_timesteps; keys as in rl_zoo3: policy, n_envs, normalize, policy_kwargs, learning_rate, ..."""
+    """Zoo-style entry for this algorithm and environment, unprocessed ("lin_0.001" is still text) and without
+    n_timesteps. Keys as in rl_zoo3: policy, n_envs, normalize, policy_kwargs, learning_rate, ..."""
 
     @property
     def run_dir(self) -> str:
@@ -57,29 +57,29 @@ class RunSpec:
 
     @property
     def label(self) -> str:
-        """How people read it: "ppo CartPole-v1 seed 0"."""
+        """Name of this run in messages: "ppo CartPole-v1 seed 0"."""
         return f"{self.algo} {self.env} seed {self.seed}"
 
     @cached_property
     def digest(self) -> str:
-        """First 16 hex digits of the SHA-256 of the spec as canonical JSON: equal for equal specs only."""
+        """First 16 hex digits of the SHA-256 of the spec as canonical JSON, which identify the spec."""
         text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def as_dict(self) -> dict[str, Any]:
-        """The spec as plain JSON data."""
+        """Return the spec as plain JSON data."""
         return {**asdict(self), "hyperparams": dict(self.hyperparams)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunSpec:
-        """The spec that `as_dict` wrote; unknown keys raise TypeError."""
+        """Return the spec from the data of `as_dict`; raise TypeError for unknown keys."""
         return cls(**data)
 
 
 def plan(config: ExperimentConfig) -> tuple[RunSpec, ...]:
-    """Every run of the experiment, seed by seed, then by environment, then by algorithm.
+    """Return every run of the experiment, sorted by seed, then environment, then algorithm.
 
-    Seeds come first so that a comparison which is interrupted has (nearly) the same seeds of every algorithm.
+    Seeds come first, so that an interrupted comparison has (nearly) the same seeds of every algorithm.
     """
     evaluation = config.evaluation
     return tuple(

@@ -1,17 +1,17 @@
-"""RunRecord: what is known of one run, and its place on disk. The only schema of results in the project.
+"""Read and write `RunRecord`, the result of one run; this module defines the only schema of results on disk.
 
     results/NAME/
-      experiment.yml                 the configuration that made it
+      experiment.yml                 the configuration, with every hyperparameter written out
       runs/ALGO/ENV_K/               rl_zoo3's layout; K is the seed plus one
         0.monitor.csv ...            SB3 Monitor: reward, length, time of every training episode; one file per env
         evaluations.npz              SB3 EvalCallback: timesteps [E], results [E, episodes], ep_lengths [E, episodes]
         progress.csv                 SB3 logger: one row per dump
         ENV/config.yml               the hyperparameters, unprocessed, as rl_zoo3 writes them
         ENV.zip, best_model.zip      final and best model
-        run.json                     this module's record, written last: a run exists when its run.json does
+        run.json                     the `RunRecord`, written last: a folder without it holds no result
 
-`run.json` is written to a temporary file, flushed to the disk and renamed, so that a killed process or a full disk
-leaves either the whole record or none.
+`run.json` is written to a temporary file, flushed to the disk and renamed, so that after a crash or on a full disk
+there is either the whole record or none.
 """
 
 from __future__ import annotations
@@ -45,30 +45,30 @@ Status = Literal["finished", "failed"]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The outcome of one run, with everything a reader needs to trust or repeat it."""
+    """Outcome of one run, together with the information needed to repeat it."""
 
     spec: RunSpec
     status: Status
     started: str
-    """UTC, ISO 8601."""
+    """Time of the start in UTC, ISO 8601."""
     wall_seconds: float
-    """From the start of the worker's work to its end, evaluations included."""
+    """Time from the start of the worker's task to its end, evaluations included."""
     train_seconds: float = math.nan
-    """Time inside `learn()` without the evaluations and the harness's own measurements."""
+    """Time spent in `learn()`, without evaluations and the harness's own measurements."""
     steps: int = 0
-    """Environment steps really trained: n_timesteps rounded up to whole rollouts."""
+    """Environment steps trained: n_timesteps rounded up to whole rollouts."""
     final_rewards: tuple[float, ...] = ()
     """Return of each episode of the final evaluation; their mean is the run's score."""
     final_lengths: tuple[int, ...] = ()
     parameters_digest: str = ""
-    """SHA-256 over the names, shapes and bytes of the final policy parameters: equal digests are equal bits."""
+    """SHA-256 of the names, types, shapes and bytes of the final policy parameters; equal for bit-identical runs."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """python, torch, stable_baselines3, gymnasium, numpy, and the packages of the environment."""
+    """Versions of python, torch, stable_baselines3, gymnasium, numpy, and packages with environments."""
     threads: int = 1
     cpu: str = ""
     git_commit: str = ""
     error: Mapping[str, str] | None = None
-    """Of a failed run: `type`, `message`, `traceback`."""
+    """Keys `type`, `message` and `traceback` for a failed run, else None."""
 
     @property
     def score(self) -> float:
@@ -76,14 +76,14 @@ class RunRecord:
         return sum(self.final_rewards) / len(self.final_rewards) if self.final_rewards else math.nan
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as plain JSON data, `schema` and `digest` included."""
+        """Return the record as plain JSON data, including `schema` and `digest`."""
         data = {f.name: getattr(self, f.name) for f in fields(self)}
         data["train_seconds"] = None if math.isnan(self.train_seconds) else self.train_seconds
         return {"schema": SCHEMA_VERSION, "digest": self.spec.digest, **data, "spec": self.spec.as_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunRecord:
-        """The record that `as_dict` wrote; raises KeyError or TypeError on anything else."""
+        """Return the record from the data of `as_dict`; raise KeyError or TypeError for anything else."""
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         values["spec"] = RunSpec.from_dict(data["spec"])
@@ -94,7 +94,7 @@ class RunRecord:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write the text so that the path holds either all of it or what it held before; raises OSError."""
+    """Replace a file by the text, or leave it as it was if that fails; raise OSError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:
@@ -107,15 +107,15 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def write_record(run_path: Path, record: RunRecord) -> None:
-    """Write `run.json` into the run's folder, last and atomically; raises OSError."""
+    """Write `run.json` atomically into the folder of a run, as its last file; raise OSError."""
     run_path.mkdir(parents=True, exist_ok=True)
     write_text_atomically(run_path / RECORD_NAME, json.dumps(record.as_dict(), indent=1, allow_nan=True) + "\n")
 
 
 def read_record(run_path: Path) -> RunRecord | None:
-    """The record in a run's folder, or None where there is none (not run, or not finished).
+    """Return the record in the folder of a run, or None if there is none (not run, or interrupted).
 
-    Raises RecordError when a record is there but damaged or of another schema version.
+    Raises RecordError if the record is damaged or of another schema version.
     """
     path = run_path / RECORD_NAME
     try:
@@ -127,16 +127,18 @@ def read_record(run_path: Path) -> RunRecord | None:
     try:
         if data["schema"] != SCHEMA_VERSION:
             raise RecordError(
-                f"{path}: has schema version {data['schema']}, this harness reads {SCHEMA_VERSION}; "
-                "report it with the version that made it, or move the folder away"
+                f"{path}: has schema version {data['schema']}, but this harness reads version {SCHEMA_VERSION}; "
+                "use `harness report` of the version that wrote it, or move the folder away"
             )
         return RunRecord.from_dict(data)
     except (KeyError, TypeError) as error:
-        raise RecordError(f"{path}: is not a record of this harness ({error!r}); move the folder away") from error
+        raise RecordError(
+            f"{path}: is not a record of this harness ({error!r}); move the folder away to run it again"
+        ) from error
 
 
 def iter_records(root: Path) -> Iterator[tuple[Path, RunRecord]]:
-    """Every run below a folder as (run folder, record), in the order of their paths; raises RecordError."""
+    """Yield (run folder, record) for every run below a folder, sorted by path; raise RecordError."""
     for path in sorted(root.rglob(RECORD_NAME)):
         record = read_record(path.parent)
         if record is not None:

@@ -1,4 +1,4 @@
-"""One run as an experiment of its own, so that `harness train` is `harness compare` with one algorithm and one seed."""
+"""Describe one run as an experiment, so that `harness train` is `harness compare` with one algorithm and one seed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ N_EVALUATIONS = 20
 def single_run(
     algo: str, env: str, seed: int, n_timesteps: int | None, hyperparameters: str, command: str = "harness train"
 ) -> ExperimentConfig:
-    """The experiment of one run; raises ConfigError or UnknownNameError as a file with the same content would.
+    """Return the experiment with this single run; raise ConfigError or UnknownNameError for mistakes.
 
-    hyperparameters: a zoo-style file, or "zoo". A class that the zoo does not know takes its constructor's defaults.
-    command: what errors name that are in no file.
+    n_timesteps: None uses the budget of the hyperparameters.
+    hyperparameters: a zoo-style file, or "zoo"; a class outside the zoo then trains with its constructor's defaults.
+    command: shown in messages in place of a file name.
     """
     if algo not in REGISTERED and ":" not in algo:
-        raise UnknownNameError(f"--algo {algo}: is not known{did_you_mean(algo, REGISTERED)}")
+        raise UnknownNameError(f"--algo {algo}: no algorithm is registered as {algo}{did_you_mean(algo, REGISTERED)}")
     source: Any = str(Path(hyperparameters).resolve())
     if hyperparameters == "zoo":
         known = algo in BORROWED or algo in ZOO_FILES or algo in REGISTERED

@@ -1,4 +1,4 @@
-"""From the name of an algorithm or class to the class itself; the list of names is `config.names.REGISTERED`."""
+"""Import algorithms by registered name or "package.module:Class"; the names are `config.names.REGISTERED`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["import_module", "import_target", "load_algorithm"]
 
 
 def load_algorithm(name: str, *, methods: Sequence[str] = ("learn", "predict", "save")) -> type[Any]:
-    """The class behind a registered name ("ppo") or "package.module:Class"; raises UnknownNameError.
+    """Return the class for a registered name ("ppo") or "package.module:Class"; raise UnknownNameError.
 
     The class must train like one of SB3's: `Class(policy, env, seed=..., **hyperparams).learn(steps, callback)`.
-    methods: what it must have.
+    methods: names of the methods that it must have.
     """
     target = REGISTERED.get(name, name)
     if ":" not in target:
@@ -31,14 +31,14 @@ def load_algorithm(name: str, *, methods: Sequence[str] = ("learn", "predict", "
     missing = [method for method in methods if not callable(getattr(algorithm, method, None))]
     if not isinstance(algorithm, type) or missing:
         raise UnknownNameError(
-            f"{target} is not an algorithm like those of stable_baselines3: "
-            + (f"it has no {', '.join(missing)}()" if missing else "it is not a class")
+            f"{target} cannot be trained like an algorithm of stable_baselines3: "
+            + (f"it has no method {', '.join(missing)}" if missing else "it is not a class")
         )
     return algorithm
 
 
 def import_target(target: str) -> Any:
-    """The object at "package.module:attribute"; raises UnknownNameError that says which part is missing."""
+    """Import the object at "package.module:attribute"; raise UnknownNameError that names the missing part."""
     module_name, _, attribute = target.partition(":")
     module = import_module(module_name, wanted=target)
     try:
@@ -50,23 +50,25 @@ def import_target(target: str) -> Any:
 
 
 def import_module(module_name: str, *, wanted: str) -> ModuleType:
-    """The module, wherever it is installed or in the working directory; raises UnknownNameError.
+    """Import an installed module or one in the working directory; raise UnknownNameError.
 
-    wanted: what it is imported for, "package.module:Class", to be named when there is no such module.
+    wanted: the name that the user wrote, "package.module:Class", for messages.
     """
-    # A console script does not see the folder it is called from; a user's own module usually lies just there.
+    # A console script does not have the working directory on its path, where users keep their own modules.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not module_name.startswith(error.name):
-            raise UnknownNameError(f"{module_name} cannot be imported: it needs {error.name}, not installed") from error
+            raise UnknownNameError(
+                f"{module_name} cannot be imported: it needs {error.name}, which is not installed"
+            ) from error
         if module_name.endswith(".py"):
             meant = wanted.replace(module_name, module_name.removesuffix(".py").replace("/", "."), 1)
-            raise UnknownNameError(f"{wanted}: a module is named without .py, such as {meant}") from error
+            raise UnknownNameError(f"{wanted}: write a module without .py, such as {meant}") from error
         raise UnknownNameError(
-            f"{wanted}: there is no module {error.name}; run from the folder that holds it, or install it"
+            f"{wanted}: there is no module {error.name}; run from the folder that contains it, or install it"
         ) from error
     except (Exception, SystemExit) as error:
         raise UnknownNameError(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error

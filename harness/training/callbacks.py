@@ -1,6 +1,6 @@
-"""The one callback set that every run gets, whatever its algorithm: evaluation, trust region, progress.
+"""Callbacks of every run, for all algorithms: evaluation, trust region, progress.
 
-None of them draws a random number, so a run with them trains to the same bits as one without.
+None of them draws a random number, so that a run with them is bit-identical to one without.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
-from harness.experiment.progress import Progress
+from harness.training.progress import Progress
 
 __all__ = [
     "RATIO_QUANTILES",
@@ -35,14 +35,14 @@ RATIO_QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 
 
 class Stopwatch:
-    """Seconds that the harness itself spent during `learn()`, to be left out of the training time."""
+    """Seconds that callbacks spent during `learn()`, which are not training time."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     @contextmanager
     def paused_training(self) -> Iterator[None]:
-        """Count the time inside the `with` block."""
+        """Add the time spent in the `with` block to `seconds`."""
         start = time.perf_counter()
         try:
             yield
@@ -51,7 +51,7 @@ class Stopwatch:
 
 
 class Evaluation(EvalCallback):
-    """SB3's EvalCallback, deterministic, silent, and timed."""
+    """SB3's EvalCallback: deterministic, silent, and timed by a stopwatch."""
 
     def __init__(self, eval_env: VecEnv, watch: Stopwatch, **kwargs: Any) -> None:
         super().__init__(eval_env, deterministic=True, verbose=0, **kwargs)
@@ -63,7 +63,7 @@ class Evaluation(EvalCallback):
 
 
 class SaveNormalization(BaseCallback):
-    """Saves VecNormalize's statistics beside the best model, where rl_zoo3 expects them; does nothing without it."""
+    """Saves the statistics of VecNormalize, if there is one, in the file where rl_zoo3 expects them."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class SaveNormalization(BaseCallback):
 
 @dataclass(frozen=True)
 class Rollout:
-    """The part of a rollout that tells how far the policy has moved since: [T, N, ...] arrays."""
+    """Arrays [T, N, ...] of a rollout from which the change of the policy is measured."""
 
     observations: Any
     actions: np.ndarray[Any, Any]
@@ -87,14 +87,14 @@ class Rollout:
 
 
 class TrustRegion(BaseCallback):
-    """Measures how far each update moved the policy: quantiles of pi_new(a|s) / pi_old(a|s) over the rollout.
+    """Measures the change of the policy in each update: quantiles of pi_new(a|s) / pi_old(a|s) over the rollout.
 
-    This is what clipping is meant to bound, and it is defined for A2C as well, so it shows the trust region directly.
-    Recorded as `update/ratio_q01` ... `update/ratio_q99` and `update/kl`, the k3 estimate of KL(pi_old, pi_new),
-    with the next dump of the logger. At most about `n_measurements` updates of a run are measured, evenly spread.
+    Clipping is meant to bound this ratio, which is defined for A2C as well. Logged with the next dump are
+    `update/ratio_q01` ... `update/ratio_q99`, and `update/kl`, the k3 estimate of KL(pi_old, pi_new).
+    About `n_measurements` updates of a run are measured, evenly spaced.
 
-    Algorithms that have no rollout buffer with log-probabilities (off-policy ones) are left alone, and so are policies
-    that cannot judge an action by its observation alone (recurrent ones): a measurement never ends a run.
+    Algorithms without a rollout buffer of log-probabilities (off-policy) are skipped, and so are policies that need
+    more than the observation to evaluate an action (recurrent): a failed measurement never ends a run.
     """
 
     def __init__(self, watch: Stopwatch, n_timesteps: int, n_measurements: int = 200) -> None:
@@ -113,7 +113,7 @@ class TrustRegion(BaseCallback):
         if not self.enabled or not hasattr(buffer, "log_probs") or self.num_timesteps < self.next_measurement:
             return
         self.next_measurement = self.num_timesteps + self.interval
-        # The buffer replaces its arrays when it is reset, so these stay what they are.
+        # No copies: the buffer allocates new arrays at its next reset and leaves these unchanged.
         self.rollout = Rollout(buffer.observations, buffer.actions, buffer.log_probs)
 
     def _on_rollout_start(self) -> None:
@@ -131,7 +131,7 @@ class TrustRegion(BaseCallback):
                 log_ratio = self._log_ratio(rollout)
             except (TypeError, ValueError, RuntimeError, AttributeError) as error:
                 self.enabled = False
-                cause = textwrap.shorten(str(error), 200, placeholder=" ...")  # it may print a whole batch of NaN
+                cause = textwrap.shorten(str(error), 200, placeholder=" ...")  # the message may print a whole batch
                 warnings.warn(f"the probability ratio cannot be measured for this policy: {cause}", stacklevel=2)
                 return
             for quantile, value in zip(RATIO_QUANTILES, np.quantile(np.exp(log_ratio), RATIO_QUANTILES), strict=True):
@@ -140,7 +140,7 @@ class TrustRegion(BaseCallback):
 
     @torch.no_grad()
     def _log_ratio(self, rollout: Rollout) -> np.ndarray[Any, Any]:
-        """log pi_new(a|s) - log pi_old(a|s) of every transition, float64 [T * N]."""
+        """Return log pi_new(a|s) - log pi_old(a|s) of every transition, float64 [T * N]."""
         policy: Any = self.model.policy
         actions = torch.as_tensor(_merged(rollout.actions), device=self.model.device)
         actions = actions.flatten() if not self.model.action_space.shape else actions.float()
@@ -156,13 +156,13 @@ class TrustRegion(BaseCallback):
 
 
 def _merged(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """[T, N, ...] -> [T * N, ...]."""
+    """Reshape [T, N, ...] to [T * N, ...]."""
     merged: np.ndarray[Any, Any] = array.reshape(-1, *array.shape[2:])
     return merged
 
 
 class ProgressReporter(BaseCallback):
-    """Calls `report` with the progress, at most every `seconds`, and so hardly ever relative to the steps."""
+    """Calls `report` with the progress at most once in `seconds`, so that its cost is negligible."""
 
     def __init__(self, report: Callable[[Progress], None], seconds: float = 0.25) -> None:
         super().__init__()

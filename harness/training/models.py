@@ -1,4 +1,4 @@
-"""From a RunSpec to a model ready to learn: the zoo's text becomes schedules, classes and keyword arguments."""
+"""Build the model of a RunSpec; zoo-style text becomes schedules, classes and keyword arguments."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ CLASSES = ("rollout_buffer_class", "replay_buffer_class")
 ENVIRONMENT_KEYS = frozenset(
     {"n_envs", "normalize", "env_wrapper", "vec_env_wrapper", "frame_stack", "env_kwargs", "monitor_kwargs"}
 )
-"""Keys of a zoo entry that shape the environments and are no arguments of the algorithm."""
+"""Keys of a zoo entry that configure the environments and are not passed to the algorithm."""
 
 
 @dataclass(frozen=True)
 class LinearSchedule:
-    """initial * progress_remaining, as rl_zoo3 computes "lin_0.001"; a class, so that models with it can be saved."""
+    """The schedule initial * progress_remaining of rl_zoo3's "lin_0.001"; a class, so that models can be pickled."""
 
     initial: float
 
     def __call__(self, progress_remaining: float) -> float:
-        """The value when this share of the training, 1 to 0, remains."""
+        """Return the value for the remaining share of the training, from 1 to 0."""
         return progress_remaining * self.initial
 
 
 def build_model(spec: RunSpec, env: Any, **overrides: Any) -> Any:
-    """The algorithm of the spec on this environment, seeded, on the CPU.
+    """Build the algorithm of the spec on this environment, seeded and on the CPU.
 
-    Raises ConfigError when the algorithm does not take one of the hyperparameters, and what its constructor raises.
+    overrides: arguments that replace those of the spec. Raises ConfigError if the constructor does not accept one of
+    the hyperparameters, and passes on errors of the constructor.
     """
     algorithm = load_algorithm(spec.algo_class)
     arguments = {"device": "cpu", "seed": spec.seed, **constructor_arguments(spec), **overrides}
@@ -45,19 +46,20 @@ def build_model(spec: RunSpec, env: Any, **overrides: Any) -> Any:
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
         for key in arguments:
             if key not in accepted:
-                raise ConfigError(f"{spec.algo} on {spec.env}: {key} is unknown to it{did_you_mean(key, accepted)}")
+                hint = did_you_mean(key, accepted)
+                raise ConfigError(f"{spec.algo} on {spec.env}: {algorithm.__name__} has no argument {key}{hint}")
     return algorithm(env=env, **arguments)
 
 
 def constructor_arguments(spec: RunSpec) -> dict[str, Any]:
-    """What the algorithm's constructor gets of the zoo entry; `policy` is MlpPolicy unless the entry says otherwise."""
+    """Return the arguments of the algorithm's constructor; `policy` is MlpPolicy unless the entry names another."""
     arguments: dict[str, Any] = {"policy": "MlpPolicy"}
     for key, value in spec.hyperparams.items():
         if key in ENVIRONMENT_KEYS:
             continue
         if key in SCHEDULES and value is not None:
             schedule = parse_schedule(value)
-            # rl_zoo3 makes constants schedules too; a float gives the same numbers.
+            # rl_zoo3 turns constants into schedules too; a float gives the same numbers.
             arguments[key] = LinearSchedule(schedule.initial) if isinstance(schedule, Linear) else schedule
         elif key in KWARGS:
             arguments[key] = _resolved(parse_kwargs(value))
@@ -71,7 +73,7 @@ def constructor_arguments(spec: RunSpec) -> dict[str, Any]:
 
 
 def _resolved(value: object) -> Any:
-    """The value with every Name replaced by the class that it names."""
+    """Return the value with every Name replaced by its class."""
     match value:
         case Name():
             return import_target(value.target)

@@ -1,4 +1,4 @@
-"""Find out before the first run whether every run can start: algorithms, environments, and their arguments."""
+"""Check before the first run that every run can start: algorithms, environments, and their arguments."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ __all__ = ["find_problems"]
 
 
 def find_problems(specs: Iterable[RunSpec]) -> list[str]:
-    """What would keep the runs from starting, one line each; builds each algorithm once on each environment."""
-    problems: dict[str, None] = {}  # a set that keeps the order
+    """Return the problems that would prevent runs from starting, one line each.
+
+    Every algorithm is built once on each of its environments.
+    """
+    problems: dict[str, None] = {}  # as an ordered set
     representatives = {(spec.algo, spec.env): spec for spec in specs}
     unusable: set[str] = set()
     for spec in representatives.values():
@@ -49,7 +52,7 @@ def _problem_in_building(spec: RunSpec) -> str | None:
     except HarnessError as error:
         return str(error)
     except Exception as error:
-        # Whatever a constructor raises is about what it was given, and is the same for every seed.
+        # An error of a constructor is about its arguments, which are the same for every seed.
         message = " ".join(str(error).split())
         return f"{spec.algo} on {spec.env} cannot be built: {type(error).__name__}: {message}"
     return None

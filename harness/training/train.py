@@ -1,16 +1,11 @@
-"""Train one run: RunSpec -> RunRecord, with everything it leaves on disk."""
+"""Train one run: from a RunSpec to a RunRecord and the files of the run."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import platform
-import subprocess
 import time
 import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,44 +17,34 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 
 from harness.experiment.plan import RunSpec
-from harness.experiment.progress import Progress
 from harness.experiment.run_records import RunRecord, write_record
 from harness.training.callbacks import Evaluation, ProgressReporter, SaveNormalization, Stopwatch, TrustRegion
 from harness.training.envs import make_eval_env, make_training_env
 from harness.training.models import build_model
+from harness.training.progress import Progress
+from harness.training.provenance import provenance, utc_now
 
 __all__ = ["failed_record", "parameters_digest", "train_and_record", "train_run"]
 
 EVAL_SEED = 1_000_000
-"""Evaluations start in other states than training; runs of one seed share them, whatever their algorithm."""
+"""Offset of evaluation seeds from training seeds; runs of one seed share them, whatever their algorithm."""
 
 FINAL_EVAL_SEED = 2_000_000
+"""Offset of the seeds of the final evaluation."""
 
 SEEDS_PER_RUN = 1_000
-"""Distance between the evaluation seeds of two runs, more than there are parallel environments."""
+"""Distance between the evaluation seeds of two runs: larger than any number of parallel environments."""
 
 N_LOG_ROWS = 200
-"""Rows of `progress.csv` that a run aims at, so that files stay small whatever the rollout's length."""
-
-PACKAGES = (
-    "torch",
-    "stable_baselines3",
-    "sb3_contrib",
-    "gymnasium",
-    "numpy",
-    "Box2D",
-    "mujoco",
-    "ale_py",
-    "minigrid",
-)
+"""Target for the number of rows in `progress.csv`, so that short rollouts do not make large files."""
 
 
 def train_and_record(spec: RunSpec, run_path: Path, report: Callable[[Progress], None]) -> RunRecord:
-    """Train and write `run.json`, whatever happens: an exception becomes a failed record with its traceback.
+    """Train and write `run.json`; an exception becomes a failed record with its traceback.
 
-    Raises OSError only when the record itself cannot be written.
+    Raises OSError only if the record itself cannot be written.
     """
-    started, clock = _now(), time.perf_counter()
+    started, clock = utc_now(), time.perf_counter()
     try:
         record = train_run(spec, run_path, report)
     except Exception as error:
@@ -74,22 +59,21 @@ def train_and_record(spec: RunSpec, run_path: Path, report: Callable[[Progress],
 
 
 def failed_record(spec: RunSpec, error: dict[str, str], started: str, wall_seconds: float) -> RunRecord:
-    """The record of a run that ended before its time; error: type, message, traceback."""
+    """Return the record of a run that raised; error: `type`, `message`, `traceback`."""
     return RunRecord(
-        spec, "failed", started, wall_seconds, error=error, threads=torch.get_num_threads(), **_circumstances()
+        spec, "failed", started, wall_seconds, error=error, threads=torch.get_num_threads(), **provenance()
     )
 
 
 def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] = lambda _: None) -> RunRecord:
-    """Train, evaluate and save one run into its folder; `run.json` is left to the caller.
+    """Train, evaluate and save one run into its folder, except for `run.json`.
 
-    report: called a few times a second with the progress.
-    Raises whatever the environment or the algorithm raises.
+    report: called a few times a second with the progress. Errors of the environment or the algorithm are passed on.
     """
-    started, clock = _now(), time.perf_counter()
+    started, clock = utc_now(), time.perf_counter()
     run_path.mkdir(parents=True, exist_ok=True)
     name = spec.env.replace("/", "-")
-    zoo_path = run_path / name  # rl_zoo3 keeps a run's settings in a folder of the env's name
+    zoo_path = run_path / name  # rl_zoo3 keeps the settings of a run in a folder named after the env
     _write_settings(spec, zoo_path)
 
     watch = Stopwatch()
@@ -116,7 +100,8 @@ def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] 
         train_clock = time.perf_counter()
         model.learn(spec.n_timesteps, callback=callbacks, log_interval=_log_interval(model, spec))
         train_seconds = time.perf_counter() - train_clock - watch.seconds
-        # What the last update recorded; SB3 writes the timestep only with a rollout, and a row without is no row.
+        # A last row for the values of the last update. SB3 logs the timestep only after a rollout, and readers of
+        # progress.csv skip rows without one.
         model.logger.record("time/total_timesteps", model.num_timesteps)
         model.logger.dump(model.num_timesteps)
         model.logger.close()
@@ -140,12 +125,12 @@ def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] 
         final_lengths=lengths,
         parameters_digest=parameters_digest(model.policy),
         threads=torch.get_num_threads(),
-        **_circumstances(),
+        **provenance(),
     )
 
 
 def final_evaluation(model: Any, spec: RunSpec) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Returns and lengths of n_final_episodes deterministic episodes of a trained model."""
+    """Return the returns and lengths of n_final_episodes deterministic episodes of a trained model."""
     env = make_eval_env(spec, FINAL_EVAL_SEED + SEEDS_PER_RUN * spec.seed, spec.n_final_episodes)
     try:
         _copy_normalization(model, env)
@@ -165,19 +150,19 @@ def _copy_normalization(model: Any, env: VecEnv) -> None:
 
 
 def _log_interval(model: Any, spec: RunSpec) -> int:
-    """Rollouts (episodes for off-policy algorithms) between two rows of `progress.csv`."""
+    """Return the number of rollouts (off-policy: episodes) between two rows of `progress.csv`."""
     n_steps: int | None = getattr(model, "n_steps", None)
     if n_steps is None:
-        return 4  # SB3's own choice for off-policy algorithms
+        return 4  # SB3's default for off-policy algorithms
     n_rollouts = spec.n_timesteps / (n_steps * int(model.n_envs))
     return max(1, round(n_rollouts / N_LOG_ROWS))
 
 
 def _write_settings(spec: RunSpec, zoo_path: Path) -> None:
-    """`config.yml` and `args.yml`, which make the folder one of rl_zoo3's."""
+    """Write `config.yml` and `args.yml`, from which rl_zoo3 loads the run."""
     zoo_path.mkdir(parents=True, exist_ok=True)
     hyperparams = {**spec.hyperparams, "n_timesteps": spec.n_timesteps}
-    # rl_zoo3 reads its own config.yml with an ordered list of pairs under this tag.
+    # rl_zoo3 expects this tag, followed by a list of pairs.
     pairs = [[key, hyperparams[key]] for key in sorted(hyperparams)]
     text = "!!python/object/apply:collections.OrderedDict\n" + yaml.safe_dump([pairs])
     (zoo_path / "config.yml").write_text(text, encoding="utf-8")
@@ -187,44 +172,10 @@ def _write_settings(spec: RunSpec, zoo_path: Path) -> None:
 
 
 def parameters_digest(policy: torch.nn.Module) -> str:
-    """SHA-256 over name, type, shape and bytes of every tensor of the policy: equal digests are equal bits."""
+    """Return the SHA-256 of name, type, shape and bytes of every tensor of the policy; equal for equal bits."""
     digest = hashlib.sha256()
     for name, tensor in sorted(policy.state_dict().items()):
         array = tensor.detach().cpu().contiguous().numpy()
         digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@lru_cache(maxsize=1)
-def _circumstances() -> dict[str, Any]:
-    """Versions, processor and commit, which a reader needs to repeat a run."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {"versions": versions, "cpu": _cpu(), "git_commit": _git_commit()}
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
-
-
-def _git_commit() -> str:
-    """Commit of the harness's own checkout, "-dirty" when it has changes; empty when it is not a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""

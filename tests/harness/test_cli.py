@@ -105,7 +105,7 @@ def test_every_command_has_help(harness: Harness, command: str) -> None:
         (["bench", "--pairs", "0"], "'--pairs': Input should be greater than or equal to 1"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_says_what_is_right(harness: Harness, arguments: list[str], problem: str) -> None:
+def test_wrong_usage_exits_with_2_and_a_correction(harness: Harness, arguments: list[str], problem: str) -> None:
     code, output, errors = harness(*arguments)
 
     assert (code, output) == (2, "")
@@ -143,7 +143,7 @@ def replaced(old: str, new: str) -> str:
         ),
         (
             replaced("[ppo]", "[{mine: {class: 'nowhere:Agent', hyperparameters_of: ppo}}]"),
-            "nowhere:Agent: there is no module nowhere; run from the folder that holds it, or install it",
+            "nowhere:Agent: there is no module nowhere; run from the folder that contains it, or install it",
         ),
     ],
 )
@@ -161,14 +161,17 @@ def test_a_mistake_in_the_configuration_is_one_line(harness: Harness, text: str,
         (".", "error: .: is a folder, expected a YAML file\n"),
     ],
 )
-def test_a_configuration_that_is_no_file_is_one_line(harness: Harness, path: str, problem: str) -> None:
+def test_a_configuration_that_is_not_a_file_is_one_line(harness: Harness, path: str, problem: str) -> None:
     assert harness("compare", path) == (1, "", problem)
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--algo", "pppo", "--env", "CartPole-v1"], "--algo pppo: is not known, did you mean ppo?"),
+        (
+            ["--algo", "pppo", "--env", "CartPole-v1"],
+            "--algo pppo: no algorithm is registered as pppo, did you mean ppo?",
+        ),
         (
             ["--algo", "ppo", "--env", "CartPol-v1", "--n-timesteps", "9"],
             "environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?",
@@ -181,7 +184,7 @@ def test_a_mistake_in_a_single_run_is_one_line(harness: Harness, arguments: list
     assert (code, errors) == (1, f"error: {problem}\n")
 
 
-def test_an_environment_whose_package_is_missing_says_so(harness: Harness) -> None:
+def test_an_environment_whose_package_is_missing_is_one_line(harness: Harness) -> None:
     code, _, errors = harness(
         "train", "--algo", "ppo", "--env", "tests.harness.toy_subjects:Unmade-v0", "--n-timesteps", "9"
     )
@@ -189,11 +192,11 @@ def test_an_environment_whose_package_is_missing_says_so(harness: Harness) -> No
     assert (code, errors) == (
         1,
         "error: environment 'tests.harness.toy_subjects:Unmade-v0' needs a package that is not installed "
-        "(No module named 'rotors'); the extras [envs] and [atari] of this project bring the usual ones\n",
+        "(No module named 'rotors'); the extras [envs] and [atari] of this project install the usual ones\n",
     )
 
 
-def test_results_that_are_a_file_are_one_line(harness: Harness, tmp_path: Path) -> None:
+def test_a_results_folder_that_is_a_file_is_one_line(harness: Harness, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
 
     assert harness("compare", config(), "--out", "taken") == (
@@ -257,10 +260,10 @@ def test_a_report_on_runs_without_a_plan_counts_them_all(
     assert [line.split()[:3] for line in output.splitlines() if line.startswith(" ppo")] == [["ppo", "2", "5"]]
 
 
-def test_check_config_lists_every_mistake_and_names_what_is_well(harness: Harness) -> None:
+def test_check_config_lists_every_mistake_and_the_valid_files(harness: Harness) -> None:
     Path("b.yml").write_text(replaced("[ppo]", "[pp0]").replace("0-1", "x"))
 
-    assert harness("check-config", config()) == (0, "a.yml: well, 2 runs\n", "")
+    assert harness("check-config", config()) == (0, "a.yml: OK (2 runs)\n", "")
     code, output, errors = harness("check-config", config(), "b.yml")
 
     assert (code, errors) == (1, "")
@@ -283,7 +286,7 @@ def test_check_config_lists_every_mistake_and_names_what_is_well(harness: Harnes
         ("tests.harness.toy_subjects:NoValueLoss", ["--allow-rounding"], 1, r"different in 1 of 1 run \("),
     ],
 )
-def test_a_crosscheck_answers_by_its_exit_code(
+def test_the_exit_code_of_a_crosscheck_is_its_result(
     harness: Harness, subject: str, options: list[str], code: int, last: str
 ) -> None:
     rest = ["--env", "CartPole15", "--workers", "1", "--seeds", "0"]  # of an option given twice the last counts
@@ -294,7 +297,7 @@ def test_a_crosscheck_answers_by_its_exit_code(
     assert re.match(last, output.splitlines()[-1])
 
 
-def test_a_crosscheck_writes_what_it_found(harness: Harness) -> None:
+def test_a_crosscheck_writes_its_findings(harness: Harness) -> None:
     rest = ["--env", "CartPole15", "--updates", "1", "--seeds", "0", "--json", "found.json", "--figure", "map.png"]
 
     code, _, errors = harness("crosscheck", "custom_ppo", *rest)
@@ -304,7 +307,7 @@ def test_a_crosscheck_writes_what_it_found(harness: Harness) -> None:
     assert sorted(path.name for path in Path().glob("map*")) == ["map.png", "map.svg"]
 
 
-def test_a_crosscheck_of_what_does_not_exist_is_one_line(harness: Harness) -> None:
+def test_a_crosscheck_of_an_unknown_algorithm_is_one_line(harness: Harness) -> None:
     code, output, errors = harness("crosscheck", "custom_pp0")
 
     assert (code, output) == (1, "")
@@ -312,20 +315,19 @@ def test_a_crosscheck_of_what_does_not_exist_is_one_line(harness: Harness) -> No
     assert len(errors.splitlines()) == 1
 
 
-def test_failed_runs_end_a_comparison_with_1_and_say_where_to_look(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_runs_exit_with_1_and_name_the_files_to_read(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.main_job.compare", lambda *_: 2)
 
     assert harness("compare", config(), "--out", "here[1]") == (
         1,
-        "2 runs failed: see error in here[1]/tables/runs.csv, and the traceback in the run.json of each\n",
+        "2 runs failed: see the column error of here[1]/tables/runs.csv, "
+        "and the traceback in the run.json of each run\n",
         "",
     )
 
 
 @pytest.mark.parametrize("arguments", [["compare", "a.yml"], ["train", "--algo", "ppo", "--env", "CartPole-v1"]])
-def test_an_interruption_ends_with_130_and_says_how_to_go_on(
+def test_an_interruption_exits_with_130_and_a_way_to_continue(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     def interrupt(*_: object) -> int:
@@ -336,29 +338,31 @@ def test_an_interruption_ends_with_130_and_says_how_to_go_on(
 
     assert harness(*arguments, "--out", "here") == (
         130,
-        "interrupted: every finished run is kept in here; run the same command again to go on\n",
+        "interrupted: finished runs are kept in here; run the same command again to continue\n",
         "",
     )
 
 
-def test_an_interrupted_crosscheck_ends_with_130_in_one_line(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_crosscheck_exits_with_130_in_one_line(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(*_: object, **__: object) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("harness.crosscheck.command.run_crosscheck", interrupt)
 
-    assert harness("crosscheck", "ppo") == (130, "interrupted: there is no answer yet, and nothing was written\n", "")
+    assert harness("crosscheck", "ppo") == (130, "interrupted: there is no result, and nothing was written\n", "")
 
 
 def expected_lines(out: Path) -> list[str]:
     return [
         f"2 runs in {out}: 2 to run on {len(os.sched_getaffinity(0))} workers",
-        f"interrupted: every finished run is kept in {out}; run the same command again to go on",
+        f"interrupted: finished runs are kept in {out}; run the same command again to continue",
     ]
 
 
 @pytest.mark.parametrize("moment", ["while torch is loaded", "while it trains"])
-def test_ctrl_c_in_a_terminal_stops_everyone_without_a_traceback(moment: str, tmp_path: Path) -> None:
+def test_ctrl_c_in_a_terminal_stops_all_processes_without_traceback(moment: str, tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text(replaced("128}", "5_000_000}"))
     command = [sys.executable, "-m", "harness", "compare", str(tmp_path / "a.yml"), "--out", str(tmp_path / "out")]
     with subprocess.Popen(
@@ -380,7 +384,7 @@ def test_ctrl_c_in_a_terminal_stops_everyone_without_a_traceback(moment: str, tm
     assert wait_until(lambda: group_members(process.pid) == [])
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_an_error_message(tmp_path: Path) -> None:
     write_experiment(tmp_path, algos=("ppo",), envs=("Constant-v0",), n_seeds=2, n_timesteps=2_000)
     (tmp_path / "experiment.yml").unlink()
     script = (
@@ -400,7 +404,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_python_m_harness_is_harness() -> None:
+def test_python_m_harness_runs_the_command_line() -> None:
     done = subprocess.run([sys.executable, "-m", "harness", "--help"], cwd=ROOT, capture_output=True, text=True)
 
     assert done.returncode == 0

@@ -20,9 +20,9 @@ from harness.config import ExperimentConfig, parse_config
 from harness.errors import HarnessError, RecordError
 from harness.experiment.plan import plan
 from harness.experiment.run_records import read_record, write_record
-from harness.main_job import compare, survey
+from harness.main_job import compare
 from tests.harness.toy_subjects import MODULE, WORLD
-from tests.results_factory import failed, make_record
+from tests.results_factory import failed
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,7 +85,7 @@ def stamps(out: Path) -> dict[str, int]:
     return {str(path.relative_to(out)): path.stat().st_mtime_ns for path in out.rglob("run.json")}
 
 
-def test_a_comparison_leaves_runs_tables_and_its_own_settings(whole: Path) -> None:
+def test_a_comparison_writes_runs_tables_and_the_experiment(whole: Path) -> None:
     assert len(stamps(whole)) == 6
     assert list(tables_of(whole)) == [
         "pairwise.csv",
@@ -100,7 +100,7 @@ def test_a_comparison_leaves_runs_tables_and_its_own_settings(whole: Path) -> No
     assert plan(again) == plan(config_of())
 
 
-def test_custom_ppo_and_ppo_are_found_to_be_identical(whole: Path) -> None:
+def test_custom_ppo_and_ppo_have_the_verdict_identical(whole: Path) -> None:
     (verdict,) = pd.read_csv(whole / "tables" / "pairwise.csv")["verdict"]
 
     assert verdict == "identical"
@@ -118,14 +118,14 @@ def test_a_second_call_runs_nothing_and_writes_the_same_tables(finished: Path, c
 
 
 @pytest.mark.usefixtures("_no_figures")
-def test_other_statistics_are_kept_with_the_results_though_nothing_is_run(finished: Path, console: Console) -> None:
+def test_changed_statistics_are_written_even_if_nothing_is_run(finished: Path, console: Console) -> None:
     compare(config_of(statistics="{confidence: 0.5, n_bootstrap: 50}"), finished, 2, console)
 
     assert parse_config((finished / "experiment.yml").read_text(), Path("e.yml")).statistics.confidence == 0.5
 
 
 @pytest.mark.usefixtures("_no_figures")
-def test_a_seed_that_is_left_out_later_does_not_count(finished: Path, console: Console) -> None:
+def test_a_seed_removed_from_the_experiment_does_not_count(finished: Path, console: Console) -> None:
     compare(config_of(seeds="[0, 2]"), finished, 2, console)
 
     runs = pd.read_csv(finished / "tables" / "runs.csv")
@@ -134,7 +134,7 @@ def test_a_seed_that_is_left_out_later_does_not_count(finished: Path, console: C
 
 
 @pytest.mark.usefixtures("_no_figures")
-def test_a_comparison_that_was_killed_goes_on_where_it_stopped(whole: Path, tmp_path: Path, console: Console) -> None:
+def test_a_killed_comparison_continues_where_it_stopped(whole: Path, tmp_path: Path, console: Console) -> None:
     (tmp_path / "tiny.yml").write_text(text_of())
     out = tmp_path / "results"
     command = [sys.executable, "-m", "harness", "compare", str(tmp_path / "tiny.yml"), "--out", str(out), "-j", "1"]
@@ -157,7 +157,7 @@ def test_a_comparison_that_was_killed_goes_on_where_it_stopped(whole: Path, tmp_
         pd.testing.assert_frame_equal(resumed.drop(columns=times), uninterrupted.drop(columns=times), check_exact=True)
 
 
-def test_results_of_other_settings_are_never_mixed(finished: Path, console: Console) -> None:
+def test_results_of_other_settings_are_refused(finished: Path, console: Console) -> None:
     other = SECTIONS["hyperparameters"].replace("n_epochs: 2", "n_epochs: 3, gamma: 0.9")
     before = tables_of(finished), stamps(finished)
 
@@ -165,14 +165,14 @@ def test_results_of_other_settings_are_never_mixed(finished: Path, console: Cons
         compare(config_of(hyperparameters=other), finished, 1, console)
 
     assert str(error.value) == (
-        f"{finished}/runs/custom_ppo/{WORLD}_1: was run with other settings "
+        f"{finished}/runs/custom_ppo/{WORLD}_1: holds a run with other settings "
         "(n_epochs was 2 and is now 3, gamma was unset and is now 0.9); "
-        "choose another name or --out for the new ones, or move the old results away"
+        "choose another name or --out for the new runs, or move the old results away"
     )
     assert (tables_of(finished), stamps(finished)) == before
 
 
-def test_of_many_changed_settings_three_are_named(finished: Path, console: Console) -> None:
+def test_three_of_many_changed_settings_are_named(finished: Path, console: Console) -> None:
     other = SECTIONS["hyperparameters"].replace("n_epochs: 2", "gamma: 0.9, ent_coef: 0.1")
     environments = f"{{'{WORLD}': {{n_timesteps: 256}}}}"
 
@@ -227,7 +227,7 @@ def test_a_single_algorithm_makes_tables_without_pairs(tmp_path: Path, console: 
     assert pd.read_csv(tmp_path / "tables" / "stability.csv").empty
 
 
-def test_what_cannot_start_is_said_before_the_first_run(tmp_path: Path, console: Console) -> None:
+def test_problems_are_reported_before_the_first_run(tmp_path: Path, console: Console) -> None:
     config = config_of(environments="{CartPol-v1: {n_timesteps: 128}, CartPole-v9: {n_timesteps: 128}}")
 
     with pytest.raises(HarnessError) as error:
@@ -241,23 +241,28 @@ def test_what_cannot_start_is_said_before_the_first_run(tmp_path: Path, console:
     assert not (tmp_path / "new" / "experiment.yml").exists()
 
 
-def test_a_second_harness_on_the_same_folder_is_turned_away(tmp_path: Path, console: Console) -> None:
-    with module._locked(tmp_path), pytest.raises(HarnessError) as error:
+def test_a_second_harness_on_the_same_folder_is_refused(tmp_path: Path, console: Console) -> None:
+    with module._exclusive_access(tmp_path), pytest.raises(HarnessError) as error:
         compare(config_of(), tmp_path, 1, console)
 
-    assert str(error.value) == f"{tmp_path}: another harness (process {os.getpid()}) is writing here; wait for it"
+    assert (
+        str(error.value)
+        == f"{tmp_path}: another harness (process {os.getpid()}) is writing here; wait until it has ended"
+    )
 
 
 @pytest.mark.usefixtures("_no_figures")
-def test_the_lock_of_a_harness_that_is_gone_is_no_obstacle(finished: Path, console: Console) -> None:
-    with pytest.raises(RuntimeError), module._locked(finished):
+def test_the_lock_of_an_ended_harness_is_released(finished: Path, console: Console) -> None:
+    with pytest.raises(RuntimeError), module._exclusive_access(finished):
         raise RuntimeError
 
     assert compare(config_of(), finished, 1, console) == 0
 
 
 @pytest.mark.parametrize(("below", "reason"), [("", "File exists"), ("sub", "Not a directory")])
-def test_results_cannot_go_where_a_file_is(tmp_path: Path, console: Console, below: str, reason: str) -> None:
+def test_a_file_in_place_of_the_results_folder_is_reported(
+    tmp_path: Path, console: Console, below: str, reason: str
+) -> None:
     (tmp_path / "taken").write_text("a file")
     out = tmp_path / "taken" / below
 
@@ -280,7 +285,7 @@ def test_a_folder_that_cannot_be_written_is_named(
     assert str(error.value) == f"{tmp_path}: cannot be written (Permission denied)"
 
 
-def test_a_disk_that_is_nearly_full_stops_it_before_the_first_run(
+def test_a_nearly_full_disk_is_reported_before_the_first_run(
     tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=150 * 2**20))
@@ -289,25 +294,6 @@ def test_a_disk_that_is_nearly_full_stops_it_before_the_first_run(
         compare(config_of(), tmp_path, 1, console)
 
     assert str(error.value) == f"{tmp_path}: only 150 MiB are free on this disk, at least 200 are needed"
-
-
-def test_missing_runs_come_before_failed_ones(tmp_path: Path) -> None:
-    first, second, third, *_ = specs = plan(config_of())
-    write_record(tmp_path / first.run_dir, failed(make_record(first)))
-    write_record(tmp_path / second.run_dir, make_record(second))
-
-    state = survey(specs[:3], tmp_path)
-
-    assert (state.finished, state.failed, state.missing) == ((second,), (first,), (third,))
-    assert state.to_run == (third, first)
-
-
-def test_a_failed_run_with_other_settings_is_run_again(tmp_path: Path) -> None:
-    spec, *_ = plan(config_of())
-    other, *_ = plan(config_of(environments=f"{{'{WORLD}': {{n_timesteps: 512}}}}"))
-    write_record(tmp_path / spec.run_dir, failed(make_record(other)))
-
-    assert survey([spec], tmp_path).to_run == (spec,)
 
 
 @pytest.mark.usefixtures("_no_figures")

@@ -1,4 +1,4 @@
-"""Environments as the algorithms see them: vectorised, monitored, normalised, the same for all of them."""
+"""Build the vectorised, monitored and normalised environments of a run, equal for all algorithms."""
 
 from harness.training.envs.vectorized import check_environment, make_eval_env, make_training_env
 

@@ -1,4 +1,4 @@
-"""From a RunSpec to SB3 vector environments, wrapped in rl_zoo3's order: wrappers, VecNormalize, frame stack."""
+"""Build SB3 vector environments from a RunSpec, wrapped in rl_zoo3's order: wrappers, VecNormalize, frame stack."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from harness.training.algorithms import import_module, import_target
 __all__ = ["check_environment", "make_eval_env", "make_training_env"]
 
 N_EVAL_ENVS = 10
-"""Evaluation episodes run side by side: one forward pass of the policy serves them all."""
+"""Evaluation episodes that run in parallel, with one forward pass of the policy per step for all."""
 
 
 def check_environment(env_id: str) -> None:
-    """Raise UnknownNameError unless the environment is registered and what it needs is installed.
+    """Raise UnknownNameError unless the environment is registered and its packages are installed.
 
-    env_id: "Name-v0", or "package.module:Name-v0" for one that is registered when the module is imported.
+    env_id: "Name-v0", or "package.module:Name-v0" for an environment that the module registers on import.
     """
     try:
         spec = gymnasium.spec(_registered_id(env_id))
@@ -42,16 +42,16 @@ def check_environment(env_id: str) -> None:
     except (DependencyNotInstalled, ModuleNotFoundError) as error:
         raise UnknownNameError(
             f"environment {env_id!r} needs a package that is not installed ({_one_line(error)}); "
-            "the extras [envs] and [atari] of this project bring the usual ones"
+            "the extras [envs] and [atari] of this project install the usual ones"
         ) from error
     except Exception:
-        return  # what else a constructor raises depends on its arguments, which the caller knows
+        return  # other errors may come from missing arguments, which only the caller knows
 
 
 def _registered_id(env_id: str) -> str:
-    """Import the module that registers the environment; returns the id by which gymnasium's registry knows it.
+    """Import the module that registers the environment, and return its id in gymnasium's registry.
 
-    It is the one that an id begins with, or that of an extra of this project, which need not be named.
+    The module is the prefix of the id, or is found from the id for environments of this project's extras.
     """
     module, _, name = env_id.rpartition(":")
     if module:
@@ -70,14 +70,14 @@ _EXTRAS = {
     "BabyAI-*": ("minigrid", "minigrid"),
     "*BulletEnv-v?": ("pybullet_envs_gymnasium", "pybullet"),
 }
-"""Ids -> (module that registers them, extra of this project that brings it): rl_zoo3's files name them without it."""
+"""Pattern of ids -> (module that registers them, extra that installs it): rl_zoo3 writes such ids without module."""
 
 
 def _import_extra(env_id: str, module: str, extra: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise UnknownNameError(
             f"environment {env_id!r} needs {module}, which is not installed; "
-            f"the extra [{extra}] of this project brings it"
+            f"the extra [{extra}] of this project installs it"
         )
     import_module(module, wanted=env_id)
 
@@ -87,18 +87,18 @@ def _one_line(error: Exception) -> str:
 
 
 def make_training_env(spec: RunSpec, run_path: Path) -> VecEnv:
-    """The environments that a run trains in; every episode is written to `run_path/N.monitor.csv`."""
+    """Build the training environments of a run; every episode is written to `run_path/N.monitor.csv`."""
     return _make(spec, n_envs=spec.hyperparams.get("n_envs", 1), seed=spec.seed, monitor_dir=run_path, training=True)
 
 
 def make_eval_env(spec: RunSpec, seed: int, n_episodes: int) -> VecEnv:
-    """Environments for an evaluation: rewards as they are, observations normalised by the training's statistics."""
+    """Build environments for an evaluation: rewards unchanged; observations normalised, statistics not updated."""
     env = _make(spec, n_envs=min(n_episodes, N_EVAL_ENVS), seed=seed, monitor_dir=None, training=False)
-    # As SB3's algorithms do to the training environments; its EvalCallback warns where the two are not alike.
-    return VecTransposeImage(env) if _shows_channels_last(env.observation_space) else env
+    # SB3's algorithms wrap training environments in the same way; its EvalCallback warns if the two differ.
+    return VecTransposeImage(env) if _has_channels_last(env.observation_space) else env
 
 
-def _shows_channels_last(space: gymnasium.Space[Any]) -> bool:
+def _has_channels_last(space: gymnasium.Space[Any]) -> bool:
     parts = space.spaces.values() if isinstance(space, gymnasium.spaces.Dict) else (space,)
     return any(is_image_space(part) and not is_image_space_channels_first(part) for part in parts)  # type: ignore[arg-type]
 
@@ -119,7 +119,7 @@ def _make(spec: RunSpec, *, n_envs: int, seed: int, monitor_dir: Path | None, tr
         env = vec_wrapper(env)
     normalize = parse_normalize(hyperparams.get("normalize"))
     if normalize is not None:
-        if "gamma" in hyperparams:  # the running return that scales rewards is discounted like the algorithm's
+        if "gamma" in hyperparams:  # as rl_zoo3: the return that scales rewards has the algorithm's discount
             normalize = {**normalize, "gamma": hyperparams["gamma"]}
         if not training:
             normalize = {**normalize, "norm_reward": False, "training": False}
@@ -130,7 +130,7 @@ def _make(spec: RunSpec, *, n_envs: int, seed: int, monitor_dir: Path | None, tr
 
 
 def _wrapper(value: object) -> Callable[[Any], Any] | None:
-    """One function that applies all wrappers of a zoo entry in their order, or None where there are none."""
+    """Return a function that applies all wrappers of a zoo entry in order, or None if there are none."""
     wrappers = [(import_target(":".join(name.rsplit(".", 1))), kwargs) for name, kwargs in parse_wrappers(value)]
     if not wrappers:
         return None

@@ -1,1 +1,1 @@
-"""Where runs are executed: `local`, a process for each run on this machine."""
+"""Executors of runs: `local` starts a process for each run on this machine."""

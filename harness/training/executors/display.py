@@ -1,4 +1,4 @@
-"""Progress of a comparison on the terminal: a bar for each running run, and one for everything."""
+"""Show the progress of a comparison on the terminal: a bar for each running run, and one for all runs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord
 from harness.training.executors.events import Finished, Job, Progressed, RunEvent, Started
+from harness.training.progress import Progress
 
 __all__ = ["Display", "clock"]
 
 
 def clock(seconds: float) -> str:
-    """A duration as people read it: "42s", "3m05s", "2h10m"."""
+    """Return a duration in seconds as text: "42s", "3m05s", "2h10m", or "--" if it is not finite."""
     if not math.isfinite(seconds):
         return "--"
     whole = round(seconds)
@@ -31,17 +33,17 @@ def clock(seconds: float) -> str:
     return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
-class _Figures(ProgressColumn):
-    """Steps per second and return of a run, or what remains of everything."""
+class _FiguresColumn(ProgressColumn):
+    """Column with steps per second and return of a run, or the remaining time of all runs."""
 
     def render(self, task: Task) -> Text:
         return Text(task.fields.get("figures", ""), style="cyan")
 
 
 class Display:
-    """A context manager that is called with every event of an executor.
+    """A context manager to be called with every event of an executor.
 
-    On a terminal it draws live bars; elsewhere, as in a log file, it prints a line for each finished run.
+    On a terminal it draws live bars; in a file or pipe it prints one line per ended run.
     """
 
     def __init__(self, jobs: Collection[Job], n_workers: int, console: Console) -> None:
@@ -56,41 +58,39 @@ class Display:
         self.bars: dict[RunSpec, TaskID] = {}
         self.starts: dict[RunSpec, float] = {}
         self.steps: dict[RunSpec, int] = {}
-        self.progress = Progress(
+        self.live_bars = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>4.0f}%"),
-            _Figures(),
+            _FiguresColumn(),
             console=console,
             disable=not console.is_terminal,
         )
-        self.overall = self.progress.add_task("", total=max(self.total_steps, 1))
+        self.overall = self.live_bars.add_task("", total=max(self.total_steps, 1))
 
     def __enter__(self) -> Self:
-        self.progress.start()
+        self.live_bars.start()
         self._show_overall()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.progress.stop()
+        self.live_bars.stop()
 
     def __call__(self, event: RunEvent) -> None:
-        """Show one event."""
+        """Show an event."""
         spec = event.job.spec
         match event:
             case Started():
                 self.starts[spec] = monotonic()
                 self.steps[spec] = 0
-                self.bars[spec] = self.progress.add_task(spec.label, total=spec.n_timesteps)
-            case Progressed(steps=steps, episode_return=episode_return, phase=phase):
-                self.steps[spec] = min(steps, spec.n_timesteps)
-                self.progress.update(
-                    self.bars[spec], completed=steps, figures=self._figures(spec, episode_return, phase)
-                )
+                self.bars[spec] = self.live_bars.add_task(spec.label, total=spec.n_timesteps)
+            case Progressed(progress=progress):
+                self.steps[spec] = min(progress.steps, spec.n_timesteps)
+                self.live_bars.update(self.bars[spec], completed=progress.steps, figures=self._figures(spec, progress))
             case Finished(record=record):
-                self.progress.remove_task(self.bars.pop(spec))
+                self.live_bars.remove_task(self.bars.pop(spec))
                 self.steps.pop(spec)
                 self.steps_done += spec.n_timesteps
                 self.jobs_done += 1
@@ -98,12 +98,12 @@ class Display:
                 self.console.print(self._line(record), highlight=False, soft_wrap=True)
         self._show_overall()
 
-    def _figures(self, spec: RunSpec, episode_return: float, phase: str) -> str:
-        if phase != "training":
-            return f"{phase} ..."
+    def _figures(self, spec: RunSpec, progress: Progress) -> str:
+        if progress.phase != "training":
+            return f"{progress.phase} ..."
         seconds = monotonic() - self.starts[spec]
         fps = self.steps[spec] / seconds if seconds > 0 else 0.0
-        shown = "--" if math.isnan(episode_return) else f"{episode_return:,.1f}"
+        shown = "--" if math.isnan(progress.episode_return) else f"{progress.episode_return:,.1f}"
         return f"{fps:>7,.0f} fps  return {shown}"
 
     def _show_overall(self) -> None:
@@ -111,7 +111,7 @@ class Display:
         seconds = monotonic() - self.started_at
         remaining = seconds * (self.total_steps - done) / done if done else math.inf
         failed = f", {self.failures} failed" if self.failures else ""
-        self.progress.update(
+        self.live_bars.update(
             self.overall,
             completed=done,
             description=f"[bold]{self.jobs_done} of {self.n_jobs} runs{failed}[/bold]",
@@ -119,12 +119,12 @@ class Display:
         )
 
     def _line(self, record: RunRecord) -> str:
-        """One line for the log: what ended, and how."""
+        """Return a line about an ended run: score and speed, or the error."""
         count = f"[{self.jobs_done:>{len(str(self.n_jobs))}}/{self.n_jobs}]".replace("[", r"\[")
         label = f"{record.spec.algo:<12} {record.spec.env} seed {record.spec.seed}"
         if record.status == "failed":
             assert record.error is not None
-            # An error may show a whole batch of NaN, or speak of "[/dev/shm]", which is no markup of ours.
+            # Shortened, as an error may print a whole batch; escaped, as "[/dev/shm]" would be read as markup.
             cause = textwrap.shorten(f"{record.error['type']}: {record.error['message']}", 300, placeholder=" ...")
             return f"{count} [red]failed[/red]   {label}: {escape(cause)}"
         fps = record.steps / record.train_seconds

@@ -1,4 +1,4 @@
-"""What an executor tells whoever watches it."""
+"""Jobs of an executor, and the events that it reports."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 
 from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord
+from harness.training.progress import Progress
 
 __all__ = ["Finished", "Job", "OnEvent", "Progressed", "RunEvent", "Started"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run and its folder."""
+    """A run to execute, and its folder."""
 
     spec: RunSpec
     run_path: Path
@@ -22,24 +23,22 @@ class Job:
 
 @dataclass(frozen=True)
 class Started:
-    """A worker has begun with a run."""
+    """A worker has started a run."""
 
     job: Job
 
 
 @dataclass(frozen=True)
 class Progressed:
-    """A run is so far; episode_return is NaN before the first episode has ended."""
+    """A run has reported its progress."""
 
     job: Job
-    steps: int
-    episode_return: float
-    phase: str
+    progress: Progress
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run has ended, well or not."""
+    """A run has ended: its record is finished or failed."""
 
     job: Job
     record: RunRecord

@@ -1,7 +1,7 @@
-"""A process for each run, N at a time: a worker that dies takes no other run with it.
+"""Execute runs in processes of their own, N at a time, so that the death of a worker affects only its own run.
 
-A pool would be shorter, but loses all its tasks when one of its processes is killed. The processes come from a
-forkserver that has torch and SB3 loaded, so a run starts in milliseconds and none inherits another's random state.
+A process pool would be shorter, but loses all tasks when one of its processes is killed. The processes are forked from
+a forkserver that has loaded torch and SB3, so that a run starts in milliseconds and no random state is shared.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ __all__ = ["call_in_worker", "call_in_workers", "run_jobs"]
 
 WORKER_MODULE = "harness.training.executors.worker"
 STOP_SECONDS = 5.0
+"""Time for a process to end by itself before it is killed."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A running process and the end of the pipe on which it reports."""
+    """A running process, and the receiving end of its pipe."""
 
     job: Job
     process: ForkServerProcess
@@ -42,11 +43,11 @@ class Worker:
 
 
 def run_jobs(jobs: Iterable[Job], n_workers: int, on_event: OnEvent) -> None:
-    """Run all jobs, at most n_workers at the same time; returns when every one has its record.
+    """Run all jobs, at most n_workers at the same time; return when each has its record.
 
-    Whatever is in a job's folder is removed first: without a record it is the rest of an interrupted run.
-    An exception (KeyboardInterrupt above all) stops the workers and is raised again; finished runs stay.
-    Raises HarnessError when a worker cannot write its record, because then no other can either.
+    Files in the folder of a job are removed first: they are the remains of an interrupted or failed run.
+    An exception (KeyboardInterrupt in particular) stops the workers and is raised again; finished runs are kept.
+    Raises HarnessError if a worker cannot write its record, because then no other worker can.
     """
     context = _context()
     waiting = deque(jobs)
@@ -62,18 +63,18 @@ def run_jobs(jobs: Iterable[Job], n_workers: int, on_event: OnEvent) -> None:
 
 
 def call_in_worker(target: str, *arguments: Any) -> Any:
-    """What the function at "module:name" returns for these arguments, in a process with torch and SB3 loaded.
+    """Call the function at "module:name" in a process with torch and SB3 loaded, and return its result.
 
-    Raises the HarnessError that the function raises, or one that names its other exceptions, or the process's death.
+    Raises HarnessError: that of the function, or one that describes another exception or the death of the process.
     """
     (result,) = call_in_workers(target, [arguments])
     return result
 
 
 def call_in_workers(target: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """The same for several calls at once, each in a process of its own; results come in the order of the calls.
+    """Call a function several times in parallel, each in its own process; return the results in order of the calls.
 
-    An error of one ends the others, and so does Ctrl-C, which workers ignore.
+    calls: the arguments of each call. An error of one call ends the others, and so does Ctrl-C, which workers ignore.
     """
     context = _context()
     running = []
@@ -96,7 +97,7 @@ def call_in_workers(target: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
 
 
 def _received(process: ForkServerProcess, receiver: Connection[Any, Any]) -> Any:
-    """What a call has sent; raises the HarnessError that it sent, or one that tells of its death."""
+    """Return the result that a call has sent; raise the HarnessError that it sent, or one about its death."""
     try:
         result = receiver.recv()
     except EOFError:
@@ -108,13 +109,14 @@ def _received(process: ForkServerProcess, receiver: Connection[Any, Any]) -> Any
 
 
 def _context() -> ForkServerContext:
-    # Before the forkserver starts, for libraries that read them when they are loaded.
+    # Set before the forkserver starts: libraries read these variables when they are loaded.
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([WORKER_MODULE])
-    # Ctrl-C reaches every process of the terminal. While it loads torch the forkserver would answer with a traceback,
-    # and so would a worker before it ignores the signal; both inherit the mask, which starting the tracker would undo.
+    # Ctrl-C is sent to every process of the terminal. The forkserver while it loads torch, and a worker before it
+    # ignores the signal, would print a traceback: both inherit the blocked signal. The resource tracker must run
+    # before, since starting it unblocks SIGINT.
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -147,7 +149,7 @@ def _start(context: ForkServerContext, job: Job, on_event: OnEvent) -> Worker:
 
 
 def _clear(job: Job) -> None:
-    """Empty the folder of a run that has no finished record; records of failed attempts are kept beside it."""
+    """Empty the folder of a run without finished record; records of failed attempts are kept as failed-N.json."""
     path = job.run_path
     if not path.exists():
         return
@@ -160,8 +162,8 @@ def _clear(job: Job) -> None:
 
 
 def _is_running(worker: Worker, on_event: OnEvent) -> bool:
-    """Pass on what the worker has sent; False once it has ended and its record has been reported."""
-    # Asked before the pipe is read: whatever a dead process has sent is in the pipe by then.
+    """Report the messages of a worker; return False after its last event, when it has ended."""
+    # Check this before reading the pipe: all messages of a dead process are in the pipe by then.
     alive = worker.process.is_alive()
     try:
         while worker.connection.poll():
@@ -170,25 +172,25 @@ def _is_running(worker: Worker, on_event: OnEvent) -> bool:
                 return _finish(worker, message, on_event)
             if isinstance(message, str):
                 raise HarnessError(f"{worker.job.run_path}: the result cannot be written ({message})")
-            on_event(Progressed(worker.job, message.steps, message.episode_return, message.phase))
+            on_event(Progressed(worker.job, message))
     except (EOFError, OSError):  # OSError: killed in the middle of a message
         alive = False
-    return True if alive else _finish(worker, _obituary(worker), on_event)
+    return True if alive else _finish(worker, _record_of_dead(worker), on_event)
 
 
 def _finish(worker: Worker, record: RunRecord, on_event: OnEvent) -> bool:
     worker.process.join(STOP_SECONDS)
-    _stop([worker])  # an environment may have left threads that keep the process from ending
+    _stop([worker])  # threads of an environment may keep the process from ending
     worker.connection.close()
     on_event(Finished(worker.job, record))
     return False
 
 
-def _obituary(worker: Worker) -> RunRecord:
-    """The record, on disk as well, of a run whose process died before it could send one."""
+def _record_of_dead(worker: Worker) -> RunRecord:
+    """Return and write the record of a run whose process died before it sent one."""
     worker.process.join()
     written = read_record(worker.job.run_path)
-    if written is not None:  # it died after its work was done
+    if written is not None:  # the process died after writing its record
         return written
     message = f"the worker process died ({_cause_of_death(worker.process.exitcode)})"
     error = {"type": "WorkerDied", "message": message, "traceback": ""}
@@ -202,12 +204,12 @@ def _cause_of_death(exitcode: int | None) -> str:
     if exitcode is None or exitcode >= 0:
         return f"exit code {exitcode}"
     name = signal.Signals(-exitcode).name
-    hint = ": out of memory, or killed by hand" if name == "SIGKILL" else ""
+    hint = ": probably out of memory, or killed by a user" if name == "SIGKILL" else ""
     return f"{name}{hint}"
 
 
 def _stop(workers: Iterable[Worker]) -> None:
-    """End the processes that are still running; their runs have no record and will be run again."""
+    """End processes that are still running; their runs have no record, so that they will be run again."""
     running = list(workers)
     for worker in running:
         worker.process.terminate()

@@ -36,13 +36,13 @@ def test_runs_are_ordered_by_seed_then_environment_then_algorithm() -> None:
     ]
 
 
-def test_a_run_holds_its_hyperparameters_and_not_its_budget_twice() -> None:
+def test_hyperparameters_of_a_run_do_not_contain_its_budget() -> None:
     run = planned("1", ["A-v0"])[1]
     assert run == RunSpec("a2c", "a2c", "A-v0", 0, 1000, 50, 5, 100, {"policy": "MlpPolicy", "n_steps": 7})
 
 
 @given(st.integers(1, 500), st.integers(0, 10_000))
-def test_the_evaluations_fit_into_the_budget_and_one_more_interval_does_not(evaluations: int, more: int) -> None:
+def test_evaluations_are_as_far_apart_as_the_budget_allows(evaluations: int, more: int) -> None:
     n_timesteps = evaluations + more
     (run, _) = planned("1", ["A-v0"], evaluations, n_timesteps)
     assert run.eval_freq * evaluations <= n_timesteps < (run.eval_freq + 1) * evaluations
@@ -72,12 +72,12 @@ def test_the_order_of_hyperparameters_does_not_change_the_digest() -> None:
     assert RunSpec.from_dict(SPEC.as_dict() | {"hyperparams": reordered}).digest == SPEC.digest
 
 
-def test_an_unknown_key_is_no_part_of_a_spec() -> None:
+def test_an_unknown_key_of_a_spec_is_refused() -> None:
     with pytest.raises(TypeError):
         RunSpec.from_dict(SPEC.as_dict() | {"sed": 1})
 
 
-def test_a_run_folder_is_that_of_the_zoo_and_safe_for_any_file_system() -> None:
+def test_run_folders_follow_the_zoo_without_separators_or_colons() -> None:
     assert SPEC.run_dir == "ppo/CartPole-v1_1"
     other = RunSpec.from_dict(SPEC.as_dict() | {"algo": "pkg.mod:Cls", "env": "ALE/Pong-v5", "seed": 9})
     assert other.run_dir == "pkg.mod.Cls/ALE-Pong-v5_10"

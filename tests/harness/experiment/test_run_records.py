@@ -36,7 +36,7 @@ def test_a_failed_record_keeps_its_error_and_its_unknown_training_time(tmp_path:
 
 
 @given(st.lists(st.floats(width=64), max_size=5))
-def test_every_reward_survives_the_disk_to_the_bit(rewards: list[float]) -> None:
+def test_every_reward_is_stored_to_the_bit(rewards: list[float]) -> None:
     record = make_record(make_spec(), rewards)
 
     text = json.dumps(record.as_dict())
@@ -53,9 +53,7 @@ def test_the_score_is_the_mean_of_the_final_episodes(rewards: list[float], score
     assert make_record(make_spec(), rewards).score == pytest.approx(score, nan_ok=True)
 
 
-def test_a_crash_before_the_rename_leaves_the_old_file_and_no_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_before_the_rename_leaves_only_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     write_text_atomically(path, "old")
 
@@ -70,7 +68,7 @@ def test_a_crash_before_the_rename_leaves_the_old_file_and_no_rest(
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_the_path_never_holds_half_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_never_holds_part_of_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     seen = []
     rename = Path.replace
@@ -86,7 +84,7 @@ def test_the_path_never_holds_half_a_text(tmp_path: Path, monkeypatch: pytest.Mo
     assert path.read_text() == "whole"
 
 
-def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
+def test_a_folder_without_a_record_has_no_run(tmp_path: Path) -> None:
     assert read_record(tmp_path) is None
     assert read_record(tmp_path / "nowhere") is None
 
@@ -98,7 +96,7 @@ def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
         ("", "Expecting value: line 1 column 1 (char 0)"),
     ],
 )
-def test_a_truncated_record_is_an_error_that_says_what_to_do(tmp_path: Path, content: str, problem: str) -> None:
+def test_a_truncated_record_is_an_error_with_a_remedy(tmp_path: Path, content: str, problem: str) -> None:
     path = tmp_path / RECORD_NAME
     path.write_text(content)
 
@@ -108,7 +106,7 @@ def test_a_truncated_record_is_an_error_that_says_what_to_do(tmp_path: Path, con
     assert str(error.value) == f"{path}: cannot be read ({problem}); move the folder away to run it again"
 
 
-def test_a_record_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+def test_a_record_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / RECORD_NAME).write_bytes(b"\xff\xfe{}")
 
     with pytest.raises(RecordError, match=r"run\.json: cannot be read \('utf-8' codec can't decode byte 0xff"):
@@ -131,7 +129,9 @@ def test_a_foreign_record_is_an_error(tmp_path: Path, content: str, problem: str
     with pytest.raises(RecordError) as error:
         read_record(tmp_path)
 
-    assert str(error.value) == f"{path}: is not a record of this harness ({problem}); move the folder away"
+    assert (
+        str(error.value) == f"{path}: is not a record of this harness ({problem}); move the folder away to run it again"
+    )
 
 
 def test_a_record_of_another_schema_names_both_versions(tmp_path: Path) -> None:
@@ -142,8 +142,8 @@ def test_a_record_of_another_schema_names_both_versions(tmp_path: Path) -> None:
         read_record(tmp_path)
 
     assert str(error.value) == (
-        f"{path}: has schema version 7, this harness reads 1; "
-        "report it with the version that made it, or move the folder away"
+        f"{path}: has schema version 7, but this harness reads version 1; "
+        "use `harness report` of the version that wrote it, or move the folder away"
     )
 
 
@@ -154,7 +154,7 @@ def test_records_below_a_folder_come_in_the_order_of_their_paths(tmp_path: Path)
     assert [str(path.relative_to(tmp_path)) for path, _ in iter_records(tmp_path)] == ["a", "b/1", "b/2"]
 
 
-def test_the_digest_is_the_same_whatever_the_order_of_the_hyperparameters() -> None:
+def test_the_digest_ignores_the_order_of_nested_hyperparameters() -> None:
     forward, backward = {"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1}
 
     assert replace(make_spec(), hyperparams=forward).digest == replace(make_spec(), hyperparams=backward).digest
@@ -169,7 +169,7 @@ def test_the_digest_changes_with_every_field_of_the_spec(name: str) -> None:
     assert replace(spec, **{name: other}).digest != spec.digest
 
 
-def test_the_digest_survives_the_disk(tmp_path: Path) -> None:
+def test_a_spec_read_from_disk_has_the_same_digest(tmp_path: Path) -> None:
     spec = replace(make_spec(), hyperparams={"policy_kwargs": {"net_arch": [64]}, "learning_rate": 3e-4})
     write_record(tmp_path, make_record(spec))
     read = read_record(tmp_path)

@@ -22,11 +22,11 @@ def test_one_run_is_an_experiment_of_one_run() -> None:
     assert spec.hyperparams["learning_rate"] == "lin_0.001"
 
 
-def test_custom_ppo_trains_with_the_numbers_of_ppo() -> None:
+def test_custom_ppo_has_the_hyperparameters_of_ppo() -> None:
     assert only_run("custom_ppo").hyperparams == only_run("ppo").hyperparams
 
 
-def test_without_a_budget_it_is_the_one_of_the_hyperparameters() -> None:
+def test_the_default_budget_is_that_of_the_hyperparameters() -> None:
     assert only_run("ppo", steps=None).n_timesteps == 100_000
 
 
@@ -34,7 +34,7 @@ def test_a_budget_shorter_than_the_evaluations_has_fewer_of_them() -> None:
     assert only_run("ppo", steps=3).eval_freq == 1
 
 
-def test_a_class_the_zoo_does_not_know_takes_its_own_defaults() -> None:
+def test_a_class_outside_the_zoo_trains_with_its_own_defaults() -> None:
     spec = only_run("my.module:Agent", steps=None)
 
     assert (spec.algo, spec.algo_class) == ("my.module:Agent", "my.module:Agent")
@@ -52,11 +52,11 @@ def test_hyperparameters_come_from_a_file_in_the_working_directory(
     assert (spec.n_timesteps, spec.hyperparams["n_steps"]) == (70, 7)
 
 
-def test_an_unknown_algorithm_is_suggested() -> None:
+def test_an_unknown_algorithm_is_reported_with_a_suggestion() -> None:
     with pytest.raises(UnknownNameError) as error:
         only_run("pppo")
 
-    assert str(error.value) == "--algo pppo: is not known, did you mean ppo?"
+    assert str(error.value) == "--algo pppo: no algorithm is registered as pppo, did you mean ppo?"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_an_unknown_algorithm_is_suggested() -> None:
         ({"file": "nowhere.yml"}, "nowhere.yml"),
     ],
 )
-def test_other_mistakes_are_those_of_a_file(arguments: dict[str, str | None], place: str) -> None:
+def test_other_mistakes_are_reported_as_for_a_file(arguments: dict[str, str | None], place: str) -> None:
     with pytest.raises(ConfigError) as error:
         only_run("ppo", **arguments)  # type: ignore[arg-type]
 

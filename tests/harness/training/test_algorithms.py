@@ -19,7 +19,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", REGISTERED)
-def test_every_registered_name_is_a_class_that_learns(name: str) -> None:
+def test_every_registered_name_loads_a_class_with_learn(name: str) -> None:
     algorithm = load_algorithm(name)
 
     assert algorithm.__name__ == REGISTERED[name].partition(":")[2]
@@ -32,7 +32,7 @@ def message(name: str) -> str:
     return str(error.value)
 
 
-def test_a_misspelt_algorithm_is_suggested() -> None:
+def test_a_misspelt_algorithm_is_reported_with_a_suggestion() -> None:
     known = ", ".join(REGISTERED)
     assert message("pp0") == (
         f"algorithm 'pp0' is not known, did you mean ppo? (registered: {known}; or write package.module:Class)"
@@ -44,42 +44,43 @@ def test_a_misspelt_algorithm_is_suggested() -> None:
     [
         (
             "math:sqrt",
-            "math:sqrt is not an algorithm like those of stable_baselines3: it has no learn, predict, save()",
+            "math:sqrt cannot be trained like an algorithm of stable_baselines3: it has no method learn, predict, save",
         ),
         (
             "collections:OrderedDict",
-            "collections:OrderedDict is not an algorithm like those of stable_baselines3: "
-            "it has no learn, predict, save()",
+            "collections:OrderedDict cannot be trained like an algorithm of stable_baselines3: "
+            "it has no method learn, predict, save",
         ),
         (
             "nowhere.at_all:PPO",
-            "nowhere.at_all:PPO: there is no module nowhere; run from the folder that holds it, or install it",
+            "nowhere.at_all:PPO: there is no module nowhere; run from the folder that contains it, or install it",
         ),
         (
             "harness.nowhere:PPO",
-            "harness.nowhere:PPO: there is no module harness.nowhere; run from the folder that holds it, or install it",
+            "harness.nowhere:PPO: there is no module harness.nowhere; "
+            "run from the folder that contains it, or install it",
         ),
         ("stable_baselines3:PP0", "module stable_baselines3 has no PP0, did you mean PPO?"),
     ],
 )
-def test_what_cannot_be_used_says_which_part_is_wrong(name: str, expected: str) -> None:
+def test_an_unusable_target_is_reported_with_the_part_that_is_wrong(name: str, expected: str) -> None:
     assert message(name) == expected
 
 
-def test_an_object_with_the_methods_is_still_no_class(here: Path) -> None:
+def test_an_object_with_the_methods_that_is_not_a_class_is_refused(here: Path) -> None:
     (here / "an_instance.py").write_text(
         "class A:\n    def learn(self): ...\n    def predict(self): ...\n    def save(self): ...\na = A()\n"
     )
 
     assert message("an_instance:a") == (
-        "an_instance:a is not an algorithm like those of stable_baselines3: it is not a class"
+        "an_instance:a cannot be trained like an algorithm of stable_baselines3: it is not a class"
     )
 
 
-def test_who_only_learns_is_enough_where_no_more_is_asked(here: Path) -> None:
+def test_the_required_methods_can_be_reduced(here: Path) -> None:
     (here / "only_learns.py").write_text("class A:\n    def learn(self): ...\n")
 
-    assert message("only_learns:A").endswith(": it has no predict, save()")
+    assert message("only_learns:A").endswith(": it has no method predict, save")
     assert load_algorithm("only_learns:A", methods=("learn",)).__name__ == "A"
 
 
@@ -95,7 +96,7 @@ def test_a_module_that_needs_another_names_the_other(here: Path) -> None:
     with pytest.raises(UnknownNameError) as error:
         import_module("needs_another", wanted="needs_another:Agent")
 
-    assert str(error.value) == "needs_another cannot be imported: it needs not_installed_at_all, not installed"
+    assert str(error.value) == "needs_another cannot be imported: it needs not_installed_at_all, which is not installed"
 
 
 @pytest.mark.parametrize(
@@ -115,10 +116,10 @@ def test_a_module_that_raises_is_named_with_its_error(here: Path, name: str, cod
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_file_in_the_place_of_a_module_is_told_how_it_is_written(here: Path, there: bool) -> None:
+def test_a_file_name_in_place_of_a_module_is_corrected(here: Path, there: bool) -> None:
     if there:
         (here / "a_file_of_mine.py").write_text("")
 
     assert message("a_file_of_mine.py:A") == (
-        "a_file_of_mine.py:A: a module is named without .py, such as a_file_of_mine:A"
+        "a_file_of_mine.py:A: write a module without .py, such as a_file_of_mine:A"
     )

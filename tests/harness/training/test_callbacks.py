@@ -18,8 +18,8 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecNormalize
 
 from custom_ppo import CustomPPO
-from harness.experiment.progress import Progress
 from harness.training.callbacks import ProgressReporter, SaveNormalization, Stopwatch, TrustRegion
+from harness.training.progress import Progress
 
 
 class Rows(KVWriter):
@@ -78,7 +78,7 @@ def log_probs(model: Any, snapshot: dict[str, Any], weights: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
 @pytest.mark.parametrize("algorithm", [PPO, A2C, CustomPPO])
-def test_the_quantiles_are_those_of_the_ratio_before_and_after_the_update(algorithm: Any, env_id: str) -> None:
+def test_the_quantiles_are_those_of_the_ratio_of_new_to_old_policy(algorithm: Any, env_id: str) -> None:
     model = algorithm("MlpPolicy", make_vec_env(env_id, n_envs=2, seed=0), n_steps=32, seed=0, learning_rate=0.01)
     snapshots = Snapshots()
 
@@ -92,7 +92,7 @@ def test_the_quantiles_are_those_of_the_ratio_before_and_after_the_update(algori
     assert last["update/kl"] == pytest.approx(np.mean(np.exp(log_ratio) - 1 - log_ratio), rel=1e-2, abs=1e-6)
 
 
-def test_every_update_is_measured_with_the_row_of_the_next_rollout() -> None:
+def test_every_update_is_logged_in_the_row_of_the_next_rollout() -> None:
     model = PPO("MlpPolicy", make_vec_env("CartPole-v1", seed=0), n_steps=32, batch_size=32, n_epochs=1, seed=0)
 
     rows = learn(model, 96, TrustRegion(Stopwatch(), 96))
@@ -100,7 +100,7 @@ def test_every_update_is_measured_with_the_row_of_the_next_rollout() -> None:
     assert ["update/kl" in row for row in rows] == [False, True, True, True]
 
 
-def test_a_long_run_is_measured_at_most_so_many_times() -> None:
+def test_the_number_of_measurements_is_limited() -> None:
     model = PPO("MlpPolicy", make_vec_env("CartPole-v1", seed=0), n_steps=16, batch_size=16, n_epochs=1, seed=0)
 
     rows = learn(model, 320, TrustRegion(Stopwatch(), 320, n_measurements=5))
@@ -108,7 +108,7 @@ def test_a_long_run_is_measured_at_most_so_many_times() -> None:
     assert sum("update/kl" in row for row in rows) == 5
 
 
-def test_a_recurrent_policy_is_left_alone_with_one_warning() -> None:
+def test_a_recurrent_policy_is_skipped_with_one_warning() -> None:
     env = make_vec_env("CartPole-v1", seed=0)
     model = RecurrentPPO("MlpLstmPolicy", env, n_steps=16, batch_size=16, n_epochs=1, seed=0)
     with warnings.catch_warnings(record=True) as caught:
@@ -121,7 +121,7 @@ def test_a_recurrent_policy_is_left_alone_with_one_warning() -> None:
     assert not any(key.startswith("update/") for row in rows for key in row)
 
 
-def test_an_off_policy_algorithm_is_left_alone_in_silence() -> None:
+def test_an_off_policy_algorithm_is_skipped_without_a_warning() -> None:
     model = DQN("MlpPolicy", make_vec_env("CartPole-v1", seed=0), learning_starts=10, seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -130,7 +130,7 @@ def test_an_off_policy_algorithm_is_left_alone_in_silence() -> None:
     assert not any(key.startswith("update/") for row in rows for key in row)
 
 
-def test_a_stopwatch_adds_up_what_it_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopwatch_sums_the_time_of_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([1.0, 3.0, 10.0, 10.5])
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     watch = Stopwatch()
@@ -143,7 +143,7 @@ def test_a_stopwatch_adds_up_what_it_saw(monkeypatch: pytest.MonkeyPatch) -> Non
     assert watch.seconds == 2.5
 
 
-def test_progress_is_reported_at_most_once_in_so_many_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_at_most_once_per_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[Progress] = []
     reporter = ProgressReporter(said.append, seconds=1.0)
     reporter.model = SimpleNamespace(ep_info_buffer=[{"r": 3.0}, {"r": 5.0}])  # type: ignore[assignment]
@@ -156,7 +156,7 @@ def test_progress_is_reported_at_most_once_in_so_many_seconds(monkeypatch: pytes
     assert said == [Progress(1, 4.0), Progress(3, 4.0)]
 
 
-def test_progress_before_the_first_episode_has_no_return() -> None:
+def test_progress_before_the_end_of_an_episode_has_no_return() -> None:
     said: list[Progress] = []
     reporter = ProgressReporter(said.append)
     reporter.model = SimpleNamespace(ep_info_buffer=[])  # type: ignore[assignment]
@@ -166,7 +166,7 @@ def test_progress_before_the_first_episode_has_no_return() -> None:
 
 
 @pytest.mark.parametrize("normalised", [True, False])
-def test_normalisation_is_saved_where_there_is_any(normalised: bool, tmp_path: Path) -> None:
+def test_normalisation_is_saved_if_the_environment_has_any(normalised: bool, tmp_path: Path) -> None:
     env = make_vec_env("CartPole-v1")
     env = VecNormalize(env) if normalised else env
     path = tmp_path / "CartPole-v1" / "best_vecnormalize.pkl"

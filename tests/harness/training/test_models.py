@@ -54,7 +54,7 @@ def test_a_buffer_class_and_a_policy_class_are_imported() -> None:
     assert arguments["policy"].__name__ == "ActorCriticPolicy"
 
 
-def test_what_shapes_the_environment_is_no_argument_of_the_algorithm() -> None:
+def test_keys_of_the_environment_are_not_arguments_of_the_algorithm() -> None:
     spec = tiny_spec(normalize=True, frame_stack=2, env_kwargs={"a": 1}, policy=None)
 
     assert constructor_arguments(spec) == {"policy": "MlpPolicy", "n_steps": 64, "batch_size": 64, "n_epochs": 2}
@@ -67,13 +67,13 @@ def test_a_recipe_is_named_by_its_preset() -> None:
         build("custom_ppo", recipe="ppo_penality")
 
 
-def test_an_argument_that_the_algorithm_does_not_take_is_named() -> None:
+def test_an_argument_that_the_constructor_lacks_is_named() -> None:
     with pytest.raises(ConfigError) as error:
         build("a2c", n_epochs=None, batch_size=None, clip_rnage=0.1, gae_lamda=0.9)
 
-    assert str(error.value) == "a2c on CartPole-v1: clip_rnage is unknown to it"
+    assert str(error.value) == "a2c on CartPole-v1: A2C has no argument clip_rnage"
 
     with pytest.raises(ConfigError) as error:
         build(gae_lamda=0.9)
 
-    assert str(error.value) == "ppo on CartPole-v1: gae_lamda is unknown to it, did you mean gae_lambda?"
+    assert str(error.value) == "ppo on CartPole-v1: PPO has no argument gae_lamda, did you mean gae_lambda?"

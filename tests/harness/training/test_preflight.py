@@ -9,11 +9,11 @@ from harness.training.preflight import find_problems
 from tests.harness.toy_subjects import MODULE, WORLD, tiny_spec
 
 
-def test_runs_that_can_start_have_no_problem() -> None:
+def test_runs_that_can_start_have_no_problems() -> None:
     assert find_problems([tiny_spec("ppo"), tiny_spec("custom_ppo"), tiny_spec(env=WORLD, normalize=True)]) == []
 
 
-def test_everything_is_reported_at_once_and_each_thing_once() -> None:
+def test_all_problems_are_reported_and_each_one_once() -> None:
     specs = [
         tiny_spec("ppo", "CartPol-v1", seed=0),
         tiny_spec("custom_ppo", "CartPol-v1", seed=1),
@@ -24,9 +24,9 @@ def test_everything_is_reported_at_once_and_each_thing_once() -> None:
 
     assert find_problems(specs) == [
         "environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?",
-        "nowhere:Agent: there is no module nowhere; run from the folder that holds it, or install it",
+        "nowhere:Agent: there is no module nowhere; run from the folder that contains it, or install it",
         "Unbuildable on CartPole-v1 cannot be built: ValueError: no such reactor",
-        "ppo on CartPole-v1: gae_lamda is unknown to it, did you mean gae_lambda?",
+        "ppo on CartPole-v1: PPO has no argument gae_lamda, did you mean gae_lambda?",
     ]
 
 
@@ -41,13 +41,13 @@ def test_an_environment_that_needs_arguments_is_built_with_them() -> None:
     assert "missing 1 required positional argument: 'size'" in problem
 
 
-def test_the_spaces_must_suit_the_algorithm() -> None:
+def test_spaces_that_the_algorithm_does_not_support_are_a_problem() -> None:
     (problem,) = find_problems([tiny_spec("dqn", "Pendulum-v1", n_steps=None, n_epochs=None)])
 
     assert problem.startswith("dqn on Pendulum-v1 cannot be built: AssertionError: ")
 
 
-def test_nothing_is_written_and_nothing_is_said(
+def test_the_preflight_writes_and_prints_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -18,10 +18,10 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from harness.analysis.frames import load_results
 from harness.experiment.plan import RunSpec
-from harness.experiment.progress import Progress
 from harness.experiment.run_records import RunRecord, read_record, write_record
 from harness.training.envs import make_training_env
 from harness.training.models import build_model
+from harness.training.progress import Progress
 from harness.training.train import parameters_digest, train_and_record, train_run
 from tests.harness.toy_subjects import WORLD, tiny_spec
 
@@ -39,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord, 
     return folder, record, said
 
 
-def test_a_run_leaves_the_files_of_the_zoos_layout(trained: tuple[Path, RunRecord, list[Progress]]) -> None:
+def test_a_run_writes_the_files_of_the_zoos_layout(trained: tuple[Path, RunRecord, list[Progress]]) -> None:
     folder = trained[0]
 
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == [
@@ -76,7 +76,7 @@ def test_the_evaluations_are_evenly_spaced(trained: tuple[Path, RunRecord, list[
         np.testing.assert_array_equal(data["results"], data["ep_lengths"])
 
 
-def test_the_progress_has_a_row_for_each_rollout_and_one_for_the_last_update(
+def test_progress_has_a_row_per_rollout_and_one_for_the_last_update(
     trained: tuple[Path, RunRecord, list[Progress]],
 ) -> None:
     with (trained[0] / "progress.csv").open() as file:
@@ -104,7 +104,7 @@ def test_the_progress_has_a_row_for_each_rollout_and_one_for_the_last_update(
     assert float(last["update/kl"]) > 0
 
 
-def test_the_settings_read_as_rl_zoo3_reads_them(trained: tuple[Path, RunRecord, list[Progress]]) -> None:
+def test_rl_zoo3_can_read_the_settings(trained: tuple[Path, RunRecord, list[Progress]]) -> None:
     folder = trained[0] / "CartPole-v1"
 
     config = yaml.load((folder / "config.yml").read_text(), Loader=yaml.UnsafeLoader)
@@ -114,7 +114,7 @@ def test_the_settings_read_as_rl_zoo3_reads_them(trained: tuple[Path, RunRecord,
     assert dict(arguments) == {"algo": "ppo", "env": "CartPole-v1", "seed": 0, "n_timesteps": 512}
 
 
-def test_the_record_tells_how_to_repeat_the_run(trained: tuple[Path, RunRecord, list[Progress]]) -> None:
+def test_the_record_has_what_is_needed_to_repeat_the_run(trained: tuple[Path, RunRecord, list[Progress]]) -> None:
     folder, record, _ = trained
 
     assert read_record(folder) == record
@@ -127,7 +127,7 @@ def test_the_record_tells_how_to_repeat_the_run(trained: tuple[Path, RunRecord, 
     assert record.started.endswith("+00:00")
 
 
-def test_our_own_frames_read_the_run(trained: tuple[Path, RunRecord, list[Progress]]) -> None:
+def test_the_analysis_reads_the_run(trained: tuple[Path, RunRecord, list[Progress]]) -> None:
     folder, record, _ = trained
 
     results = load_results(folder.parents[2])
@@ -158,15 +158,21 @@ def outcome(record: RunRecord) -> tuple[Any, ...]:
     return record.parameters_digest, record.final_rewards, record.final_lengths, record.steps
 
 
-def test_the_same_spec_trains_to_the_same_bits(trained: tuple[Path, RunRecord, list[Progress]], tmp_path: Path) -> None:
+def test_equal_specs_end_with_identical_parameters(
+    trained: tuple[Path, RunRecord, list[Progress]], tmp_path: Path
+) -> None:
     assert outcome(train_run(SPEC, tmp_path)) == outcome(trained[1])
 
 
-def test_custom_ppo_trains_to_the_bits_of_ppo(trained: tuple[Path, RunRecord, list[Progress]], tmp_path: Path) -> None:
+def test_custom_ppo_ends_with_the_parameters_of_ppo(
+    trained: tuple[Path, RunRecord, list[Progress]], tmp_path: Path
+) -> None:
     assert outcome(train_run(tiny_spec("custom_ppo", n_timesteps=512), tmp_path)) == outcome(trained[1])
 
 
-def test_another_seed_trains_to_other_bits(trained: tuple[Path, RunRecord, list[Progress]], tmp_path: Path) -> None:
+def test_another_seed_ends_with_other_parameters(
+    trained: tuple[Path, RunRecord, list[Progress]], tmp_path: Path
+) -> None:
     record = train_run(tiny_spec(n_timesteps=512, seed=1), tmp_path)
 
     assert record.parameters_digest != trained[1].parameters_digest
@@ -187,7 +193,7 @@ NO_PPO = {"batch_size": None, "n_epochs": None}
     ],
     ids=lambda spec: f"{spec.algo} {spec.env} {'normalised' if 'normalize' in spec.hyperparams else ''}",
 )
-def test_the_callbacks_leave_training_as_it_would_be_without_them(spec: RunSpec, tmp_path: Path) -> None:
+def test_the_callbacks_do_not_change_the_trained_parameters(spec: RunSpec, tmp_path: Path) -> None:
     record = train_run(spec, tmp_path / "watched")
 
     env = make_training_env(spec, tmp_path)
@@ -197,7 +203,7 @@ def test_the_callbacks_leave_training_as_it_would_be_without_them(spec: RunSpec,
     assert record.parameters_digest == parameters_digest(bare.policy)
 
 
-def test_normalised_runs_save_their_statistics_where_rl_zoo3_looks_for_them(tmp_path: Path) -> None:
+def test_normalised_runs_save_their_statistics_for_rl_zoo3(tmp_path: Path) -> None:
     train_run(tiny_spec(normalize=True), tmp_path)
 
     assert sorted(path.name for path in (tmp_path / "CartPole-v1").glob("*.pkl")) == [
@@ -240,9 +246,7 @@ def test_an_environment_that_raises_makes_a_failed_record(tmp_path: Path) -> Non
     assert record.versions["torch"] == torch.__version__
 
 
-def test_a_record_that_cannot_be_written_is_the_callers_to_know(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_that_cannot_be_written_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError("No space left on device")
 
@@ -251,7 +255,7 @@ def test_a_record_that_cannot_be_written_is_the_callers_to_know(
         train_and_record(tiny_spec(env=WORLD, env_kwargs={"trouble": "raise"}), tmp_path, lambda _: None)
 
 
-def test_rewards_that_are_no_numbers_end_in_a_record(tmp_path: Path) -> None:
+def test_nan_rewards_make_a_failed_record(tmp_path: Path) -> None:
     spec = tiny_spec(env=WORLD, env_kwargs={"trouble": "nan"})
 
     record = train_and_record(spec, tmp_path, lambda _: None)
@@ -270,7 +274,7 @@ def test_rewards_that_are_no_numbers_end_in_a_record(tmp_path: Path) -> None:
         ("recurrent_ppo", "CartPole-v1", {"policy": "MlpLstmPolicy", "n_steps": 32, "n_envs": 1, "n_epochs": 1}),
     ],
 )
-def test_algorithms_of_another_kind_run_under_the_same_callbacks(
+def test_off_policy_and_recurrent_algorithms_run_with_the_callbacks(
     algo: str, env: str, hyperparams: dict[str, Any], tmp_path: Path
 ) -> None:
     changes: dict[str, Any] = {"n_steps": None, "n_epochs": None, **hyperparams}

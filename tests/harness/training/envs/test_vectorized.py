@@ -41,7 +41,7 @@ def first_states(env: VecEnv) -> np.ndarray[Any, Any]:
         (
             "no_such_module:CartPole-v1",
             "no_such_module:CartPole-v1: there is no module no_such_module; "
-            "run from the folder that holds it, or install it",
+            "run from the folder that contains it, or install it",
         ),
         ("math:Zzzzzzzz-v0", "environment 'math:Zzzzzzzz-v0' is not registered with gymnasium"),
     ],
@@ -59,7 +59,7 @@ def test_an_environment_that_does_not_exist_is_named(env_id: str, expected: str)
         ("AntBulletEnv-v0", "pybullet_envs_gymnasium", "pybullet"),
     ],
 )
-def test_an_environment_of_an_extra_is_found_by_its_id_alone_or_the_extra_is_named(
+def test_an_environment_of_an_extra_is_found_by_id_or_the_extra_is_named(
     env_id: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = importlib.util.find_spec(module)
@@ -69,14 +69,15 @@ def test_an_environment_of_an_extra_is_found_by_its_id_alone_or_the_extra_is_nam
         monkeypatch.delitem(gymnasium.registry, env_id)
     monkeypatch.setattr("harness.training.envs.vectorized.importlib.util.find_spec", lambda name: None)
     assert message(env_id) == (
-        f"environment {env_id!r} needs {module}, which is not installed; the extra [{extra}] of this project brings it"
+        f"environment {env_id!r} needs {module}, which is not installed; "
+        f"the extra [{extra}] of this project installs it"
     )
 
 
 @pytest.mark.parametrize(
     "error", [DependencyNotInstalled("Box2D is not installed\n, pip it"), ModuleNotFoundError("x")]
 )
-def test_an_environment_without_its_package_says_so(error: Exception) -> None:
+def test_an_environment_without_its_package_is_reported(error: Exception) -> None:
     def construct() -> Any:
         raise error
 
@@ -85,7 +86,7 @@ def test_an_environment_without_its_package_says_so(error: Exception) -> None:
         said = " ".join(str(error).split())
         assert message("WithoutPackage-v0") == (
             f"environment 'WithoutPackage-v0' needs a package that is not installed ({said}); "
-            "the extras [envs] and [atari] of this project bring the usual ones"
+            "the extras [envs] and [atari] of this project install the usual ones"
         )
     finally:
         del gymnasium.registry["WithoutPackage-v0"]
@@ -110,7 +111,7 @@ def test_an_environment_of_a_module_in_the_working_directory_is_found(
         gymnasium.registry.pop("Mine-v0", None)
 
 
-def test_training_environments_start_from_the_seed_of_the_run_and_its_successors(tmp_path: Path) -> None:
+def test_training_environments_have_consecutive_seeds_from_the_runs_seed(tmp_path: Path) -> None:
     states = first_states(make_training_env(tiny_spec(seed=7, n_envs=3), tmp_path))
 
     expected = [gymnasium.make("CartPole-v1").reset(seed=7 + index)[0] for index in range(3)]
@@ -118,14 +119,14 @@ def test_training_environments_start_from_the_seed_of_the_run_and_its_successors
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{index}.monitor.csv" for index in range(3)]
 
 
-def test_evaluations_of_one_seed_start_alike_whatever_the_algorithm() -> None:
+def test_evaluations_of_a_seed_start_alike_for_all_algorithms() -> None:
     ours, theirs = (make_eval_env(tiny_spec(algo), seed=100, n_episodes=4) for algo in ("custom_ppo", "a2c"))
 
     assert ours.num_envs == 4
     np.testing.assert_array_equal(first_states(ours), first_states(theirs))
 
 
-def test_at_most_ten_evaluation_episodes_are_played_side_by_side() -> None:
+def test_at_most_ten_evaluation_episodes_run_in_parallel() -> None:
     env = make_eval_env(tiny_spec(), seed=0, n_episodes=100)
     env.close()
 
@@ -154,7 +155,7 @@ def test_wrappers_come_first_then_normalisation_then_the_frame_stack(tmp_path: P
     assert ends == [[False, False], [False, False], [True, True]]
 
 
-def test_an_evaluation_shows_rewards_as_they_are_and_leaves_the_statistics_alone() -> None:
+def test_an_evaluation_does_not_normalise_rewards_or_update_statistics() -> None:
     env = make_eval_env(tiny_spec(normalize="{'clip_reward': 0.5}"), seed=0, n_episodes=2)
     assert isinstance(env, VecNormalize)
     env.reset()
@@ -174,7 +175,7 @@ def test_an_evaluation_shows_rewards_as_they_are_and_leaves_the_statistics_alone
     ],
     ids=["channels last", "channels first", "Dict"],
 )
-def test_evaluations_see_images_as_sb3_shows_them_to_the_agent_in_training(
+def test_evaluations_transpose_images_as_sb3_does_in_training(
     space: spaces.Space[Any], shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     gymnasium.register("Images-v0", lambda: RandomWorld(space, spaces.Discrete(2)))

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from harness.training.executors.display import Display, clock
 from harness.training.executors.events import Finished, Job, Progressed, Started
+from harness.training.progress import Progress
 from tests.results_factory import failed, make_record, make_spec
 
 JOBS = [Job(make_spec(seed=seed), Path("nowhere")) for seed in range(2)]
@@ -38,7 +39,7 @@ def text_of(console: Console) -> str:
     ("seconds", "shown"),
     [(0.4, "0s"), (59.4, "59s"), (59.6, "1m00s"), (185, "3m05s"), (7800, "2h10m"), (math.inf, "--"), (math.nan, "--")],
 )
-def test_durations_are_shown_as_people_say_them(seconds: float, shown: str) -> None:
+def test_durations_are_shown_in_seconds_minutes_or_hours(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
 
 
@@ -48,7 +49,7 @@ def test_a_log_file_gets_one_line_for_each_finished_run(now: list[float]) -> Non
     with Display(JOBS, 2, log) as display:
         for job in JOBS:
             display(Started(job))
-        display(Progressed(JOBS[0], 500, math.nan, "training"))
+        display(Progressed(JOBS[0], Progress(500, math.nan, "training")))
         display(Finished(JOBS[0], record))
         display(Finished(JOBS[1], failed(make_record(JOBS[1].spec), "no [/dev/shm] left")))
 
@@ -59,7 +60,7 @@ def test_a_log_file_gets_one_line_for_each_finished_run(now: list[float]) -> Non
     assert (display.jobs_done, display.failures) == (2, 1)
 
 
-def test_a_cause_of_failure_that_fills_pages_is_cut_short(now: list[float]) -> None:
+def test_a_long_error_message_is_shortened(now: list[float]) -> None:
     log = console(terminal=False)
     display = Display(JOBS, 2, log)
     display(Started(JOBS[0]))
@@ -71,47 +72,47 @@ def test_a_cause_of_failure_that_fills_pages_is_cut_short(now: list[float]) -> N
     assert line.endswith("nan nan ...")
 
 
-def test_the_remaining_time_is_that_of_the_remaining_steps(now: list[float]) -> None:
+def test_the_remaining_time_is_proportional_to_the_remaining_steps(now: list[float]) -> None:
     display = Display(JOBS, 2, console(terminal=False))
     for job in JOBS:
         display(Started(job))
     now[0] += 30.0
-    display(Progressed(JOBS[0], 500, 7.0, "training"))
+    display(Progressed(JOBS[0], Progress(500, 7.0, "training")))
 
     # 500 of 2000 steps took 30 seconds.
-    (overall,) = [task for task in display.progress.tasks if task.id == display.overall]
+    (overall,) = [task for task in display.live_bars.tasks if task.id == display.overall]
     assert overall.fields["figures"] == "30s elapsed, 1m30s to go"
     assert overall.description == "[bold]0 of 2 runs[/bold]"
-    bar = next(task for task in display.progress.tasks if task.description == "ppo CartPole-v1 seed 0")
+    bar = next(task for task in display.live_bars.tasks if task.description == "ppo CartPole-v1 seed 0")
     assert (bar.completed, bar.fields["figures"]) == (500, "     17 fps  return 7.0")
 
 
-def test_an_evaluation_says_so_and_failures_are_counted(now: list[float]) -> None:
+def test_evaluations_are_labelled_and_failures_are_counted(now: list[float]) -> None:
     display = Display(JOBS, 2, console(terminal=False))
     for job in JOBS:
         display(Started(job))
-    display(Progressed(JOBS[0], 1200, 7.0, "evaluating"))
+    display(Progressed(JOBS[0], Progress(1200, 7.0, "evaluating")))
     display(Finished(JOBS[1], failed(make_record(JOBS[1].spec))))
 
-    overall, bar = display.progress.tasks
+    overall, bar = display.live_bars.tasks
     assert (bar.percentage, bar.fields["figures"]) == (100.0, "evaluating ...")
     assert overall.description == "[bold]1 of 2 runs, 1 failed[/bold]"
 
 
-def test_a_terminal_gets_bars(now: list[float]) -> None:
+def test_a_terminal_shows_bars(now: list[float]) -> None:
     terminal = console(terminal=True)
     with Display(JOBS, 2, terminal) as display:
         display(Started(JOBS[0]))
-        display(Progressed(JOBS[0], 500, math.nan, "training"))
+        display(Progressed(JOBS[0], Progress(500, math.nan, "training")))
 
     assert "ppo CartPole-v1 seed 0" in text_of(terminal)
     assert "return --" in text_of(terminal)
 
 
-def test_runs_that_differ_in_their_hyperparameters_only_have_a_bar_each(now: list[float]) -> None:
+def test_runs_that_differ_only_in_hyperparameters_have_a_bar_each(now: list[float]) -> None:
     jobs = [Job(replace(make_spec(), hyperparams={"n_steps": n}), Path("nowhere")) for n in (1, 2)]
     display = Display(jobs, 2, console(terminal=False))
     for job in jobs:
         display(Started(job))
 
-    assert len(display.progress.tasks) == 3
+    assert len(display.live_bars.tasks) == 3

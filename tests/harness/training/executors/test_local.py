@@ -42,7 +42,7 @@ def _nothing_left_running() -> Iterator[None]:
     assert multiprocessing.active_children() == []
 
 
-def test_every_job_gets_its_record_and_at_most_so_many_run_at_a_time(tmp_path: Path) -> None:
+def test_every_job_gets_its_record_with_at_most_n_workers_running(tmp_path: Path) -> None:
     jobs = [job(tmp_path, seed) for seed in range(5)]
     events: list[RunEvent] = []
     running = []
@@ -60,10 +60,10 @@ def test_every_job_gets_its_record_and_at_most_so_many_run_at_a_time(tmp_path: P
         job.spec.seed: read_record(job.run_path) for job in jobs
     }
     assert max(running) == 2
-    assert any(isinstance(event, Progressed) and event.steps > 0 for event in events)
+    assert any(isinstance(event, Progressed) and event.progress.steps > 0 for event in events)
 
 
-def test_a_worker_that_is_killed_or_exits_or_raises_takes_no_other_run_with_it(tmp_path: Path) -> None:
+def test_a_worker_that_dies_or_raises_does_not_affect_other_runs(tmp_path: Path) -> None:
     killed, gone = job(tmp_path, 0, trouble="kill"), job(tmp_path, 1, trouble="exit")
     broken, well = job(tmp_path, 2, trouble="raise"), job(tmp_path, 3)
     records = {}
@@ -78,7 +78,7 @@ def test_a_worker_that_is_killed_or_exits_or_raises_takes_no_other_run_with_it(t
     errors = [records[seed].error for seed in range(3)]
     assert errors[0] == {
         "type": "WorkerDied",
-        "message": "the worker process died (SIGKILL: out of memory, or killed by hand)",
+        "message": "the worker process died (SIGKILL: probably out of memory, or killed by a user)",
         "traceback": "",
     }
     assert errors[1] == {"type": "WorkerDied", "message": "the worker process died (exit code 3)", "traceback": ""}
@@ -87,7 +87,7 @@ def test_a_worker_that_is_killed_or_exits_or_raises_takes_no_other_run_with_it(t
     assert read_record(killed.run_path) == records[0]
 
 
-def test_an_interruption_stops_the_workers_and_leaves_what_is_finished(tmp_path: Path) -> None:
+def test_an_interruption_stops_the_workers_and_keeps_finished_runs(tmp_path: Path) -> None:
     quick, slow, never = job(tmp_path, 0), job(tmp_path, 1, seconds=5.0), job(tmp_path, 2)
 
     def on_event(event: RunEvent) -> None:
@@ -132,7 +132,7 @@ def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     assert list(tmp_path.rglob(RECORD_NAME)) == []
 
 
-def test_the_rest_of_an_interrupted_run_is_cleared_away(tmp_path: Path) -> None:
+def test_the_remains_of_an_interrupted_run_are_removed(tmp_path: Path) -> None:
     again = job(tmp_path)
     (again.run_path / "sub").mkdir(parents=True)
     for name in ("7.monitor.csv", "sub/old.txt", ".run.json.12.tmp"):
@@ -158,7 +158,7 @@ def test_failed_attempts_are_kept_beside_the_record(tmp_path: Path) -> None:
     assert (failing.run_path / "failed-1.json").read_bytes() == first
 
 
-def test_a_record_that_cannot_be_written_ends_it_all(tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_written_stops_all_runs(tmp_path: Path) -> None:
     blocked = job(tmp_path)
     blocked.run_path.parent.parent.mkdir(parents=True)
     blocked.run_path.parent.write_text("a file where a folder should be")
@@ -172,7 +172,7 @@ def test_a_record_that_cannot_be_written_ends_it_all(tmp_path: Path) -> None:
     )
 
 
-def test_threads_that_an_environment_leaves_behind_do_not_keep_the_others_waiting(
+def test_threads_left_by_an_environment_do_not_block_other_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "STOP_SECONDS", 0.5)
@@ -228,7 +228,7 @@ def test_a_call_returns_what_the_function_returns() -> None:
         (f"{MODULE}:nowhere", f"module {MODULE} has no nowhere"),
     ],
 )
-def test_a_call_that_ends_badly_says_how(target: str, message: str) -> None:
+def test_a_failed_call_raises_with_its_cause(target: str, message: str) -> None:
     with pytest.raises(HarnessError) as error:
         call_in_worker(target)
 
@@ -250,7 +250,7 @@ def test_an_interrupted_call_does_not_wait_for_its_worker(tmp_path: Path) -> Non
     assert not (tmp_path / "done").exists()
 
 
-def test_calls_at_once_come_back_in_their_order() -> None:
+def test_results_of_parallel_calls_are_in_order_of_the_calls() -> None:
     assert call_in_workers(f"{MODULE}:add", [(2, 3), (3, 4), (0, 0)]) == [5, 7, 0]
 
 
@@ -262,7 +262,7 @@ def test_an_error_of_one_call_ends_the_others(tmp_path: Path) -> None:
     assert not (tmp_path / "done").exists()
 
 
-def test_the_parent_stays_free_of_torch(tmp_path: Path) -> None:
+def test_the_parent_process_does_not_load_torch(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "from harness.training.executors.local import call_in_worker\n"
@@ -277,7 +277,7 @@ def test_the_parent_stays_free_of_torch(tmp_path: Path) -> None:
     assert done.stdout == "[]\n"
 
 
-def test_a_worker_has_loaded_what_the_first_optimiser_imports() -> None:
+def test_a_worker_has_preloaded_the_imports_of_the_first_optimiser() -> None:
     script = (
         "import sys, harness.training.executors.worker\n"
         "before = set(sys.modules)\n"

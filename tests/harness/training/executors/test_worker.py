@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from harness.errors import HarnessError
-from harness.experiment.progress import Progress
 from harness.experiment.run_records import RunRecord, read_record
 from harness.training.executors import worker
 from harness.training.executors.events import Job
+from harness.training.progress import Progress
 from tests.harness.toy_subjects import MODULE, WORLD, tiny_spec
 
 
@@ -52,7 +52,7 @@ def test_a_worker_ignores_ctrl_c_and_computes_on_one_thread(pipe: tuple[Any, Any
     assert torch.get_num_threads() == 1
 
 
-def test_a_record_that_cannot_be_written_is_told(pipe: tuple[Any, Any], tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_written_is_sent_as_text(pipe: tuple[Any, Any], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
 
     worker.run_main(Job(tiny_spec(env=WORLD), tmp_path / "taken" / "run"), pipe[1])
@@ -61,7 +61,7 @@ def test_a_record_that_cannot_be_written_is_told(pipe: tuple[Any, Any], tmp_path
     assert message.startswith("NotADirectoryError: [Errno 20] Not a directory: ")
 
 
-def test_an_unexpected_exception_is_told_in_one_line_and_shown_in_full(
+def test_an_exception_is_sent_in_one_line_and_printed_in_full(
     pipe: tuple[Any, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     worker.call_main(f"{MODULE}:fail", (), pipe[1])
@@ -72,7 +72,7 @@ def test_an_unexpected_exception_is_told_in_one_line_and_shown_in_full(
     assert 'raise ZeroDivisionError("one' in capsys.readouterr().err
 
 
-def test_the_main_process_has_no_parent_to_die_with() -> None:
+def test_the_watch_on_the_parent_ends_in_the_main_process() -> None:
     thread = threading.Thread(target=worker._die_with_parent)
     thread.start()
     thread.join(timeout=60)

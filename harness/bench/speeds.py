@@ -1,4 +1,4 @@
-"""The speed of custom PPO against SB3 PPO, as a table."""
+"""Training speeds of CustomPPO and SB3's PPO, and their table. Needs no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Speed", "bench_table"]
 
 @dataclass(frozen=True)
 class Speed:
-    """Steps per second of both implementations in one setting, pair by pair."""
+    """Steps per second of both implementations in one setting, for each pair of runs."""
 
     env: str
     n_envs: int
@@ -24,12 +24,12 @@ class Speed:
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """How many times faster custom PPO was, in each pair."""
+        """Speed of CustomPPO divided by that of SB3's PPO, for each pair."""
         return tuple(ours / theirs for ours, theirs in zip(self.custom, self.sb3, strict=True))
 
 
 def bench_table(found: Sequence[Speed]) -> Table:
-    """A row for each setting: median steps per second of both, and the median and range of the ratios."""
+    """Return a table with a row for each setting: median speeds, and median and range of the ratios."""
     title = "Training speed, steps per second"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("environment", "n_envs", "batch_size", "custom_ppo", "ppo (SB3)", "ratio", "lowest - highest"):

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from harness.bench import measure
+from harness.bench.speeds import Speed, bench_table
 from harness.errors import UnknownNameError
-from harness.training import bench_worker
-from harness.training.bench import Speed, bench_table
 
 
 def cells(found: list[Speed]) -> list[str]:
@@ -19,7 +19,7 @@ def cells(found: list[Speed]) -> list[str]:
     return re.split(r"\s{2,}", line.strip())
 
 
-def test_the_ratio_is_that_of_each_pair_and_its_median_is_shown() -> None:
+def test_the_table_shows_the_median_of_the_ratios_of_pairs() -> None:
     speed = Speed("CartPole-v1", 8, 64, custom=(300.0, 100.0, 2000.0), sb3=(100.0, 100.0, 1000.0))
 
     assert speed.ratios == (3.0, 1.0, 2.0)
@@ -35,22 +35,22 @@ def test_the_ratio_is_that_of_each_pair_and_its_median_is_shown() -> None:
     ]
 
 
-def test_pairs_of_different_length_are_no_pairs() -> None:
+def test_speeds_that_do_not_form_pairs_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         _ = Speed("CartPole-v1", 1, 64, custom=(1.0,), sb3=(1.0, 2.0)).ratios
 
 
-def test_both_take_turns_at_going_first_and_the_first_pair_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_alternates_and_the_first_pair_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[Any, ...]] = []
 
     def rate(name: str, env: str, n_envs: int, n_timesteps: int, kwargs: dict[str, int]) -> float:
         calls.append((name, n_timesteps))
         return float(len(calls))
 
-    monkeypatch.setattr(bench_worker, "_steps_per_second", rate)
-    monkeypatch.setattr(bench_worker, "SETTINGS", ((8, 64),))
+    monkeypatch.setattr(measure, "_steps_per_second", rate)
+    monkeypatch.setattr(measure, "SETTINGS", ((8, 64),))
 
-    (speed,) = bench_worker.measure(["CartPole-v1"], pairs=2, n_timesteps=500)
+    (speed,) = measure.measure_speeds(["CartPole-v1"], pairs=2, n_timesteps=500)
 
     assert calls == [
         ("ppo", 2048),
@@ -65,12 +65,12 @@ def test_both_take_turns_at_going_first_and_the_first_pair_is_not_counted(monkey
 
 def test_a_measurement_is_steps_over_seconds_of_a_real_training(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([10.0, 10.5])
-    monkeypatch.setattr(bench_worker, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(measure, "perf_counter", lambda: next(clock))
     kwargs = {"n_steps": 32, "batch_size": 32}
 
-    assert bench_worker._steps_per_second("custom_ppo", "CartPole-v1", 2, 60, kwargs) == 64 / 0.5
+    assert measure._steps_per_second("custom_ppo", "CartPole-v1", 2, 60, kwargs) == 64 / 0.5
 
 
-def test_an_environment_that_does_not_exist_is_named_before_anything_is_measured() -> None:
+def test_an_unknown_environment_is_reported_before_measuring() -> None:
     with pytest.raises(UnknownNameError, match=r"'CartPol-v1' is not registered with gymnasium, did you mean"):
-        bench_worker.measure(["CartPol-v1"], 1, 1)
+        measure.measure_speeds(["CartPol-v1"], 1, 1)

@@ -1,4 +1,4 @@
-"""The measuring itself: both implementations in one process, in turns, so that both meet the same machine."""
+"""Measure training speeds: both implementations run alternately in one process, under equal conditions."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from stable_baselines3.common.env_util import make_vec_env
 
+from harness.bench.speeds import Speed
 from harness.training.algorithms import load_algorithm
-from harness.training.bench import Speed
 from harness.training.envs import check_environment
 
-__all__ = ["measure"]
+__all__ = ["measure_speeds"]
 
 SETTINGS = ((1, 64), (8, 64), (8, 256))
-"""Parallel environments and batch size; the rest is SB3's default."""
+"""Pairs (parallel environments, batch size); all other hyperparameters are SB3's defaults."""
 
 SUBJECT, REFERENCE = "custom_ppo", "ppo"
 
 
-def measure(envs: Sequence[str], pairs: int, n_timesteps: int) -> list[Speed]:
-    """Steps per second of both implementations, pair by pair; one unmeasured pair warms up first."""
+def measure_speeds(envs: Sequence[str], pairs: int, n_timesteps: int) -> list[Speed]:
+    """Return the speeds of both implementations in every setting; a first pair warms up and is not counted."""
     for env in envs:
         check_environment(env)
     found = []
@@ -33,7 +33,7 @@ def measure(envs: Sequence[str], pairs: int, n_timesteps: int) -> list[Speed]:
                 kwargs = {"n_steps": 2048 // n_envs, "batch_size": batch_size}
                 rates: dict[str, list[float]] = {SUBJECT: [], REFERENCE: []}
                 for pair in range(pairs + 1):
-                    # The order changes from pair to pair, so that a drifting clock favours neither.
+                    # Alternate the order, so that a drifting processor clock favours neither.
                     for name in (SUBJECT, REFERENCE) if pair % 2 else (REFERENCE, SUBJECT):
                         steps = n_timesteps if pair else 2048
                         rate = _steps_per_second(name, env, n_envs, steps, kwargs)
