@@ -1,4 +1,4 @@
-"""`python -m harness` is `harness`."""
+"""Run the command line: `python -m harness` is `harness`."""
 
 from harness.cli import main
 

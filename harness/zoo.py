@@ -1,8 +1,8 @@
-"""rl_zoo3's own training command, with custom_ppo and custom_a2c among its algorithms.
+"""Run rl_zoo3's training command with custom_ppo and custom_a2c among its algorithms.
 
     python -m harness.zoo --algo custom_ppo --env CartPole-v1 -f logs/
 
-In a process of its own, because importing rl_zoo3 patches Gymnasium's TimeLimit, and its files can run code.
+It needs a process of its own: importing rl_zoo3 patches gymnasium's TimeLimit, and its files can run code.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ __all__ = ["main", "with_hyperparameters"]
 
 
 def with_hyperparameters(arguments: Sequence[str]) -> list[str]:
-    """The arguments, and the hyperparameter file of the algorithm that ours equals, unless one is named.
+    """Return the arguments, with the hyperparameter file of the reference algorithm unless a file is named.
 
-    rl_zoo3 looks for a file of the algorithm's own name, which it does not have for ours.
+    rl_zoo3 would look for custom_ppo.yml, which it does not have; custom_ppo uses ppo.yml.
     """
     from harness.config.names import BORROWED
     from harness.config.sources import zoo_folder
@@ -31,7 +31,7 @@ def with_hyperparameters(arguments: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Register our algorithms, then hand over to rl_zoo3."""
+    """Register custom_ppo and custom_a2c with rl_zoo3, then call its training command."""
     sys.argv[1:] = with_hyperparameters(sys.argv[1:])
     import rl_zoo3
     from rl_zoo3.train import train

@@ -1,7 +1,7 @@
-"""Tiny environments, each of which can be solved only by an agent that has one certain part right.
+"""Small environments that test one part of an agent each, and environments with random or NaN observations.
 
-The probes are those of A. Jones, "Debugging reinforcement learning systems" (2021): because each adds one demand to the
-one before, the first that fails points at the part that is broken.
+The probes are from A. Jones, "Debugging reinforcement learning systems" (2021): each requires one more part than the
+one before, so that the first that is not solved points at the faulty part.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Transition = tuple[Any, float, bool, bool, dict[str, Any]]
 
 
 class Probe(gym.Env[Any, Any]):
-    """One number is observed, one of n_actions is done, and the episode ends after its first step."""
+    """Base class: observe one number, take one of n_actions, and the episode ends after its first step."""
 
     n_actions = 1
 
@@ -54,14 +54,14 @@ class Probe(gym.Env[Any, Any]):
 
 
 class ConstantReward(Probe):
-    """Always reward 1. If V is not learnt: the value loss, or the critic's optimiser."""
+    """Reward is always 1. If V is not learnt, the value loss or the critic's optimiser is faulty."""
 
     def reward(self, action: int) -> float:
         return 1.0
 
 
 class ObservedReward(Probe):
-    """The reward is what was observed, -1 or 1. If V is not learnt: backpropagation through the critic."""
+    """Reward is the observation, -1 or 1. If V is not learnt, backpropagation through the critic is faulty."""
 
     def first_state(self) -> float:
         return float(self.np_random.choice([-1.0, 1.0]))
@@ -71,7 +71,7 @@ class ObservedReward(Probe):
 
 
 class DelayedReward(Probe):
-    """Observes 0, then 1, and only then gets reward 1. If V(0) is not gamma: discounting and bootstrapping."""
+    """Observations are 0, then 1, with reward 1 at the end. If V(0) is not gamma, discount or bootstrap is faulty."""
 
     def step(self, action: Any) -> Transition:
         last, self.state = self.state == 1.0, 1.0
@@ -79,7 +79,7 @@ class DelayedReward(Probe):
 
 
 class ActionReward(Probe):
-    """Action 1 is right, action 0 is wrong. If it is not learnt: the advantages, or the policy's loss."""
+    """Action 1 is rewarded. If it is not learnt, the advantages or the policy loss are faulty."""
 
     n_actions = 2
 
@@ -88,7 +88,7 @@ class ActionReward(Probe):
 
 
 class ContextReward(ObservedReward):
-    """The right action depends on the observation. If it is not learnt: old observations meet other actions."""
+    """The rewarded action depends on the observation. If not learnt, observations and actions are misaligned."""
 
     n_actions = 2
 
@@ -97,9 +97,9 @@ class ContextReward(ObservedReward):
 
 
 class RandomWorld(gym.Env[Any, Any]):
-    """Random observations and action-dependent rewards in any spaces; episodes end in both ways.
+    """Random observations and action-dependent rewards in any spaces, with terminations and truncations.
 
-    An episode is truncated after `time_limit` steps, and terminates before that with probability 0.1 at each step.
+    An episode terminates with probability 0.1 at each step, and is truncated after `time_limit` steps.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class RandomWorld(gym.Env[Any, Any]):
 
 
 class BrokenWorld(RandomWorld):
-    """A RandomWorld that says NaN, as its reward or in its observation, at its n-th step ever."""
+    """A RandomWorld with a NaN reward or a NaN observation at its n-th step, counted over all episodes."""
 
     def __init__(self, *, nan_reward_at: int = 0, nan_observation_at: int = 0) -> None:
         super().__init__(spaces.Box(-1.0, 1.0, (3,), np.float32), spaces.Discrete(2))
@@ -143,6 +143,6 @@ class BrokenWorld(RandomWorld):
         self.n_steps_ever += 1
         observation, reward, terminated, truncated, info = super().step(action)
         if self.n_steps_ever == self.nan_observation_at:
-            # In the middle of an episode, so that it is this observation, and no reset, which the agent sees next.
+            # Continue the episode: otherwise the agent would see the observation of the reset instead of this one.
             observation, terminated, truncated = np.full(3, np.nan, np.float32), False, False
         return observation, np.nan if self.n_steps_ever == self.nan_reward_at else reward, terminated, truncated, info

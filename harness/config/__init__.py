@@ -1,16 +1,23 @@
-"""Zoo-style YAML -> a validated `ExperimentConfig`, without importing torch or running any code of the file.
+"""Read a zoo-style YAML file as a validated `ExperimentConfig`, without running any code that the file names.
 
-names         the only list of algorithms
-documents     YAML as plain data with the line of every value
-literals      Python literals in text, without eval
-rules         what a single value may be
-hyperparams   what zoo-style values mean: schedules, keyword arguments, wrappers
-entries       which hyperparameters an algorithm takes
-sources       where its hyperparameters come from
-sections      the other sections of an experiment
-merging       file entry, kwargs and overrides put together
-loader        a file -> an experiment, or everything that is wrong with it
-resolved      an experiment -> a file that needs no other
+experiment      the validated configuration, as frozen dataclasses
+names           registered names of algorithms and the classes behind them
+documents       YAML as plain data, with the line of every value
+literals        Python literals in text, read without eval
+rules           what a single value may be
+labels          names that become folders of results
+hyperparams     zoo-style values: schedules, keyword arguments, wrappers
+entries         hyperparameters that an algorithm accepts
+sources         places where hyperparameters are looked up: files, the installed zoo, the experiment itself
+drafts          algorithms and environments before their hyperparameters are looked up
+algorithm_list  the section `algorithms`
+expansions      entries of that list that stand for several algorithms
+sections        the sections seeds, environments, statistics and trusted_packages
+merging         file entry, kwargs and overrides merged into one set of hyperparameters
+loader          the whole file: an `ExperimentConfig`, or the list of its mistakes
+resolved        an `ExperimentConfig` written as a file that depends on no other file
+
+Only a file that contains an expansion over the catalogue imports torch.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from harness.config.documents import Located, PlacedError
 from harness.config.drafts import AlgorithmDraft
-from harness.config.expansions import expansion_of
+from harness.config.expansions import expand, is_expansion
 from harness.config.labels import LABEL, reject_shared_folders
 from harness.config.rules import describe, expect_mapping, matching, read_value, reject_unknown
 from harness.errors import ConfigError, did_you_mean
@@ -30,18 +30,18 @@ def read_algorithms(place: Located, known: Collection[str], problems: list[Place
     if not place.value:
         problems.append(place.error("expected at least one algorithm, got an empty list"))
     # Single algorithms first: an entry that expands may refer to one that stands below it.
-    entries = [(item, expansion_of(item)) for item in place.elements()]
+    items = list(place.elements())
     single = {
         item.path: draft
-        for item, expand in entries
-        if expand is None and (draft := _read_algorithm(item, known, problems)) is not None
+        for item in items
+        if not is_expansion(item) and (draft := _read_algorithm(item, known, problems)) is not None
     }
     by_label = {draft.label: draft for draft in single.values()}
     drafts: list[AlgorithmDraft] = []
     check_folder = reject_shared_folders("algorithm", lambda label: label.replace(":", "."))
-    for item, expand in entries:
-        found = [single[item.path]] if item.path in single else expand(by_label, problems) if expand else []
-        for draft in found:
+    for item in items:
+        found = [single[item.path]] if item.path in single else []
+        for draft in expand(item, by_label, problems) if is_expansion(item) else found:
             try:
                 check_folder(draft.label)
                 drafts.append(draft)

@@ -1,4 +1,4 @@
-"""YAML read as data, with the line of every value: the ground on which error messages stand.
+"""Read YAML as plain data together with the line of every value, which error messages need.
 
 PyYAML parses and composes; this module turns its nodes into plain Python values, because PyYAML's own
 constructors forget the lines, accept duplicate keys, read `1e5` as text and `1:30` as the number 90.
@@ -19,18 +19,18 @@ from harness.errors import ConfigError, did_you_mean
 __all__ = ["Document", "KeyPath", "Located", "PlacedError", "parse_document", "read_text"]
 
 KeyPath = tuple[str | int, ...]
-"""From the root of a document to a value: ("hyperparameters", "ppo", "CartPole-v1") or ("algorithms", 2)."""
+"""Keys and indices from the root of a document to a value: ("algorithms", 2) or ("hyperparameters", "ppo")."""
 
 MAX_VALUES = 200_000
-"""Anchors can multiply: nine lines of ten aliases each would unfold to a billion values."""
+"""Limit for values after aliases are expanded: nine lines of ten aliases each would make a billion values."""
 
 _TAG = "tag:yaml.org,2002:"
 
 
 class PlacedError(ConfigError):
-    """A ConfigError that remembers its place, so that several can be put in the order of the file.
+    """A ConfigError that knows its file and line, so that several can be sorted in the order of the file.
 
-    What a file says is quoted in messages: line breaks and control characters are escaped to keep them one line.
+    Messages quote text from the file: line breaks and control characters are escaped, so that each stays one line.
     """
 
     def __init__(self, message: str, file: str = "", line: int = 0) -> None:
@@ -41,9 +41,9 @@ class PlacedError(ConfigError):
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file as plain data, and where its values stand.
+    """A YAML file as plain data, with the place of each value.
 
-    lines holds, for each key path, the line of the key (or of the list item), counted from 1.
+    lines: key path -> line of the key (or of the list item), counted from 1.
     """
 
     file: str
@@ -53,52 +53,52 @@ class Document:
 
     @property
     def root(self) -> Located:
-        """The whole document as a value with a place."""
+        """Whole document as a located value."""
         return Located(self, (), self.data)
 
 
 @dataclass(frozen=True)
 class Located:
-    """A value of a document together with its place."""
+    """A value of a document together with its key path."""
 
     document: Document
     path: KeyPath
     value: Any
 
     def __getitem__(self, key: str | int) -> Located:
-        """The value below a key or at a list index; raises KeyError or IndexError."""
+        """Return the value below a key or at a list index; raise KeyError or IndexError."""
         return Located(self.document, (*self.path, key), self.value[key])
 
     def items(self) -> Iterator[tuple[str, Located]]:
-        """Keys and located values of a mapping, in the order of the file."""
+        """Return the keys and located values of a mapping, in the order of the file."""
         return ((key, self[key]) for key in self.value)
 
     def elements(self) -> Iterator[Located]:
-        """Located items of a list."""
+        """Return the located items of a list."""
         return (self[index] for index in range(len(self.value)))
 
     @property
     def line(self) -> int:
-        """The line of this value's key."""
+        """Line of this value's key, counted from 1."""
         return self.document.lines[self.path]
 
     def error(self, message: str) -> PlacedError:
-        """`file:line: key.path: message`."""
+        """Return an error with the text `file:line: key.path: message`."""
         where = f"{self.document.file}:{self.line}"
         return PlacedError(": ".join(filter(None, [where, _dotted(self.path), message])), self.document.file, self.line)
 
     def placed(self, error: ConfigError) -> PlacedError:
-        """The error with this place, unless it has one already."""
+        """Return the error with this place added, unless it has a place already."""
         return error if isinstance(error, PlacedError) else self.error(str(error))
 
 
 def _dotted(path: KeyPath) -> str:
-    """`algorithms[2].my_ppo.class`."""
+    """Return a key path as text: `algorithms[2].my_ppo.class`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file; raises PlacedError when the path holds none."""
+    """Return the text of a UTF-8 file; raise PlacedError if it cannot be read or is not UTF-8."""
     file = str(path)
     try:
         return path.read_bytes().decode("utf-8-sig")
@@ -118,7 +118,7 @@ def read_text(path: Path) -> str:
 
 
 def _similar_file(path: Path) -> str:
-    """`, did you mean ppo.yml?` for the YAML files that stand beside a missing one."""
+    """Return `, did you mean ppo.yml?` for the YAML file in the same folder with the closest name, or nothing."""
     try:
         names = sorted(entry.name for entry in path.parent.iterdir() if entry.suffix in {".yml", ".yaml"})
     except OSError:
@@ -127,10 +127,10 @@ def _similar_file(path: Path) -> str:
 
 
 def parse_document(text: str, file: str) -> Document:
-    """Read YAML text as plain data: None, bool, int, float, str, list, and dict with text keys.
+    """Parse YAML text as plain data: None, bool, int, float, str, list, and dict with text keys.
 
-    file is the name that messages show. Raises PlacedError for text that is not YAML, for duplicate keys, for any tag
-    that is not plain data (`!!python/...`), and for anchors that contain themselves or multiply beyond reason.
+    file: the name that messages show. Raises PlacedError for text that is not YAML, duplicate keys, tags other than
+    plain data (`!!python/...`), anchors that contain themselves, and aliases that expand to more than MAX_VALUES.
     """
     try:
         node = yaml.compose(text, Loader=_Loader)
@@ -140,7 +140,9 @@ def parse_document(text: str, file: str) -> Document:
         raise _syntax_error(error, file) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise PlacedError(f"{file}:{line}: holds the unprintable character {error.character!r}", file, line) from None
+        raise PlacedError(
+            f"{file}:{line}: contains the unprintable character {error.character!r}", file, line
+        ) from None
     except RecursionError:
         raise PlacedError(f"{file}:1: is nested too deeply", file, 1) from None
     return Document(file, text, data, {(): 1} | builder.lines)
@@ -156,10 +158,10 @@ def _syntax_error(error: yaml.MarkedYAMLError, file: str) -> PlacedError:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that resolves plain scalars to null, booleans, decimal numbers, the merge key and text only."""
+    """A SafeLoader that resolves plain scalars to null, booleans, decimal numbers, the merge key and text only."""
 
 
-# A class of its own must also own its table: add_implicit_resolver would otherwise extend a copy of PyYAML's.
+# Without this line, add_implicit_resolver would add to a copy of PyYAML's table, octal and base-60 numbers included.
 _Loader.yaml_implicit_resolvers = {}
 
 _DIGITS = r"[0-9][0-9_]*"
@@ -172,12 +174,12 @@ for _kind, _pattern in (
     ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"),
     ("merge", r"<<"),
 ):
-    # None: the pattern is tried whatever the scalar's first character is.
+    # None: PyYAML selects resolvers by the scalar's first character, and these apply to any.
     _Loader.add_implicit_resolver(_TAG + _kind, re.compile(rf"(?:{_pattern})\Z"), None)
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:
-    """The value of a scalar; raises ValueError when the text is not of its tag, KeyError for a tag that is no data."""
+    """Return the value of a scalar; raise ValueError if its text does not fit its tag, KeyError for an unknown tag."""
     text: str = node.value
     match node.tag.removeprefix(_TAG):
         case "str" | "merge":
@@ -194,7 +196,7 @@ def _scalar(node: yaml.ScalarNode) -> Any:
 
 
 class _Builder:
-    """Turns composed nodes into data, and notes the line of each key path on the way."""
+    """Converts composed nodes to plain data, and records the line of each key path."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -203,7 +205,7 @@ class _Builder:
         self._count = 0
 
     def build(self, node: yaml.Node, path: KeyPath) -> Any:
-        """The data of a node that stands at the path."""
+        """Return the data of the node at this path."""
         if isinstance(node, yaml.ScalarNode):
             return self._build_scalar(node)
         self._enter(node)
@@ -233,7 +235,7 @@ class _Builder:
             raise self._refused_tag(node) from None
 
     def _pairs(self, node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-        """Key text -> (key node, value node), with `<<` merged in: own keys win, then the earlier merge."""
+        """Return key text -> (key node, value node) with `<<` merged in; own keys win, then the earlier merge."""
         own: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key_node, value_node in node.value:
@@ -253,7 +255,7 @@ class _Builder:
     def _merge_sources(self, node: yaml.Node) -> Iterator[dict[str, tuple[yaml.Node, yaml.Node]]]:
         for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
             if not isinstance(source, yaml.MappingNode):
-                raise self._error(source, "`<<` merges mappings only")
+                raise self._error(source, "expected a mapping or a list of mappings after `<<`")
             self._enter(source)
             pairs = self._pairs(source)
             self._count += len(pairs)
@@ -269,11 +271,11 @@ class _Builder:
     def _tick(self, node: yaml.Node) -> None:
         self._count += 1
         if self._count > MAX_VALUES:
-            raise self._error(node, f"the file unfolds to more than {MAX_VALUES} values")
+            raise self._error(node, f"the aliases of the file expand to more than {MAX_VALUES} values")
 
     def _refused_tag(self, node: yaml.Node) -> PlacedError:
         tag = node.tag.replace(_TAG, "!!")
-        return self._error(node, f"the tag {tag} is not allowed: a configuration is plain data")
+        return self._error(node, f"the tag {tag} is not allowed, a configuration may hold plain data only")
 
     def _error(self, node: yaml.Node, message: str) -> PlacedError:
         return PlacedError(f"{self.file}:{_line(node)}: {message}", self.file, _line(node))

@@ -1,7 +1,9 @@
-"""Rules for a zoo-style hyperparameter entry: which keys an algorithm takes, and what each value may be.
+"""Check a zoo-style hyperparameter entry: the keys that an algorithm accepts, and the values of each key.
 
-The tables mirror the constructors of Stable-Baselines3 2.9 and the extra keys of rl_zoo3 2.9; they are data because
-the configuration must load without importing torch. A test compares them with the constructors.
+The tables repeat the constructors of Stable-Baselines3 2.9 and the extra keys of rl_zoo3 2.9, because the constructors
+cannot be inspected without importing torch. A test compares the tables with the constructors.
+
+A new hyperparameter of PPO is one line in `_PPO` (SB3's) or `_OWN` (CustomPPO's).
 """
 
 from __future__ import annotations
@@ -26,13 +28,13 @@ from harness.errors import ConfigError, did_you_mean
 __all__ = ["TRUSTED_PACKAGES", "accepted_keys", "check_entry"]
 
 TRUSTED_PACKAGES = ("gymnasium", "stable_baselines3", "sb3_contrib", "rl_zoo3", "minigrid", "ale_py", "harness")
-"""Packages whose wrappers and policies hyperparameters may name: importing a package runs its code."""
+"""Packages whose wrappers and policies may be named by any configuration: importing a package runs its code."""
 
 _SET_BY_HARNESS = ("env", "seed", "verbose", "tensorboard_log", "_init_setup_model")
 
 
 def _schedule(expected: str, **bounds: float) -> Rule:
-    """A schedule whose (initial) value is within the range; kept as it was written."""
+    """Return the rule for a schedule whose (initial) value is within the bounds; its text is kept as written."""
     within = number(**bounds)
 
     def read(value: object) -> object:
@@ -44,7 +46,7 @@ def _schedule(expected: str, **bounds: float) -> Rule:
 
 
 def _kept(expected: str, parse: Callable[[Any], object]) -> Rule:
-    """What the function can parse; kept as it was written, since a run stores its values unprocessed."""
+    """Return the rule for values that `parse` accepts; they are kept as written, as runs store unprocessed values."""
 
     def read(value: object) -> object:
         parse(value)
@@ -77,7 +79,7 @@ _SHARED: Mapping[str, Rule] = {
     "device": TEXT,
     "stats_window_size": integer(at_least=1),
 }
-"""Keys that every algorithm takes: rl_zoo3's own, and the arguments that all constructors share."""
+"""Keys that every algorithm accepts: rl_zoo3's extra keys, and the arguments that all constructors share."""
 
 _ON_POLICY: Mapping[str, Rule] = {
     **_SHARED,
@@ -102,7 +104,8 @@ _PPO: Mapping[str, Rule] = {
 }
 _A2C: Mapping[str, Rule] = {**_ON_POLICY, "use_rms_prop": BOOLEAN, "rms_prop_eps": number(above=0)}
 _OWN: Mapping[str, Rule] = {"recipe": TEXT, "engine": TEXT}
-"""What custom_ppo takes beyond SB3's arguments."""
+"""Arguments of CustomPPO that SB3's PPO does not have."""
+
 _DEVIATIONS: Mapping[str, Rule] = {"deviations": Rule("an id of the catalogue or a list of ids", _read_deviations)}
 
 _CLOSED: Mapping[str, Mapping[str, Rule]] = {
@@ -113,21 +116,21 @@ _CLOSED: Mapping[str, Mapping[str, Rule]] = {
     DEVIANTS["custom_ppo"]: {**_PPO, **_OWN, **_DEVIATIONS},
     DEVIANTS["custom_a2c"]: {**_A2C, **_DEVIATIONS},
 }
-"""Algorithms whose keys are all known. Those of any other class are checked when the class is at hand."""
+"""Algorithm class -> all keys that it accepts. Keys of any other class are checked when the class is imported."""
 
 
 def accepted_keys(algo_class: str) -> frozenset[str] | None:
-    """Every key that an entry of this algorithm may have; None where that is not known here."""
+    """Return every key that an entry of this algorithm may have; None if its class is not in the tables."""
     return frozenset(_CLOSED[algo_class]) if algo_class in _CLOSED else None
 
 
 def check_entry(
     entry: Mapping[str, Located], algo_class: str, trusted: Collection[str], problems: list[PlacedError]
 ) -> dict[str, Any]:
-    """The entry as plain data: integers as integers, all else as it was written; mistakes become problems.
+    """Return the entry as plain data; mistakes become problems. 1e3 becomes 1000, all else stays as it was written.
 
     entry: key -> located value, merged from every source, so that each mistake is reported where it was written.
-    trusted: packages, beside TRUSTED_PACKAGES, whose wrappers and policies may be named.
+    trusted: further packages, beside TRUSTED_PACKAGES, whose wrappers and policies may be named.
     """
     rules = _CLOSED.get(algo_class, _SHARED)
     checked: dict[str, Any] = {}
@@ -146,17 +149,17 @@ def check_entry(
 
 def _check_key(key: str, algo_class: str) -> None:
     if key == "callback":
-        raise ConfigError("is not taken: the harness attaches its own callbacks, and a configuration runs no code")
+        raise ConfigError("is not supported, the harness attaches its own callbacks; remove it")
     if key in _SET_BY_HARNESS:
         raise ConfigError("is set by the harness, remove it")
     known = accepted_keys(algo_class)
     if known is not None and key not in known:
-        hint = did_you_mean(key, known) or f", {algo_class} takes {', '.join(sorted(known))}"
+        hint = did_you_mean(key, known) or f", {algo_class} accepts {', '.join(sorted(known))}"
         raise ConfigError(f"unknown key{hint}")
 
 
 def _check_trust(key: str, value: Any, trusted: Collection[str]) -> None:
-    """Raises ConfigError when the value names a class of a package that is not trusted."""
+    """Raise ConfigError if the value names a class of a package that is not trusted."""
     if key in {"env_wrapper", "vec_env_wrapper"}:
         names = [name for name, _ in parse_wrappers(value)]
     else:
@@ -176,16 +179,16 @@ _CLASS_ARGUMENTS = ("activation_fn", "features_extractor_class", "optimizer_clas
 
 
 def _policy_mistakes(checked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Names and arguments that SB3's actor-critic policies do not have, as (key to blame, message)."""
+    """Yield (key, message) for names of policies and arguments that SB3's actor-critic policies do not have."""
     policy = checked.get("policy", "MlpPolicy")
     if "." in policy:
-        return  # a class of the user's own, with arguments of its own
+        return  # a class outside SB3, whose arguments are unknown here
     if policy not in _POLICIES:
         hint = did_you_mean(policy, _POLICIES) or f", expected one of {', '.join(_POLICIES)}"
         yield "policy", f"there is no policy {policy}{hint}"
     for key, argument in parse_kwargs(checked.get("policy_kwargs")).items():
         if key not in _POLICY_ARGUMENTS:
-            yield "policy_kwargs", f"{policy} takes no {key}{did_you_mean(key, _POLICY_ARGUMENTS)}"
+            yield "policy_kwargs", f"{policy} has no argument {key}{did_you_mean(key, _POLICY_ARGUMENTS)}"
         elif key in _CLASS_ARGUMENTS and not isinstance(argument, Name):
             yield "policy_kwargs", f"{key} must name a class such as nn.ReLU, without quotes"
 
@@ -194,7 +197,7 @@ _PPO_DEFAULTS: Mapping[str, Any] = {"n_steps": 2048, "batch_size": 64, "n_envs":
 
 
 def _contradictions(checked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Values of a PPO entry that are each fine but not together, as (key to blame, message)."""
+    """Yield (key, message) for values of a PPO entry that are valid alone but not together."""
     values = {**_PPO_DEFAULTS, **checked}
     if not values["normalize_advantage"]:
         return

@@ -7,7 +7,6 @@ type `Expand` and enter its key into `EXPANSIONS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 
 from harness.config.documents import Located, PlacedError
 from harness.config.drafts import AlgorithmDraft
@@ -15,20 +14,26 @@ from harness.config.names import BORROWED, DEVIANTS
 from harness.config.rules import TEXT, describe, expect_mapping, read_value, reject_unknown
 from harness.errors import did_you_mean
 
-__all__ = ["EXPANSIONS", "Expand", "expansion_of"]
+__all__ = ["EXPANSIONS", "Expand", "expand", "is_expansion"]
 
 Expand = Callable[[Located, Mapping[str, AlgorithmDraft], list[PlacedError]], list[AlgorithmDraft]]
 """Function of the value of an entry, the single algorithms of the list by label, and the problems to add to."""
 
-Bound = Callable[[Mapping[str, AlgorithmDraft], list[PlacedError]], list[AlgorithmDraft]]
+
+def is_expansion(item: Located) -> bool:
+    """Return True if an entry of the list has a key of `EXPANSIONS` in place of a label."""
+    return isinstance(item.value, dict) and len(item.value) == 1 and next(iter(item.value)) in EXPANSIONS
 
 
-def expansion_of(item: Located) -> Bound | None:
-    """Return the function that expands an entry of the list, or None for an entry that is a single algorithm."""
-    if not isinstance(item.value, dict) or len(item.value) != 1:
-        return None
+def expand(
+    item: Located, algorithms: Mapping[str, AlgorithmDraft], problems: list[PlacedError]
+) -> list[AlgorithmDraft]:
+    """Return the algorithms that an expansion stands for; mistakes become problems.
+
+    algorithms: the single algorithms of the list by label.
+    """
     ((key, place),) = item.items()
-    return partial(EXPANSIONS[key], place) if key in EXPANSIONS else None
+    return EXPANSIONS[key](place, algorithms, problems)
 
 
 def _deviations(
@@ -78,7 +83,7 @@ def _base(
     if label is None:
         return None
     if label not in algorithms:
-        problems.append(place["of"].error(f"{label} is no algorithm of this list{did_you_mean(label, algorithms)}"))
+        problems.append(place["of"].error(f"{label} is not an algorithm of this list{did_you_mean(label, algorithms)}"))
         return None
     base = algorithms[label]
     if base.algo_class not in DEVIANTS:

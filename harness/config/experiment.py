@@ -22,14 +22,14 @@ class AlgorithmConfig:
     """One algorithm of the comparison."""
 
     label: str
-    """What tables and figures call it, and the name of its folder."""
+    """Name in tables and figures, and of its folder of results."""
 
     algo_class: str
     """A registered name or "package.module:Class"."""
 
     hyperparams: Mapping[str, Mapping[str, Any]]
-    """Environment id -> what it trains with there: the entry of its file, then its own kwargs, then the overrides
-    of the environment. Checked but unprocessed, and without n_timesteps."""
+    """Environment id -> hyperparameters: the entry of the file, then the algorithm's own kwargs, then the overrides of
+    the environment. Checked but unprocessed ("lin_0.001" is still text), and without n_timesteps."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class EnvironmentConfig:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """When and how long the agents are evaluated, deterministically."""
+    """Number and length of the deterministic evaluations of each run."""
 
     n_evaluations: int = 20
-    """Evaluations during training, evenly spaced."""
+    """Number of evaluations during training, evenly spaced."""
 
     n_eval_episodes: int = 5
-    """Episodes of each."""
+    """Episodes of each evaluation during training."""
 
     n_final_episodes: int = 100
     """Episodes of the evaluation after training, whose mean is the run's score."""
@@ -59,7 +59,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class ReferenceScores:
-    """The two scores of an environment that give the equivalence margin its unit: margin * (best - random)."""
+    """Scores of an environment that give the equivalence margin its unit: margin * (best - random)."""
 
     random: float
     best: float
@@ -67,7 +67,7 @@ class ReferenceScores:
 
 @dataclass(frozen=True)
 class StatisticsConfig:
-    """How the results will be judged, declared before they are seen."""
+    """Settings of the statistical judgements, declared before the results are seen."""
 
     confidence: float = 0.95
     n_bootstrap: int = 2000
@@ -78,13 +78,13 @@ class StatisticsConfig:
     """Training episodes at the end of a run whose mean and spread are reported."""
 
     equivalence_margin: float = 0.10
-    """Share of (reference minus random) within which two algorithms count as equal."""
+    """Share of (best minus random) within which two algorithms count as equivalent."""
 
     references: Mapping[str, ReferenceScores] = field(default_factory=dict)
     """Environment id -> its reference scores."""
 
     baseline: str | None = None
-    """Label of the algorithm that every other is compared with; None compares all with all."""
+    """Label of the algorithm with which every other is compared; None compares all pairs."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class ExperimentConfig:
     """A comparison as its file describes it: every algorithm on every environment under every seed."""
 
     name: str
-    """Results go to results/NAME."""
+    """Name of the experiment; results are written to results/NAME."""
 
     algorithms: tuple[AlgorithmConfig, ...]
     environments: tuple[EnvironmentConfig, ...]
@@ -100,10 +100,10 @@ class ExperimentConfig:
     evaluation: EvaluationConfig
     statistics: StatisticsConfig
     trusted_packages: tuple[str, ...]
-    """Packages, beside the harness's own list, whose wrappers and policies hyperparameters may name."""
+    """Packages, beside `TRUSTED_PACKAGES`, whose wrappers and policies hyperparameters may name."""
 
     path: Path
-    """The file that was read."""
+    """File that was read."""
 
     text: str
-    """Its text as it was read, to be kept next to the results."""
+    """Text of the file as it was read."""

@@ -1,7 +1,7 @@
-"""Zoo-style hyperparameter values -> what they mean: schedules, keyword arguments, normalisation, wrappers.
+"""Parse zoo-style hyperparameter values: schedules, keyword arguments, normalisation, wrappers.
 
-A worker calls these on the unprocessed values of a `RunSpec`; the rules of the configuration call the same functions,
-so that a value which passes the check cannot fail in the run. All raise ConfigError, one line without a place.
+A worker calls these functions on the unprocessed values of a `RunSpec`. The check of the configuration calls the same
+functions, so that a value which passes the check cannot fail in the run. All raise ConfigError, one line without place.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Linear:
 
 
 def parse_schedule(value: object) -> float | Linear:
-    """A constant (a number) or a linear schedule ("lin_0.001")."""
+    """Return a constant (from a number) or a linear schedule (from "lin_0.001")."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, str):
-        # rl_zoo3 takes any word before the underscore for "lin"; a misspelt schedule must not train.
+        # rl_zoo3 accepts any word before the underscore as "lin"; here a misspelt schedule is a mistake.
         if linear := _LINEAR.fullmatch(value):
             return Linear(float(linear[1]))
         digits = re.search(r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$", value)
@@ -52,9 +52,9 @@ def _is_number(text: str) -> bool:
 
 
 def parse_kwargs(value: object) -> dict[str, object]:
-    """Keyword arguments: a YAML mapping, a literal such as "dict(net_arch=[64], activation_fn=nn.ReLU)", or nothing.
+    """Return keyword arguments from a YAML mapping, a literal such as "dict(net_arch=[64])", or nothing.
 
-    In a YAML mapping the text `nn.ReLU` is the class as well.
+    In both, `nn.ReLU` becomes a `Name`, which stands for the class.
     """
     parsed = parse_literal(value) if isinstance(value, str) else _with_names(value)
     if parsed is None:
@@ -69,7 +69,7 @@ def _describe_parsed(value: object) -> str:
 
 
 def _with_names(value: object) -> object:
-    """The YAML value with each spelling of a class replaced by its Name."""
+    """Return the YAML value with each spelling of a class replaced by its Name."""
     match value:
         case dict():
             return {key: _with_names(item) for key, item in value.items()}
@@ -81,7 +81,7 @@ def _with_names(value: object) -> object:
 
 
 def parse_class(value: object) -> Name | None:
-    """A class from the table of names, such as a rollout buffer's, or nothing."""
+    """Return the `Name` of a class such as RolloutBuffer, or None for nothing."""
     if value is None:
         return None
     parsed = parse_literal(value) if isinstance(value, str) else value
@@ -91,7 +91,7 @@ def parse_class(value: object) -> Name | None:
 
 
 def parse_normalize(value: object) -> dict[str, object] | None:
-    """Arguments of VecNormalize, or None where nothing is normalised.
+    """Return the arguments of VecNormalize, or None if nothing is normalised.
 
     `true` normalises observations and rewards with VecNormalize's defaults; a mapping or literal gives arguments.
     """
@@ -101,14 +101,14 @@ def parse_normalize(value: object) -> dict[str, object] | None:
     known = ("norm_obs", "norm_reward", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys", "training")
     for key in kwargs:
         if key not in known:
-            raise ConfigError(f"VecNormalize takes no {key}{did_you_mean(key, known)}")
+            raise ConfigError(f"VecNormalize has no argument {key}{did_you_mean(key, known)}")
     return kwargs
 
 
 def parse_wrappers(value: object) -> tuple[tuple[str, Mapping[str, Any]], ...]:
-    """Wrappers in the order in which they are applied, as (dotted name of the class, its keyword arguments).
+    """Return wrappers in the order in which they are applied, as (dotted name of the class, keyword arguments).
 
-    Like rl_zoo3: a name, a mapping {name: arguments}, or a list of these; nothing means no wrapper.
+    As in rl_zoo3, a value is a name, a mapping {name: arguments}, or a list of these; nothing means no wrapper.
     """
     if value is None:
         return ()

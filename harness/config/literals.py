@@ -1,7 +1,7 @@
-"""Python literals in text, as rl_zoo3's files write them, read without `eval`.
+"""Read Python literals in text, as in rl_zoo3's files, without `eval`.
 
-"dict(net_arch=dict(pi=[256, 256]), activation_fn=nn.ReLU)" is data with one class in it. rl_zoo3 evaluates such text,
-so that a hyperparameter file can run any code; here it is parsed, and a class is a `Name` out of a fixed table.
+"dict(net_arch=dict(pi=[256, 256]), activation_fn=nn.ReLU)" is data that mentions a class. rl_zoo3 evaluates such text,
+so that a hyperparameter file can run any code. Here it is parsed, and a class becomes a `Name` from a fixed table.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from harness.errors import ConfigError, did_you_mean
 __all__ = ["ALLOWED_NAMES", "Name", "parse_literal"]
 
 MAX_LENGTH = 10_000
-"""Characters; longer text is no hyperparameter, and deep nesting can exhaust the parser's stack."""
+"""Characters that are parsed at most: deep nesting in long text can exhaust the parser's stack."""
 
 MAX_NUMBER = 1e18
-"""Largest operand and result of arithmetic, so that 2**10**9 is refused and not computed."""
+"""Largest operand and result of arithmetic, so that 2**10**9 is refused before it is computed."""
 
 MAX_EXPONENT = 64
+"""Largest exponent of a power."""
 
 _MODULES = """
     CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh Identity LeakyReLU LogSigmoid LogSoftmax Mish PReLU
@@ -59,32 +60,35 @@ ALLOWED_NAMES: Mapping[str, str] = {
     **{f"{prefix}optim.{name}": f"torch.optim:{name}" for name in _OPTIMIZERS for prefix in ("", "th.", "torch.")},
     **{name: f"{module}:{name}" for name, module in _SB3.items()},
 }
-"""What a name in a literal may be: its spelling -> "module:attribute"."""
+"""Spelling of a class in a literal -> "module:attribute" to import."""
 
 Number = int | float
 
 
 @dataclass(frozen=True)
 class Name:
-    """A class named in a literal; `target` says where it lives, and importing it is left to code that trains."""
+    """A class named in a literal; only code that trains imports its `target`."""
 
     spelled: str
 
     def __post_init__(self) -> None:
         if self.spelled not in ALLOWED_NAMES:
-            hint = did_you_mean(self.spelled, ALLOWED_NAMES) or "; classes of nn., optim. and of SB3 may be named"
+            hint = (
+                did_you_mean(self.spelled, ALLOWED_NAMES)
+                or "; allowed are classes of torch.nn, torch.optim and SB3 such as nn.ReLU"
+            )
             raise ConfigError(f"the name {self.spelled} is not known{hint}")
 
     @property
     def target(self) -> str:
-        """Of nn.ReLU: "torch.nn:ReLU"."""
+        """Module and attribute to import: "torch.nn:ReLU" for nn.ReLU."""
         return ALLOWED_NAMES[self.spelled]
 
 
 def parse_literal(text: str) -> object:
-    """The value of a Python literal: None, bool, int, float, str, list, tuple, dict with text keys, and `Name`.
+    """Return the value of a Python literal: None, bool, int, float, str, list, tuple, dict with text keys, or `Name`.
 
-    `dict(key=...)`, `list([...])`, `tuple([...])` and arithmetic of numbers (+ - * / **) are understood.
+    `dict(key=...)`, `list([...])`, `tuple([...])` and arithmetic of numbers (+ - * / **) are evaluated.
     Raises ConfigError, one line, for everything else.
     """
     if len(text) > MAX_LENGTH:
@@ -125,11 +129,11 @@ def _value(node: ast.expr) -> object:
 
 
 def _mapping(keys: list[str | None], values: list[ast.expr]) -> dict[str, object]:
-    """The dict of the keys and values; a key is None where the literal has `**`."""
+    """Return the dict of the keys and values; a key is None for an item with `**`."""
     mapping: dict[str, object] = {}
     for key, value in zip(keys, values, strict=True):
         if key is None:
-            raise ConfigError("`**` is not allowed in a configuration, expected plain keys")
+            raise ConfigError("`**` is not allowed in a configuration, write out the keys")
         if key in mapping:
             raise ConfigError(f"the key {key!r} is given twice")
         mapping[key] = _value(value)
@@ -156,7 +160,7 @@ def _dotted(node: ast.expr) -> str:
 
 def _number(node: ast.expr) -> Number:
     value = _value(node)
-    # bool is an int: -True would pass as -1
+    # bool is a subclass of int: -True would be read as -1.
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{_quoted(ast.unparse(node))} is not a number, arithmetic is for numbers only")
     return value
@@ -175,7 +179,7 @@ def _arithmetic(node: ast.BinOp, left: Number, op: ast.operator, right: Number) 
     if type(op) not in _OPERATORS:
         raise _refusal(node)
     too_large = ConfigError(f"{_quoted(ast.unparse(node))} is too large or not a real number")
-    # The operands are bounded before the operation: the power must not be computed to be found too large.
+    # Check the operands first: computing 10**18**64 to find it too large would take forever.
     if max(abs(left), abs(right)) > MAX_NUMBER or (isinstance(op, ast.Pow) and abs(right) > MAX_EXPONENT):
         raise too_large
     try:
@@ -195,6 +199,6 @@ def _refusal(node: ast.expr) -> ConfigError:
 
 
 def _quoted(text: str) -> str:
-    """The text between backticks, on one line, cut after 60 characters."""
+    """Return the text between backticks, on one line, cut after 60 characters."""
     line = " ".join(text.split())
     return f"`{line if len(line) <= 60 else line[:57] + '...'}`"

@@ -1,4 +1,4 @@
-"""A configuration file -> the validated `ExperimentConfig`, or the list of everything that is wrong with it."""
+"""Load a configuration file as a validated `ExperimentConfig`, or list all its mistakes."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ T = TypeVar("T")
 
 
 def load_config(path: Path, *, known_algorithms: Collection[str] = REGISTERED) -> ExperimentConfig:
-    """The experiment that a file describes; raises ConfigError with the first mistake.
+    """Return the experiment that a file describes; raise ConfigError with the first mistake.
 
-    known_algorithms: the names that stand for algorithms without a "package.module:Class".
+    known_algorithms: names of algorithms that need no "package.module:Class".
     """
     return parse_config(read_text(path), path, known_algorithms=known_algorithms)
 
 
 def parse_config(text: str, path: Path, *, known_algorithms: Collection[str] = REGISTERED) -> ExperimentConfig:
-    """The experiment that a text describes; raises ConfigError with the first mistake.
+    """Return the experiment that a text describes; raise ConfigError with the first mistake.
 
-    path: the name that messages show; the files that the text names are relative to its folder.
+    path: the name that messages show; files named in the text are relative to its folder.
     """
     config, problems = _read_experiment(text, path, known_algorithms)
     if config is None or problems:
@@ -65,7 +65,7 @@ def parse_config(text: str, path: Path, *, known_algorithms: Collection[str] = R
 
 
 def check_config(path: Path, *, known_algorithms: Collection[str] = REGISTERED) -> list[ConfigError]:
-    """Every mistake in a file and in the hyperparameters that it uses, in the order of their lines; none is well."""
+    """Return all mistakes in a file and in the hyperparameter files that it uses, sorted by line; empty if valid."""
     try:
         return [*_read_experiment(read_text(path), path, known_algorithms)[1]]
     except PlacedError as error:
@@ -75,7 +75,7 @@ def check_config(path: Path, *, known_algorithms: Collection[str] = REGISTERED) 
 def _read_experiment(
     text: str, path: Path, known: Collection[str]
 ) -> tuple[ExperimentConfig | None, list[PlacedError]]:
-    """The experiment and its problems; there is none or the other."""
+    """Return (experiment, no problems), or (None, problems)."""
     root = parse_document(text, str(path)).root
     if not isinstance(root.value, dict):
         what = "the file is empty" if root.value is None else f"got {describe(root.value)}"
@@ -86,14 +86,14 @@ def _read_experiment(
 
 
 def _in_order(problems: list[PlacedError], first_file: str) -> list[PlacedError]:
-    """Each message once; the experiment's own file first, then the others as they were met, each from top to bottom."""
+    """Return each message once, sorted by line; the experiment's own file first, then the others in order of use."""
     unique = list({str(problem): problem for problem in problems}.values())
     files = list(dict.fromkeys([first_file, *(problem.file for problem in unique)]))
     return sorted(unique, key=lambda problem: (files.index(problem.file), problem.line))
 
 
 def _build(root: Located, path: Path, known: Collection[str], problems: list[PlacedError]) -> ExperimentConfig:
-    """The experiment of what could be read; complete only if no problem was added."""
+    """Return the experiment built from the valid parts of the file; it is complete only if no problem was added."""
     reject_unknown(root, (*_REQUIRED, *_OPTIONAL), problems)
     for key, expected in _REQUIRED.items():
         if key not in root.value:
@@ -143,10 +143,9 @@ def _algorithm(draft: AlgorithmDraft, merged: Merged) -> AlgorithmConfig:
 def _environment(
     draft: EnvironmentDraft, merged: Merged, evaluation: EvaluationConfig, problems: list[PlacedError]
 ) -> EnvironmentConfig:
-    """The environment with the one budget of all algorithms.
+    """Return the environment with its budget, which is the same for all algorithms.
 
-    A problem where algorithms would train for different budgets, or in environments built with different arguments:
-    their scores could not be compared.
+    Different budgets, or environments built with different arguments, are a problem: their scores cannot be compared.
     """
     place = draft.place
     entries = {label: entry for (label, env), entry in merged.items() if env == draft.env}
@@ -161,7 +160,7 @@ def _environment(
 
 
 def _disagreement(place: Located, key: str, by_label: Mapping[str, object]) -> list[PlacedError]:
-    """A problem that names the first two algorithms with different values, or nothing."""
+    """Return a problem that names the first two algorithms with different values, or nothing."""
     for label, value in by_label.items():
         first, expected = next(iter(by_label.items()))
         if value != expected:

@@ -1,4 +1,4 @@
-"""What each algorithm trains with in each environment: file entry, then its own kwargs, then the overrides."""
+"""Merge the hyperparameters of each algorithm in each environment: file entry, own kwargs, environment overrides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def merge_hyperparams(
     trusted: Collection[str],
     problems: list[PlacedError],
 ) -> Merged:
-    """The hyperparameters of every algorithm in every environment; what cannot be used becomes a problem.
+    """Return the checked hyperparameters of every algorithm in every environment; mistakes become problems.
 
     sources: see `open_sources`; trusted: see `check_entry`.
     """
@@ -36,7 +36,7 @@ def merge_hyperparams(
             problems.append(algorithm.place.placed(error))
             continue
         if source is None:
-            continue  # its file cannot be read, and that is a problem already
+            continue  # the file cannot be read, which is reported already
         for environment in environments:
             try:
                 entry = _merge(find_entry(source, environment.env), algorithm, environment, problems)
@@ -49,7 +49,7 @@ def merge_hyperparams(
 def _merge(
     entry: Located, algorithm: AlgorithmDraft, environment: EnvironmentDraft, problems: list[PlacedError]
 ) -> dict[str, Located]:
-    """The entry, the algorithm's kwargs over it, the environment's overrides over both; problems for what lacks."""
+    """Return the entry, overridden by the algorithm's kwargs, then by the environment; missing keys become problems."""
     parts = {**dict(entry.items()), **algorithm.kwargs, **environment.overrides}
     if "n_timesteps" not in parts:
         problems.append(environment.place.error("n_timesteps is missing, expected an integer >= 1"))
@@ -59,13 +59,13 @@ def _merge(
 
 
 def _source_of(draft: AlgorithmDraft, sources: Mapping[str, Located | None]) -> Located | None:
-    """The source of the first candidate that is given; raises ConfigError when none is."""
+    """Return the first of the draft's sources that the file has; raise ConfigError if it has none."""
     for name in draft.sources:
         if name in sources:
             return sources[name]
     if draft.hyperparameters_of is not None:
         hint = did_you_mean(draft.hyperparameters_of, sources)
-        raise ConfigError(f"hyperparameters_of: there is no hyperparameters.{draft.hyperparameters_of}{hint}")
+        raise ConfigError(f"hyperparameters_of: the file has no hyperparameters.{draft.hyperparameters_of}{hint}")
     last = draft.sources[-1]
     best = last if ":" not in last else draft.label
     raise ConfigError(
@@ -81,19 +81,19 @@ def reject_unused(
     known: Collection[str],
     problems: list[PlacedError],
 ) -> None:
-    """Problems for hyperparameters that nothing takes: a misspelt name would leave the others in force, silently.
+    """Add a problem for each set of hyperparameters that no algorithm uses: its name is probably misspelt.
 
-    Those of a registered algorithm that is not in the list may stay, and so may other environments of a file;
-    an entry that is written in the experiment itself is meant for it.
+    Allowed are hyperparameters of registered algorithms outside the list, and entries of a hyperparameter file for
+    other environments. Entries written in the experiment itself must be for its own environments.
     """
-    takers = {name for draft in drafts for name in draft.sources}
+    used = {name for draft in drafts for name in draft.sources}
     for algorithm, source in section.items():
-        if algorithm not in takers and algorithm not in known:
-            hint = did_you_mean(algorithm, {*takers, *known})
-            problems.append(source.error(f"no algorithm takes these hyperparameters{hint}"))
+        if algorithm not in used and algorithm not in known:
+            hint = did_you_mean(algorithm, {*used, *known})
+            problems.append(source.error(f"no algorithm of this experiment uses these hyperparameters{hint}"))
         entries = source.items() if isinstance(source.value, dict) else ()
         problems += [
-            place.error(f"is no environment of this experiment{did_you_mean(env, envs)}")
+            place.error(f"is not an environment of this experiment{did_you_mean(env, envs)}")
             for env, place in entries
             if env not in envs and env not in {"default", "atari"}
         ]

@@ -1,4 +1,4 @@
-"""The only list of algorithms: the names a user may write, and the classes behind them."""
+"""Registered names of algorithms and the classes behind them. To register an algorithm, add it to `REGISTERED`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ REGISTERED: Mapping[str, str] = {
 }
 """Registered name -> "module:Class".
 
-Absent: MaskablePPO, which needs an environment that offers action masks; ARS, whose smallest unit is a generation of
-whole episodes, so that it trains far beyond a small budget.
+Left out: MaskablePPO, which needs an environment with action masks; ARS, whose smallest unit of training is a
+generation of whole episodes, so that it trains far beyond a small budget.
 """
 
 BORROWED: Mapping[str, str] = {"custom_ppo": "ppo", "custom_a2c": "a2c"}
-"""Whose hyperparameters an algorithm takes when it has none of its own, so that both train with the same numbers."""
+"""Algorithm -> its reference, whose hyperparameters it uses unless the file has some for the algorithm itself."""
 
 ZOO_FILES: Mapping[str, str] = {**BORROWED, "recurrent_ppo": "ppo_lstm"}
-"""The stem of rl_zoo3's hyperparameter file where it differs from the registered name."""
+"""Registered name -> stem of rl_zoo3's hyperparameter file, if it differs from the name."""
 
 DEVIANTS: Mapping[str, str] = {
     "custom_ppo": "harness.catalogue.deviant:DeviantPPO",

@@ -1,4 +1,4 @@
-"""An experiment as a file of its own: every hyperparameter written out, so that results can be repeated from it."""
+"""Write an experiment as a single file with every hyperparameter, so that results can be repeated from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["resolved_text"]
 
 
 def resolved_text(config: ExperimentConfig) -> str:
-    """YAML that plans the same runs as the configuration, without any file but itself."""
+    """Return YAML that plans the same runs as the configuration and refers to no other file."""
     data: dict[str, Any] = {
         "name": config.name,
         "algorithms": [{a.label: {"class": a.algo_class, "hyperparameters_of": a.label}} for a in config.algorithms],

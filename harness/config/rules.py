@@ -1,4 +1,4 @@
-"""Rules for single values: what is expected, in words, and how to read it."""
+"""Rules for single values: a description of the expected value, and the function that reads it."""
 
 from __future__ import annotations
 
@@ -31,17 +31,19 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Rule:
-    """Reads one value. read returns it normalised (1e6 as 1000000), raises ValueError when it is not as expected,
-    or ConfigError when it has more to say than that.
+    """A rule for one value.
+
+    read: returns the value normalised (1e6 as 1000000). It raises ValueError if the value is not as expected, or
+    ConfigError for a message more precise than `expected`.
     """
 
     expected: str
-    """Completes the sentence "expected ...": "an integer >= 1"."""
+    """Noun that completes the message "expected ...": "an integer >= 1"."""
 
     read: Callable[[Any], Any]
 
     def __call__(self, value: object) -> Any:
-        """The value as the program uses it; raises ConfigError, without a place."""
+        """Return the value as the program uses it; raise ConfigError without a place."""
         try:
             return self.read(value)
         except (ValueError, OverflowError):
@@ -49,7 +51,7 @@ class Rule:
 
 
 def describe(value: object) -> str:
-    """What was given, in the words of YAML and short: `the text "lin"`, `true`, `nothing`, `a list`."""
+    """Return a short description of a value in the words of YAML: `the text "lin"`, `true`, `nothing`, `a list`."""
     match value:
         case None:
             return "nothing"
@@ -66,7 +68,7 @@ def describe(value: object) -> str:
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number; `str` completes "a number ...": " >= 1", " in (0, 1]", or nothing."""
+    """Bounds of a number; `str` of it completes "a number ...": " >= 1", " in (0, 1]", or nothing."""
 
     at_least: float = -math.inf
     above: float = -math.inf
@@ -74,7 +76,7 @@ class Range:
     below: float = math.inf
 
     def __contains__(self, value: float) -> bool:
-        # Strict at both ends: what is within no bounds at all is still a finite number.
+        # Strict comparison with above and below: without bounds they are infinite, and infinity is refused.
         return self.at_least <= value <= self.at_most and self.above < value < self.below
 
     def __str__(self) -> str:
@@ -86,7 +88,7 @@ class Range:
 
 
 def integer(**bounds: float) -> Rule:
-    """An integer within a `Range`; 1e6 and 1_000_000.0 count, 1.5 and true do not."""
+    """Return the rule for an integer within a `Range`: 1e6 and 1_000_000.0 are integers, 1.5 and true are not."""
     within = Range(**bounds)
 
     def read(value: object) -> int:
@@ -98,7 +100,7 @@ def integer(**bounds: float) -> Rule:
 
 
 def number(**bounds: float) -> Rule:
-    """A finite number within a `Range`, kept as int or float as it was written."""
+    """Return the rule for a finite number within a `Range`, kept as the int or float that was written."""
     within = Range(**bounds)
 
     def read(value: object) -> int | float:
@@ -124,12 +126,12 @@ MAPPING = Rule("a mapping", _of_type(dict))
 
 
 def optional(rule: Rule) -> Rule:
-    """The rule, or nothing (`null`, `~`, or an empty value)."""
+    """Return a rule that also accepts nothing (`null`, `~`, or an empty value)."""
     return Rule(f"{rule.expected} or null", lambda value: None if value is None else rule.read(value))
 
 
 def matching(pattern: str, expected: str) -> Rule:
-    """Text that matches the regular expression as a whole."""
+    """Return the rule for text that matches the whole regular expression."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or re.fullmatch(pattern, value) is None:
@@ -140,7 +142,7 @@ def matching(pattern: str, expected: str) -> Rule:
 
 
 def read_value(place: Located, rule: Rule, problems: list[PlacedError], default: Any = None) -> Any:
-    """The value as the rule reads it; on a mistake the default, and one more problem."""
+    """Return the value as the rule reads it; a mistake becomes a problem, and the default is returned."""
     try:
         return rule(place.value)
     except ConfigError as error:
@@ -149,14 +151,17 @@ def read_value(place: Located, rule: Rule, problems: list[PlacedError], default:
 
 
 def expect_mapping(place: Located, holding: str, problems: list[PlacedError]) -> bool:
-    """Whether the value is a mapping; a problem that says what it should hold where it is not."""
+    """Return True if the value is a mapping; else add a problem.
+
+    holding: completes the message "expected a mapping ...": "of hyperparameters".
+    """
     if not isinstance(place.value, dict):
         problems.append(place.error(f"expected a mapping {holding}, got {describe(place.value)}"))
     return isinstance(place.value, dict)
 
 
 def reject_unknown(mapping: Located, known: Collection[str], problems: list[PlacedError]) -> None:
-    """One problem for each key of the mapping that is not among the known ones."""
+    """Add a problem for each key of the mapping that is not known."""
     for key, place in mapping.items():
         if key not in known:
             hint = did_you_mean(key, known) or f", expected one of {', '.join(sorted(known))}"
@@ -164,7 +169,7 @@ def reject_unknown(mapping: Located, known: Collection[str], problems: list[Plac
 
 
 def read_fields(mapping: Located, rules: Mapping[str, Rule], problems: list[PlacedError]) -> dict[str, Any]:
-    """The values of a mapping that has a rule for each key: the good ones; the others become problems."""
+    """Return the valid values of a mapping that has a rule for each key; the others become problems."""
     if not expect_mapping(mapping, f"of {', '.join(rules)}", problems):
         return {}
     reject_unknown(mapping, rules, problems)

@@ -1,6 +1,6 @@
-"""The sections of an experiment's file that stand for themselves: seeds, environments, algorithms, statistics.
+"""Read the sections seeds, environments, statistics and trusted_packages of an experiment.
 
-Every function reads what it can and adds a problem for each mistake, so that one check shows all of them.
+Every function returns the valid part of its section and adds a problem for each mistake, so that one check shows all.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 MAX_SEEDS = 100_000
 
 MAX_SEED = 2**32 - 1 - MAX_SEEDS
-"""numpy seeds end at 2**32 - 1, and every environment of a run adds its index to the run's seed."""
+"""Largest seed: numpy's seeds end at 2**32 - 1, and each environment of a run adds its index to the run's seed."""
 
 _PACKAGE = matching(r"[A-Za-z_]\w*", "the name of a package, without dots")
 
@@ -70,7 +70,7 @@ _OVERRIDES = ("n_timesteps", "n_envs", "env_kwargs")
 
 
 def read_seeds(place: Located, problems: list[PlacedError]) -> tuple[int, ...]:
-    """Seeds from a count (10 means 0 to 9), a range "0-9", or a list; empty when there is a mistake."""
+    """Return seeds from a count (10 means 0 to 9), a range "0-9", or a list; empty if there is a mistake."""
     try:
         if isinstance(place.value, list):
             return _listed_seeds(place, problems)
@@ -91,7 +91,7 @@ def _seed_range(value: object) -> range:
         seeds = range(first, last + 1)
     else:
         seeds = range(_SEED_COUNT(value))
-    # Not len(seeds): a range beyond the machine's integers has none.
+    # len(seeds) would raise OverflowError for a range beyond the machine's integers.
     if seeds.stop - seeds.start > MAX_SEEDS or seeds[-1] > MAX_SEED:
         raise ConfigError(f"expected at most {MAX_SEEDS} seeds, none above {MAX_SEED}")
     return seeds
@@ -111,7 +111,7 @@ def _listed_seeds(place: Located, problems: list[PlacedError]) -> tuple[int, ...
 
 
 def read_trusted_packages(place: Located, problems: list[PlacedError]) -> tuple[str, ...]:
-    """Names of top-level packages."""
+    """Return the names of top-level packages."""
     if not isinstance(place.value, list):
         problems.append(place.error(f"expected a list of packages, got {describe(place.value)}"))
         return ()
@@ -122,11 +122,11 @@ def read_trusted_packages(place: Located, problems: list[PlacedError]) -> tuple[
 def read_statistics(
     place: Located, envs: Collection[str], labels: Collection[str], problems: list[PlacedError]
 ) -> StatisticsConfig:
-    """How the results are judged; references and baseline may be of the experiment's environments and labels only."""
+    """Return the settings of the judgements; references and baseline must name environments and labels of the file."""
     fields = read_fields(place, _STATISTICS_RULES, problems)
     if fields.get("baseline") is not None and fields["baseline"] not in labels:
         hint = did_you_mean(fields["baseline"], labels)
-        problems.append(place["baseline"].error(f"is no algorithm of this experiment{hint}"))
+        problems.append(place["baseline"].error(f"is not an algorithm of this experiment{hint}"))
     if fields.pop("references", None) is None:
         return StatisticsConfig(**fields)
     references: dict[str, ReferenceScores] = {}
@@ -134,7 +134,7 @@ def read_statistics(
     if expect_mapping(section, "of environments to {random: ..., best: ...}", problems):
         for env, scores in section.items():
             if env not in envs:
-                problems.append(scores.error(f"is no environment of this experiment{did_you_mean(env, envs)}"))
+                problems.append(scores.error(f"is not an environment of this experiment{did_you_mean(env, envs)}"))
             elif (reference := _read_reference(scores, problems)) is not None:
                 references[env] = reference
     return StatisticsConfig(**fields, references=references)
@@ -154,16 +154,16 @@ def _read_reference(place: Located, problems: list[PlacedError]) -> ReferenceSco
 
 
 def read_environments(section: Located, problems: list[PlacedError]) -> list[EnvironmentDraft]:
-    """The environments of the mapping, each with overrides or nothing."""
+    """Return the environments of the section, each with its overrides."""
     if not expect_mapping(section, "of environment ids to overrides, `CartPole-v1: {n_timesteps: 50_000}`", problems):
         return []
     if not section.value:
         problems.append(section.error("expected at least one environment"))
     drafts: list[EnvironmentDraft] = []
-    unique = reject_shared_folders("environment", lambda env: env.replace("/", "-"))
+    check_folder = reject_shared_folders("environment", lambda env: env.replace("/", "-"))
     for env, place in section.items():
         try:
-            unique(_ENV_ID(env))
+            check_folder(_ENV_ID(env))
         except ConfigError as error:
             problems.append(place.placed(error))
             continue

@@ -1,4 +1,4 @@
-"""Where an algorithm's hyperparameters come from: a zoo-style file, the installed zoo, or a mapping in the file itself.
+"""Look up hyperparameters in a zoo-style file, the installed rl_zoo3, or a mapping in the experiment itself.
 
 A source is a mapping from environment ids (and the words `atari` and `default`) to entries.
 """
@@ -18,20 +18,21 @@ __all__ = ["find_entry", "open_sources", "zoo_folder"]
 
 
 def zoo_folder() -> Path:
-    """The hyperparameter files of the installed rl_zoo3; raises ConfigError when it is not installed.
+    """Return the folder of the installed rl_zoo3's hyperparameter files; raise ConfigError if it is not installed.
 
-    rl_zoo3 is found but not imported: importing it patches gymnasium for the whole process.
+    rl_zoo3 is found without importing it, since its import patches gymnasium for the whole process.
     """
     spec = importlib.util.find_spec("rl_zoo3")
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError("rl_zoo3 is not installed, name a file instead of `zoo`")
+        raise ConfigError("rl_zoo3 is not installed; install it, or name a file instead of `zoo`")
     return Path(spec.submodule_search_locations[0]) / "hyperparams"
 
 
 def open_sources(section: Located, folder: Path, problems: list[PlacedError]) -> dict[str, Located | None] | None:
-    """The `hyperparameters` section as algorithm -> its source, or None for one that cannot be read: a problem.
+    """Return the section `hyperparameters` as algorithm -> source, which is None if it cannot be read.
 
-    folder: what paths in the section are relative to. The whole is None, and a problem, where it is no mapping.
+    folder: paths in the section are relative to it. Mistakes become problems; None is returned if the section is no
+    mapping.
     """
     if not expect_mapping(section, "of algorithms to files", problems):
         return None
@@ -54,7 +55,7 @@ def _open_source(algorithm: str, place: Located, folder: Path) -> Located:
     try:
         text = read_text(path)
     except PlacedError as error:
-        # The path is written here: this is the line to mend.
+        # Report the line of the experiment that names the file, since the mistake is there.
         raise ConfigError(str(error)) from None
     root = parse_document(text, str(path)).root
     if not isinstance(root.value, dict):
@@ -67,17 +68,17 @@ def _zoo_file(algorithm: str) -> Path:
     stem = ZOO_FILES.get(algorithm, algorithm)
     stems = sorted(path.stem for path in folder.glob("*.yml"))
     if stem not in stems:
-        hint = did_you_mean(stem, stems) or f", it has {', '.join(stems)}"
-        raise ConfigError(f"the zoo has no hyperparameters of {algorithm}{hint}")
+        hint = did_you_mean(stem, stems) or f", only for {', '.join(stems)}"
+        raise ConfigError(f"rl_zoo3 has no hyperparameters for {algorithm}{hint}")
     return folder / f"{stem}.yml"
 
 
 def find_entry(source: Located, env: str) -> Located:
-    """The entry of an environment, in rl_zoo3's order: its id, `atari` for Atari games, `default`.
+    """Return the entry of an environment in rl_zoo3's order: its id, `atari` for Atari games, `default`.
 
-    Raises ConfigError, without a place, naming the closest ids when there is none, or no mapping where it should be.
+    Raises ConfigError without a place, naming the closest ids, if there is none, and PlacedError for a bad entry.
     """
-    # rl_zoo3 asks gymnasium for the class of the game; the names say the same without importing it.
+    # rl_zoo3 recognises Atari games by their class in gymnasium; their ids allow the same without importing it.
     is_atari = env.startswith("ALE/") or "NoFrameskip" in env
     key = next((key for key in (env, "atari" if is_atari else "default", "default") if key in source.value), None)
     if key is None:

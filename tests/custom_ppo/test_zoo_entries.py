@@ -93,7 +93,7 @@ def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
         row.entry,
         "not created",
         "environment 'MiniGrid-Unlock-v0' needs minigrid, which is not installed; "
-        "the extra [minigrid] of this project brings it",
+        "the extra [minigrid] of this project installs it",
     )
 
 

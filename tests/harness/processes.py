@@ -1,4 +1,4 @@
-"""What tests ask about processes that are not their children."""
+"""Inspect processes that are not children of the test, by /proc."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ __all__ = ["group_members", "is_loading_torch", "is_running", "wait_until"]
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process exists and is no zombie, which only waits for its parent to notice."""
+    """Return True if the process exists and is not a zombie, which has ended but was not yet waited for."""
     fields = _stat(pid)
     return bool(fields) and fields[0] not in "ZX"
 
 
 def group_members(group: int) -> list[int]:
-    """Processes of a process group that are running."""
+    """Return the ids of the running processes of a process group."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
     return [pid for pid in pids if is_running(pid) and _stat(pid)[2:3] == [str(group)]]
 
 
 def is_loading_torch(pid: int) -> bool:
-    """Whether the process has opened PyTorch's library: most of what it imports is still to come."""
+    """Return True if the process has mapped PyTorch's library, which is the beginning of its import."""
     try:
         return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
-def wait_until(true: Callable[[], bool]) -> bool:
-    """Whether it becomes true before a test would be hopeless."""
+def wait_until(condition: Callable[[], bool]) -> bool:
+    """Wait at most 30 s for a condition; return True if it became true."""
     for _ in range(600):
-        if true():
+        if condition():
             return True
         time.sleep(0.05)
     return False
 
 
 def _stat(pid: int) -> list[str]:
-    """State, parent, group and so on; empty when there is no such process."""
+    """Return the fields of /proc/PID/stat from the state on: state, parent, group ...; empty for no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

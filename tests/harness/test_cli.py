@@ -33,9 +33,9 @@ Harness = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Harness:
-    """Call the command line in an empty folder; returns exit code, output and errors."""
+    """Return a function that calls the command line in an empty folder: exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
-    # The forkserver, started by the first call, preloads what it can import from here.
+    # The forkserver is started by the first call and must find the harness from another folder.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
     def run(*arguments: str) -> tuple[int, str, str]:
@@ -186,12 +186,12 @@ def test_a_mistake_in_a_single_run_is_one_line(harness: Harness, arguments: list
 
 def test_an_environment_whose_package_is_missing_is_one_line(harness: Harness) -> None:
     code, _, errors = harness(
-        "train", "--algo", "ppo", "--env", "tests.harness.toy_subjects:Unmade-v0", "--n-timesteps", "9"
+        "train", "--algo", "ppo", "--env", "tests.harness.toy_subjects:MissingPackage-v0", "--n-timesteps", "9"
     )
 
     assert (code, errors) == (
         1,
-        "error: environment 'tests.harness.toy_subjects:Unmade-v0' needs a package that is not installed "
+        "error: environment 'tests.harness.toy_subjects:MissingPackage-v0' needs a package that is not installed "
         "(No module named 'rotors'); the extras [envs] and [atari] of this project install the usual ones\n",
     )
 
@@ -289,7 +289,7 @@ def test_check_config_lists_every_mistake_and_the_valid_files(harness: Harness) 
 def test_the_exit_code_of_a_crosscheck_is_its_result(
     harness: Harness, subject: str, options: list[str], code: int, last: str
 ) -> None:
-    rest = ["--env", "CartPole15", "--workers", "1", "--seeds", "0"]  # of an option given twice the last counts
+    rest = ["--env", "CartPole15", "--workers", "1", "--seeds", "0"]  # for an option given twice, the last value counts
 
     answer, output, errors = harness("crosscheck", subject, *rest, "--updates", "2", *options)
 
@@ -372,11 +372,11 @@ def test_ctrl_c_in_a_terminal_stops_all_processes_without_traceback(moment: str,
             wait_until(lambda: bool(list((tmp_path / "out").rglob("*.monitor.csv"))))
         else:
             wait_until(lambda: any(is_loading_torch(pid) for pid in group_members(process.pid)))
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everyone in the group
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
         try:
             output, _ = process.communicate(timeout=60)
         finally:
-            if process.poll() is None:  # or the tests would wait for it forever
+            if process.poll() is None:  # otherwise the tests would wait forever
                 os.killpg(process.pid, signal.SIGKILL)
 
     assert (process.returncode, output.splitlines()) == (130, expected_lines(tmp_path / "out"))

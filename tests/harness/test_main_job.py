@@ -21,7 +21,7 @@ from harness.errors import HarnessError, RecordError
 from harness.experiment.plan import plan
 from harness.experiment.run_records import read_record, write_record
 from harness.main_job import compare
-from tests.harness.toy_subjects import MODULE, WORLD
+from tests.harness.toy_subjects import FAULTY_ENV, MODULE
 from tests.results_factory import failed
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 SECTIONS = {
     "name": "tiny",
     "algorithms": "[custom_ppo, ppo]",
-    "environments": f"{{'{WORLD}': {{n_timesteps: 128}}}}",
+    "environments": f"{{'{FAULTY_ENV}': {{n_timesteps: 128}}}}",
     "seeds": "0-2",
     "evaluation": "{n_evaluations: 2, n_eval_episodes: 2, n_final_episodes: 3}",
     "statistics": "{n_bootstrap: 50, last_episodes: 5, smoothing_window: 3}",
@@ -50,20 +50,20 @@ def console() -> Console:
     return Console(file=io.StringIO(), width=120)
 
 
-def said(console: Console) -> list[str]:
+def printed_lines(console: Console) -> list[str]:
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
 
 @pytest.fixture
 def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures take seconds, and have tests of their own."""
+    """Skip figures, which take seconds and are tested elsewhere."""
     monkeypatch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of the tiny comparison, never interrupted."""
+    """Run the tiny comparison without interruption; return its folder."""
     out = tmp_path_factory.mktemp("whole") / "results"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
@@ -73,7 +73,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def finished(whole: Path, tmp_path: Path) -> Path:
-    """A copy of the results, free to be spoilt."""
+    """Copy the results of the tiny comparison, so that a test may change them."""
     return Path(shutil.copytree(whole, tmp_path / "results"))
 
 
@@ -81,12 +81,12 @@ def tables_of(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((out / "tables").iterdir())}
 
 
-def stamps(out: Path) -> dict[str, int]:
+def record_times(out: Path) -> dict[str, int]:
     return {str(path.relative_to(out)): path.stat().st_mtime_ns for path in out.rglob("run.json")}
 
 
 def test_a_comparison_writes_runs_tables_and_the_experiment(whole: Path) -> None:
-    assert len(stamps(whole)) == 6
+    assert len(record_times(whole)) == 6
     assert list(tables_of(whole)) == [
         "pairwise.csv",
         "pairwise.md",
@@ -108,13 +108,13 @@ def test_custom_ppo_and_ppo_have_the_verdict_identical(whole: Path) -> None:
 
 @pytest.mark.usefixtures("_no_figures")
 def test_a_second_call_runs_nothing_and_writes_the_same_tables(finished: Path, console: Console) -> None:
-    before, runs = tables_of(finished), stamps(finished)
+    before, runs = tables_of(finished), record_times(finished)
 
     assert compare(config_of(), finished, 2, console) == 0
 
     assert tables_of(finished) == before
-    assert stamps(finished) == runs
-    assert said(console)[0] == f"6 runs in {finished}: 6 finished, nothing to run"
+    assert record_times(finished) == runs
+    assert printed_lines(console)[0] == f"6 runs in {finished}: 6 finished, nothing to run"
 
 
 @pytest.mark.usefixtures("_no_figures")
@@ -130,7 +130,7 @@ def test_a_seed_removed_from_the_experiment_does_not_count(finished: Path, conso
 
     runs = pd.read_csv(finished / "tables" / "runs.csv")
     assert runs[["algo", "seed"]].to_numpy().tolist() == [[a, s] for a in ("custom_ppo", "ppo") for s in (0, 2)]
-    assert len(stamps(finished)) == 6
+    assert len(record_times(finished)) == 6
 
 
 @pytest.mark.usefixtures("_no_figures")
@@ -143,14 +143,16 @@ def test_a_killed_comparison_continues_where_it_stopped(whole: Path, tmp_path: P
         lines = [process.stdout.readline() for _ in range(3)]  # the plan and two finished runs
         process.send_signal(signal.SIGKILL)
     assert "[2/6] finished" in lines[2]
-    time.sleep(0.2)  # a worker notices within milliseconds that its parent has gone
-    before = stamps(out)
+    time.sleep(0.2)  # workers end within milliseconds of their parent
+    before = record_times(out)
     assert 2 <= len(before) < 6
 
     assert compare(config_of(), out, 2, console) == 0
 
-    assert said(console)[0] == f"6 runs in {out}: {len(before)} finished, {6 - len(before)} to run on 2 workers"
-    assert stamps(out).items() >= before.items()
+    assert (
+        printed_lines(console)[0] == f"6 runs in {out}: {len(before)} finished, {6 - len(before)} to run on 2 workers"
+    )
+    assert record_times(out).items() >= before.items()
     for name in ("runs", "summary", "pairwise", "stability"):
         resumed, uninterrupted = (pd.read_csv(folder / "tables" / f"{name}.csv") for folder in (out, whole))
         times = [column for column in resumed if column in ("train_seconds", "wall_seconds", "fps")]
@@ -159,22 +161,22 @@ def test_a_killed_comparison_continues_where_it_stopped(whole: Path, tmp_path: P
 
 def test_results_of_other_settings_are_refused(finished: Path, console: Console) -> None:
     other = SECTIONS["hyperparameters"].replace("n_epochs: 2", "n_epochs: 3, gamma: 0.9")
-    before = tables_of(finished), stamps(finished)
+    before = tables_of(finished), record_times(finished)
 
     with pytest.raises(RecordError) as error:
         compare(config_of(hyperparameters=other), finished, 1, console)
 
     assert str(error.value) == (
-        f"{finished}/runs/custom_ppo/{WORLD}_1: holds a run with other settings "
+        f"{finished}/runs/custom_ppo/{FAULTY_ENV}_1: holds a run with other settings "
         "(n_epochs was 2 and is now 3, gamma was unset and is now 0.9); "
         "choose another name or --out for the new runs, or move the old results away"
     )
-    assert (tables_of(finished), stamps(finished)) == before
+    assert (tables_of(finished), record_times(finished)) == before
 
 
 def test_three_of_many_changed_settings_are_named(finished: Path, console: Console) -> None:
     other = SECTIONS["hyperparameters"].replace("n_epochs: 2", "gamma: 0.9, ent_coef: 0.1")
-    environments = f"{{'{WORLD}': {{n_timesteps: 256}}}}"
+    environments = f"{{'{FAULTY_ENV}': {{n_timesteps: 256}}}}"
 
     with pytest.raises(RecordError) as error:
         compare(config_of(hyperparameters=other, environments=environments), finished, 1, console)
@@ -187,13 +189,13 @@ def test_three_of_many_changed_settings_are_named(finished: Path, console: Conso
 
 @pytest.mark.usefixtures("_no_figures")
 def test_failed_runs_are_counted_and_tried_again(tmp_path: Path, console: Console) -> None:
-    broken = f"{{broken: {{class: '{MODULE}:Explosive', hyperparameters_of: ppo}}}}"
+    broken = f"{{broken: {{class: '{MODULE}:RaisesInUpdate', hyperparameters_of: ppo}}}}"
     config = config_of(algorithms=f"[custom_ppo, {broken}]", seeds="0-1")
 
     assert compare(config, tmp_path, 2, console) == 2
     assert compare(config, tmp_path, 2, console) == 2
 
-    lines = said(console)
+    lines = printed_lines(console)
     assert f"4 runs in {tmp_path}: 2 finished, 2 to run (2 of them failed before) on 2 workers" in lines
     assert any(line.endswith("seed 1: RuntimeError: the rotor fell off [/dev/rotor]") for line in lines)
     summary = pd.read_csv(tmp_path / "tables" / "summary.csv")
@@ -215,7 +217,7 @@ def test_one_failed_run_of_ten_leaves_nine(finished: Path, console: Console) -> 
 
     write_report(config_of(), finished / "runs", finished, console)
 
-    assert any(line.split()[:2] == ["custom_ppo", "2/3"] for line in said(console))
+    assert any(line.split()[:2] == ["custom_ppo", "2/3"] for line in printed_lines(console))
 
 
 @pytest.mark.usefixtures("_no_figures")
@@ -302,5 +304,5 @@ def test_brackets_in_the_name_of_a_folder_are_shown_as_they_are(whole: Path, tmp
 
     compare(config_of(), out, 1, console)
 
-    assert said(console)[0] == f"6 runs in {out}: 6 finished, nothing to run"
-    assert f"runs    {out / 'runs'}  (everything that each run left)" in said(console)
+    assert printed_lines(console)[0] == f"6 runs in {out}: 6 finished, nothing to run"
+    assert f"runs    {out / 'runs'}  (everything that each run left)" in printed_lines(console)

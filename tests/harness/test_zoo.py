@@ -26,11 +26,11 @@ PPO_FILE = str(zoo_folder() / "ppo.yml")
         ([], []),
     ],
 )
-def test_our_algorithms_take_the_hyperparameters_of_those_they_equal(arguments: list[str], expected: list[str]) -> None:
+def test_custom_algorithms_use_the_hyperparameter_files_of_sb3s(arguments: list[str], expected: list[str]) -> None:
     assert with_hyperparameters(arguments) == arguments + expected
 
 
-def test_the_zoo_trains_ours_with_its_own_layout_and_callbacks(tmp_path: Path) -> None:
+def test_the_zoo_trains_custom_ppo_in_its_own_layout(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "harness.zoo", "--algo", "custom_ppo", "--env", "CartPole-v1", "-n", "600"]
     command += ["--seed", "3", "-f", str(tmp_path), "--eval-freq", "256", "--eval-episodes", "1", "--verbose", "0"]
 

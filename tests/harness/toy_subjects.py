@@ -1,4 +1,4 @@
-"""Environments and algorithms that misbehave on request, importable by the processes of an executor."""
+"""Environments and algorithms with planted faults, which worker processes can import by name."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from custom_ppo import CustomPPO
 from custom_ppo.recipe import SB3_PPO
 from harness.experiment.plan import RunSpec
 
-__all__ = ["MODULE", "WORLD", "World", "tiny_spec"]
+__all__ = ["FAULTY_ENV", "MODULE", "FaultyEnv", "tiny_spec"]
 
 MODULE = "tests.harness.toy_subjects"
-WORLD = f"{MODULE}:World-v0"
+FAULTY_ENV = f"{MODULE}:Faulty-v0"
 
 
-class World(gym.Env[Any, Any]):
-    """Random observations, episodes of ten steps, reward 1 for action 1; `trouble` happens at the step `at`.
+class FaultyEnv(gym.Env[Any, Any]):
+    """Random observations, episodes of ten steps, reward 1 for action 1, and a fault at the step `at`.
 
-    trouble: "raise", "kill" (SIGKILL to its own process), "exit", "thread" (one that
-    does not end is left behind), "nan" (every reward). Each step takes `seconds`.
+    trouble: kind of fault: "raise", "kill" (SIGKILL to its own process), "exit", "thread" (start a thread that does not
+    end), or "nan" (NaN in every reward, from the first step). Each step takes `seconds`.
     """
 
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012  as gymnasium declares it
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012  declared as in gymnasium.Env
 
     def __init__(self, trouble: str = "", at: int = 20, seconds: float = 0.0) -> None:
         self.observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -68,38 +68,38 @@ class World(gym.Env[Any, Any]):
                 os._exit(3)
 
 
-def without_its_package() -> Any:
+def raise_missing_package() -> Any:
     raise ModuleNotFoundError("No module named 'rotors'", name="rotors")
 
 
-if "World-v0" not in gym.registry:
-    gym.register("World-v0", World)
-    gym.register("Unmade-v0", without_its_package)
+if "Faulty-v0" not in gym.registry:
+    gym.register("Faulty-v0", FaultyEnv)
+    gym.register("MissingPackage-v0", raise_missing_package)
 
 
-class Unbuildable(PPO):
-    """Its constructor raises."""
+class RaisesInConstructor(PPO):
+    """An algorithm whose constructor raises."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise ValueError("no such\nreactor")
 
 
-class Explosive(PPO):
-    """Its first update raises."""
+class RaisesInUpdate(PPO):
+    """An algorithm whose first update raises."""
 
     def train(self) -> None:
         raise RuntimeError("the rotor\nfell off [/dev/rotor]")
 
 
 class NoValueLoss(PPO):
-    """A planted fault: vf_coef is ignored."""
+    """SB3's PPO with a planted bug: vf_coef is ignored."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "vf_coef": 0.0})
 
 
 class Rounding(PPO):
-    """No fault: the last bit of one weight is another after every update."""
+    """SB3's PPO without a bug, but with the last bit of one weight changed after every update."""
 
     def train(self) -> None:
         super().train()
@@ -109,21 +109,21 @@ class Rounding(PPO):
 
 
 class NoAdvantageNormalisation(PPO):
-    """A planted fault: advantages are used as they are."""
+    """SB3's PPO with a planted bug: advantages are not normalised."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "normalize_advantage": False})
 
 
 class Undiscounted(PPO):
-    """A planted fault: gamma is 1."""
+    """SB3's PPO with a planted bug: gamma is always 1."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "gamma": 1.0})
 
 
 class UnclippedValues(PPO):
-    """A planted fault: clip_range_vf is ignored."""
+    """SB3's PPO with a planted bug: clip_range_vf is ignored."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "clip_range_vf": None})
@@ -134,7 +134,7 @@ def doubled_value_loss(*args: Any, **kwargs: Any) -> Any:
 
 
 class OtherValueLoss(CustomPPO):
-    """A planted fault in one part of a recipe."""
+    """CustomPPO with a planted bug in one part of its recipe: the value loss is doubled."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs, recipe=SB3_PPO.replace(value_loss=doubled_value_loss))
@@ -152,7 +152,7 @@ HYPERPARAMS: Mapping[str, Any] = {
 def tiny_spec(
     algo: str = "ppo", env: str = "CartPole-v1", seed: int = 0, *, n_timesteps: int = 256, **hyperparams: Any
 ) -> RunSpec:
-    """A run of about a second; hyperparams: changes to HYPERPARAMS, of which None removes."""
+    """Return the spec of a run of about a second; hyperparams override HYPERPARAMS, and None removes a key."""
     merged = {key: value for key, value in {**HYPERPARAMS, **hyperparams}.items() if value is not None}
     return RunSpec(
         algo.rpartition(":")[2],
@@ -167,8 +167,8 @@ def tiny_spec(
     )
 
 
-def sleep_and_tell(folder: Path) -> None:
-    """Say in a file which process this is, then take long."""
+def write_pid_and_sleep(folder: Path) -> None:
+    """Write the process id into a file, sleep for 20 s, and write a second file."""
     (folder / "pid").write_text(str(os.getpid()))
     time.sleep(20)
     (folder / "done").write_text("")

@@ -23,7 +23,7 @@ def test_the_table_shows_the_median_of_the_ratios_of_pairs() -> None:
     speed = Speed("CartPole-v1", 8, 64, custom=(300.0, 100.0, 2000.0), sb3=(100.0, 100.0, 1000.0))
 
     assert speed.ratios == (3.0, 1.0, 2.0)
-    # Not 300 / 100, the ratio of the medians: a pair met the same machine.
+    # The median of the ratios, not the ratio of the medians (300 / 100): only a pair ran under equal conditions.
     assert [cell.strip() for cell in cells([speed])] == [
         "CartPole-v1",
         "8",

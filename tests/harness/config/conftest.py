@@ -12,14 +12,14 @@ Check = Callable[..., list[str]]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, so that messages name files without it."""
+    """Change to an empty working directory, so that messages show file names without a folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def check(folder: Path) -> Check:
-    """The messages of check_config for an experiment of these sections; a section of None is left out."""
+    """Return a function from changed sections to the messages of check_config; None removes a section."""
     sections = {
         "name": "trial",
         "algorithms": "[ppo]",
@@ -38,7 +38,7 @@ def check(folder: Path) -> Check:
 
 @pytest.fixture
 def check_ppo(check: Check) -> Callable[[str], list[str]]:
-    """The messages for one line of a PPO entry, without the place."""
+    """Return a function from one line of a PPO entry to the messages about it, without their place."""
 
     def messages(line: str, algorithm: str = "ppo") -> list[str]:
         hyperparameters = f"\n  {algorithm}:\n    CartPole-v1:\n      policy: MlpPolicy\n      {line}"

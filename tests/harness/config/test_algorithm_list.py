@@ -42,7 +42,7 @@ Check = Callable[..., list[str]]
         ),
     ],
 )
-def test_an_algorithm_that_cannot_be_meant_is_refused(check: Check, value: str, message: str) -> None:
+def test_an_invalid_algorithm_is_refused(check: Check, value: str, message: str) -> None:
     assert check(algorithms=value) == [f"a.yml:2: {message}"]
 
 

@@ -53,18 +53,18 @@ def test_plain_data_written_as_yaml_is_read_back_as_it_was(value: object) -> Non
         ("!!str 5", "5"),
     ],
 )
-def test_scalars_are_read_as_people_mean_them(text: str, value: object) -> None:
+def test_numbers_and_booleans_are_read_in_every_common_notation(text: str, value: object) -> None:
     read = data(f"a: {text}")
     assert read == {"a": value}
     assert type(read["a"]) is type(value)
 
 
 @pytest.mark.parametrize("text", ["0-9", "1:30", "010", "0x1f", "2001-12-14", "1e", "lin_0.1", "e5", "_1", "1e5x"])
-def test_what_only_looks_like_a_number_stays_text(text: str) -> None:
+def test_text_that_resembles_a_number_stays_text(text: str) -> None:
     assert data(f"a: {text}") == {"a": text}
 
 
-def test_the_old_readings_that_are_avoided_are_real() -> None:
+def test_pyyaml_itself_misreads_the_values_that_are_kept_as_text() -> None:
     read = yaml.safe_load("{a: 1:30, b: 010, c: 2001-12-14, d: 1e5}")
     assert read == {"a": 90, "b": 8, "c": datetime.date(2001, 12, 14), "d": "1e5"}
 
@@ -117,23 +117,23 @@ def test_a_merge_of_a_merge_brings_all_keys() -> None:
         ("? [a, b]\n: 1", "a.yml:1: a key must be plain text, not a list or a mapping"),
         ("a: &x [*x]", "a.yml:1: an anchor contains itself"),
         ("a: &x\n  <<: *x", "a.yml:1: an anchor contains itself"),
-        ("a:\n  <<: 3", "a.yml:2: `<<` merges mappings only"),
-        ("a: 1\nb: \x07", "a.yml:2: holds the unprintable character"),
+        ("a:\n  <<: 3", "a.yml:2: expected a mapping or a list of mappings after `<<`"),
+        ("a: 1\nb: \x07", "a.yml:2: contains the unprintable character"),
         ("[" * 2000, "a.yml:1: is nested too deeply"),
     ],
 )
-def test_text_that_is_no_plain_yaml_is_refused_with_its_line(text: str, expected: str) -> None:
+def test_text_that_is_not_plain_yaml_is_refused_with_its_line(text: str, expected: str) -> None:
     assert message(text).startswith(expected)
     assert "\n" not in message(text)
 
 
 @pytest.mark.parametrize("opening", ["[*x{0}, *x{0}]", "{{<<: [*x{0}, *x{0}]}}"])
-def test_anchors_that_multiply_beyond_reason_are_refused(opening: str) -> None:
+def test_aliases_that_expand_to_too_many_values_are_refused(opening: str) -> None:
     lines = ["- &x0 {a: 1}", *(f"- &x{n + 1} " + opening.format(n) for n in range(40))]
-    assert message("\n".join(lines)).endswith("the file unfolds to more than 200000 values")
+    assert message("\n".join(lines)).endswith("the aliases of the file expand to more than 200000 values")
 
 
-def test_a_missing_file_names_the_one_that_was_meant(folder: Path) -> None:
+def test_a_missing_file_is_reported_with_the_closest_name(folder: Path) -> None:
     (folder / "ppo.yml").touch()
     with pytest.raises(PlacedError, match=r"^pppo\.yml: does not exist, did you mean ppo\.yml\?$"):
         read_text(Path("pppo.yml"))
@@ -144,7 +144,7 @@ def test_a_file_in_a_missing_folder_is_missing(folder: Path) -> None:
         read_text(Path("nowhere/ppo.yml"))
 
 
-def test_what_a_file_says_cannot_break_a_message_into_lines() -> None:
+def test_text_of_a_file_cannot_break_a_message_into_lines() -> None:
     root = parse_document('"a\\nb\\0": 1', "a.yml").root
     assert str(root["a\nb\0"].error("is \x1b[31m odd")) == "a.yml:1: a\\nb\\x00: is \\x1b[31m odd"
 
@@ -168,6 +168,6 @@ def test_a_path_that_cannot_be_read_gives_one_line(folder: Path, name: str) -> N
         read_text(Path(name))
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text(folder: Path) -> None:
+def test_a_byte_order_mark_is_removed(folder: Path) -> None:
     (folder / "a.yml").write_bytes(b"\xef\xbb\xbfa: 1")
     assert read_text(Path("a.yml")) == "a: 1"

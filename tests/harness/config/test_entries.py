@@ -32,13 +32,13 @@ def test_the_policy_arguments_are_those_of_the_installed_policy(check_ppo: Check
         assert check_ppo(f"policy_kwargs: {{{argument}: {value}}}") == []
 
 
-def test_the_defaults_that_decide_contradictions_are_those_of_the_installed_ppo() -> None:
+def test_the_defaults_for_contradictions_are_those_of_the_installed_ppo() -> None:
     parameters = inspect.signature(stable_baselines3.PPO.__init__).parameters
     assert {key: parameters[key].default for key in _PPO_DEFAULTS if key != "n_envs"} | {"n_envs": 1} == _PPO_DEFAULTS
 
 
 @pytest.mark.parametrize("name", ["trpo", "sac", "package.module:Class"])
-def test_the_keys_of_other_algorithms_are_not_known_here(name: str) -> None:
+def test_the_keys_of_other_algorithms_are_unknown(name: str) -> None:
     assert accepted_keys(name) is None
 
 
@@ -50,7 +50,7 @@ def test_every_entry_of_the_zoo_is_accepted(name: str) -> None:
     for env in root.value:
         entry = root[env]
         checked = check_entry(dict(entry.items()), name, (), problems)
-        # What the zoo itself would read, but for integers that it writes as floats.
+        # Equal to what rl_zoo3 reads, except that integers written as floats become int.
         assert checked == entry.value
         assert isinstance(checked["n_timesteps"], int)
     assert problems == []
@@ -84,8 +84,11 @@ def test_every_entry_of_the_zoo_is_accepted(name: str) -> None:
         ("target_kl: 0", "target_kl: expected a number > 0 or null, got 0"),
         ("use_sde: 1", "use_sde: expected true or false, got 1"),
         ("normalize: 1", "normalize: expected a mapping or text such as dict(key=value), got 1"),
-        ("normalize: dict(norm=True)", "normalize: VecNormalize takes no norm"),
-        ("policy_kwargs: dict(net_arc=[64])", "policy_kwargs: MlpPolicy takes no net_arc, did you mean net_arch?"),
+        ("normalize: dict(norm=True)", "normalize: VecNormalize has no argument norm"),
+        (
+            "policy_kwargs: dict(net_arc=[64])",
+            "policy_kwargs: MlpPolicy has no argument net_arc, did you mean net_arch?",
+        ),
         (
             "policy_kwargs: {activation_fn: ReLU}",
             "policy_kwargs: activation_fn must name a class such as nn.ReLU, without quotes",
@@ -95,7 +98,7 @@ def test_every_entry_of_the_zoo_is_accepted(name: str) -> None:
         ("rms_prop_eps: 1", "rms_prop_eps: unknown key"),
         (
             "callback: os.system",
-            "callback: is not taken: the harness attaches its own callbacks, and a configuration runs no code",
+            "callback: is not supported, the harness attaches its own callbacks; remove it",
         ),
         (
             "env_wrapper: my_package.Wrapper",
@@ -133,7 +136,7 @@ def test_a_value_that_can_train_is_accepted(check_ppo: CheckPPO, line: str) -> N
     assert check_ppo(line) == []
 
 
-def test_an_integer_is_stored_as_one_and_all_else_as_it_was_written(folder: Path) -> None:
+def test_integers_are_normalised_and_other_values_kept_as_written(folder: Path) -> None:
     (folder / "a.yml").write_text(
         "name: a\nalgorithms: [ppo]\nenvironments: {X-v0: {n_timesteps: 1e4}}\nseeds: 1\nhyperparameters:\n"
         "  ppo:\n    X-v0:\n      {policy: MlpPolicy, n_steps: !!float 1e2, clip_range: lin_0.2,"
@@ -149,7 +152,7 @@ def test_an_integer_is_stored_as_one_and_all_else_as_it_was_written(folder: Path
     assert isinstance(algorithm.hyperparams["X-v0"]["n_steps"], int)
 
 
-def test_the_engine_is_a_key_of_our_own_algorithm_only(check_ppo: CheckPPO) -> None:
+def test_engine_is_a_key_of_custom_ppo_only(check_ppo: CheckPPO) -> None:
     assert check_ppo("engine: fused", algorithm="custom_ppo") == []
     assert check_ppo("engine: fused")[0].startswith("engine: unknown key")
 
@@ -161,7 +164,7 @@ def test_a_policy_without_a_dot_is_one_of_sb3s(check: Callable[..., list[str]]) 
     ]
 
 
-def test_a_policy_of_ones_own_may_take_any_argument_once_its_package_is_trusted(folder: Path) -> None:
+def test_a_policy_of_a_trusted_package_may_have_any_argument(folder: Path) -> None:
     text = (
         "name: a\nalgorithms: [ppo]\nenvironments: {X-v0: {n_timesteps: 1e4}}\nseeds: 1\n"
         "hyperparameters: {ppo: {X-v0: {policy: mine.Net, policy_kwargs: {depth: 3}, env_wrapper: mine.W}}}\n"

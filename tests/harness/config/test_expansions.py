@@ -87,7 +87,7 @@ def test_a_deviation_shares_the_kwargs_and_sources_of_the_algorithm_it_varies() 
             ".except: cannot be combined with only: name the deviations to train, or to omit",
         ),
         ("{of: custom_ppo, only: []}", ": selects no deviation, expected at least one"),
-        ("{of: custom_pp}", ".of: custom_pp is no algorithm of this list, did you mean custom_ppo?"),
+        ("{of: custom_pp}", ".of: custom_pp is not an algorithm of this list, did you mean custom_ppo?"),
         ("{of: [custom_ppo]}", ".of: expected text, got a list"),
         ("{of: ppo}", ".of: expected an algorithm of class custom_ppo or custom_a2c, got ppo"),
         ("{only: [sgd]}", ": of is missing, expected the label of an algorithm in this list"),
@@ -129,7 +129,7 @@ def modules_loaded_by_reading(text: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_only_a_file_with_deviations_loads_the_catalogue_and_its_resolved_form_does_not() -> None:
+def test_only_an_unresolved_file_with_deviations_loads_the_catalogue() -> None:
     text = TEXT.replace("ALGORITHMS", "[custom_ppo, {deviations: {of: custom_ppo, only: [sgd]}}]")
     resolved = resolved_text(parse_config(text, Path("a.yml")))
 

@@ -17,7 +17,7 @@ from harness.errors import ConfigError
 
 
 @given(st.floats(min_value=0, allow_nan=False, allow_infinity=False))
-def test_lin_and_any_number_is_the_linear_schedule_from_that_number(initial: float) -> None:
+def test_lin_with_a_number_is_a_linear_schedule_from_that_number(initial: float) -> None:
     assert parse_schedule(f"lin_{initial!r}") == Linear(initial)
 
 
@@ -62,7 +62,7 @@ def test_keyword_arguments_may_be_a_literal_or_a_yaml_mapping() -> None:
     )
 
 
-def test_no_keyword_arguments_are_none() -> None:
+def test_missing_keyword_arguments_are_an_empty_dict() -> None:
     assert parse_kwargs(None) == parse_kwargs("dict()") == parse_kwargs({}) == {}
 
 
@@ -81,7 +81,7 @@ def test_text_that_names_no_class_stays_text_in_a_yaml_mapping() -> None:
         (True, "expected a mapping or text such as dict(key=value), got true"),
     ],
 )
-def test_what_is_no_mapping_gives_no_keyword_arguments(value: object, message: str) -> None:
+def test_keyword_arguments_that_are_not_a_mapping_are_refused(value: object, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_kwargs(value)
     assert str(caught.value) == message
@@ -101,8 +101,8 @@ def test_normalisation_is_off_on_or_given_arguments(value: object, arguments: ob
     assert parse_normalize(value) == arguments
 
 
-def test_an_argument_that_vec_normalize_lacks_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^VecNormalize takes no norm_rewards, did you mean norm_reward\?$"):
+def test_an_unknown_argument_of_vec_normalize_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^VecNormalize has no argument norm_rewards, did you mean norm_reward\?$"):
         parse_normalize("dict(norm_rewards=True)")
 
 
@@ -123,13 +123,13 @@ def test_wrappers_keep_their_order_and_their_arguments() -> None:
         ([{"a.B": 2}], "expected the arguments of a.B as a mapping, got 2"),
     ],
 )
-def test_what_names_no_wrapper_is_refused(value: object, message: str) -> None:
+def test_an_invalid_wrapper_is_refused(value: object, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_wrappers(value)
     assert str(caught.value) == message
 
 
-def test_a_class_is_a_name_of_the_table_or_nothing() -> None:
+def test_a_class_is_a_known_name_or_nothing() -> None:
     assert parse_class("DictRolloutBuffer") == Name("DictRolloutBuffer")
     assert parse_class(None) is None
     with pytest.raises(ConfigError, match=r"^expected the name of a class, got 3$"):

@@ -29,7 +29,7 @@ def test_every_published_configuration_is_valid(path: Path) -> None:
     assert (config.path, config.text) == (path, path.read_text())
 
 
-def test_in_the_published_comparison_our_ppo_and_sb3s_train_with_the_same_numbers() -> None:
+def test_published_comparison_gives_both_ppos_the_same_hyperparameters() -> None:
     hyperparams = {a.label: a.hyperparams for a in load_config(CONFIGS / "compare.yml").algorithms}
     assert hyperparams["custom_ppo"] == hyperparams["ppo"]
     assert hyperparams["ppo"] != hyperparams["a2c"]
@@ -43,7 +43,7 @@ def test_a_minimal_experiment_has_every_default(folder: Path) -> None:
     assert [(a.label, a.algo_class) for a in config.algorithms] == [("ppo", "ppo")]
 
 
-def test_all_mistakes_are_found_and_given_from_top_to_bottom(check: Check) -> None:
+def test_all_mistakes_are_reported_from_top_to_bottom(check: Check) -> None:
     found = check(
         name="a/b",
         algorithms="[pppo, ppo]",
@@ -74,7 +74,7 @@ def test_load_config_raises_the_first_mistake_that_check_config_finds(check: Che
 
 
 @pytest.mark.parametrize("key", ["name", "algorithms", "environments", "seeds", "hyperparameters"])
-def test_a_section_that_every_experiment_needs_is_asked_for_once(check: Check, key: str) -> None:
+def test_a_missing_or_empty_required_section_is_reported_once(check: Check, key: str) -> None:
     (missing,) = check(**{key: None})
     assert missing.startswith(f"a.yml:1: {key} is missing, expected ")
     (empty,) = check(**{key: ""})
@@ -90,7 +90,7 @@ def test_a_section_that_every_experiment_needs_is_asked_for_once(check: Check, k
         ("name: a\n\talgorithms: b", "a.yml:2:1: is not YAML: "),
     ],
 )
-def test_a_file_that_is_no_experiment_gives_one_problem(folder: Path, text: str, message: str) -> None:
+def test_a_file_that_is_not_an_experiment_gives_one_problem(folder: Path, text: str, message: str) -> None:
     (folder / "a.yml").write_text(text)
     (found,) = check_config(Path("a.yml"))
     assert str(found).startswith(message)
@@ -122,20 +122,20 @@ def test_algorithms_in_differently_built_environments_are_not_compared(check: Ch
     ]
 
 
-def test_a_budget_must_have_room_for_its_evaluations(check: Check) -> None:
+def test_a_budget_must_be_at_least_the_number_of_evaluations(check: Check) -> None:
     assert check(environments="{CartPole-v1: {n_timesteps: 19}}") == [
         "a.yml:3: environments.CartPole-v1: 19 timesteps are too few for 20 evaluations (n_evaluations)"
     ]
 
 
-def test_names_beside_the_registered_ones_can_be_made_known(folder: Path) -> None:
+def test_further_algorithm_names_can_be_accepted(folder: Path) -> None:
     text = MINIMAL.replace("ppo", "mine")
     with pytest.raises(ConfigError, match=r"^a\.yml:2: algorithms\[0\]: no algorithm is registered as mine"):
         parse_config(text, Path("a.yml"))
     assert parse_config(text, Path("a.yml"), known_algorithms=["mine"]).algorithms[0].algo_class == "mine"
 
 
-def test_a_problem_survives_the_way_between_processes(check: Check) -> None:
+def test_a_problem_can_be_pickled(check: Check) -> None:
     (problem,) = check_config(Path("none.yml"))
     assert str(pickle.loads(pickle.dumps(problem))) == str(problem)
 

@@ -42,13 +42,13 @@ FAST = "fast: {default: {policy: MlpPolicy, gamma: 0.6}}"
         ("['my.pkg:PPO']", "{'my.pkg:PPO': {default: {policy: MlpPolicy, gamma: 0.4}}}", 0.4),
     ],
 )
-def test_an_algorithm_takes_its_own_hyperparameters_or_those_it_borrows(
+def test_own_hyperparameters_are_preferred_to_those_of_the_reference(
     folder: Path, algorithms: str, hyperparameters: str, gamma: float
 ) -> None:
     assert [*gammas(load(folder, algorithms, hyperparameters)).values()] == [gamma]
 
 
-def test_overrides_of_an_environment_win_over_kwargs_and_these_over_the_file(folder: Path) -> None:
+def test_environment_overrides_win_over_kwargs_and_kwargs_over_the_file(folder: Path) -> None:
     config = load(
         folder,
         "[{mine: {class: ppo, kwargs: {n_envs: 4, gamma: 0.9}}}]",
@@ -66,33 +66,35 @@ def test_overrides_of_an_environment_win_over_kwargs_and_these_over_the_file(fol
 
 
 @pytest.mark.parametrize("settings", ["class: 'my.pkg:A', hyperparameters_of: pppo", "class: 'my.pkg:A'"])
-def test_an_algorithm_without_hyperparameters_is_told_how_to_get_some(check: Check, settings: str) -> None:
+def test_missing_hyperparameters_are_reported_with_a_remedy(check: Check, settings: str) -> None:
     (found,) = check(algorithms=f"[{{mine: {{{settings}}}}}]")
     assert found in {
-        "a.yml:2: algorithms[0].mine: hyperparameters_of: there is no hyperparameters.pppo, did you mean ppo?",
+        "a.yml:2: algorithms[0].mine: hyperparameters_of: the file has no hyperparameters.pppo, did you mean ppo?",
         "a.yml:2: algorithms[0].mine: has no hyperparameters: add hyperparameters.mine (a file, `zoo` or a mapping), "
         "or name another algorithm's by hyperparameters_of",
     }
     assert ("did you mean" in found) == ("pppo" in settings)
 
 
-def test_hyperparameters_that_nothing_takes_are_refused(check: Check) -> None:
+def test_unused_hyperparameters_are_refused(check: Check) -> None:
     found = check(hyperparameters="{ppo: {default: {policy: MlpPolicy}}, poo: {}}")
-    assert found == ["a.yml:5: hyperparameters.poo: no algorithm takes these hyperparameters, did you mean ppo?"]
-
-
-def test_hyperparameters_of_a_registered_algorithm_that_is_left_out_may_stay(check: Check) -> None:
-    assert check(hyperparameters="{ppo: {default: {policy: MlpPolicy}}, a2c: zoo}") == []
-
-
-def test_an_entry_in_the_experiment_for_another_environment_is_a_typing_mistake(check: Check) -> None:
-    found = check(hyperparameters="{ppo: {default: {policy: MlpPolicy}, CartPole-v0: {policy: MlpPolicy}}}")
     assert found == [
-        "a.yml:5: hyperparameters.ppo.CartPole-v0: is no environment of this experiment, did you mean CartPole-v1?"
+        "a.yml:5: hyperparameters.poo: no algorithm of this experiment uses these hyperparameters, did you mean ppo?"
     ]
 
 
-def test_what_every_run_needs_is_asked_for(check: Check) -> None:
+def test_hyperparameters_of_registered_algorithms_may_be_unused(check: Check) -> None:
+    assert check(hyperparameters="{ppo: {default: {policy: MlpPolicy}}, a2c: zoo}") == []
+
+
+def test_an_inline_entry_for_another_environment_is_refused(check: Check) -> None:
+    found = check(hyperparameters="{ppo: {default: {policy: MlpPolicy}, CartPole-v0: {policy: MlpPolicy}}}")
+    assert found == [
+        "a.yml:5: hyperparameters.ppo.CartPole-v0: is not an environment of this experiment, did you mean CartPole-v1?"
+    ]
+
+
+def test_missing_policy_and_budget_are_reported(check: Check) -> None:
     assert check(environments="{CartPole-v1: }", hyperparameters="{ppo: {default: {}}}") == [
         "a.yml:3: environments.CartPole-v1: n_timesteps is missing, expected an integer >= 1",
         "a.yml:5: hyperparameters.ppo.default: policy is missing, expected MlpPolicy, CnnPolicy or MultiInputPolicy",

@@ -43,7 +43,7 @@ def test_the_resolved_file_plans_the_same_runs(seeds: list[int]) -> None:
     assert again.trusted_packages == config.trusted_packages
 
 
-def test_resolving_twice_changes_nothing_but_the_name_of_its_origin() -> None:
+def test_resolving_twice_changes_only_the_name_of_the_source_file() -> None:
     once = resolved_text(parse_config(TEXT.replace("SEEDS", "0-2"), Path("a.yml")))
     twice = resolved_text(parse_config(once, Path("experiment.yml")))
 
@@ -53,7 +53,7 @@ def test_resolving_twice_changes_nothing_but_the_name_of_its_origin() -> None:
 
 
 @pytest.mark.parametrize("name", ["ablation.yml", "compare.yml", "penalty.yml", "smoke.yml"])
-def test_the_published_experiments_survive_being_resolved(name: str) -> None:
+def test_the_resolved_published_experiments_plan_the_same_runs(name: str) -> None:
     path = ROOT / "configs" / name
     config = parse_config(path.read_text(), path)
 

@@ -21,7 +21,7 @@ from harness.errors import ConfigError
         ({"above": 0, "below": 1}, " in (0, 1)"),
     ],
 )
-def test_a_range_reads_as_mathematicians_write_it(bounds: dict[str, float], words: str) -> None:
+def test_a_range_is_written_in_mathematical_notation(bounds: dict[str, float], words: str) -> None:
     assert str(Range(**bounds)) == words
 
 
@@ -72,7 +72,7 @@ def test_a_number_keeps_its_type() -> None:
     assert [type(number()(value)) for value in (1, 1.0)] == [int, float]
 
 
-def test_nothing_passes_an_optional_rule() -> None:
+def test_an_optional_rule_accepts_nothing() -> None:
     assert optional(integer())(None) is None
     assert optional(integer())(1e3) == 1000
 

@@ -52,7 +52,7 @@ def test_a_count_of_seeds_starts_at_zero() -> None:
         ("{a: 1}", "seeds: expected a count >= 1, a range such as 0-9, or a list, got a mapping"),
     ],
 )
-def test_what_gives_no_seeds_is_refused(check: Check, value: str, message: str) -> None:
+def test_invalid_seeds_are_refused(check: Check, value: str, message: str) -> None:
     assert check(seeds=value) == [f"a.yml:4: {message}"]
 
 
@@ -84,7 +84,7 @@ def test_what_gives_no_seeds_is_refused(check: Check, value: str, message: str) 
         ("{../x: }", 'environments.../x: expected a gymnasium id such as CartPole-v1, got the text "../x"'),
     ],
 )
-def test_an_environment_that_cannot_be_meant_is_refused(check: Check, value: str, message: str) -> None:
+def test_an_invalid_environment_is_refused(check: Check, value: str, message: str) -> None:
     assert check(environments=value)[0] == f"a.yml:3: {message}"
 
 
@@ -109,12 +109,12 @@ def test_two_environments_that_would_share_a_folder_are_refused(check: Check) ->
         ("{confidence: 95}", "statistics.confidence: expected a number in (0, 1), got 95"),
         ("{n_bootstrap: 0}", "statistics.n_bootstrap: expected an integer >= 1, got 0"),
         ("{equivalence_margin: 0}", "statistics.equivalence_margin: expected a number > 0, got 0"),
-        ("{baseline: pppo}", "statistics.baseline: is no algorithm of this experiment, did you mean ppo?"),
+        ("{baseline: pppo}", "statistics.baseline: is not an algorithm of this experiment, did you mean ppo?"),
         ("{baseline: 3}", "statistics.baseline: expected text or null, got 3"),
         ("[0.95]", "statistics: expected a mapping of confidence, n_bootstrap, smoothing_window, last_episodes, "),
         (
             "{references: {CartPole-v0: {random: 2, best: 5}}}",
-            "statistics.references.CartPole-v0: is no environment of this experiment, did you mean CartPole-v1?",
+            "statistics.references.CartPole-v0: is not an environment of this experiment, did you mean CartPole-v1?",
         ),
         (
             "{references: {CartPole-v1: {random: 22}}}",
@@ -130,12 +130,12 @@ def test_two_environments_that_would_share_a_folder_are_refused(check: Check) ->
         ),
     ],
 )
-def test_a_statistic_that_cannot_be_meant_is_refused(check: Check, value: str, message: str) -> None:
+def test_an_invalid_statistics_section_is_refused(check: Check, value: str, message: str) -> None:
     (found,) = check(statistics=value)
     assert found.startswith(f"a.yml:6: {message}")
 
 
-def test_statistics_keep_their_defaults_where_nothing_is_said() -> None:
+def test_missing_statistics_have_their_defaults() -> None:
     root = parse_document("{confidence: 0.9, references: {X: {random: -5, best: 1e1}}}", "a.yml").root
     statistics = read_statistics(root, ["X"], ["ppo"], [])
     assert (statistics.confidence, statistics.n_bootstrap, statistics.equivalence_margin) == (0.9, 2000, 0.10)

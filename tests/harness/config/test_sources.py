@@ -37,7 +37,7 @@ def test_an_atari_game_takes_the_default_of_a_file_without_atari() -> None:
     assert find_entry(source("default: {n: 1}"), "ALE/Pong-v5").value == {"n": 1}
 
 
-def test_an_environment_without_an_entry_is_told_the_closest() -> None:
+def test_a_missing_entry_is_reported_with_the_closest_environments() -> None:
     with pytest.raises(
         ConfigError, match=r"^zoo\.yml has no entry for CartPole-v0 and no default, the closest are Cart"
     ):
@@ -60,7 +60,7 @@ def test_an_entry_must_be_a_mapping() -> None:
         (".", "a.yml:5: hyperparameters.ppo: .: is a folder, expected a YAML file"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named_where_it_must_be_mended(
+def test_an_unusable_file_is_reported_where_the_mistake_is(
     check: Check, folder: Path, value: str, message: str
 ) -> None:
     (folder / "ppo.yml").write_text("default: {policy: MlpPolicy}")
@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_used_is_named_where_it_must_be_mended(
     assert message in check(hyperparameters=f"{{ppo: {value}}}")
 
 
-def test_a_section_that_is_no_mapping_is_one_problem(check: Check) -> None:
+def test_a_section_that_is_not_a_mapping_is_one_problem(check: Check) -> None:
     expected = "a.yml:5: hyperparameters: expected a mapping of algorithms to files, got a list"
     assert check(hyperparameters="[ppo]") == [expected]
 
@@ -86,14 +86,14 @@ def test_the_word_zoo_is_the_file_of_the_installed_zoo(check: Check) -> None:
     assert check(algorithms="[custom_ppo]", hyperparameters="{custom_ppo: zoo}") == []
 
 
-def test_an_algorithm_that_the_zoo_lacks_is_refused(check: Check) -> None:
+def test_an_algorithm_without_a_file_in_the_zoo_is_refused(check: Check) -> None:
     (found,) = check(algorithms="[{ppp: {class: ppo}}]", hyperparameters="{ppp: zoo}")[:1]
-    assert found == "a.yml:5: hyperparameters.ppp: the zoo has no hyperparameters of ppp, did you mean ppo?"
+    assert found == "a.yml:5: hyperparameters.ppp: rl_zoo3 has no hyperparameters for ppp, did you mean ppo?"
 
 
-def test_a_zoo_that_is_not_installed_is_said_to_be_missing(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zoo_that_is_not_installed_is_reported(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    expected = "a.yml:5: hyperparameters.ppo: rl_zoo3 is not installed, name a file instead of `zoo`"
+    expected = "a.yml:5: hyperparameters.ppo: rl_zoo3 is not installed; install it, or name a file instead of `zoo`"
     assert expected in check(hyperparameters="{ppo: zoo}")
 
 
@@ -103,7 +103,7 @@ def test_the_files_of_the_zoo_are_read_as_pyyaml_reads_them(name: str) -> None:
     assert parse_document(text, name).data == yaml.safe_load(text)
 
 
-def test_reading_the_zoo_imports_neither_it_nor_torch_nor_sb3(folder: Path) -> None:
+def test_reading_a_file_of_the_zoo_imports_neither_rl_zoo3_nor_torch(folder: Path) -> None:
     (folder / "a.yml").write_text(
         "name: a\nalgorithms: [ppo]\nenvironments: {CartPole-v1: }\nseeds: 1\nhyperparameters: {ppo: zoo}\n"
     )

@@ -11,8 +11,8 @@ from harness.training.algorithms import import_module, import_target, load_algor
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, which the import path does not name."""
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Change to an empty working directory that is not on the import path."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     return tmp_path
@@ -67,8 +67,8 @@ def test_an_unusable_target_is_reported_with_the_part_that_is_wrong(name: str, e
     assert message(name) == expected
 
 
-def test_an_object_with_the_methods_that_is_not_a_class_is_refused(here: Path) -> None:
-    (here / "an_instance.py").write_text(
+def test_an_object_with_the_methods_that_is_not_a_class_is_refused(working_folder: Path) -> None:
+    (working_folder / "an_instance.py").write_text(
         "class A:\n    def learn(self): ...\n    def predict(self): ...\n    def save(self): ...\na = A()\n"
     )
 
@@ -77,21 +77,21 @@ def test_an_object_with_the_methods_that_is_not_a_class_is_refused(here: Path) -
     )
 
 
-def test_the_required_methods_can_be_reduced(here: Path) -> None:
-    (here / "only_learns.py").write_text("class A:\n    def learn(self): ...\n")
+def test_the_required_methods_can_be_reduced(working_folder: Path) -> None:
+    (working_folder / "only_learns.py").write_text("class A:\n    def learn(self): ...\n")
 
     assert message("only_learns:A").endswith(": it has no method predict, save")
     assert load_algorithm("only_learns:A", methods=("learn",)).__name__ == "A"
 
 
-def test_a_module_of_the_working_directory_is_found(here: Path) -> None:
-    (here / "my_agent_module.py").write_text("answer = 42\n")
+def test_a_module_of_the_working_directory_is_found(working_folder: Path) -> None:
+    (working_folder / "my_agent_module.py").write_text("answer = 42\n")
 
     assert import_target("my_agent_module:answer") == 42
 
 
-def test_a_module_that_needs_another_names_the_other(here: Path) -> None:
-    (here / "needs_another.py").write_text("import not_installed_at_all\n")
+def test_a_module_that_needs_another_names_the_other(working_folder: Path) -> None:
+    (working_folder / "needs_another.py").write_text("import not_installed_at_all\n")
 
     with pytest.raises(UnknownNameError) as error:
         import_module("needs_another", wanted="needs_another:Agent")
@@ -106,8 +106,8 @@ def test_a_module_that_needs_another_names_the_other(here: Path) -> None:
         ("exits_at_once", "raise SystemExit(3)", "SystemExit: 3"),
     ],
 )
-def test_a_module_that_raises_is_named_with_its_error(here: Path, name: str, code: str, said: str) -> None:
-    (here / f"{name}.py").write_text(code)
+def test_a_module_that_raises_is_named_with_its_error(working_folder: Path, name: str, code: str, said: str) -> None:
+    (working_folder / f"{name}.py").write_text(code)
 
     with pytest.raises(UnknownNameError) as error:
         import_module(name, wanted=f"{name}:Agent")
@@ -116,9 +116,9 @@ def test_a_module_that_raises_is_named_with_its_error(here: Path, name: str, cod
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_file_name_in_place_of_a_module_is_corrected(here: Path, there: bool) -> None:
+def test_a_file_name_in_place_of_a_module_is_corrected(working_folder: Path, there: bool) -> None:
     if there:
-        (here / "a_file_of_mine.py").write_text("")
+        (working_folder / "a_file_of_mine.py").write_text("")
 
     assert message("a_file_of_mine.py:A") == (
         "a_file_of_mine.py:A: write a module without .py, such as a_file_of_mine:A"

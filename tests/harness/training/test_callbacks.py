@@ -23,7 +23,7 @@ from harness.training.progress import Progress
 
 
 class Rows(KVWriter):
-    """Remembers every dump of a logger."""
+    """Keeps every row that a logger writes."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -35,7 +35,7 @@ class Rows(KVWriter):
 
 
 class Snapshots(BaseCallback):
-    """Copies of each rollout and of the policy that played it, taken before the update."""
+    """Copies each rollout and its behaviour policy before the update."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def learn(model: Any, n_timesteps: int, *callbacks: BaseCallback) -> list[dict[s
 
 
 def log_probs(model: Any, snapshot: dict[str, Any], weights: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """log pi(a|s) of every transition, one at a time, by the distribution's density written out."""
+    """Return log pi(a|s) of every transition, computed one by one from the formula of the density."""
     policy: Any = PPO("MlpPolicy", model.get_env()).policy
     policy.load_state_dict(weights)
     found = []

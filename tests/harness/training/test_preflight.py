@@ -6,11 +6,11 @@ import gymnasium
 import pytest
 
 from harness.training.preflight import find_problems
-from tests.harness.toy_subjects import MODULE, WORLD, tiny_spec
+from tests.harness.toy_subjects import FAULTY_ENV, MODULE, tiny_spec
 
 
 def test_runs_that_can_start_have_no_problems() -> None:
-    assert find_problems([tiny_spec("ppo"), tiny_spec("custom_ppo"), tiny_spec(env=WORLD, normalize=True)]) == []
+    assert find_problems([tiny_spec("ppo"), tiny_spec("custom_ppo"), tiny_spec(env=FAULTY_ENV, normalize=True)]) == []
 
 
 def test_all_problems_are_reported_and_each_one_once() -> None:
@@ -18,14 +18,14 @@ def test_all_problems_are_reported_and_each_one_once() -> None:
         tiny_spec("ppo", "CartPol-v1", seed=0),
         tiny_spec("custom_ppo", "CartPol-v1", seed=1),
         tiny_spec("nowhere:Agent"),
-        tiny_spec(f"{MODULE}:Unbuildable"),
+        tiny_spec(f"{MODULE}:RaisesInConstructor"),
         tiny_spec(gae_lamda=1.0, seed=3),
     ]
 
     assert find_problems(specs) == [
         "environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?",
         "nowhere:Agent: there is no module nowhere; run from the folder that contains it, or install it",
-        "Unbuildable on CartPole-v1 cannot be built: ValueError: no such reactor",
+        "RaisesInConstructor on CartPole-v1 cannot be built: ValueError: no such reactor",
         "ppo on CartPole-v1: PPO has no argument gae_lamda, did you mean gae_lambda?",
     ]
 

@@ -23,7 +23,7 @@ from harness.training.envs import make_training_env
 from harness.training.models import build_model
 from harness.training.progress import Progress
 from harness.training.train import parameters_digest, train_and_record, train_run
-from tests.harness.toy_subjects import WORLD, tiny_spec
+from tests.harness.toy_subjects import FAULTY_ENV, tiny_spec
 
 SPEC = tiny_spec(n_timesteps=512)
 STEPS_PER_ROLLOUT = 128
@@ -31,7 +31,7 @@ STEPS_PER_ROLLOUT = 128
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord, list[Progress]]:
-    """One run of SB3's PPO on CartPole: its folder, its record, and what it said on its way."""
+    """Train SB3's PPO on CartPole; return the folder, the record and the progress messages."""
     root = tmp_path_factory.mktemp("trained")
     folder = root / "runs" / SPEC.run_dir
     said: list[Progress] = []
@@ -64,7 +64,7 @@ def test_the_monitors_hold_every_episode_that_was_finished(trained: tuple[Path, 
             rows = list(csv.DictReader(file))
         steps = sum(int(row["l"]) for row in rows)
         assert header["env_id"] == "CartPole-v1"
-        # What is missing of the 256 steps of each environment is the episode that the end of training cut off.
+        # Each environment makes 256 steps; those missing here belong to the episode unfinished at the end.
         assert 256 - 100 < steps <= 256
         assert all(float(row["r"]) == int(row["l"]) for row in rows)
 
@@ -86,7 +86,7 @@ def test_progress_has_a_row_per_rollout_and_one_for_the_last_update(
     evaluations = [int(row["time/total_timesteps"]) for row in rows if row["eval/mean_reward"]]
     updates = [int(row["time/total_timesteps"]) for row in rows if row["update/kl"]]
     assert (rollouts, evaluations) == ([128, 256, 384, 512], [256, 512])
-    # An update is logged with the next row, be it of an evaluation or of a rollout; the last has a row of its own.
+    # An update is logged with the next row, of an evaluation or of a rollout; the last update has its own row.
     assert updates == [256, 384, 512, 512]
     keys = {
         "eval/mean_reward",
@@ -224,15 +224,15 @@ def test_the_final_evaluation_can_be_repeated_from_the_files(tmp_path: Path) -> 
 
 
 def test_an_environment_with_dots_in_its_name_has_the_same_files(tmp_path: Path) -> None:
-    record = train_run(tiny_spec(env=WORLD), tmp_path)
+    record = train_run(tiny_spec(env=FAULTY_ENV), tmp_path)
 
-    model = stable_baselines3.PPO.load(tmp_path / f"{WORLD}.zip", device="cpu")
+    model = stable_baselines3.PPO.load(tmp_path / f"{FAULTY_ENV}.zip", device="cpu")
     assert parameters_digest(model.policy) == record.parameters_digest
-    assert sorted(path.name for path in (tmp_path / WORLD).iterdir()) == ["args.yml", "config.yml"]
+    assert sorted(path.name for path in (tmp_path / FAULTY_ENV).iterdir()) == ["args.yml", "config.yml"]
 
 
 def test_an_environment_that_raises_makes_a_failed_record(tmp_path: Path) -> None:
-    spec = tiny_spec(env=WORLD, env_kwargs={"trouble": "raise"})
+    spec = tiny_spec(env=FAULTY_ENV, env_kwargs={"trouble": "raise"})
 
     record = train_and_record(spec, tmp_path, lambda _: None)
 
@@ -252,11 +252,11 @@ def test_a_record_that_cannot_be_written_raises(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr("harness.training.train.write_record", full)
     with pytest.raises(OSError, match="No space left on device"):
-        train_and_record(tiny_spec(env=WORLD, env_kwargs={"trouble": "raise"}), tmp_path, lambda _: None)
+        train_and_record(tiny_spec(env=FAULTY_ENV, env_kwargs={"trouble": "raise"}), tmp_path, lambda _: None)
 
 
 def test_nan_rewards_make_a_failed_record(tmp_path: Path) -> None:
-    spec = tiny_spec(env=WORLD, env_kwargs={"trouble": "nan"})
+    spec = tiny_spec(env=FAULTY_ENV, env_kwargs={"trouble": "nan"})
 
     record = train_and_record(spec, tmp_path, lambda _: None)
 
@@ -314,7 +314,7 @@ def test_the_digest_changes_with_any_bit_shape_or_type(change: Callable[[Any], A
 def test_a_finished_record_replaces_a_failed_one(
     trained: tuple[Path, RunRecord, list[Progress]], tmp_path: Path
 ) -> None:
-    train_and_record(tiny_spec(env=WORLD, env_kwargs={"trouble": "raise"}), tmp_path, lambda _: None)
+    train_and_record(tiny_spec(env=FAULTY_ENV, env_kwargs={"trouble": "raise"}), tmp_path, lambda _: None)
     write_record(tmp_path, trained[1])
 
     assert read_record(tmp_path) == trained[1]

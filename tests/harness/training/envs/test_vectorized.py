@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 from harness.errors import UnknownNameError
 from harness.training.envs import check_environment, make_eval_env, make_training_env
 from harness.training.models import build_model
-from tests.harness.toy_subjects import WORLD, tiny_spec
+from tests.harness.toy_subjects import FAULTY_ENV, tiny_spec
 from tests.probe_envs import RandomWorld
 
 
@@ -92,7 +92,7 @@ def test_an_environment_without_its_package_is_reported(error: Exception) -> Non
         del gymnasium.registry["WithoutPackage-v0"]
 
 
-@pytest.mark.parametrize("env_id", ["CartPole-v1", WORLD])
+@pytest.mark.parametrize("env_id", ["CartPole-v1", FAULTY_ENV])
 def test_an_environment_that_can_be_made_passes(env_id: str) -> None:
     check_environment(env_id)
 
@@ -192,7 +192,7 @@ def test_evaluations_transpose_images_as_sb3_does_in_training(
 
 
 def test_keyword_arguments_reach_the_environment(tmp_path: Path) -> None:
-    env = make_training_env(tiny_spec(env=WORLD, env_kwargs="dict(trouble='nan')"), tmp_path)
+    env = make_training_env(tiny_spec(env=FAULTY_ENV, env_kwargs="dict(trouble='nan')"), tmp_path)
     env.reset()
     rewards = env.step(np.zeros(2, dtype=int))[1]
     env.close()

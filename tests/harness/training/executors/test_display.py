@@ -20,7 +20,7 @@ JOBS = [Job(make_spec(seed=seed), Path("nowhere")) for seed in range(2)]
 
 @pytest.fixture
 def now() -> Iterator[list[float]]:
-    """The time, to be set."""
+    """Replace the clock by a list with one settable time."""
     time = [100.0]
     with patch("harness.training.executors.display.monotonic", lambda: time[0]):
         yield time

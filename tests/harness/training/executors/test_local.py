@@ -20,14 +20,14 @@ from harness.training.executors import local
 from harness.training.executors.events import Finished, Job, Progressed, RunEvent, Started
 from harness.training.executors.local import call_in_worker, call_in_workers, run_jobs
 from tests.harness.processes import is_running, wait_until
-from tests.harness.toy_subjects import MODULE, WORLD, tiny_spec
+from tests.harness.toy_subjects import FAULTY_ENV, MODULE, tiny_spec
 from tests.results_factory import make_record
 
 ROOT = Path(__file__).parents[4]
 
 
 def job(folder: Path, seed: int = 0, **trouble: Any) -> Job:
-    spec = tiny_spec(env=WORLD, seed=seed, n_timesteps=128, env_kwargs=trouble)
+    spec = tiny_spec(env=FAULTY_ENV, seed=seed, n_timesteps=128, env_kwargs=trouble)
     return Job(spec, folder / "runs" / spec.run_dir)
 
 
@@ -122,7 +122,7 @@ def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         for line in parent.stdout:
             name, *children = line.split()
             pids = [int(pid) for pid in children]
-            if name == "Progressed" and len(pids) == 2:  # both have left their preparations behind
+            if name == "Progressed" and len(pids) == 2:  # both are past their start-up
                 break
         alive = [is_running(pid) for pid in pids]
         parent.kill()
@@ -184,7 +184,7 @@ def test_threads_left_by_an_environment_do_not_block_other_runs(
 
 
 def dead_worker(folder: Path, receiver: Any) -> local.Worker:
-    """A worker whose process was killed."""
+    """Return a worker whose process was killed."""
     process: Any = SimpleNamespace(is_alive=lambda: False, join=lambda *_: None, terminate=lambda: None, exitcode=-9)
     return local.Worker(job(folder), process, receiver, "2025-01-01T00:00:00+00:00", 0.0)
 
@@ -243,7 +243,7 @@ def test_an_interrupted_call_does_not_wait_for_its_worker(tmp_path: Path) -> Non
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        call_in_workers(f"{MODULE}:sleep_and_tell", [(tmp_path,), (tmp_path,)])
+        call_in_workers(f"{MODULE}:write_pid_and_sleep", [(tmp_path,), (tmp_path,)])
     thread.join()
 
     assert not is_running(int((tmp_path / "pid").read_text()))
@@ -255,9 +255,9 @@ def test_results_of_parallel_calls_are_in_order_of_the_calls() -> None:
 
 
 def test_an_error_of_one_call_ends_the_others(tmp_path: Path) -> None:
-    # The first has no such argument.
+    # The first call fails: the function has no second argument.
     with pytest.raises(HarnessError, match="TypeError"):
-        call_in_workers(f"{MODULE}:sleep_and_tell", [(tmp_path, "too many"), (tmp_path,)])
+        call_in_workers(f"{MODULE}:write_pid_and_sleep", [(tmp_path, "too many"), (tmp_path,)])
 
     assert not (tmp_path / "done").exists()
 

@@ -15,7 +15,7 @@ from harness.experiment.run_records import RunRecord, read_record
 from harness.training.executors import worker
 from harness.training.executors.events import Job
 from harness.training.progress import Progress
-from tests.harness.toy_subjects import MODULE, WORLD, tiny_spec
+from tests.harness.toy_subjects import FAULTY_ENV, MODULE, tiny_spec
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def received(receiver: Any) -> list[Any]:
 
 
 def test_a_run_sends_its_progress_and_then_its_record(pipe: tuple[Any, Any], tmp_path: Path) -> None:
-    worker.run_main(Job(tiny_spec(env=WORLD, n_timesteps=128), tmp_path), pipe[1])
+    worker.run_main(Job(tiny_spec(env=FAULTY_ENV, n_timesteps=128), tmp_path), pipe[1])
 
     *progress, record = received(pipe[0])
     assert all(isinstance(message, Progress) for message in progress)
@@ -55,7 +55,7 @@ def test_a_worker_ignores_ctrl_c_and_computes_on_one_thread(pipe: tuple[Any, Any
 def test_a_record_that_cannot_be_written_is_sent_as_text(pipe: tuple[Any, Any], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
 
-    worker.run_main(Job(tiny_spec(env=WORLD), tmp_path / "taken" / "run"), pipe[1])
+    worker.run_main(Job(tiny_spec(env=FAULTY_ENV), tmp_path / "taken" / "run"), pipe[1])
 
     (message,) = received(pipe[0])
     assert message.startswith("NotADirectoryError: [Errno 20] Not a directory: ")
