@@ -117,11 +117,12 @@ def train(
 @app.command()
 def report(
     folders: Annotated[
-        list[Path], typer.Argument(help="Folders with results of `harness`, or with logs of SB3 or rl_zoo3.")
+        list[Path],
+        typer.Argument(help="Folders with results, or with logs of SB3 or rl_zoo3.", metavar="FOLDER"),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the report; required for several FOLDERS. Default: the folder itself."),
+        typer.Option(help="Folder for the report; required for several folders. Default: the folder itself."),
     ] = None,
 ) -> None:
     """Rebuild tables and figures from results on disk, without training."""
@@ -163,7 +164,7 @@ def crosscheck(
     explain: Annotated[
         bool, typer.Option("--explain", help="Search the catalogue for the mistakes that explain a divergence.")
     ] = False,
-    seconds: Annotated[float, typer.Option(min=1, help="Time limit of that search.")] = 120.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Time limit of the search, in seconds.")] = 120.0,
     copy_weights: Annotated[
         bool, typer.Option("--copy-weights", help="Start with the initial weights and random state of the reference.")
     ] = False,
@@ -250,7 +251,7 @@ def bench(
 
 @app.command("check-config")
 def check_config(
-    files: Annotated[list[Path], typer.Argument(help="Configuration files to check.", metavar="FILE...")],
+    files: Annotated[list[Path], typer.Argument(help="Configuration files to check.", metavar="FILE")],
 ) -> None:
     """List all mistakes in configuration files, without running them; exit code 1 if there are any."""
     from harness.config import check_config as problems_of

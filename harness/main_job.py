@@ -76,6 +76,7 @@ def _exclusive_access(out: Path) -> Iterator[None]:
     """Lock a folder of results against a second harness; the system releases the lock when the process ends."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+        # "a+" does not truncate: the process id of another holder must stay readable.
         file = (out / LOCK_NAME).open("a+", encoding="utf-8")
     except OSError as error:
         raise HarnessError(f"{out}: cannot be written ({error.strerror})") from error

@@ -11,6 +11,10 @@ import itertools
 import sys
 from collections.abc import Sequence
 
+from harness.config.names import BORROWED
+from harness.config.sources import zoo_folder
+from harness.training.algorithms import load_algorithm
+
 __all__ = ["main", "with_hyperparameters"]
 
 
@@ -19,9 +23,6 @@ def with_hyperparameters(arguments: Sequence[str]) -> list[str]:
 
     rl_zoo3 would look for custom_ppo.yml, which it does not have; custom_ppo uses ppo.yml.
     """
-    from harness.config.names import BORROWED
-    from harness.config.sources import zoo_folder
-
     given = list(arguments)
     if any(argument.split("=")[0] in ("-conf", "--conf-file") for argument in given):
         return given
@@ -36,9 +37,7 @@ def main() -> None:
     import rl_zoo3
     from rl_zoo3.train import train
 
-    from custom_ppo import CustomA2C, CustomPPO
-
-    rl_zoo3.ALGOS |= {"custom_ppo": CustomPPO, "custom_a2c": CustomA2C}
+    rl_zoo3.ALGOS |= {name: load_algorithm(name) for name in BORROWED}
     train()
 
 

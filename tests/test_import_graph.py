@@ -81,14 +81,14 @@ HARNESS: Mapping[str, set[str]] = {
         "crosscheck.tracing.trace",
     },
     "main_job": {"errors", "config", "experiment", "training.executors", "analysis"},
-    "zoo": {"config"},
+    "zoo": {"config", "training"},
     "cli": {"errors", "config", "experiment", "training.executors", "bench", "analysis", "main_job", "crosscheck"},
     "__main__": {"cli"},
 }  # fmt: skip
 LIGHT = ("errors", "config", "experiment", "analysis", "stats")
 """Packages that plan, read and draw: they load in a second, because they import nothing that trains."""
 HEAVY = ("torch", "stable_baselines3", "sb3_contrib", "gymnasium", "rl_zoo3")
-MAY_IMPORT_CUSTOM_PPO = ("catalogue", "checks", "crosscheck", "zoo")
+MAY_IMPORT_CUSTOM_PPO = ("catalogue", "checks", "crosscheck")
 """Areas that may import custom_ppo; all others refer to algorithms by name only."""
 
 

@@ -1,4 +1,4 @@
-"""The section `algorithms` of an experiment: a list whose entries name one algorithm each, or expand to several."""
+"""Read the section `algorithms` of an experiment: a list of algorithms, and of entries that expand to several."""
 
 from __future__ import annotations
 

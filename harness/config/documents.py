@@ -244,7 +244,7 @@ class _Builder:
                 raise self._error(key_node, "a key must be plain text, not a list or a mapping")
             if key_node.tag == _TAG + "merge":
                 for pairs in self._merge_sources(value_node):
-                    merged = pairs | merged
+                    merged = pairs | merged  # of two merged mappings the earlier wins
             elif key_node.value in own:
                 first = _line(own[key_node.value][0])
                 raise self._error(key_node, f"duplicate key {key_node.value!r}, first given in line {first}")
@@ -264,6 +264,7 @@ class _Builder:
 
     def _enter(self, node: yaml.Node) -> None:
         self._tick(node)
+        # An alias is the very node object of its anchor: identity finds a node inside itself, equality would not end.
         if any(node is open_node for open_node in self._open):
             raise self._error(node, "an anchor contains itself")
         self._open.append(node)

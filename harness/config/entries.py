@@ -3,7 +3,8 @@
 The tables repeat the constructors of Stable-Baselines3 2.9 and the extra keys of rl_zoo3 2.9, because the constructors
 cannot be inspected without importing torch. A test compares the tables with the constructors.
 
-A new hyperparameter of PPO is one line in `_PPO` (SB3's) or `_OWN` (CustomPPO's).
+A new hyperparameter is one line in the table of its algorithm, such as `_PPO` (SB3's) or `_OWN` (CustomPPO's alone);
+one that may be a schedule is a line in `_SCHEDULES`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from harness.config.names import DEVIANTS
 from harness.config.rules import BOOLEAN, TEXT, Rule, integer, number, optional
 from harness.errors import ConfigError, did_you_mean
 
-__all__ = ["TRUSTED_PACKAGES", "accepted_keys", "check_entry"]
+__all__ = ["SCHEDULES", "TRUSTED_PACKAGES", "accepted_keys", "check_entry"]
 
 TRUSTED_PACKAGES = ("gymnasium", "stable_baselines3", "sb3_contrib", "rl_zoo3", "minigrid", "ale_py", "harness")
 """Packages whose wrappers and policies may be named by any configuration: importing a package runs its code."""
@@ -61,13 +62,21 @@ def _read_deviations(value: object) -> object:
     return value
 
 
+_SCHEDULES: Mapping[str, Rule] = {
+    "learning_rate": _schedule("a number >= 0 or lin_NUMBER", at_least=0),
+    "clip_range": _schedule("a number > 0 or lin_NUMBER", above=0),
+    "clip_range_vf": optional(_schedule("a number > 0 or lin_NUMBER", above=0)),
+}
+SCHEDULES = frozenset(_SCHEDULES)
+"""Keys whose value may be a schedule."""
+
 _KWARGS = _kept("a mapping or text such as dict(key=value)", parse_kwargs)
 
 _SHARED: Mapping[str, Rule] = {
     "n_envs": integer(at_least=1),
     "n_timesteps": integer(at_least=1),
     "policy": TEXT,
-    "learning_rate": _schedule("a number >= 0 or lin_NUMBER", at_least=0),
+    "learning_rate": _SCHEDULES["learning_rate"],
     "gamma": number(above=0, at_most=1),
     "normalize": _kept("true, false or arguments of VecNormalize", parse_normalize),
     "frame_stack": optional(integer(at_least=1)),
@@ -96,10 +105,9 @@ _ON_POLICY: Mapping[str, Rule] = {
 }
 _PPO: Mapping[str, Rule] = {
     **_ON_POLICY,
+    **_SCHEDULES,
     "batch_size": integer(at_least=1),
     "n_epochs": integer(at_least=1),
-    "clip_range": _schedule("a number > 0 or lin_NUMBER", above=0),
-    "clip_range_vf": optional(_schedule("a number > 0 or lin_NUMBER", above=0)),
     "target_kl": optional(number(above=0)),
 }
 _A2C: Mapping[str, Rule] = {**_ON_POLICY, "use_rms_prop": BOOLEAN, "rms_prop_eps": number(above=0)}

@@ -1,4 +1,4 @@
-"""Entries of the list `algorithms` that stand for several algorithms: `deviations: {of: custom_ppo, except: [...]}`.
+"""Expand entries of the list `algorithms` that stand for several: `deviations: {of: custom_ppo, except: [...]}`.
 
 An expansion is read after the single algorithms of the list, which it may vary. To add one, write a function of the
 type `Expand` and enter its key into `EXPANSIONS`.
@@ -57,7 +57,7 @@ def _deviations(
     only = _ids(place["only"], known, reference, problems) if "only" in place.value else known
     omitted = _ids(place["except"], known, reference, problems) if "except" in place.value else ()
     chosen = [name for name in known if name in only and name not in omitted]
-    if not chosen and len(problems) == n_problems:  # a misspelt id is the mistake then, and reported already
+    if not chosen and len(problems) == n_problems:  # else a misspelt id is the cause, and is reported already
         problems.append(place.error("selects no deviation, expected at least one"))
     return [
         AlgorithmDraft(

@@ -1,4 +1,4 @@
-"""The validated configuration of a comparison: plain frozen data, with every default filled in."""
+"""Validated configuration of a comparison: frozen dataclasses with every default filled in."""
 
 from __future__ import annotations
 

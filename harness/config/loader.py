@@ -87,6 +87,7 @@ def _read_experiment(
 
 def _in_order(problems: list[PlacedError], first_file: str) -> list[PlacedError]:
     """Return each message once, sorted by line; the experiment's own file first, then the others in order of use."""
+    # A file that several algorithms use is checked for each of them and gives its messages several times.
     unique = list({str(problem): problem for problem in problems}.values())
     files = list(dict.fromkeys([first_file, *(problem.file for problem in unique)]))
     return sorted(unique, key=lambda problem: (files.index(problem.file), problem.line))
@@ -164,6 +165,6 @@ def _disagreement(place: Located, key: str, by_label: Mapping[str, object]) -> l
     for label, value in by_label.items():
         first, expected = next(iter(by_label.items()))
         if value != expected:
-            message = f"{first} has {key} {expected} but {label} {value}; a comparison needs one: set {key} here"
+            message = f"{first} has {key} {expected} but {label} {value}; all algorithms need the same: set {key} here"
             return [place.error(message)]
     return []

@@ -21,7 +21,7 @@ REGISTERED: Mapping[str, str] = {
     "tqc": "sb3_contrib:TQC",
     "crossq": "sb3_contrib:CrossQ",
 }
-"""Registered name -> "module:Class".
+"""Registered name -> "module:Class": a new algorithm is a line here, and in `BORROWED` if it equals one of SB3's.
 
 Left out: MaskablePPO, which needs an environment with action masks; ARS, whose smallest unit of training is a
 generation of whole episodes, so that it trains far beyond a small budget.

@@ -148,7 +148,7 @@ def _read_reference(place: Located, problems: list[PlacedError]) -> ReferenceSco
     if len(scores) < 2:
         return None
     if scores["best"] <= scores["random"]:
-        problems.append(place.error(f"expected best above random, got {scores['best']} and {scores['random']}"))
+        problems.append(place.error(f"expected best > random, got best {scores['best']} and random {scores['random']}"))
         return None
     return ReferenceScores(**scores)
 

@@ -100,7 +100,7 @@ def write_text_atomically(path: Path, text: str) -> None:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # before the rename: a power failure could leave an empty file otherwise
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from harness.config import ExperimentConfig, parse_config
-from harness.config.names import BORROWED, REGISTERED, ZOO_FILES
+from harness.config.names import REGISTERED
 from harness.errors import UnknownNameError, did_you_mean
 
 __all__ = ["single_run"]
@@ -29,8 +29,7 @@ def single_run(
         raise UnknownNameError(f"--algo {algo}: no algorithm is registered as {algo}{did_you_mean(algo, REGISTERED)}")
     source: Any = str(Path(hyperparameters).resolve())
     if hyperparameters == "zoo":
-        known = algo in BORROWED or algo in ZOO_FILES or algo in REGISTERED
-        source = "zoo" if known else {"default": {"policy": "MlpPolicy", "n_timesteps": 100_000}}
+        source = "zoo" if algo in REGISTERED else {"default": {"policy": "MlpPolicy", "n_timesteps": 100_000}}
     data = {
         "name": "train",
         "algorithms": [{algo: {"class": algo, "hyperparameters_of": algo}}],

@@ -116,6 +116,7 @@ class TrustRegion(BaseCallback):
         # No copies: the buffer allocates new arrays at its next reset and leaves these unchanged.
         self.rollout = Rollout(buffer.observations, buffer.actions, buffer.log_probs)
 
+    # SB3 calls no callback after an update: the next rollout, or the end of training, is the first chance to measure.
     def _on_rollout_start(self) -> None:
         self._measure()
 

@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
+from harness.config.entries import SCHEDULES
 from harness.config.hyperparams import Linear, parse_class, parse_kwargs, parse_schedule
 from harness.config.literals import Name
 from harness.errors import ConfigError, did_you_mean
@@ -14,7 +15,6 @@ from harness.training.algorithms import import_target, load_algorithm
 
 __all__ = ["LinearSchedule", "build_model", "constructor_arguments"]
 
-SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 KWARGS = ("policy_kwargs", "rollout_buffer_kwargs", "replay_buffer_kwargs")
 CLASSES = ("rollout_buffer_class", "replay_buffer_class")
 ENVIRONMENT_KEYS = frozenset(
@@ -25,7 +25,7 @@ ENVIRONMENT_KEYS = frozenset(
 
 @dataclass(frozen=True)
 class LinearSchedule:
-    """The schedule initial * progress_remaining of rl_zoo3's "lin_0.001"; a class, so that models can be pickled."""
+    """Schedule initial * progress_remaining of rl_zoo3's "lin_0.001"; a class, so that models can be pickled."""
 
     initial: float
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness import cli
+from harness.config import parse_config, resolved_text
+from harness.experiment.plan import plan
 from tests.harness.processes import group_members, is_loading_torch, wait_until
 from tests.results_factory import make_record, make_spec, write_experiment, write_run
 
@@ -258,6 +260,29 @@ def test_a_report_on_runs_without_a_plan_counts_them_all(
 
     assert code == 0
     assert [line.split()[:3] for line in output.splitlines() if line.startswith(" ppo")] == [["ppo", "2", "5"]]
+
+
+def test_a_report_on_an_ablation_does_not_load_torch(tmp_path: Path) -> None:
+    algorithms = "[custom_ppo, {deviations: {of: custom_ppo, only: [sgd]}}]"
+    experiment = parse_config(replaced("[ppo]", algorithms), Path("a.yml"))
+    (tmp_path / "experiment.yml").write_text(resolved_text(experiment))
+    for spec in plan(experiment):
+        write_run(tmp_path, make_record(spec, [5.0]))
+    script = (
+        "import sys, harness.analysis.report\n"
+        "harness.analysis.report.save_all = lambda *_, **__: []\n"
+        "sys.argv = ['harness', 'report', sys.argv[1]]\n"
+        "from harness.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as exit_: assert exit_.code == 0\n"
+        "print('torch' in sys.modules)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[:2] for line in done.stdout.splitlines() if line.startswith(" sgd")] == [["sgd", "2"]]
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_check_config_lists_every_mistake_and_the_valid_files(harness: Harness) -> None:

@@ -108,7 +108,7 @@ def test_algorithms_with_different_budgets_are_not_compared(check: Check) -> Non
     )
     assert found == [
         "a.yml:3: environments.CartPole-v1: ppo has n_timesteps 100000 but a2c 500000; "
-        "a comparison needs one: set n_timesteps here"
+        "all algorithms need the same: set n_timesteps here"
     ]
 
 
@@ -118,7 +118,7 @@ def test_algorithms_in_differently_built_environments_are_not_compared(check: Ch
     )
     assert found == [
         "a.yml:3: environments.CartPole-v1: ppo has env_kwargs {} but heavy {'g': 20}; "
-        "a comparison needs one: set env_kwargs here"
+        "all algorithms need the same: set env_kwargs here"
     ]
 
 

@@ -122,7 +122,7 @@ def test_two_environments_that_would_share_a_folder_are_refused(check: Check) ->
         ),
         (
             "{references: {CartPole-v1: {random: 22, best: 9}}}",
-            "statistics.references.CartPole-v1: expected best above random, got 9 and 22",
+            "statistics.references.CartPole-v1: expected best > random, got best 9 and random 22",
         ),
         (
             "{references: {CartPole-v1: [22, 500]}}",
