@@ -1,8 +1,9 @@
-"""The catalogue of deviations: ways in which a PPO can part from Stable-Baselines3's, each as a change of CustomPPO.
+"""The catalogue of mistakes: ways in which a PPO can differ from Stable-Baselines3's, under one id each.
 
-CustomPPO equals SB3's PPO to the bit, so that with a deviation it equals a PPO of SB3 with the same mistake: that is
-what makes an explanation exact. Where people write a mistake in several ways with different bits, each is an entry of
-its own, or the description says which one is meant.
+Most are deviations: changes of CustomPPO. CustomPPO equals SB3's PPO to the bit, so that with a deviation it equals
+SB3's PPO with the same mistake, which is what makes an explanation exact. Where people write a mistake in several ways
+with different bits, each way is an entry, or the description says which one is meant. The other mistakes are known from
+single functions, and only function checks name them.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 from harness.catalogue.advantages import ADVANTAGES
 from harness.catalogue.batches import BATCHES
 from harness.catalogue.deviation import Deviation
-from harness.catalogue.early_stopping import DIVERGENCE
+from harness.catalogue.early_stopping import EARLY_STOPPING
+from harness.catalogue.entropies import ENTROPIES
 from harness.catalogue.gradients import GRADIENTS
-from harness.catalogue.initialisation import START
+from harness.catalogue.initialisation import INITIALISATION
+from harness.catalogue.log_probs import LOG_PROBS
 from harness.catalogue.losses import LOSSES
 from harness.catalogue.minibatches import MINIBATCHES
+from harness.catalogue.mistake import Mistake
 from harness.catalogue.normalisation import NORMALISATION
 from harness.catalogue.optimisation import OPTIMISATION
 from harness.catalogue.policies import POLICIES
@@ -23,15 +27,19 @@ from harness.catalogue.rewards import REWARDS
 from harness.catalogue.rollout import ROLLOUT
 from harness.catalogue.schedules import SCHEDULES
 from harness.catalogue.surrogates import SURROGATES
+from harness.catalogue.timeouts import TIMEOUTS
 from harness.errors import UnknownNameError, did_you_mean
 
-__all__ = ["CATALOGUE", "ENDINGS", "Deviation", "deviation"]
+__all__ = ["CATALOGUE", "ENDINGS", "MISTAKES", "Deviation", "Mistake", "deviation"]
 
-CATALOGUE: tuple[Deviation, ...] = (
-    *START,
+MISTAKES: tuple[Mistake, ...] = (
+    *INITIALISATION,
     *POLICIES,
+    *LOG_PROBS,
+    *ENTROPIES,
     *ROLLOUT,
     *REWARDS,
+    *TIMEOUTS,
     *ADVANTAGES,
     *RETURNS,
     *MINIBATCHES,
@@ -39,22 +47,29 @@ CATALOGUE: tuple[Deviation, ...] = (
     *NORMALISATION,
     *SURROGATES,
     *LOSSES,
-    *DIVERGENCE,
+    *EARLY_STOPPING,
     *GRADIENTS,
     *SCHEDULES,
     *OPTIMISATION,
 )
-"""Every deviation that is known, from the first weights to the optimiser's step. They are applied in this order, so
-that those that replace a part of the recipe come before those that change what it is given or what it returns."""
+"""All known mistakes, from the first weights to the optimiser's step."""
 
-ENDINGS: tuple[Deviation, ...] = DIVERGENCE
-"""Those that decide when an update ends. Two of them may undo each other, so that they are tried in pairs."""
+CATALOGUE: tuple[Deviation, ...] = tuple(mistake for mistake in MISTAKES if isinstance(mistake, Deviation))
+"""All mistakes that CustomPPO can be trained with, in the order in which they are applied: those that replace a part of
+the recipe come before those that change the arguments or the result of a part."""
+
+ENDINGS: tuple[Deviation, ...] = EARLY_STOPPING
+"""Deviations that decide when an update ends. Two of them may undo each other, so they are tried in pairs."""
 
 _BY_ID = {entry.id: entry for entry in CATALOGUE}
+_ONLY_CHECKED = {mistake.id: mistake for mistake in MISTAKES if mistake.id not in _BY_ID}
 
 
 def deviation(name: str) -> Deviation:
-    """The deviation with this id; raises UnknownNameError."""
+    """Return the deviation with this id; raises UnknownNameError."""
+    if name in _ONLY_CHECKED:
+        reason = _ONLY_CHECKED[name].no_deviation
+        raise UnknownNameError(f"{name!r} is a mistake that only function checks name, no deviation: {reason}")
     if name not in _BY_ID:
         hint = did_you_mean(name, _BY_ID) or "; `python -m harness.catalogue` lists them"
         raise UnknownNameError(f"deviation {name!r} is not in the catalogue{hint}")

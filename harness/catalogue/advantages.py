@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from custom_ppo.gae import gae
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.recipe import Recipe
+from harness.catalogue import timeouts
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.estimates import (
     Array,
@@ -22,6 +24,7 @@ from harness.catalogue.estimates import (
     recursion,
     summed,
 )
+from harness.catalogue.mistake import Mistake, checked_only
 from harness.catalogue.patching import PPO_ONLY, WALK, Surgery, huang, parts, settings, wrap
 
 if TYPE_CHECKING:
@@ -120,9 +123,58 @@ def _normalised_in_memory(recipe: Recipe) -> Recipe:
     return recipe.replace(advantages=estimate, normalize_advantages=lambda advantages: advantages)
 
 
+def bootstrapped_from(last_values: Callable[[Array, Array], Array]) -> Callable[..., Estimates]:
+    """Return GAE with last_values(values, last values) after the last step."""
+
+    def estimate(
+        rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
+    ) -> Estimates:
+        return gae(rewards, values, starts, last_values(values, last), dones, **discounts)
+
+    return estimate
+
+
+def _starts_and_dones_one_step_early(
+    original: Any, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
+) -> Estimates:
+    earlier = np.concatenate([starts[:1], starts[:-1]])
+    found: Estimates = original(rewards, values, earlier, last, starts[-1], **discounts)
+    return found
+
+
+def _value_not_subtracted(
+    rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
+) -> Estimates:
+    next_values, mask = following(values, starts, last, dones)
+    advantages = summed(rewards + gamma * next_values * mask, gamma * gae_lambda * mask)
+    return advantages, advantages + values
+
+
+def _last_step_left_out(
+    original: Any, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
+) -> Estimates:
+    without = np.concatenate([rewards[:-1], values[-1:]])  # the last TD error is r - V, and 0 for r = V
+    found: Estimates = original(without, values, starts, np.zeros_like(last), dones, **discounts)
+    return found
+
+
+def _forwards(
+    rewards: Array, values: Array, starts: Array, last: Array, dones: Array, *, gamma: float, gae_lambda: float
+) -> Estimates:
+    next_values, mask = following(values, starts, last, dones)
+    deltas = rewards + gamma * next_values * mask - values
+    advantages = summed(deltas[::-1], gamma * gae_lambda * mask[::-1])[::-1]
+    return advantages, advantages + values
+
+
+def _normalised_without_bias(original: Any, *arrays: Array, **discounts: float) -> Estimates:
+    advantages, returns = original(*arrays, **discounts)
+    return (advantages - advantages.mean()) / (advantages.std(ddof=1) + 1e-8), returns
+
+
 # Deviations that bring estimates of their own come first: the others change what these are made of, or what is made
 # of them.
-ADVANTAGES: tuple[Deviation, ...] = (
+ADVANTAGES: tuple[Mistake, ...] = (
     Deviation(
         id="gae_done_mask_missing_in_delta",
         description="The TD error takes V(s') even where an episode has ended; the recursion stops there",
@@ -131,6 +183,9 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Multiply V(s') by 1 - done",
         shows="an episode that ends",
         recipe=recursion(target=lambda rewards, next_values, mask, gamma: rewards + gamma * next_values),
+        hints={
+            "advantages": "delta is not masked: V of the next episode's first state counts as the future of this one"
+        },
     ),
     Deviation(
         id="gae_done_mask_missing_in_recursion",
@@ -140,6 +195,11 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Multiply the recursion by 1 - done",
         shows="an episode that ends within a rollout",
         recipe=recursion(decay=lambda mask, gamma, gae_lambda: np.full_like(mask, gamma * gae_lambda)),
+        hints={
+            "advantages": (
+                "the recursion is not masked: advantages flow back across the end of an episode (delta is right)"
+            )
+        },
     ),
     Deviation(
         id="gae_gamma_missing_in_delta",
@@ -148,6 +208,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source="AI4Finance-Foundation/ElegantRL#183",
         remedy="Multiply V(s') by gamma",
         recipe=recursion(target=lambda rewards, next_values, mask, gamma: rewards + next_values * mask),
+        hints={"advantages": "gamma is missing in delta: r + V(next) - V"},
     ),
     Deviation(
         id="gae_gamma_missing_in_recursion",
@@ -156,6 +217,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Let the recursion decay by gamma * lambda",
         recipe=recursion(decay=lambda mask, gamma, gae_lambda: gae_lambda * mask),
+        hints={"advantages": "gamma is missing in the recursion: lambda alone"},
     ),
     Deviation(
         id="gae_lambda_missing_in_recursion",
@@ -165,6 +227,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Let the recursion decay by gamma * lambda",
         shows="gae_lambda below 1",
         recipe=recursion(decay=lambda mask, gamma, gae_lambda: gamma * mask),
+        hints={"advantages": "lambda is missing in the recursion, as if it were 1: discounted returns minus values"},
     ),
     Deviation(
         id="advantages_are_returns_minus_values",
@@ -182,6 +245,9 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Estimate advantages by GAE",
         shows="gae_lambda above 0",
         recipe=recursion(decay=lambda mask, gamma, gae_lambda: 0 * mask),
+        hints={
+            "advantages": "the recursion is missing, as if lambda were 0: the error of one step, r + gamma V(next) - V"
+        },
     ),
     Deviation(
         id="gae_in_float64",
@@ -199,6 +265,11 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Multiply V(s') and the recursion by 1 - done",
         shows="an episode that ends",
         recipe=around(_no_mask),
+        hints={
+            "advantages": "no done mask: values and advantages flow back across the end of an episode",
+            "advantages_with_timeouts": "no mask at all: values and advantages flow across every end",
+        },
+        formulas={"advantages_with_timeouts": timeouts.never_cut},
     ),
     Deviation(
         id="gae_masked_by_own_start",
@@ -208,6 +279,12 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Read the mask of step t from episode_starts[t + 1], and that of the last from dones",
         shows="an episode that ends",
         recipe=around(_starts_not_shifted),
+        hints={
+            "advantages": (
+                "the mask is one step early, but for the last step: "
+                "episode_starts[t] where episode_starts[t + 1] belongs"
+            )
+        },
     ),
     Deviation(
         id="last_values_zero",
@@ -217,6 +294,8 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Bootstrap the rollout with V of the observation after its last step",
         shows="an episode that goes on after a rollout",
         surgery=_last_values(lambda found, memory: torch.zeros_like(found)),
+        hints={"advantages": "the last value is taken as zero, as if the rollout ended every episode"},
+        formulas={"advantages": bootstrapped_from(lambda values, last: np.zeros_like(last))},
     ),
     Deviation(
         id="last_values_are_stored_ones",
@@ -226,6 +305,10 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Bootstrap the rollout with V of the observation after its last step",
         shows="an episode that goes on after a rollout",
         surgery=_last_values(lambda found, memory: torch.from_numpy(memory.values[-1:].T)),
+        hints={
+            "advantages": "the last step is bootstrapped from its own value, values[-1] in the place of last_values"
+        },
+        formulas={"advantages": bootstrapped_from(lambda values, last: values[-1])},
     ),
     Deviation(
         id="final_dones_ignored",
@@ -235,6 +318,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Multiply the value after the last step by 1 - done",
         shows="an episode that ends with the last step of a rollout",
         recipe=around(_last_dones_ignored),
+        hints={"advantages": "`dones`, the flag after the last step, is ignored"},
     ),
     Deviation(
         id="rollout_ends_episodes",
@@ -255,6 +339,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         recipe=around(
             lambda original, *arrays, gamma, gae_lambda: original(*arrays, gamma=gae_lambda, gae_lambda=gamma)
         ),
+        hints={"advantages": "gamma and lambda are exchanged"},
     ),
     Deviation(
         id="memory_keeps_default_discounts",
@@ -264,6 +349,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Pass gamma and gae_lambda on to the rollout buffer",
         shows="another gamma or gae_lambda",
         recipe=around(lambda original, *arrays, gamma, gae_lambda: original(*arrays, gamma=0.99, gae_lambda=1.0)),
+        hints={"advantages": "gamma is always 0.99 and lambda always 1, the defaults of SB3's RolloutBuffer"},
     ),
     Deviation(
         id="gamma_always_0-99",
@@ -300,6 +386,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         remedy="Estimate advantages for each environment by itself",
         shows="more than one environment",
         recipe=around(_across_environments),
+        hints={"advantages": "environments are flattened before the recursion, so that one's step follows another's"},
     ),
     Deviation(
         id="rewards_normalised_per_rollout",
@@ -308,6 +395,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source="Andrychowicz et al. 2021, arXiv 2006.05990",
         remedy="Leave rewards as the environment returns them, or use VecNormalize",
         recipe=around(_rewards_normalized),
+        hints={"advantages": "rewards are standardised over the rollout first"},
     ),
     Deviation(
         id="advantages_normalised_before_returns",
@@ -316,6 +404,7 @@ ADVANTAGES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Make the returns from the advantages as they are",
         recipe=around(_normalized_first),
+        hints={"advantages": "returns are computed from normalised advantages; add V before normalising"},
     ),
     Deviation(
         id="advantages_normalised_in_memory",
@@ -326,5 +415,42 @@ ADVANTAGES: tuple[Deviation, ...] = (
         shows="normalize_advantage",
         recipe=_normalised_in_memory,
         algorithms=PPO_ONLY,
+        hints={"advantages": "the returned advantages are normalised; SB3 does that later, for each minibatch"},
+    ),
+    checked_only(
+        "gae_mask_one_step_early",
+        "advantages",
+        "the mask is one step early: episode_starts[t] where episode_starts[t + 1] belongs",
+        recipe=around(_starts_and_dones_one_step_early),
+    ),
+    checked_only(
+        "gamma_ignored",
+        "advantages",
+        "gamma is never applied",
+        recipe=around(lambda original, *arrays, gamma, gae_lambda: original(*arrays, gamma=1.0, gae_lambda=gae_lambda)),
+    ),
+    checked_only(
+        "gae_value_missing_in_delta",
+        "advantages",
+        "V(s) is not subtracted in delta",
+        recipe=parts(advantages=_value_not_subtracted),
+    ),
+    checked_only(
+        "gae_last_step_left_out",
+        "advantages",
+        "the step after the last is left out: the last step's advantage is 0",
+        recipe=around(_last_step_left_out),
+    ),
+    checked_only(
+        "gae_forwards",
+        "advantages",
+        "the recursion runs forwards in time",
+        recipe=parts(advantages=_forwards),
+    ),
+    checked_only(
+        "advantages_normalised_in_memory_unbiased",
+        "advantages",
+        "the returned advantages are normalised (n - 1); SB3 does that later, for each minibatch",
+        recipe=around(_normalised_without_bias),
     ),
 )

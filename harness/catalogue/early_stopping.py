@@ -23,7 +23,7 @@ from harness.catalogue.patching import (
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
 
-__all__ = ["DIVERGENCE"]
+__all__ = ["EARLY_STOPPING"]
 
 
 def _kl_estimated_by(estimate: Callable[[Tensor], Tensor]) -> Callable[[CustomPPO], None]:
@@ -115,7 +115,7 @@ def _stopping_epoch_only(model: CustomPPO) -> None:
     wrap(model.agent, "learn_from", learn)
 
 
-DIVERGENCE: tuple[Deviation, ...] = (
+EARLY_STOPPING: tuple[Deviation, ...] = (
     Deviation(
         id="target_kl_ignored",
         description="An update makes all its epochs, whatever target_kl says",

@@ -16,7 +16,7 @@ from harness.catalogue.patching import WALK, huang, policy_settings
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
 
-__all__ = ["START", "SharedTrunk"]
+__all__ = ["INITIALISATION", "SharedTrunk"]
 
 HIDDEN, ACTION, VALUE = 2**0.5, 0.01, 1
 """Gains by which SB3 tells the layers apart."""
@@ -88,7 +88,7 @@ def _one_seed_for_all(model: CustomPPO) -> None:
         model.env.unwrapped._seeds = [model.seed] * model.env.num_envs
 
 
-START: tuple[Deviation, ...] = (
+INITIALISATION: tuple[Deviation, ...] = (
     Deviation(
         id="layers_initialised_by_default",
         description="Layers keep PyTorch's default initialisation instead of an orthogonal one",

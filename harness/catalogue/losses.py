@@ -8,15 +8,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from custom_ppo import losses
 from custom_ppo.memory import Batch
 from custom_ppo.recipe import Recipe
+from harness.catalogue.components import ALL, of_entropies
 from harness.catalogue.deviation import Deviation
+from harness.catalogue.mistake import COMBINED, UNSEEN, Mistake, checked_only
 from harness.catalogue.patching import (
     PPO_ONLY,
     WALK,
     huang,
     parts,
+    reduction,
     settings,
+    together,
 )
 
 __all__ = ["LOSSES"]
@@ -65,6 +70,14 @@ def _broadcast_values(recipe: Recipe) -> Recipe:
     return recipe.replace(clip_values=clip_values, value_loss=value_loss)
 
 
+def _broadcast_value_loss(recipe: Recipe) -> Recipe:
+    return recipe.replace(
+        value_loss=lambda returns, values: recipe.value_loss(
+            returns.expand(len(values), -1), values.unsqueeze(1).expand(-1, len(returns))
+        )
+    )
+
+
 def _opposite_entropy(recipe: Recipe) -> Recipe:
     return recipe.replace(entropy_loss=lambda entropy, log_prob: -recipe.entropy_loss(entropy, log_prob))
 
@@ -73,7 +86,33 @@ def _estimated_entropy(recipe: Recipe) -> Recipe:
     return recipe.replace(entropy_loss=lambda _, log_prob: recipe.entropy_loss(None, log_prob))
 
 
-LOSSES: tuple[Deviation, ...] = (
+def _value_loss(loss: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Recipe]:
+    """Recipe: the value loss is loss(returns - values)."""
+    return parts(value_loss=lambda returns, values: loss(returns - values))
+
+
+def _error_in_spreads(returns: Tensor, values: Tensor) -> Tensor:
+    return (((returns - values) / (returns.std() + 1e-8)) ** 2).mean()
+
+
+def _around_returns(values: Tensor, batch: Batch, clip_range_vf: float) -> Tensor:
+    return losses.clipped_values(values, batch.returns, clip_range_vf)
+
+
+def _to_range(values: Tensor, batch: Batch, clip_range_vf: float) -> Tensor:
+    return torch.clamp(values, -clip_range_vf, clip_range_vf)
+
+
+def _opposite_value_loss(recipe: Recipe) -> Recipe:
+    return recipe.replace(value_loss=lambda returns, values: -recipe.value_loss(returns, values))
+
+
+def _clipped_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip_range_vf: float | None) -> Tensor:
+    squares = (returns - values) ** 2
+    return (squares if clip_range_vf is None else torch.clamp(squares, max=clip_range_vf)).mean()
+
+
+LOSSES: tuple[Mistake, ...] = (
     Deviation(
         id="value_loss_summed",
         description="The value loss is the sum over the minibatch instead of the mean",
@@ -81,6 +120,7 @@ LOSSES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Take the mean over the minibatch",
         recipe=parts(value_loss=_summed_value_loss),
+        hints={"value_loss": "a sum over the minibatch instead of its mean"},
     ),
     Deviation(
         id="value_loss_huber",
@@ -89,6 +129,7 @@ LOSSES: tuple[Deviation, ...] = (
         source="Andrychowicz et al. 2021, arXiv 2006.05990",
         remedy="Take the mean squared error: functional.mse_loss",
         recipe=parts(value_loss=functional.smooth_l1_loss),
+        hints={"value_loss": "Huber's loss instead of squares"},
     ),
     Deviation(
         id="value_loss_written_out",
@@ -107,6 +148,11 @@ LOSSES: tuple[Deviation, ...] = (
         shows="clip_range_vf, and a value that moved by more",
         recipe=_worse_of_both(torch.max),
         algorithms=PPO_ONLY,
+        hints={
+            "value_loss": (
+                "the larger of clipped and unclipped error counts, as in OpenAI's baselines; SB3 takes the clipped"
+            )
+        },
     ),
     Deviation(
         id="value_clip_optimistic",
@@ -117,6 +163,7 @@ LOSSES: tuple[Deviation, ...] = (
         shows="clip_range_vf, and a value that moved by more",
         recipe=_worse_of_both(torch.min),
         algorithms=PPO_ONLY,
+        hints={"value_loss": "the smaller of clipped and unclipped error counts; SB3 takes the clipped"},
     ),
     Deviation(
         id="value_loss_halved",
@@ -125,6 +172,10 @@ LOSSES: tuple[Deviation, ...] = (
         source="openai/baselines#372",
         remedy="Take the mean squared error without 1/2, or double vf_coef",
         recipe=_halved_value_loss,
+        hints={
+            "value_loss": "a factor 1/2: SB3 has none, its vf_coef of 0.5 stands outside",
+            "total_loss": "vf_coef is applied, and a factor 1/2 as well",
+        },
     ),
     Deviation(
         id="value_clip_ignored",
@@ -135,6 +186,7 @@ LOSSES: tuple[Deviation, ...] = (
         shows="clip_range_vf, and a value that moved by more",
         settings=settings(clip_range_vf=None),
         algorithms=PPO_ONLY,
+        hints={"value_loss": "clip_range_vf is ignored"},
     ),
     Deviation(
         id="value_clipped_by_clip_range",
@@ -164,6 +216,7 @@ LOSSES: tuple[Deviation, ...] = (
         remedy="Flatten the values to [B]",
         shows="more than one transition in a minibatch",
         recipe=_broadcast_values,
+        hints={"value_loss": "shapes [B, 1] and [B] are subtracted to [B, B]"},
     ),
     Deviation(
         id="vf_coef_1",
@@ -173,6 +226,7 @@ LOSSES: tuple[Deviation, ...] = (
         remedy="Multiply the value loss by vf_coef",
         shows="another vf_coef",
         settings=settings(vf_coef=1.0),
+        hints={"total_loss": "vf_coef is missing: the value loss counts fully"},
     ),
     Deviation(
         id="vf_coef_always_0-5",
@@ -182,6 +236,7 @@ LOSSES: tuple[Deviation, ...] = (
         remedy="Use the vf_coef that was asked for",
         shows="another vf_coef",
         settings=settings(vf_coef=0.5),
+        hints={"total_loss": "vf_coef is ignored: the value loss always counts by half"},
     ),
     Deviation(
         id="entropy_summed",
@@ -191,6 +246,7 @@ LOSSES: tuple[Deviation, ...] = (
         remedy="Take the mean over the minibatch",
         shows="ent_coef > 0, for training to change",
         recipe=parts(entropy_loss=lambda entropy, log_prob: -(-log_prob if entropy is None else entropy).sum()),
+        hints={"total_loss": "the entropy is a sum over the minibatch instead of its mean"},
     ),
     Deviation(
         id="entropy_zero",
@@ -209,6 +265,11 @@ LOSSES: tuple[Deviation, ...] = (
         remedy="Subtract ent_coef * entropy from the loss",
         shows="ent_coef > 0, for training to change",
         recipe=_opposite_entropy,
+        hints={
+            "total_loss": "the entropy has the wrong sign: + ent_coef * entropy punishes exploration",
+            "entropy": "the sign: minus the entropy, which is SB3's loss (it is checked as a quantity to be large)",
+        },
+        formulas={"entropy": of_entropies(ALL, lambda parts: -parts.sum(dim=1))},
     ),
     Deviation(
         id="entropy_of_sampled_actions",
@@ -227,6 +288,7 @@ LOSSES: tuple[Deviation, ...] = (
         remedy="Add ent_coef * entropy_loss to the loss",
         shows="ent_coef > 0",
         settings=settings(ent_coef=0.0),
+        hints={"total_loss": "the entropy term is missing"},
     ),
     Deviation(
         id="ent_coef_1",
@@ -236,5 +298,119 @@ LOSSES: tuple[Deviation, ...] = (
         remedy="Multiply the entropy loss by ent_coef",
         shows="another ent_coef",
         settings=settings(ent_coef=1.0),
+        hints={"total_loss": "ent_coef is missing: the entropy counts fully"},
+    ),
+    checked_only(
+        "value_loss_half_of_sum",
+        "value_loss",
+        "half of a sum over the minibatch",
+        recipe=together(parts(value_loss=_summed_value_loss), _halved_value_loss),
+        why=COMBINED,
+    ),
+    checked_only(
+        "value_clip_ignored_and_halved",
+        "value_loss",
+        "clip_range_vf is ignored, and there is a factor 1/2",
+        settings=settings(clip_range_vf=None),
+        recipe=_halved_value_loss,
+        why=COMBINED,
+    ),
+    checked_only(
+        "value_clip_pessimistic_and_halved",
+        "value_loss",
+        "the larger of clipped and unclipped error counts, halved, as in CleanRL; SB3 takes the clipped",
+        recipe=together(_worse_of_both(torch.max), _halved_value_loss),
+        why=COMBINED,
+    ),
+    checked_only(
+        "clipped_values_broadcast",
+        "value_loss",
+        "shapes [B, 1] and [B] are subtracted to [B, B], after the values [B, 1] were clipped around old ones [B, 1]",
+        recipe=_broadcast_value_loss,
+        why="without clipping it is values_broadcast, and the rollout holds old values [B]",
+    ),
+    checked_only(
+        "values_broadcast_and_halved",
+        "value_loss",
+        "shapes [B, 1] and [B] are subtracted to [B, B], and there is a factor 1/2",
+        recipe=together(_halved_value_loss, _broadcast_value_loss),
+        why=COMBINED,
+    ),
+    checked_only(
+        "value_clipped_around_returns",
+        "value_loss",
+        "values are clipped around the returns instead of around the old values",
+        recipe=parts(clip_values=_around_returns),
+    ),
+    checked_only(
+        "value_clipped_to_range",
+        "value_loss",
+        "values are clipped to [-clip_range_vf, clip_range_vf] instead of around the old values",
+        recipe=parts(clip_values=_to_range),
+    ),
+    checked_only(
+        "value_loss_clipped_for_values",
+        "value_loss",
+        "the loss is clipped to clip_range_vf, not the values",
+        formula=_clipped_loss,
+    ),
+    Mistake(
+        "value_loss_of_old_values",
+        "the old values are judged instead of the new ones",
+        hints={"value_loss": "the old values are judged instead of the new ones", "total_loss": ""},
+        formulas={
+            "value_loss": lambda values, old_values, returns, clip_range_vf: ((returns - old_values) ** 2).mean()
+        },
+        no_deviation="its gradient is that of value_loss_left_out",
+    ),
+    checked_only(
+        "value_loss_absolute",
+        "value_loss",
+        "absolute errors instead of squares",
+        recipe=parts(value_loss=functional.l1_loss),
+    ),
+    checked_only(
+        "value_loss_root",
+        "value_loss",
+        "the root of the mean square",
+        recipe=_value_loss(lambda errors: (errors**2).mean().sqrt()),
+    ),
+    checked_only(
+        "value_loss_square_of_mean",
+        "value_loss",
+        "the square of the mean error: the mean is taken before the square",
+        recipe=_value_loss(lambda errors: errors.mean() ** 2),
+    ),
+    checked_only(
+        "value_error_over_spread_of_returns",
+        "value_loss",
+        "errors are divided by the spread of the returns",
+        recipe=parts(value_loss=_error_in_spreads),
+    ),
+    Mistake(
+        "value_loss_sign",
+        "The value loss is maximised instead of minimised",
+        hints={"value_loss": "the sign", "total_loss": "the value loss has the wrong sign"},
+        recipe=_opposite_value_loss,
+        no_deviation=UNSEEN,
+    ),
+    checked_only(
+        "value_loss_left_out",
+        "total_loss",
+        "the value loss is missing",
+        settings=settings(vf_coef=0.0),
+    ),
+    checked_only(
+        "loss_maximised",
+        "total_loss",
+        "everything has the wrong sign",
+        recipe=together(reduction(lambda surrogates: surrogates.mean()), _opposite_value_loss, _opposite_entropy),
+        why=COMBINED,
+    ),
+    checked_only(
+        "coefficients_swapped",
+        "total_loss",
+        "ent_coef and vf_coef are exchanged",
+        settings=lambda given: {"ent_coef": given["vf_coef"], "vf_coef": given["ent_coef"]},
     ),
 )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from custom_ppo.recipe import Recipe
 from harness.catalogue.deviation import Deviation
+from harness.catalogue.mistake import Mistake, checked_only
 from harness.catalogue.patching import (
     A2C_ONLY,
     PPO_ONLY,
@@ -30,11 +31,12 @@ def _guarded(normalise: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Recipe
     return parts(normalize_advantages=lambda advantages: normalise(advantages) if len(advantages) > 1 else advantages)
 
 
-def _unguarded(model: CustomPPO) -> None:
-    def normalise(advantages: Tensor) -> Tensor:
-        return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+def _normalised_without_guard(advantages: Tensor) -> Tensor:
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
 
-    model.agent.recipe = model.agent.recipe.replace(normalize_advantages=normalise)
+
+def _unguarded(model: CustomPPO) -> None:
+    model.agent.recipe = model.agent.recipe.replace(normalize_advantages=_normalised_without_guard)
     # SB3 trains on with NaN where CustomPPO stops.
     wrap(model.agent, "check_loss", lambda original, report: None)
 
@@ -44,7 +46,7 @@ def _by_numpy(advantages: Tensor) -> Tensor:
     return torch.as_tensor((array - array.mean()) / (array.std() + 1e-8), device=advantages.device)
 
 
-NORMALISATION: tuple[Deviation, ...] = (
+NORMALISATION: tuple[Mistake, ...] = (
     Deviation(
         id="advantages_not_normalised",
         description="Advantages are taken as they are",
@@ -54,6 +56,7 @@ NORMALISATION: tuple[Deviation, ...] = (
         shows="normalize_advantage",
         settings=settings(normalize_advantage=False),
         algorithms=PPO_ONLY,
+        hints={"normalisation": "advantages are not normalised"},
     ),
     Deviation(
         id="advantages_normalised",
@@ -72,6 +75,7 @@ NORMALISATION: tuple[Deviation, ...] = (
         remedy="Divide the centred advantages by their deviation + 1e-8",
         shows="normalize_advantage",
         recipe=_guarded(lambda advantages: advantages - advantages.mean()),
+        hints={"normalisation": "advantages are centred, but not divided by their deviation"},
     ),
     Deviation(
         id="advantages_scaled_only",
@@ -81,6 +85,7 @@ NORMALISATION: tuple[Deviation, ...] = (
         remedy="Take out the mean of the advantages, too",
         shows="normalize_advantage",
         recipe=_guarded(lambda advantages: advantages / (advantages.std() + 1e-8)),
+        hints={"normalisation": "advantages are divided by their deviation, but not centred"},
     ),
     Deviation(
         id="advantage_std_biased",
@@ -90,6 +95,7 @@ NORMALISATION: tuple[Deviation, ...] = (
         remedy="Normalise by the unbiased deviation: torch.std as it is",
         shows="normalize_advantage",
         recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / (advantages.std(unbiased=False) + 1e-8)),
+        hints={"normalisation": "advantages are normalised with n in the place of n - 1"},
     ),
     Deviation(
         id="advantages_normalised_by_numpy",
@@ -108,6 +114,7 @@ NORMALISATION: tuple[Deviation, ...] = (
         remedy="Add 1e-8 to the deviation",
         shows="normalize_advantage",
         recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / (advantages.std() + 1e-5)),
+        hints={"normalisation": "advantages are normalised with an epsilon of 1e-5 in the place of 1e-8"},
     ),
     Deviation(
         id="advantage_eps_inside_sqrt",
@@ -126,5 +133,21 @@ NORMALISATION: tuple[Deviation, ...] = (
         remedy="Leave the advantage of a minibatch of one as it is",
         shows="normalize_advantage and a last minibatch of one transition",
         surgery=_unguarded,
+        hints={
+            "normalisation": "a minibatch of one transition is normalised, too, which is NaN: its deviation is 0 / 0"
+        },
+        formulas={"normalisation": _normalised_without_guard},
+    ),
+    checked_only(
+        "advantages_divided_by_variance",
+        "normalisation",
+        "advantages are divided by their variance",
+        recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / (advantages.var() + 1e-8)),
+    ),
+    checked_only(
+        "advantage_eps_missing",
+        "normalisation",
+        "advantages are normalised without the 1e-8, which is NaN when all are equal",
+        recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / advantages.std()),
     ),
 )

@@ -7,7 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
+from custom_ppo.distributions import DiagGaussian
 from custom_ppo.recipe import Recipe, adam
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import (
@@ -53,6 +55,10 @@ def _without(model: CustomPPO) -> None:
     log_std = getattr(model.policy, "log_std", None)
     for group in model.policy.optimizer.param_groups:
         group["params"] = [parameter for parameter in group["params"] if parameter is not log_std]
+
+
+def _log_prob_with_fixed_std(mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
+    return DiagGaussian(mean, log_std.detach()).log_prob(actions)
 
 
 def _fixed(model: CustomPPO) -> None:
@@ -239,5 +245,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
         remedy="Make log_std a parameter that is trained",
         shows="Box actions",
         surgery=_fixed,
+        hints={"log_prob_gradient": "log_std is detached: it is never learnt"},
+        formulas={"log_prob_gradient": {"diag_gaussian": _log_prob_with_fixed_std}},
     ),
 )

@@ -36,6 +36,7 @@ __all__ = [
     "reduction",
     "remembering",
     "settings",
+    "together",
     "wrap",
     "wrap_engine",
     "wrap_steps",
@@ -72,6 +73,17 @@ def policy_settings(**changed: Any) -> Callable[[dict[str, Any]], Mapping[str, A
 def parts(**changed: Any) -> Callable[[Recipe], Recipe]:
     """Other parts, whatever stood there."""
     return lambda recipe: recipe.replace(**changed)
+
+
+def together(*recipes: Callable[[Recipe], Recipe]) -> Callable[[Recipe], Recipe]:
+    """Apply one change of a recipe after the other."""
+
+    def changed(recipe: Recipe) -> Recipe:
+        for change in recipes:
+            recipe = change(recipe)
+        return recipe
+
+    return changed
 
 
 def objective(

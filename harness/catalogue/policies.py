@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +10,16 @@ from gymnasium import spaces
 from torch import Tensor
 from torch.nn import functional
 
-from custom_ppo.distributions import DiagGaussian, StateDependentGaussian
+from custom_ppo.distributions import Categorical, DiagGaussian, MultiCategorical, StateDependentGaussian
+from harness.catalogue.components import (
+    SEVERAL,
+    entropy_with_std,
+    log_prob_squashed_with_std,
+    log_prob_with_std,
+    of_entropies,
+    of_log_probs,
+    with_std,
+)
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import (
     WALK,
@@ -38,10 +47,24 @@ def _actor_output(change: Callable[[Tensor, Any], Tensor], *kinds: type[spaces.S
     return surgery
 
 
-def _softmax(logits: Tensor, space: Any) -> Tensor:
-    if isinstance(space, spaces.Discrete):
+def _softmax(logits: Tensor, nvec: Sequence[int] | None = None) -> Tensor:
+    if nvec is None:
         return torch.softmax(logits, dim=-1)
-    return torch.cat([torch.softmax(part, dim=-1) for part in torch.split(logits, space.nvec.tolist(), dim=1)], dim=1)
+    return torch.cat([torch.softmax(part, dim=-1) for part in torch.split(logits, list(nvec), dim=1)], dim=1)
+
+
+def _softmax_of_space(logits: Tensor, space: Any) -> Tensor:
+    return _softmax(logits, None if isinstance(space, spaces.Discrete) else space.nvec.tolist())
+
+
+_SOFTMAX_TWICE = {
+    "categorical": lambda logits, actions: Categorical(_softmax(logits)).log_prob(actions),
+    "multi_categorical": lambda logits, nvec, actions: MultiCategorical(_softmax(logits, nvec), nvec).log_prob(actions),
+}
+
+
+def _std_of_log_variance(log_std: Tensor) -> Tensor:
+    return (0.5 * log_std).exp()
 
 
 def _std(of_log_std: Callable[[Tensor], Tensor]) -> Surgery:
@@ -50,13 +73,16 @@ def _std(of_log_std: Callable[[Tensor], Tensor]) -> Surgery:
     def surgery(model: CustomPPO) -> None:
         def distribution(original: Callable[[Tensor], Any], latent_pi: Tensor) -> Any:
             found = original(latent_pi)
-            if isinstance(found, DiagGaussian):
-                found.std = torch.ones_like(found.mean) * of_log_std(model.policy.log_std)
-            return found
+            return with_std(found, of_log_std(model.policy.log_std)) if isinstance(found, DiagGaussian) else found
 
         wrap(model.policy, "_distribution", distribution)
 
     return surgery
+
+
+def _mean(total: Tensor, n: int) -> Tensor:
+    """Mean of n components, by their sum."""
+    return total / n
 
 
 def _mean_over_dimensions(model: CustomPPO) -> None:
@@ -64,7 +90,7 @@ def _mean_over_dimensions(model: CustomPPO) -> None:
 
     def forward(original: Callable[..., Any], obs: Any, deterministic: bool = False) -> Any:
         actions, values, log_prob = original(obs, deterministic)
-        return actions, values, log_prob / n
+        return actions, values, _mean(log_prob, n)
 
     wrap(model.policy, "forward", forward)
     _mean_while_learning(model)
@@ -75,7 +101,7 @@ def _mean_while_learning(model: CustomPPO) -> None:
 
     def evaluate(original: Callable[..., Any], obs: Any, actions: Tensor) -> Any:
         values, log_prob, entropy = original(obs, actions)
-        return values, log_prob / n, entropy
+        return values, _mean(log_prob, n), entropy
 
     wrap(model.policy, "evaluate_actions", evaluate)
 
@@ -94,9 +120,22 @@ def _of_clipped(model: CustomPPO, original: Callable[..., Any], obs: Any, action
     return original(obs, _clipped_sample(model, None, actions))
 
 
+def _squash_correction(actions: Tensor) -> Tensor:
+    """Logarithm of the derivative of tanh at the actions, [B]."""
+    return torch.log(1 - torch.tanh(actions) ** 2 + 1e-6).sum(dim=1)
+
+
+def _log_prob_with_tanh_correction(mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
+    return DiagGaussian(mean, log_std).log_prob(actions) - _squash_correction(actions)
+
+
+def _log_prob_of_squashed_mean(mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
+    return DiagGaussian(torch.tanh(mean), log_std).log_prob(actions)
+
+
 def _tanh_corrected(model: CustomPPO, original: Callable[..., Any], obs: Any, actions: Tensor) -> Any:
     values, log_prob, entropy = original(obs, actions)
-    return values, log_prob - torch.log(1 - torch.tanh(actions) ** 2 + 1e-6).sum(dim=1), entropy
+    return values, log_prob - _squash_correction(actions), entropy
 
 
 def _mean_entropy(model: CustomPPO) -> None:
@@ -104,7 +143,7 @@ def _mean_entropy(model: CustomPPO) -> None:
 
     def evaluate(original: Callable[..., Any], obs: Any, actions: Tensor) -> Any:
         values, log_prob, entropy = original(obs, actions)
-        return values, log_prob, None if entropy is None else entropy / n
+        return values, log_prob, None if entropy is None else _mean(entropy, n)
 
     wrap(model.policy, "evaluate_actions", evaluate)
 
@@ -203,6 +242,8 @@ POLICIES: tuple[Deviation, ...] = (
         remedy="Correct the density in both places for a squashed policy, in none for another",
         shows="Box actions",
         surgery=_new_log_prob(_tanh_corrected),
+        hints={"log_prob": "sum log(1 - tanh(a)^2) is subtracted, as if actions were squashed"},
+        formulas={"log_prob": {"diag_gaussian": _log_prob_with_tanh_correction}},
     ),
     Deviation(
         id="log_prob_mean_over_dimensions",
@@ -212,6 +253,8 @@ POLICIES: tuple[Deviation, ...] = (
         remedy="Sum the log-probabilities over the action dimensions",
         shows="more than one action dimension",
         surgery=_mean_over_dimensions,
+        hints={"log_prob": "the mean over the components of an action instead of their sum"},
+        formulas={"log_prob": of_log_probs(SEVERAL, lambda parts: _mean(parts.sum(dim=1), parts.shape[1]))},
     ),
     Deviation(
         id="log_prob_mean_while_learning",
@@ -230,6 +273,8 @@ POLICIES: tuple[Deviation, ...] = (
         remedy="Sum the entropies over the action dimensions",
         shows="more than one action dimension; training changes only with ent_coef > 0",
         surgery=_mean_entropy,
+        hints={"entropy": "the mean over the components of an action instead of their sum"},
+        formulas={"entropy": of_entropies(SEVERAL, lambda parts: _mean(parts.sum(dim=1), parts.shape[1]))},
     ),
     Deviation(
         id="log_std_is_log_variance",
@@ -238,7 +283,15 @@ POLICIES: tuple[Deviation, ...] = (
         source="hill-a/stable-baselines#1060",
         remedy="Take exp(log_std) as the standard deviation",
         shows="Box actions without gSDE; at once where log_std_init is not 0",
-        surgery=_std(lambda log_std: (0.5 * log_std).exp()),
+        surgery=_std(_std_of_log_variance),
+        hints={
+            "log_prob": "log_std is taken as the logarithm of the variance: std = exp(log_std / 2)",
+            "entropy": "log_std is taken as the logarithm of the variance",
+        },
+        formulas={
+            "log_prob": {**log_prob_with_std(_std_of_log_variance), **log_prob_squashed_with_std(_std_of_log_variance)},
+            "entropy": entropy_with_std(_std_of_log_variance),
+        },
     ),
     Deviation(
         id="std_by_softplus",
@@ -248,6 +301,8 @@ POLICIES: tuple[Deviation, ...] = (
         remedy="Take exp(log_std) as the standard deviation",
         shows="Box actions without gSDE",
         surgery=_std(functional.softplus),
+        hints={"log_prob": "softplus(log_std) in the place of exp(log_std)"},
+        formulas={"log_prob": log_prob_with_std(functional.softplus)},
     ),
     Deviation(
         id="mean_squashed_by_tanh",
@@ -257,6 +312,8 @@ POLICIES: tuple[Deviation, ...] = (
         remedy="Leave the last layer of the actor linear",
         shows="Box actions",
         surgery=_actor_output(lambda mean, _: torch.tanh(mean), spaces.Box),
+        hints={"log_prob": "the mean is squashed by tanh first"},
+        formulas={"log_prob": {"diag_gaussian": _log_prob_of_squashed_mean}},
     ),
     Deviation(
         id="probabilities_as_logits",
@@ -265,7 +322,9 @@ POLICIES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Pass the output of the last layer as logits, or its softmax as probs",
         shows="Discrete or MultiDiscrete actions",
-        surgery=_actor_output(_softmax, spaces.Discrete, spaces.MultiDiscrete),
+        surgery=_actor_output(_softmax_of_space, spaces.Discrete, spaces.MultiDiscrete),
+        hints={"log_prob": "a softmax of a softmax"},
+        formulas={"log_prob": _SOFTMAX_TWICE},
     ),
     Deviation(
         id="sde_noise_drawn_while_learning",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.catalogue import timeouts
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import WALK, Surgery, huang, parts, remembering, wrap, wrap_steps
 
@@ -195,6 +196,10 @@ REWARDS: tuple[Deviation, ...] = (
         remedy="Add gamma * V(terminal_observation) to the reward where TimeLimit.truncated is set",
         shows="a time limit",
         recipe=parts(timeout_reward=_reward_alone),
+        hints={
+            "advantages_with_timeouts": "a time limit counts as a termination: gamma * V(terminal state) is missing"
+        },
+        formulas={"advantages_with_timeouts": timeouts.treated_as(timeouts.any_end, timeouts.never)},
     ),
     Deviation(
         id="bootstrap_on_every_done",
@@ -204,6 +209,8 @@ REWARDS: tuple[Deviation, ...] = (
         remedy="Bootstrap only where TimeLimit.truncated is set",
         shows="a termination",
         surgery=_limits(_every_end_is_a_limit),
+        hints={"advantages_with_timeouts": "terminations are bootstrapped, too: V(terminal state) counts at every end"},
+        formulas={"advantages_with_timeouts": timeouts.treated_as(timeouts.any_end, timeouts.any_end)},
     ),
     Deviation(
         id="bootstrap_on_termination_only",
@@ -213,6 +220,12 @@ REWARDS: tuple[Deviation, ...] = (
         remedy="Bootstrap only where TimeLimit.truncated is set",
         shows="an episode that ends",
         surgery=_limits(_limits_exchanged),
+        hints={
+            "advantages_with_timeouts": (
+                "terminations are bootstrapped and time limits are not: the two flags are exchanged"
+            )
+        },
+        formulas={"advantages_with_timeouts": timeouts.treated_as(timeouts.any_end, timeouts.terminations)},
     ),
     Deviation(
         id="bootstrap_with_reset_observation",

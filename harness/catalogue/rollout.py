@@ -11,9 +11,12 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from custom_ppo.gae import gae
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.recipe import Recipe, rescaled_to_bounds
+from harness.catalogue import timeouts
 from harness.catalogue.deviation import Deviation
+from harness.catalogue.estimates import Array, Estimates
 from harness.catalogue.patching import WALK, Surgery, huang, parts, remembering, wrap, wrap_steps
 
 if TYPE_CHECKING:
@@ -139,6 +142,10 @@ def _draw_while_acting(draw: Callable[[], Any]) -> Surgery:
     return surgery
 
 
+def _gae_without_starts(rewards: Array, values: Array, starts: Array, *rest: Array, **discounts: float) -> Estimates:
+    return gae(rewards, values, np.zeros_like(starts), *rest, **discounts)
+
+
 ROLLOUT: tuple[Deviation, ...] = (
     Deviation(
         id="env_gets_unclipped_actions",
@@ -210,6 +217,8 @@ ROLLOUT: tuple[Deviation, ...] = (
         remedy="Store the done flags of the step before with every step",
         shows="an episode that ends within a rollout; the first row only is never read",
         surgery=remembering(_no_starts),
+        hints={"advantages": "episode_starts are ignored: only the end of the rollout is masked"},
+        formulas={"advantages": _gae_without_starts},
     ),
     Deviation(
         id="timeouts_do_not_end_episodes",
@@ -219,6 +228,12 @@ ROLLOUT: tuple[Deviation, ...] = (
         remedy="Count terminated or truncated as the end of an episode, and bootstrap at a time limit",
         shows="a time limit within a rollout",
         surgery=_ends_without_limits(at_the_end=True),
+        hints={
+            "advantages_with_timeouts": (
+                "time limits do not end episodes: the next episode's first value counts beside V(terminal state)"
+            )
+        },
+        formulas={"advantages_with_timeouts": timeouts.treated_as(timeouts.terminations, timeouts.time_limits)},
     ),
     Deviation(
         id="timeouts_start_no_episode",

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from custom_ppo import losses
 from custom_ppo.config import value_at
 from custom_ppo.recipe import Recipe, log_prob_objective
 from harness.catalogue.deviation import Deviation
+from harness.catalogue.mistake import COMBINED, Mistake, checked_only
 from harness.catalogue.patching import (
     PPO_ONLY,
     WALK,
@@ -117,7 +119,44 @@ def _over_nominal_size(model: CustomPPO) -> None:
     agent.recipe = over_nominal_size(agent.recipe)
 
 
-SURROGATES: tuple[Deviation, ...] = (
+def _clipped_around_zero(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return torch.min(advantages * ratio, advantages * torch.clamp(ratio, -clip_range, clip_range))
+
+
+def _advantage_clipped(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return torch.min(advantages * ratio, ratio * torch.clamp(advantages, -clip_range, clip_range))
+
+
+def _smaller_ratio(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return advantages * torch.min(ratio, torch.clamp(ratio, 1 - clip_range, 1 + clip_range))
+
+
+def _broadcast(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return _clipped(ratio[:, None], advantages[None, :], clip_range)
+
+
+def _smaller_mean(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return torch.min(
+        _unclipped(ratio, advantages, clip_range).mean(), _clipped_only(ratio, advantages, clip_range).mean()
+    )
+
+
+def _unclipped_branch_detached(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+    return torch.min(advantages * ratio.detach(), _clipped_only(ratio, advantages, clip_range))
+
+
+def _normalised_by(normalise: Callable[[Tensor], Tensor]) -> Objective:
+    """SB3's objective of advantages that are normalised in it."""
+
+    def changed(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
+        return losses.clipped_surrogate(log_prob, old_log_prob, normalise(advantages), clip_range)
+
+    return changed
+
+
+ALREADY_NORMALISED = "the minibatch's advantages are normalised by the recipe in training"
+
+SURROGATES: tuple[Mistake, ...] = (
     Deviation(
         id="old_log_prob_recomputed_per_minibatch",
         description="The log-probabilities of acting time are computed anew for every minibatch: ratio 1, divergence 0",
@@ -136,6 +175,7 @@ SURROGATES: tuple[Deviation, ...] = (
         remedy="Take exp of the difference of the log-probabilities",
         recipe=objective(_of_ratio(lambda new, old: new - old)),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "the ratio lacks its exponential: a difference of log-probabilities"},
     ),
     Deviation(
         id="ratio_inverted",
@@ -145,6 +185,7 @@ SURROGATES: tuple[Deviation, ...] = (
         remedy="Take exp(new log_prob - old log_prob)",
         recipe=objective(_of_ratio(lambda new, old: torch.exp(old - new))),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "the ratio is upside down: old policy over new"},
     ),
     Deviation(
         id="ratio_of_probabilities",
@@ -154,6 +195,12 @@ SURROGATES: tuple[Deviation, ...] = (
         remedy="Take exp of the difference, which does not overflow",
         recipe=objective(_of_ratio(lambda new, old: torch.exp(new) / torch.exp(old))),
         algorithms=PPO_ONLY,
+        hints={
+            "policy_loss": (
+                "the ratio is a quotient of probabilities, exp(new) / exp(old), which under- and overflows; "
+                "use exp(new - old)"
+            )
+        },
     ),
     Deviation(
         id="surrogate_is_maximum",
@@ -164,6 +211,7 @@ SURROGATES: tuple[Deviation, ...] = (
         shows="a ratio beyond the clip range",
         recipe=objective(_surrogate(_larger)),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "max where min belongs: the optimistic branch is taken"},
     ),
     Deviation(
         id="surrogate_always_clipped",
@@ -174,6 +222,7 @@ SURROGATES: tuple[Deviation, ...] = (
         shows="a ratio beyond the clip range",
         recipe=objective(_surrogate(_clipped_only)),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "only the clipped branch, without the min with ratio * A"},
     ),
     Deviation(
         id="surrogate_never_clipped",
@@ -184,6 +233,7 @@ SURROGATES: tuple[Deviation, ...] = (
         shows="a ratio beyond the clip range",
         recipe=objective(_surrogate(_unclipped)),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "no clipping: ratio * A"},
     ),
     Deviation(
         id="surrogate_clipped_above_only",
@@ -194,6 +244,7 @@ SURROGATES: tuple[Deviation, ...] = (
         shows="a ratio below the clip range",
         recipe=objective(_surrogate(_clipped_above)),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "clipped from above only: the lower bound 1 - clip_range is missing"},
     ),
     Deviation(
         id="surrogate_clipped_below_only",
@@ -204,6 +255,7 @@ SURROGATES: tuple[Deviation, ...] = (
         shows="a ratio above the clip range",
         recipe=objective(_surrogate(_clipped_below)),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "clipped from below only: the upper bound 1 + clip_range is missing"},
     ),
     Deviation(
         id="surrogate_clipped_reciprocally",
@@ -214,6 +266,11 @@ SURROGATES: tuple[Deviation, ...] = (
         shows="a ratio below the clip range",
         recipe=objective(_surrogate(_clipped_reciprocally)),
         algorithms=PPO_ONLY,
+        hints={
+            "policy_loss": (
+                "clipped to [1 / (1 + clip_range), 1 + clip_range] instead of [1 - clip_range, 1 + clip_range]"
+            )
+        },
     ),
     Deviation(
         id="log_ratio_clipped",
@@ -224,6 +281,7 @@ SURROGATES: tuple[Deviation, ...] = (
         shows="a ratio beyond the clip range",
         recipe=objective(_log_ratio_clipped),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "the log of the ratio is clipped to [-clip_range, clip_range], not the ratio"},
     ),
     Deviation(
         id="dual_clip",
@@ -234,6 +292,7 @@ SURROGATES: tuple[Deviation, ...] = (
         shows="a ratio above 3 with a negative advantage",
         recipe=objective(_surrogate(_dual)),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "dual clip: bad actions are bounded by 3 A, which SB3 does not do"},
     ),
     Deviation(
         id="dual_clip_for_all_advantages",
@@ -243,6 +302,7 @@ SURROGATES: tuple[Deviation, ...] = (
         remedy="Bound it for negative advantages only, or not at all, as SB3",
         recipe=objective(_surrogate(_dual_everywhere)),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "dual clip for good actions, too: max(..., 3 A) without A < 0"},
     ),
     Deviation(
         id="surrogate_without_ratio",
@@ -252,6 +312,7 @@ SURROGATES: tuple[Deviation, ...] = (
         remedy="Use the ratio to the policy of acting time",
         recipe=objective(log_prob_objective),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "A2C's objective: log_prob * A, without a ratio"},
     ),
     Deviation(
         id="clip_range_always_0-2",
@@ -262,6 +323,7 @@ SURROGATES: tuple[Deviation, ...] = (
         shows="another clip_range, and a ratio beyond one of the two",
         settings=settings(clip_range=0.2),
         algorithms=PPO_ONLY,
+        hints={"policy_loss": "clip_range is ignored: it is always 0.2"},
     ),
     Deviation(
         id="clip_range_not_annealed",
@@ -280,6 +342,12 @@ SURROGATES: tuple[Deviation, ...] = (
         source="ray-project/ray#29056",
         remedy="Minimise minus the surrogate",
         recipe=reduction(lambda surrogates: surrogates.mean()),
+        hints={
+            "policy_loss": (
+                "the sign: this is the objective, to be maximised; SB3 minimises its negative (adapt it with a minus)"
+            ),
+            "total_loss": "the policy loss has the wrong sign",
+        },
     ),
     Deviation(
         id="policy_loss_summed",
@@ -288,6 +356,7 @@ SURROGATES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Take the mean over the minibatch",
         recipe=reduction(lambda surrogates: -surrogates.sum()),
+        hints={"policy_loss": "a sum over the minibatch instead of its mean"},
     ),
     Deviation(
         id="policy_loss_over_nominal_batch_size",
@@ -308,5 +377,80 @@ SURROGATES: tuple[Deviation, ...] = (
         shows="more than one minibatch; rounding in the first",
         recipe=_ratio_to_itself,
         algorithms=PPO_ONLY,
+    ),
+    checked_only(
+        "policy_loss_summed_and_positive",
+        "policy_loss",
+        "a sum over the minibatch instead of its mean, and the sign of an objective",
+        recipe=reduction(lambda surrogates: surrogates.sum()),
+        why=COMBINED,
+    ),
+    checked_only(
+        "surrogate_clipped_around_zero",
+        "policy_loss",
+        "clipped to [-clip_range, clip_range], not around 1",
+        recipe=objective(_surrogate(_clipped_around_zero)),
+    ),
+    checked_only(
+        "advantage_clipped_for_ratio",
+        "policy_loss",
+        "the advantage is clipped to the clip range, not the ratio",
+        recipe=objective(_surrogate(_advantage_clipped)),
+    ),
+    checked_only(
+        "surrogate_is_minimum_of_ratios",
+        "policy_loss",
+        "min of the ratios instead of min of the products: wrong for bad actions",
+        recipe=objective(_surrogate(_smaller_ratio)),
+    ),
+    checked_only(
+        "ratio_of_log_probs",
+        "policy_loss",
+        "the ratio is a quotient of log-probabilities",
+        recipe=objective(_of_ratio(lambda new, old: new / old)),
+    ),
+    checked_only(
+        "penalty_for_clip",
+        "policy_loss",
+        "a penalty in the place of the clip: ratio * A - beta * KL, with beta = clip_range",
+        recipe=objective(losses.kl_penalty),
+    ),
+    checked_only(
+        "policy_loss_broadcast",
+        "policy_loss",
+        "shapes [B, 1] and [B] are multiplied to [B, B]",
+        recipe=objective(_surrogate(_broadcast)),
+    ),
+    checked_only(
+        "min_of_means",
+        "policy_loss",
+        "the smallest loss of the minibatch's means: min is taken after the mean, not before",
+        recipe=objective(_surrogate(_smaller_mean)),
+    ),
+    checked_only(
+        "loss_normalises_advantages",
+        "own_normalisation",
+        "advantages are normalised in here; SB3 does that before (the check gives them as they shall be used)",
+        recipe=objective(_normalised_by(losses.normalize_advantages)),
+        why=ALREADY_NORMALISED,
+    ),
+    checked_only(
+        "loss_normalises_advantages_biased",
+        "own_normalisation",
+        "advantages are normalised in here with n instead of n - 1; SB3 normalises before, with n - 1",
+        recipe=objective(_normalised_by(lambda a: (a - a.mean()) / (a.std(unbiased=False) + 1e-8))),
+        why=ALREADY_NORMALISED,
+    ),
+    checked_only(
+        "unclipped_branch_detached",
+        "policy_gradient",
+        "the unclipped branch is detached: only clip(ratio) * A teaches",
+        recipe=objective(_surrogate(_unclipped_branch_detached)),
+    ),
+    checked_only(
+        "policy_loss_left_out",
+        "total_loss",
+        "the policy loss is missing",
+        recipe=reduction(lambda surrogates: 0 * surrogates.mean()),
     ),
 )

@@ -11,11 +11,11 @@ probably behind it.
 
 from __future__ import annotations
 
-from harness.checks.advantages import check_gae
-from harness.checks.distributions import check_entropy, check_log_prob
-from harness.checks.gradients import check_gradient
-from harness.checks.losses import check_clipped_loss, check_value_loss
-from harness.checks.outcome import CheckFailed, CheckReport
+from harness.checks.advantage_check import check_gae
+from harness.checks.check_results import CheckFailed, CheckReport
+from harness.checks.distribution_checks import check_entropy, check_log_prob
+from harness.checks.gradient_checks import check_gradient
+from harness.checks.loss_checks import check_clipped_loss, check_value_loss
 
 __all__ = [
     "CheckFailed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ __all__ = [
     "Case",
     "FunctionCheck",
     "Inputs",
-    "Mistake",
+    "KnownMistake",
     "Outputs",
     "UnusableError",
     "float32",
@@ -29,8 +29,6 @@ Inputs = Mapping[str, Any]
 """Name -> NumPy array, number or None."""
 Outputs = Mapping[str, Array]
 """Name of a result -> its numbers, such as "advantages" -> [T, N]."""
-Mistake = Callable[[Inputs], Outputs]
-"""A wrong formula: from the inputs of a case to the numbers that it gives."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,18 @@ class Case:
 
     name: str
     inputs: Inputs
+
+
+@dataclass(frozen=True)
+class KnownMistake:
+    """A mistake that a check can name."""
+
+    id: str
+    """Name in the catalogue of mistakes."""
+    hint: str
+    """Text that is printed as the probable cause."""
+    numbers: Callable[[Inputs], Outputs]
+    """Function from the inputs of a case to the numbers that the mistake gives."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +88,8 @@ class FunctionCheck:
     """From what the subject returned, the inputs and the arguments that it got, to named numbers; or UnusableError."""
     magnitude: Callable[[Inputs, Outputs], Outputs]
     """For each result the size of the numbers that were added up to it: what rounding errors are relative to."""
-    mistakes: Mapping[str, Mistake] = field(default_factory=dict)
-    """What a wrong formula is called -> the formula."""
+    mistakes: Sequence[KnownMistake] = ()
+    """Mistakes that are tried when the subject's numbers are wrong."""
     arrange: Callable[[Inputs], Inputs] = _as_they_are
     """From the inputs of a case to the arguments of the subject, in order."""
     keywords: frozenset[str] = frozenset()

@@ -1,53 +1,77 @@
-"""Guessing what is behind wrong numbers: a known wrong formula that gives just them, or a constant factor."""
+"""The probable cause of wrong numbers: a known mistake that gives exactly these numbers, or a constant factor."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from harness.checks.case import Array, FunctionCheck, Outputs
+from harness.checks.case import Array, FunctionCheck, KnownMistake, Outputs
 from harness.checks.closeness import distance
 
-__all__ = ["probable_cause"]
+__all__ = ["NO_HINT", "Hint", "probable_cause"]
 
 Answer = tuple[Outputs, Outputs, Outputs]
-"""What was got, what was expected, and the magnitude of the latter."""
+"""Numbers of the subject, expected numbers, and the magnitude of the latter."""
 Judged = Mapping[str, Answer]
 """Name of a case -> its answer."""
 
 
-def probable_cause(check: FunctionCheck, judged: Judged, wrong: Sequence[str]) -> str:
-    """What may be behind the wrong numbers, in words; empty where nothing is known to give them.
+@dataclass(frozen=True)
+class Hint:
+    """Probable cause of wrong numbers."""
+
+    text: str
+    """Description for people; "" where nothing is known to give these numbers."""
+    mistakes: tuple[str, ...] = ()
+    """Ids of the mistakes that the text names, as the catalogue has them."""
+
+
+NO_HINT = Hint("")
+
+
+def probable_cause(check: FunctionCheck, judged: Judged, wrong: Sequence[str]) -> Hint:
+    """Return what may be behind the wrong numbers.
 
     The best of: a mistake that gives the subject's numbers in every case; one for each wrong result, where there are
     several; a constant factor; a mistake that gives its numbers in at least half of the wrong cases.
     """
     answered = {name: answer for name, answer in judged.items() if answer[0]}
-    failed = [name for name in wrong if name in answered]
+    # A mistake is compared within rounding, so numbers that differ by rounding alone would fit every mistake that is
+    # right in these cases.
+    failed = [name for name in wrong if name in answered and _wrong_results(answered[name])]
     if not failed:
-        return ""
-    mistakes = _Mistakes(check, answered)
+        return NO_HINT
+    known = _KnownNumbers(check, answered)
     results = answered[failed[0]][0]
-    order = [*failed, *(name for name in answered if name not in failed)]  # most formulae part in the failed ones
+    order = [*failed, *(name for name in answered if name not in failed)]  # most mistakes fail in the failed cases
     everywhere = f"\n  (it gives the same numbers in all {len(answered)} cases)"
-    if found := mistakes.that_explain(order, results):
-        return f"{' / or: '.join(found[:2])}{everywhere}"
-    by_result = {name: mistakes.that_explain(order, [name]) for name in results if _is_wrong(name, answered, failed)}
+    if found := known.that_explain(order, results):
+        return Hint(f"{' / or: '.join(one.hint for one in found[:2])}{everywhere}", _ids(found[:2]))
+    wrong_results = {name for case in failed for name in _wrong_results(answered[case])}
+    by_result = {name: known.that_explain(order, [name]) for name in results if name in wrong_results}
     if by_result and all(by_result.values()):
-        return "\n  ".join(f"{name}: {found[0]}" for name, found in by_result.items()) + everywhere
+        first = [(name, mistakes[0]) for name, mistakes in by_result.items()]
+        text = "\n  ".join(f"{name}: {mistake.hint}" for name, mistake in first)
+        return Hint(text + everywhere, _ids([mistake for _, mistake in first]))
     if factor := _constant_factor([answered[name] for name in failed]):
-        return factor
-    counts = {text: mistakes.count(text, failed, results) for text in check.mistakes}
-    best = max(counts, key=lambda text: counts[text], default="")
-    if best and 2 * counts[best] >= len(failed):
-        return f"in part: {best}\n  (it gives the same numbers in {counts[best]} of the {len(failed)} wrong cases)"
-    return ""
+        return Hint(factor)
+    counts = [(known.count(mistake, failed, results), mistake) for mistake in check.mistakes]
+    count, best = max(counts, key=lambda counted: counted[0], default=(0, None))
+    if best is not None and count and 2 * count >= len(failed):
+        fits = f"it gives the same numbers in {count} of the {len(failed)} wrong cases"
+        return Hint(f"in part: {best.hint}\n  ({fits})", _ids([best]))
+    return NO_HINT
 
 
-class _Mistakes:
-    """The numbers of every known mistake, each computed when it is first asked for."""
+def _ids(mistakes: Iterable[KnownMistake]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(mistake.id for mistake in mistakes))
+
+
+class _KnownNumbers:
+    """Numbers of every known mistake, computed at first use."""
 
     def __init__(self, check: FunctionCheck, answered: Judged) -> None:
         self._mistakes = check.mistakes
@@ -55,18 +79,18 @@ class _Mistakes:
         self._answered = answered
         self._numbers: dict[tuple[str, str], Outputs] = {}
 
-    def that_explain(self, cases: Iterable[str], results: Collection[str]) -> list[str]:
+    def that_explain(self, cases: Iterable[str], results: Collection[str]) -> list[KnownMistake]:
         """Mistakes that give the subject's numbers for these results in all these cases."""
         names = list(cases)
-        return [text for text in self._mistakes if all(self._gives(text, case, results) for case in names)]
+        return [mistake for mistake in self._mistakes if all(self._gives(mistake, case, results) for case in names)]
 
-    def count(self, text: str, cases: Iterable[str], results: Collection[str]) -> int:
-        """In how many of the cases a mistake gives the subject's numbers."""
-        return sum(self._gives(text, case, results) for case in cases)
+    def count(self, mistake: KnownMistake, cases: Iterable[str], results: Collection[str]) -> int:
+        """Number of the cases in which a mistake gives the subject's numbers."""
+        return sum(self._gives(mistake, case, results) for case in cases)
 
-    def _gives(self, text: str, case: str, results: Collection[str]) -> bool:
+    def _gives(self, mistake: KnownMistake, case: str, results: Collection[str]) -> bool:
         got, expected, magnitude = self._answered[case]
-        numbers = self._of(text, case)
+        numbers = self._of(mistake, case)
         return all(
             name in numbers
             and numbers[name].shape == got[name].shape
@@ -75,37 +99,38 @@ class _Mistakes:
             if name in got
         )
 
-    def _of(self, text: str, case: str) -> Outputs:
-        key = text, case
+    def _of(self, mistake: KnownMistake, case: str) -> Outputs:
+        key = mistake.hint, case
         if key not in self._numbers:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 try:
-                    self._numbers[key] = self._mistakes[text](self._inputs[case])
+                    self._numbers[key] = mistake.numbers(self._inputs[case])
                 except (ValueError, RuntimeError, IndexError, TypeError):  # no formula for shapes like these
                     self._numbers[key] = {}
         return self._numbers[key]
 
 
 def _size(name: str, got: Outputs, expected: Outputs, magnitude: Outputs) -> Array:
-    """What the rounding of the subject's numbers is relative to."""
+    """Size of the numbers that the rounding of the subject's numbers is relative to."""
     size = np.abs(np.nan_to_num(got[name], posinf=0.0, neginf=0.0))
     known = magnitude[name] if expected[name].shape == size.shape else np.max(magnitude[name], initial=0.0)
     return np.asarray(np.maximum(size, known))
 
 
-def _is_wrong(name: str, answered: Judged, failed: Sequence[str]) -> bool:
-    """Whether a result differs in any failed case."""
-    return any(
-        got[name].shape != expected[name].shape
+def _wrong_results(answer: Answer) -> list[str]:
+    """Names of the results that differ from the expected ones by more than rounding."""
+    got, expected, magnitude = answer
+    return [
+        name
+        for name in got
+        if got[name].shape != expected[name].shape
         or bool(distance(got[name], expected[name], magnitude[name]).wrong(exact=False).any())
-        for got, expected, magnitude in (answered[case] for case in failed)
-        if name in got
-    )
+    ]
 
 
 def _constant_factor(failed: Sequence[Answer]) -> str:
-    """In words, where one and the same factor explains a result in every case; else nothing."""
+    """Return a sentence if one factor explains a result in every case, else ""."""
     for name in failed[0][0]:
         got = [answer[0][name].ravel() for answer in failed if name in answer[0]]
         expected = [answer[1][name].ravel() for answer in failed if name in answer[0]]

@@ -12,13 +12,17 @@ import torch
 from custom_ppo.sb3.randomness import preserved_randomness
 from harness.checks.calls import SubjectError, call_subject
 from harness.checks.case import Case, FunctionCheck, Inputs, Outputs
+from harness.checks.check_results import CheckFailed, CheckReport, Finding, first_difference
 from harness.checks.closeness import Distance, distance
-from harness.checks.hints import probable_cause
-from harness.checks.outcome import CheckFailed, CheckReport, Finding, first_difference
+from harness.checks.hints import Hint, probable_cause
 from harness.checks.shrink import shrink
 from harness.errors import HarnessError, did_you_mean
 
 __all__ = ["Tolerance", "run_check"]
+
+NOT_REPEATABLE = Hint(
+    "the function gives other numbers for the same input the next time: it draws some, or keeps a state"
+)
 
 Tolerance = Literal["rounding", "exact"]
 
@@ -107,7 +111,9 @@ def _failure(
         smallest, shown = _smallest(check, subject, case, shown, exact=exact)
         hint = probable_cause(check, answers, wrong)
     else:
-        hint = "the function gives other numbers for the same input the next time: it draws some, or keeps a state"
+        hint = Hint(
+            "the function gives other numbers for the same input the next time: it draws some, or keeps a state"
+        )
     assert shown.finding is not None
     failed = CheckFailed(
         name=check.name,
@@ -116,10 +122,11 @@ def _failure(
         finding=shown.finding,
         got=shown.got,
         expected=shown.expected,
-        hint=hint,
+        hint=hint.text,
         wrong=wrong,
         right=[name for name in judged if name not in wrong],
         calls=check.calls,
+        mistakes=hint.mistakes,
     )
     failed.__cause__ = shown.finding.cause
     return failed

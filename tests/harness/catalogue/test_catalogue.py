@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from custom_ppo.recipe import SB3_PPO, PolicyLoss, Recipe
-from harness.catalogue import CATALOGUE, Deviation, deviation
+from harness.catalogue import CATALOGUE, MISTAKES, Deviation, Mistake, deviation
 from harness.catalogue.deviant import DeviantA2C, DeviantPPO
 from harness.catalogue.equivalents import EQUIVALENT
+from harness.catalogue.mistake import ROLES
 from harness.crosscheck.quantities import ORDER
 from harness.errors import UnknownNameError
 from tests.planted.subjects.training import CASES, trained
@@ -28,9 +29,51 @@ NAMES = ("gSDE's", "log_std", "lambda", "gamma", "torch", "n_steps", "batch_size
 EVERYTHING = (*CATALOGUE, *EQUIVALENT)
 
 
-def test_there_are_at_least_sixty_and_each_has_an_id_of_its_own() -> None:
+def test_there_are_at_least_sixty_deviations() -> None:
     assert len(CATALOGUE) >= 60
-    assert len({entry.id for entry in EVERYTHING}) == len(EVERYTHING)
+
+
+def test_every_mistake_has_an_id_of_its_own() -> None:
+    ids = [mistake.id for mistake in (*MISTAKES, *EQUIVALENT)]
+    assert sorted(ids) == sorted(set(ids))
+
+
+@pytest.mark.parametrize("mistake", [one for one in MISTAKES if one not in CATALOGUE], ids=lambda one: one.id)
+def test_a_mistake_that_is_no_deviation_says_why_and_is_named_by_a_check(mistake: Mistake) -> None:
+    assert re.fullmatch(r"[a-z0-9_-]+", mistake.id)
+    assert re.fullmatch(r"\S.*[^\s.]", mistake.description)
+    assert re.fullmatch(r"\S.*[^\s.]", mistake.no_deviation)
+    assert any(mistake.hints.values())
+
+
+PARTS_OF_ROLES: dict[str, tuple[str, ...]] = {
+    "advantages": ("advantages", "gamma", "gae_lambda"),
+    "advantages_with_timeouts": (),
+    "policy_loss": ("policy_loss", "clip_range"),
+    "own_normalisation": ("policy_loss",),
+    "policy_gradient": ("policy_loss",),
+    "value_loss": ("value_loss", "clip_values", "clip_range_vf"),
+    "normalisation": ("normalize_advantages", "normalize_advantage"),
+    "total_loss": ("policy_loss", "value_loss", "entropy_loss", "ent_coef", "vf_coef"),
+}
+"""Parts of the recipe and settings by which a mistake can change the numbers of a role; for others it has a formula."""
+
+
+@pytest.mark.parametrize("mistake", [one for one in MISTAKES if one.hints], ids=lambda one: one.id)
+def test_a_checked_mistake_has_one_formula_for_each_of_its_roles(mistake: Mistake) -> None:
+    recipe = SB3_PPO if mistake.recipe is None else mistake.recipe(SB3_PPO)
+    given = {"clip_range": 0.3, "clip_range_vf": 0.3, "ent_coef": 0.3, "vf_coef": 0.3, "normalize_advantage": True}
+    changed = {*recipe.differs_in(SB3_PPO), *(mistake.settings(given) if mistake.settings else ())}
+    assert set(mistake.hints) <= set(ROLES)
+    for role, hint in mistake.hints.items():
+        by_recipe = bool(changed & set(PARTS_OF_ROLES.get(role, ())))
+        assert by_recipe is not (role in mistake.formulas) or not hint
+    assert set(mistake.formulas) <= set(mistake.hints)
+
+
+def test_a_mistake_that_is_no_deviation_is_refused_with_its_reason() -> None:
+    with pytest.raises(UnknownNameError, match=r"'gae_forwards' is a mistake that only function checks name, .*: .*"):
+        deviation("gae_forwards")
 
 
 @pytest.mark.parametrize("entry", EVERYTHING, ids=lambda entry: entry.id)
@@ -157,5 +200,5 @@ def test_the_catalogue_is_printed_as_a_table() -> None:
     command = [sys.executable, "-m", "harness.catalogue"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env={"COLUMNS": "200"})
     assert f"{len(CATALOGUE)} deviations" in done.stdout
-    for entry in CATALOGUE:
+    for entry in MISTAKES:
         assert entry.id in done.stdout

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.case import Case, FunctionCheck, Inputs, Outputs
-from harness.checks.hints import probable_cause
+from harness.checks.case import Case, FunctionCheck, Inputs, KnownMistake, Outputs
+from harness.checks.hints import NO_HINT, probable_cause
 
 NUMBERS = {"small": np.array([1.0, 2.0]), "zero": np.array([0.0, 0.0]), "large": np.array([3.0, -5.0])}
 
@@ -21,7 +21,7 @@ def check(**mistakes: Callable[[Inputs], Outputs]) -> FunctionCheck:
         expected=lambda inputs, names: {"y": inputs["x"]},
         read=lambda result, inputs, given: {"y": result},
         magnitude=lambda inputs, expected: {"y": np.abs(expected["y"])},
-        mistakes=mistakes,
+        mistakes=[KnownMistake(f"id of {text}", text, numbers) for text, numbers in mistakes.items()],
     )
 
 
@@ -30,7 +30,7 @@ def cause(subject: Callable[[Any], Any], wrong: list[str], **mistakes: Callable[
         return lambda inputs: {"y": formula(inputs["x"])}
 
     judged = {name: ({"y": subject(x)}, {"y": x}, {"y": np.abs(x)}) for name, x in NUMBERS.items()}
-    return probable_cause(check(**{text: known(formula) for text, formula in mistakes.items()}), judged, wrong)
+    return probable_cause(check(**{text: known(formula) for text, formula in mistakes.items()}), judged, wrong).text
 
 
 def test_a_mistake_must_give_the_numbers_of_all_cases_the_right_ones_too() -> None:
@@ -72,4 +72,14 @@ def test_a_nan_of_the_same_mistake_is_recognised() -> None:
 
 
 def test_without_any_answer_there_is_no_cause() -> None:
-    assert probable_cause(check(), {"small": ({}, {}, {})}, ["small"]) == ""
+    assert probable_cause(check(), {"small": ({}, {}, {})}, ["small"]) == NO_HINT
+
+
+def test_a_hint_has_the_ids_of_the_mistakes_that_it_names() -> None:
+    judged = {name: ({"y": -x}, {"y": x}, {"y": np.abs(x)}) for name, x in NUMBERS.items()}
+    known = check(negative=lambda inputs: {"y": -inputs["x"]}, also=lambda inputs: {"y": 0 - inputs["x"]})
+    assert probable_cause(known, judged, ["small", "large"]).mistakes == ("id of negative", "id of also")
+
+
+def test_numbers_that_differ_by_rounding_alone_have_no_cause() -> None:
+    assert cause(lambda x: x * (1 + 1e-8), ["small", "large"], right=lambda x: x) == ""

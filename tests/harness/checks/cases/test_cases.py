@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from harness.checks.case import Case
-from harness.checks.cases.advantages import gae_cases, timeout_cases
-from harness.checks.cases.distributions import distribution_cases
-from harness.checks.cases.losses import policy_cases, total_cases, value_cases
-from harness.checks.distributions import PARAMETERS
+from harness.checks.cases.action_distributions import distribution_cases
+from harness.checks.cases.loss_minibatches import policy_cases, total_cases, value_cases
+from harness.checks.cases.rollouts import gae_cases, timeout_cases
+from harness.checks.distribution_checks import PARAMETERS
 
 Cases = Callable[[int], Iterable[Case]]
 ALL: dict[str, Cases] = {

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from harness.checks.calls import as_array
-from harness.checks.case import Argument, Array, Case, FunctionCheck, Inputs, Outputs, UnusableError
+from harness.checks.case import Argument, Array, Case, FunctionCheck, Inputs, KnownMistake, Outputs, UnusableError
+from harness.checks.known_mistakes import WrongLoss
 
 __all__ = ["gradient_check", "gradient_of", "gradients"]
 
@@ -59,7 +60,7 @@ def gradient_check(
     leaves: tuple[str, ...],
     expected: Callable[[Inputs], Mapping[str, Array]],
     size: Callable[[Inputs, str], Array],
-    mistakes: Mapping[str, Callable[..., Tensor]],
+    mistakes: Sequence[WrongLoss],
     *,
     one_number: bool = True,
     arrange: Callable[[Inputs], Inputs] = dict,
@@ -94,8 +95,8 @@ def gradient_check(
 
     return replace(
         check,
-        mistakes={
-            text: lambda inputs, formula=formula: numbers(formula, arrange(inputs))  # type: ignore[misc]
-            for text, formula in mistakes.items()
-        },
+        mistakes=[
+            KnownMistake(wrong.id, wrong.hint, lambda inputs, loss=wrong.loss: numbers(loss, arrange(inputs)))  # type: ignore[misc]
+            for wrong in mistakes
+        ],
     )

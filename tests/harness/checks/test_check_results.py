@@ -10,7 +10,7 @@ import pytest
 
 from custom_ppo.gae import gae
 from harness import crosscheck
-from harness.checks.outcome import described
+from harness.checks.check_results import described
 from harness.crosscheck import CheckFailed, CheckReport, check_gae
 from tests.harness.checks.failures import failure
 

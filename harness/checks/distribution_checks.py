@@ -20,14 +20,13 @@ from harness.checks.case import (
     Inputs,
     Outputs,
 )
-from harness.checks.cases.distributions import distribution_cases
-from harness.checks.mistakes.entropies import ENTROPY_MISTAKES
-from harness.checks.mistakes.log_probs import LOG_PROB_MISTAKES
-from harness.checks.outcome import CheckReport
+from harness.checks.cases.action_distributions import distribution_cases
+from harness.checks.check_results import CheckReport
+from harness.checks.known_mistakes import entropy_mistakes, log_prob_mistakes
 from harness.checks.run_check import Tolerance, run_check
 from harness.errors import HarnessError, did_you_mean
 
-__all__ = ["PARAMETERS", "check_entropy", "check_log_prob"]
+__all__ = ["PARAMETERS", "WITH_ENTROPY", "check_entropy", "check_log_prob"]
 
 PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "categorical": ("logits",),
@@ -38,6 +37,9 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "gsde": ("mean", "log_std", "features"),
 }
 """Arguments of each distribution, in the order in which they are given."""
+
+WITH_ENTROPY = tuple(name for name in PARAMETERS if name != "squashed_gaussian")
+"""Distributions whose entropy has a closed form."""
 
 CHOICES = Argument(axes=("B", ""), simpler=(0.0, 1.0), rounded=True)
 COMPONENTS = replace(REAL, axes=("B", "A"))
@@ -90,7 +92,7 @@ def check_log_prob(
         expected=lambda inputs, names: {"log_prob": _numpy(sb3_log_prob(distribution, inputs))},
         read=lambda result, inputs, given: {"log_prob": as_array(result, "the log-probabilities")},
         magnitude=lambda inputs, expected: {"log_prob": log_prob_size(distribution, inputs)},
-        mistakes=LOG_PROB_MISTAKES[distribution],
+        mistakes=log_prob_mistakes(distribution),
         tensors=True,
     )
     return run_check(check, fn, tolerance)
@@ -107,7 +109,7 @@ def check_entropy(
     PPO logs. A squashed Gaussian has no closed form, and none is checked.
     tolerance, seed, and what is returned or raised: as for `check_gae`.
     """
-    check_known("check_entropy", distribution, tuple(ENTROPY_MISTAKES))
+    check_known("check_entropy", distribution, WITH_ENTROPY)
     names = PARAMETERS[distribution]
     check = FunctionCheck(
         name="check_entropy",
@@ -117,7 +119,7 @@ def check_entropy(
         expected=lambda inputs, wanted: _entropies(distribution, inputs, wanted),
         read=_read_entropy,
         magnitude=lambda inputs, expected: _entropy_size(distribution, inputs),
-        mistakes=ENTROPY_MISTAKES[distribution],
+        mistakes=entropy_mistakes(distribution),
         arrange=lambda inputs: {name: inputs[name] for name in names},
         tensors=True,
     )

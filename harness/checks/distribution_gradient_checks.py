@@ -9,20 +9,18 @@ import torch
 from torch import Tensor
 
 from harness.checks.case import Array, FunctionCheck, Inputs
-from harness.checks.cases.distributions import distribution_cases
-from harness.checks.distributions import (
+from harness.checks.cases.action_distributions import distribution_cases
+from harness.checks.differentiation import gradient_check
+from harness.checks.distribution_checks import (
     ARGUMENTS,
     PARAMETERS,
     log_prob_size,
     sb3_entropy,
     sb3_log_prob,
 )
-from harness.checks.gradient_check import gradient_check
-from harness.checks.mistakes.gradients import entropy_mistakes, log_prob_mistakes
+from harness.checks.known_mistakes import entropy_gradient_mistakes, log_prob_gradient_mistakes
 
-__all__ = ["WITH_ENTROPY", "entropy_gradient", "log_prob_gradient"]
-
-WITH_ENTROPY = tuple(name for name in PARAMETERS if name != "squashed_gaussian")
+__all__ = ["entropy_gradient", "log_prob_gradient"]
 
 
 def _leaves(distribution: str) -> tuple[str, ...]:
@@ -66,7 +64,7 @@ def log_prob_gradient(distribution: str, seed: int) -> FunctionCheck:
         _leaves(distribution),
         _autograd(sb3_log_prob, distribution),
         _sizes(distribution),
-        log_prob_mistakes(distribution),
+        log_prob_gradient_mistakes(distribution),
         one_number=False,
     )
 
@@ -81,7 +79,7 @@ def entropy_gradient(distribution: str, seed: int) -> FunctionCheck:
         _leaves(distribution),
         _autograd(sb3_entropy, distribution),
         lambda inputs, name: _sizes(distribution)({**inputs, "actions": inputs.get("mean", inputs["actions"])}, name),
-        entropy_mistakes(distribution),
+        entropy_gradient_mistakes(distribution),
         one_number=False,
         arrange=lambda inputs: {name: inputs[name] for name in names},
     )

@@ -10,13 +10,17 @@ import numpy as np
 
 from harness.checks import sb3_reference as sb3
 from harness.checks.case import Argument, Array, FunctionCheck, Inputs
-from harness.checks.cases.losses import policy_cases, total_cases, value_cases
-from harness.checks.distribution_gradients import WITH_ENTROPY, entropy_gradient, log_prob_gradient
-from harness.checks.distributions import PARAMETERS, check_known
-from harness.checks.gradient_check import gradient_check
-from harness.checks.losses import POLICY_ARGUMENTS, POLICY_CALLS, REAL_B, VALUE_ARGUMENTS, VALUE_CALLS
-from harness.checks.mistakes.gradients import policy_mistakes, total_mistakes, value_mistakes
-from harness.checks.outcome import CheckReport
+from harness.checks.cases.loss_minibatches import policy_cases, total_cases, value_cases
+from harness.checks.check_results import CheckReport
+from harness.checks.differentiation import gradient_check
+from harness.checks.distribution_checks import PARAMETERS, WITH_ENTROPY, check_known
+from harness.checks.distribution_gradient_checks import entropy_gradient, log_prob_gradient
+from harness.checks.known_mistakes import (
+    policy_gradient_mistakes,
+    total_gradient_mistakes,
+    value_gradient_mistakes,
+)
+from harness.checks.loss_checks import POLICY_ARGUMENTS, POLICY_CALLS, REAL_B, VALUE_ARGUMENTS, VALUE_CALLS
 from harness.checks.run_check import Tolerance, run_check
 from harness.errors import HarnessError, did_you_mean
 
@@ -94,7 +98,7 @@ def _policy(seed: int, normalize_advantage: bool) -> FunctionCheck:
         ("log_prob",),
         lambda inputs: {"log_prob": sb3.update(**inputs).gradients["log_prob"]},
         size,
-        policy_mistakes(),
+        policy_gradient_mistakes(),
     )
 
 
@@ -117,7 +121,7 @@ def _value(seed: int, normalize_advantage: bool) -> FunctionCheck:
         ("values",),
         expected,
         lambda inputs, name: _value_size(inputs),
-        value_mistakes(),
+        value_gradient_mistakes(),
     )
 
 
@@ -144,6 +148,6 @@ def _total(seed: int, normalize_advantage: bool) -> FunctionCheck:
         ("log_prob", "values", "entropy"),
         lambda inputs: sb3.update(**inputs, normalize_advantage=normalize_advantage).gradients,
         size,
-        total_mistakes(normalize_advantage),
+        total_gradient_mistakes(normalize_advantage=normalize_advantage),
     )
     return replace(check, keywords=KEYWORDS)

@@ -17,16 +17,16 @@ from harness.checks.case import (
     Array,
     FunctionCheck,
     Inputs,
-    Mistake,
+    KnownMistake,
     Outputs,
     UnusableError,
 )
-from harness.checks.cases.advantages import gae_cases, timeout_cases
-from harness.checks.mistakes.advantages import MISTAKES, TIMEOUT_MISTAKES, next_values
-from harness.checks.outcome import CheckReport
+from harness.checks.cases.rollouts import gae_cases, timeout_cases
+from harness.checks.check_results import CheckReport
+from harness.checks.known_mistakes import advantage_mistakes, timeout_mistakes
 from harness.checks.run_check import Tolerance, run_check
 
-__all__ = ["check_gae"]
+__all__ = ["check_gae", "timeout_check"]
 
 REAL_T = replace(REAL, axes=("T", "N"))
 REAL_N = replace(REAL, axes=("N",))
@@ -97,7 +97,7 @@ def check_gae(
     Returns a report that can be printed; raises CheckFailed (an AssertionError) with the smallest input that shows
     what is wrong, and HarnessError when it is not a function.
     """
-    check = _with_timeouts(seed, one_env) if timeouts else _plain(seed, one_env)
+    check = timeout_check(seed, one_env) if timeouts else _plain(seed, one_env)
     return run_check(_of_one_env(check) if one_env else check, fn, tolerance)
 
 
@@ -110,12 +110,13 @@ def _plain(seed: int, one_env: bool) -> FunctionCheck:
         expected=lambda inputs, names: _named(sb3.advantages_and_returns(**inputs)),
         read=_read,
         magnitude=_magnitude,
-        mistakes=MISTAKES,
+        mistakes=advantage_mistakes(),
         keywords=KEYWORDS,
     )
 
 
-def _with_timeouts(seed: int, one_env: bool) -> FunctionCheck:
+def timeout_check(seed: int, one_env: bool) -> FunctionCheck:
+    """Return the check of a function for advantages that gets terminations and truncations apart."""
     return FunctionCheck(
         name="check_gae",
         calls=TIMEOUT_CALLS,
@@ -124,7 +125,7 @@ def _with_timeouts(seed: int, one_env: bool) -> FunctionCheck:
         expected=lambda inputs, names: _named(sb3.advantages_with_timeouts(**inputs)),
         read=_read,
         magnitude=_timeout_magnitude,
-        mistakes=TIMEOUT_MISTAKES,
+        mistakes=timeout_mistakes(),
         arrange=_in_gymnasiums_terms,
         keywords=KEYWORDS,
     )
@@ -134,12 +135,19 @@ def _in_gymnasiums_terms(inputs: Inputs) -> Inputs:
     return {
         "rewards": inputs["rewards"],
         "values": inputs["values"],
-        "next_values": next_values(**inputs),
+        "next_values": _next_values(**inputs),
         "terminations": inputs["terminations"],
         "truncations": inputs["truncations"],
         "gamma": inputs["gamma"],
         "gae_lambda": inputs["gae_lambda"],
     }
+
+
+def _next_values(
+    values: Array, last_values: Array, terminal_values: Array, terminations: Array, truncations: Array, **_: Any
+) -> Array:
+    """V of the state that each step led to, before any reset, [T, N]."""
+    return np.where(terminations | truncations, terminal_values, np.vstack([values[1:], last_values]))
 
 
 def _named(results: Sequence[Array]) -> dict[str, Array]:
@@ -172,8 +180,8 @@ def _of_one_env(check: FunctionCheck) -> FunctionCheck:
             return value
         return value[:, 0] if value.ndim == 2 else value[0].item()
 
-    def of_one(mistake: Mistake) -> Mistake:
-        return lambda inputs: squeezed(mistake(inputs))
+    def of_one(mistake: KnownMistake) -> KnownMistake:
+        return replace(mistake, numbers=lambda inputs: squeezed(mistake.numbers(inputs)))
 
     return replace(
         check,
@@ -182,7 +190,7 @@ def _of_one_env(check: FunctionCheck) -> FunctionCheck:
         magnitude=lambda inputs, expected: squeezed(
             check.magnitude(inputs, {name: array[:, None] for name, array in expected.items()})
         ),
-        mistakes={text: of_one(mistake) for text, mistake in check.mistakes.items()},
+        mistakes=[of_one(mistake) for mistake in check.mistakes],
         arrange=lambda inputs: {name: without_axis(value) for name, value in check.arrange(inputs).items()},
     )
 
@@ -197,7 +205,7 @@ def _magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
 def _timeout_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
     starts = (inputs["terminations"] | inputs["truncations"]).astype(np.float32)
     ends = {"episode_starts": np.vstack([np.zeros_like(starts[:1]), starts[:-1]]), "dones": starts[-1]}
-    return _sum_of_sizes(np.abs(inputs["rewards"]), {**inputs, **ends}, next_values(**inputs), expected)
+    return _sum_of_sizes(np.abs(inputs["rewards"]), {**inputs, **ends}, _next_values(**inputs), expected)
 
 
 def _sum_of_sizes(rewards: Array, inputs: Inputs, following: Array, expected: Outputs) -> Outputs:

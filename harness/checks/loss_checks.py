@@ -21,9 +21,9 @@ from harness.checks.case import (
     Outputs,
     UnusableError,
 )
-from harness.checks.cases.losses import policy_cases, value_cases
-from harness.checks.mistakes.losses import NORMALIZED_POLICY_MISTAKES, POLICY_MISTAKES, VALUE_MISTAKES
-from harness.checks.outcome import CheckReport
+from harness.checks.cases.loss_minibatches import policy_cases, value_cases
+from harness.checks.check_results import CheckReport
+from harness.checks.known_mistakes import normalizing_policy_mistakes, policy_mistakes, value_mistakes
 from harness.checks.run_check import Tolerance, run_check
 
 __all__ = ["check_clipped_loss", "check_value_loss"]
@@ -76,7 +76,7 @@ def check_clipped_loss(
         expected=_policy_losses,
         read=_read,
         magnitude=_policy_magnitude,
-        mistakes=POLICY_MISTAKES,
+        mistakes=policy_mistakes(),
         tensors=True,
     )
     return run_check(_normalizing(check) if normalize_advantage else check, fn, tolerance)
@@ -90,7 +90,7 @@ def _normalizing(check: FunctionCheck) -> FunctionCheck:
         expected=lambda inputs, names: {"loss": np.asarray(sb3.update(**inputs, normalize_advantage=True).policy_loss)},
         read=_read_one_number,
         magnitude=_normalized_magnitude,
-        mistakes=NORMALIZED_POLICY_MISTAKES,
+        mistakes=normalizing_policy_mistakes(),
     )
 
 
@@ -116,7 +116,7 @@ def check_value_loss(
         expected=_value_losses,
         read=_read,
         magnitude=_value_magnitude,
-        mistakes={text: it for text, it in VALUE_MISTAKES.items() if clipping or "clip" not in text},
+        mistakes=value_mistakes(clipping=clipping),
         arrange=(lambda inputs: inputs) if clipping else values_and_returns,
         tensors=True,
     )

@@ -88,6 +88,8 @@ class CheckFailed(AssertionError):  # noqa: N818  it reads as what it is in a te
     """Names of all cases that are right."""
     calls: str
     """How the function is called."""
+    mistakes: Sequence[str]
+    """Ids of the mistakes that the hint names: `python -m harness.catalogue` describes them."""
 
     def __post_init__(self) -> None:
         self.args = (str(self).splitlines()[0],)
