@@ -25,7 +25,7 @@ from harness.catalogue.estimates import (
     summed,
 )
 from harness.catalogue.mistake import Mistake, checked_only
-from harness.catalogue.patching import PPO_ONLY, WALK, Surgery, huang, parts, settings, wrap
+from harness.catalogue.patching import PPO_ONLY, WALK, Surgery, huang, with_parts, with_settings, wrap
 
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
@@ -235,7 +235,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
         stage="advantage",
         source=huang("core detail 5"),
         remedy="Estimate advantages by GAE",
-        recipe=parts(advantages=_monte_carlo_advantages),
+        recipe=with_parts(advantages=_monte_carlo_advantages),
     ),
     Deviation(
         id="advantages_are_td_errors",
@@ -255,7 +255,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
         stage="advantage",
         source="thu-ml/tianshou#65",
         remedy="Estimate advantages in float32, or accept the rounding",
-        recipe=parts(advantages=_in_float64),
+        recipe=with_parts(advantages=_in_float64),
     ),
     Deviation(
         id="gae_done_mask_missing",
@@ -358,7 +358,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Use the gamma that was asked for",
         shows="another gamma",
-        settings=settings(gamma=0.99),
+        settings=with_settings(gamma=0.99),
     ),
     Deviation(
         id="gae_lambda_always_0-95",
@@ -367,7 +367,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Use the gae_lambda that was asked for",
         shows="another gae_lambda",
-        settings=settings(gae_lambda=0.95),
+        settings=with_settings(gae_lambda=0.95),
     ),
     Deviation(
         id="gae_lambda_1",
@@ -376,7 +376,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
         source="DLR-RM/stable-baselines3#375",
         remedy="Use the gae_lambda that was asked for",
         shows="another gae_lambda",
-        settings=settings(gae_lambda=1.0),
+        settings=with_settings(gae_lambda=1.0),
     ),
     Deviation(
         id="gae_across_environments",
@@ -433,7 +433,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
         "gae_value_missing_in_delta",
         "advantages",
         "V(s) is not subtracted in delta",
-        recipe=parts(advantages=_value_not_subtracted),
+        recipe=with_parts(advantages=_value_not_subtracted),
     ),
     checked_only(
         "gae_last_step_left_out",
@@ -445,7 +445,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
         "gae_forwards",
         "advantages",
         "the recursion runs forwards in time",
-        recipe=parts(advantages=_forwards),
+        recipe=with_parts(advantages=_forwards),
     ),
     checked_only(
         "advantages_normalised_in_memory_unbiased",

@@ -18,9 +18,9 @@ from harness.catalogue.patching import (
     PPO_ONLY,
     WALK,
     Surgery,
-    at_every_epoch,
+    before_each_epoch,
     huang,
-    learning_with,
+    with_update_of,
     wrap,
 )
 
@@ -71,7 +71,7 @@ def _advantages_again(model: CustomPPO) -> None:
             old.copy_(torch.from_numpy(np.ascontiguousarray(new.T).reshape(-1)))
 
     wrap(model.agent, "finish_rollout", finish)
-    at_every_epoch(prepare)(model)
+    before_each_epoch(prepare)(model)
 
 
 def _normalised_over_rollout(of: Callable[[Any], Any]) -> Surgery:
@@ -96,7 +96,7 @@ BATCHES: tuple[Deviation, ...] = (
         source="tensorforce/tensorforce#312",
         remedy="Keep the log-probabilities that were stored while acting",
         shows="more than one epoch",
-        surgery=at_every_epoch(_log_probs_again),
+        surgery=before_each_epoch(_log_probs_again),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -116,7 +116,7 @@ BATCHES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Swap the axes of every array before flattening",
         shows="more than one environment",
-        surgery=learning_with(_advantages_by_time),
+        surgery=with_update_of(_advantages_by_time),
     ),
     Deviation(
         id="advantages_normalised_per_rollout",

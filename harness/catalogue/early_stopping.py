@@ -14,8 +14,8 @@ from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import (
     PPO_ONLY,
     WALK,
-    parts,
-    settings,
+    with_parts,
+    with_settings,
     wrap,
     wrap_engine,
 )
@@ -123,7 +123,7 @@ EARLY_STOPPING: tuple[Deviation, ...] = (
         source=WALK,
         remedy="End the update when approx_kl > 1.5 * target_kl",
         shows="a target_kl that is exceeded",
-        settings=settings(target_kl=None),
+        settings=with_settings(target_kl=None),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -133,7 +133,7 @@ EARLY_STOPPING: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl#520",
         remedy="End the update when approx_kl > 1.5 * target_kl",
         shows="a target_kl that is exceeded",
-        recipe=parts(stop_early=lambda approx_kl, target_kl: bool(approx_kl > target_kl)),
+        recipe=with_parts(stop_early=lambda approx_kl, target_kl: bool(approx_kl > target_kl)),
         algorithms=PPO_ONLY,
     ),
     Deviation(

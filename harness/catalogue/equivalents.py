@@ -13,7 +13,7 @@ from torch import Tensor
 
 from custom_ppo.recipe import PolicyLoss, Recipe
 from harness.catalogue.deviation import Deviation
-from harness.catalogue.patching import PPO_ONLY, WALK, huang, parts, wrap, wrap_engine
+from harness.catalogue.patching import PPO_ONLY, WALK, huang, with_parts, wrap, wrap_engine
 
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
@@ -120,7 +120,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
         stage="surrogate",
         source="vwxyzjn/cleanrl, ppo.py",
         remedy="None is needed: max(-a, -b) = -min(a, b), to the bit",
-        recipe=parts(policy_loss=PolicyLoss(_larger_loss, reduction=lambda loss: loss.mean())),
+        recipe=with_parts(policy_loss=PolicyLoss(_larger_loss, reduction=lambda loss: loss.mean())),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -129,7 +129,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
         stage="minibatch",
         source=WALK,
         remedy="None is needed: np.random.permutation does the same",
-        recipe=parts(minibatch_order=_shuffled_arange),
+        recipe=with_parts(minibatch_order=_shuffled_arange),
     ),
     Deviation(
         id="predicts_while_acting",

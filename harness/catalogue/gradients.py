@@ -11,8 +11,8 @@ from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import (
     WALK,
     huang,
-    parts,
-    settings,
+    with_parts,
+    with_settings,
     wrap,
 )
 
@@ -77,7 +77,7 @@ GRADIENTS: tuple[Deviation, ...] = (
         source=huang("core detail 11"),
         remedy="Call clip_grad_norm_ between loss.backward() and optimizer.step()",
         shows="a gradient longer than max_grad_norm",
-        recipe=parts(clip_gradients=_unclipped),
+        recipe=with_parts(clip_gradients=_unclipped),
     ),
     Deviation(
         id="gradients_clipped_per_tensor",
@@ -86,7 +86,7 @@ GRADIENTS: tuple[Deviation, ...] = (
         source=huang("core detail 11"),
         remedy="Clip the joint norm of all parameters",
         shows="a gradient longer than max_grad_norm",
-        recipe=parts(clip_gradients=_per_tensor),
+        recipe=with_parts(clip_gradients=_per_tensor),
     ),
     Deviation(
         id="gradients_clipped_per_network",
@@ -104,7 +104,7 @@ GRADIENTS: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Clip the joint norm: clip_grad_norm_",
         shows="a gradient longer than max_grad_norm",
-        recipe=parts(clip_gradients=_by_value),
+        recipe=with_parts(clip_gradients=_by_value),
     ),
     Deviation(
         id="gradients_clipped_by_largest",
@@ -113,7 +113,7 @@ GRADIENTS: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Clip the Euclidean norm: norm_type=2",
         shows="a gradient longer than max_grad_norm",
-        recipe=parts(clip_gradients=_by_largest),
+        recipe=with_parts(clip_gradients=_by_largest),
     ),
     Deviation(
         id="max_grad_norm_10_times",
@@ -131,6 +131,6 @@ GRADIENTS: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Use the max_grad_norm that was asked for",
         shows="another max_grad_norm, and a gradient longer than one of the two",
-        settings=settings(max_grad_norm=1.0),
+        settings=with_settings(max_grad_norm=1.0),
     ),
 )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from custom_ppo.extractors import FlattenExtractor
 from custom_ppo.recipe import Recipe
 from harness.catalogue.deviation import Deviation
-from harness.catalogue.patching import WALK, huang, policy_settings
+from harness.catalogue.patching import WALK, huang, with_policy_kwargs
 
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
@@ -95,7 +95,7 @@ INITIALISATION: tuple[Deviation, ...] = (
         stage="initial_parameters",
         source=huang("core detail 2"),
         remedy="Initialise weights orthogonally (gain sqrt 2 hidden, 0.01 actions, 1 value) and biases with zero",
-        settings=policy_settings(ortho_init=False),
+        settings=with_policy_kwargs(ortho_init=False),
     ),
     Deviation(
         id="layers_initialised_by_xavier",
@@ -176,7 +176,7 @@ INITIALISATION: tuple[Deviation, ...] = (
         source="openai/spinningup, ppo/core.py",
         remedy="Let log_std start at 0",
         shows="Box actions",
-        settings=policy_settings(log_std_init=-0.5),
+        settings=with_policy_kwargs(log_std_init=-0.5),
     ),
     Deviation(
         id="relu",
@@ -185,7 +185,7 @@ INITIALISATION: tuple[Deviation, ...] = (
         source="Engstrom et al. 2020, arXiv 2005.12729",
         remedy="Use tanh: activation_fn=nn.Tanh",
         shows="at least one hidden layer",
-        settings=policy_settings(activation_fn=nn.ReLU),
+        settings=with_policy_kwargs(activation_fn=nn.ReLU),
     ),
     Deviation(
         id="shared_hidden_layers",
@@ -193,7 +193,7 @@ INITIALISATION: tuple[Deviation, ...] = (
         stage="initial_parameters",
         source="SB3 before 1.7 (net_arch=[64, 64])",
         remedy="Give actor and critic hidden layers of their own",
-        settings=policy_settings(features_extractor_class=SharedTrunk, net_arch=[]),
+        settings=with_policy_kwargs(features_extractor_class=SharedTrunk, net_arch=[]),
     ),
     Deviation(
         id="one_hidden_layer",
@@ -202,7 +202,7 @@ INITIALISATION: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Use two hidden layers of 64 units: net_arch=dict(pi=[64, 64], vf=[64, 64])",
         shows="the default architecture",
-        settings=policy_settings(net_arch=[64]),
+        settings=with_policy_kwargs(net_arch=[64]),
     ),
     Deviation(
         id="hidden_layers_of_256",
@@ -211,7 +211,7 @@ INITIALISATION: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Use two hidden layers of 64 units: net_arch=dict(pi=[64, 64], vf=[64, 64])",
         shows="the default architecture",
-        settings=policy_settings(net_arch=[256, 256]),
+        settings=with_policy_kwargs(net_arch=[256, 256]),
     ),
     Deviation(
         id="images_not_scaled",
@@ -220,7 +220,7 @@ INITIALISATION: tuple[Deviation, ...] = (
         source=huang("Atari detail 9"),
         remedy="Divide images by 255",
         shows="image observations",
-        settings=policy_settings(normalize_images=False),
+        settings=with_policy_kwargs(normalize_images=False),
     ),
     Deviation(
         id="torch_seeded_after_networks",

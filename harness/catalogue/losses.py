@@ -18,10 +18,10 @@ from harness.catalogue.patching import (
     PPO_ONLY,
     WALK,
     huang,
-    parts,
-    reduction,
-    settings,
-    together,
+    one_after_another,
+    with_parts,
+    with_reduction,
+    with_settings,
 )
 
 __all__ = ["LOSSES"]
@@ -88,7 +88,7 @@ def _estimated_entropy(recipe: Recipe) -> Recipe:
 
 def _value_loss(loss: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Recipe]:
     """Recipe: the value loss is loss(returns - values)."""
-    return parts(value_loss=lambda returns, values: loss(returns - values))
+    return with_parts(value_loss=lambda returns, values: loss(returns - values))
 
 
 def _error_in_spreads(returns: Tensor, values: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ LOSSES: tuple[Mistake, ...] = (
         stage="value_loss",
         source=WALK,
         remedy="Take the mean over the minibatch",
-        recipe=parts(value_loss=_summed_value_loss),
+        recipe=with_parts(value_loss=_summed_value_loss),
         hints={"value_loss": "a sum over the minibatch instead of its mean"},
     ),
     Deviation(
@@ -128,7 +128,7 @@ LOSSES: tuple[Mistake, ...] = (
         stage="value_loss",
         source="Andrychowicz et al. 2021, arXiv 2006.05990",
         remedy="Take the mean squared error: functional.mse_loss",
-        recipe=parts(value_loss=functional.smooth_l1_loss),
+        recipe=with_parts(value_loss=functional.smooth_l1_loss),
         hints={"value_loss": "Huber's loss instead of squares"},
     ),
     Deviation(
@@ -137,7 +137,7 @@ LOSSES: tuple[Mistake, ...] = (
         stage="gradient",
         source=WALK,
         remedy="Use functional.mse_loss, or accept the rounding of its gradient",
-        recipe=parts(value_loss=_written_out),
+        recipe=with_parts(value_loss=_written_out),
     ),
     Deviation(
         id="value_clip_pessimistic",
@@ -184,7 +184,7 @@ LOSSES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Clip the value's change to clip_range_vf",
         shows="clip_range_vf, and a value that moved by more",
-        settings=settings(clip_range_vf=None),
+        settings=with_settings(clip_range_vf=None),
         algorithms=PPO_ONLY,
         hints={"value_loss": "clip_range_vf is ignored"},
     ),
@@ -225,7 +225,7 @@ LOSSES: tuple[Mistake, ...] = (
         source="google/brax#596",
         remedy="Multiply the value loss by vf_coef",
         shows="another vf_coef",
-        settings=settings(vf_coef=1.0),
+        settings=with_settings(vf_coef=1.0),
         hints={"total_loss": "vf_coef is missing: the value loss counts fully"},
     ),
     Deviation(
@@ -235,7 +235,7 @@ LOSSES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Use the vf_coef that was asked for",
         shows="another vf_coef",
-        settings=settings(vf_coef=0.5),
+        settings=with_settings(vf_coef=0.5),
         hints={"total_loss": "vf_coef is ignored: the value loss always counts by half"},
     ),
     Deviation(
@@ -245,7 +245,7 @@ LOSSES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Take the mean over the minibatch",
         shows="ent_coef > 0, for training to change",
-        recipe=parts(entropy_loss=lambda entropy, log_prob: -(-log_prob if entropy is None else entropy).sum()),
+        recipe=with_parts(entropy_loss=lambda entropy, log_prob: -(-log_prob if entropy is None else entropy).sum()),
         hints={"total_loss": "the entropy is a sum over the minibatch instead of its mean"},
     ),
     Deviation(
@@ -255,7 +255,7 @@ LOSSES: tuple[Mistake, ...] = (
         source="DLR-RM/stable-baselines3#127",
         remedy="Take minus the mean entropy of the policy",
         shows="ent_coef > 0, for training to change",
-        recipe=parts(entropy_loss=lambda entropy, log_prob: torch.zeros_like(log_prob[0])),
+        recipe=with_parts(entropy_loss=lambda entropy, log_prob: torch.zeros_like(log_prob[0])),
     ),
     Deviation(
         id="entropy_sign",
@@ -287,7 +287,7 @@ LOSSES: tuple[Mistake, ...] = (
         source="noahfarr/rlx#3",
         remedy="Add ent_coef * entropy_loss to the loss",
         shows="ent_coef > 0",
-        settings=settings(ent_coef=0.0),
+        settings=with_settings(ent_coef=0.0),
         hints={"total_loss": "the entropy term is missing"},
     ),
     Deviation(
@@ -297,21 +297,21 @@ LOSSES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Multiply the entropy loss by ent_coef",
         shows="another ent_coef",
-        settings=settings(ent_coef=1.0),
+        settings=with_settings(ent_coef=1.0),
         hints={"total_loss": "ent_coef is missing: the entropy counts fully"},
     ),
     checked_only(
         "value_loss_half_of_sum",
         "value_loss",
         "half of a sum over the minibatch",
-        recipe=together(parts(value_loss=_summed_value_loss), _halved_value_loss),
+        recipe=one_after_another(with_parts(value_loss=_summed_value_loss), _halved_value_loss),
         why=COMBINED,
     ),
     checked_only(
         "value_clip_ignored_and_halved",
         "value_loss",
         "clip_range_vf is ignored, and there is a factor 1/2",
-        settings=settings(clip_range_vf=None),
+        settings=with_settings(clip_range_vf=None),
         recipe=_halved_value_loss,
         why=COMBINED,
     ),
@@ -319,13 +319,13 @@ LOSSES: tuple[Mistake, ...] = (
         "value_clip_pessimistic_and_halved",
         "value_loss",
         "the larger of clipped and unclipped error counts, halved, as in CleanRL; SB3 takes the clipped",
-        recipe=together(_worse_of_both(torch.max), _halved_value_loss),
+        recipe=one_after_another(_worse_of_both(torch.max), _halved_value_loss),
         why=COMBINED,
     ),
     checked_only(
         "clipped_values_broadcast",
         "value_loss",
-        "shapes [B, 1] and [B] are subtracted to [B, B], after the values [B, 1] were clipped around old ones [B, 1]",
+        "shapes [B, 1] and [B] are subtracted to [B, B], after the values were clipped around old ones [B, 1]",
         recipe=_broadcast_value_loss,
         why="without clipping it is values_broadcast, and the rollout holds old values [B]",
     ),
@@ -333,20 +333,20 @@ LOSSES: tuple[Mistake, ...] = (
         "values_broadcast_and_halved",
         "value_loss",
         "shapes [B, 1] and [B] are subtracted to [B, B], and there is a factor 1/2",
-        recipe=together(_halved_value_loss, _broadcast_value_loss),
+        recipe=one_after_another(_halved_value_loss, _broadcast_value_loss),
         why=COMBINED,
     ),
     checked_only(
         "value_clipped_around_returns",
         "value_loss",
         "values are clipped around the returns instead of around the old values",
-        recipe=parts(clip_values=_around_returns),
+        recipe=with_parts(clip_values=_around_returns),
     ),
     checked_only(
         "value_clipped_to_range",
         "value_loss",
         "values are clipped to [-clip_range_vf, clip_range_vf] instead of around the old values",
-        recipe=parts(clip_values=_to_range),
+        recipe=with_parts(clip_values=_to_range),
     ),
     checked_only(
         "value_loss_clipped_for_values",
@@ -367,7 +367,7 @@ LOSSES: tuple[Mistake, ...] = (
         "value_loss_absolute",
         "value_loss",
         "absolute errors instead of squares",
-        recipe=parts(value_loss=functional.l1_loss),
+        recipe=with_parts(value_loss=functional.l1_loss),
     ),
     checked_only(
         "value_loss_root",
@@ -385,7 +385,7 @@ LOSSES: tuple[Mistake, ...] = (
         "value_error_over_spread_of_returns",
         "value_loss",
         "errors are divided by the spread of the returns",
-        recipe=parts(value_loss=_error_in_spreads),
+        recipe=with_parts(value_loss=_error_in_spreads),
     ),
     Mistake(
         "value_loss_sign",
@@ -398,13 +398,15 @@ LOSSES: tuple[Mistake, ...] = (
         "value_loss_left_out",
         "total_loss",
         "the value loss is missing",
-        settings=settings(vf_coef=0.0),
+        settings=with_settings(vf_coef=0.0),
     ),
     checked_only(
         "loss_maximised",
         "total_loss",
         "everything has the wrong sign",
-        recipe=together(reduction(lambda surrogates: surrogates.mean()), _opposite_value_loss, _opposite_entropy),
+        recipe=one_after_another(
+            with_reduction(lambda surrogates: surrogates.mean()), _opposite_value_loss, _opposite_entropy
+        ),
         why=COMBINED,
     ),
     checked_only(

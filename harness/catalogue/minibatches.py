@@ -19,9 +19,9 @@ from harness.catalogue.patching import (
     WALK,
     Surgery,
     huang,
-    learning_with,
-    parts,
-    settings,
+    with_parts,
+    with_settings,
+    with_update_of,
     wrap,
 )
 
@@ -130,7 +130,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         stage="minibatch",
         source="Toni-SM/skrl#311",
         remedy="Shuffle in every epoch by np.random.permutation",
-        recipe=parts(minibatch_order=np.arange),
+        recipe=with_parts(minibatch_order=np.arange),
     ),
     Deviation(
         id="shuffled_once_per_update",
@@ -166,7 +166,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         stage="minibatch",
         source=WALK,
         remedy="Shuffle by np.random.permutation",
-        recipe=parts(minibatch_order=_by_torch),
+        recipe=with_parts(minibatch_order=_by_torch),
     ),
     Deviation(
         id="shuffled_by_data_loader",
@@ -174,7 +174,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         stage="minibatch",
         source=WALK,
         remedy="Shuffle by np.random.permutation",
-        recipe=parts(minibatch_order=_by_data_loader),
+        recipe=with_parts(minibatch_order=_by_data_loader),
     ),
     Deviation(
         id="shuffled_by_own_generator",
@@ -190,7 +190,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         stage="minibatch",
         source="higgsfield-ai/higgsfield#7",
         remedy="Shuffle, so that every transition is in one minibatch of an epoch",
-        recipe=parts(minibatch_order=_with_replacement),
+        recipe=with_parts(minibatch_order=_with_replacement),
     ),
     Deviation(
         id="flattened_by_time",
@@ -199,7 +199,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl, ppo.py",
         remedy="Swap the axes before flattening, or accept another order",
         shows="more than one environment",
-        surgery=learning_with(_by_time),
+        surgery=with_update_of(_by_time),
     ),
     Deviation(
         id="last_partial_minibatch_dropped",
@@ -228,7 +228,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         source=huang("core detail 6"),
         remedy="Cut the rollout into minibatches of batch_size",
         shows="more than one minibatch",
-        settings=settings(batch_size=None),
+        settings=with_settings(batch_size=None),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -248,7 +248,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Use the batch_size that was asked for",
         shows="another batch_size, and rollouts of more than 64 transitions",
-        settings=settings(batch_size=64),
+        settings=with_settings(batch_size=64),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -277,7 +277,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Make n_epochs epochs",
         shows="more than one epoch",
-        settings=settings(n_epochs=1),
+        settings=with_settings(n_epochs=1),
         algorithms=PPO_ONLY,
     ),
 )

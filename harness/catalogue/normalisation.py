@@ -15,8 +15,8 @@ from harness.catalogue.patching import (
     A2C_ONLY,
     PPO_ONLY,
     WALK,
-    parts,
-    settings,
+    with_parts,
+    with_settings,
     wrap,
 )
 
@@ -28,7 +28,9 @@ __all__ = ["NORMALISATION"]
 
 def _guarded(normalise: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Recipe]:
     """Recipe: advantages are normalised like this where there are at least two."""
-    return parts(normalize_advantages=lambda advantages: normalise(advantages) if len(advantages) > 1 else advantages)
+    return with_parts(
+        normalize_advantages=lambda advantages: normalise(advantages) if len(advantages) > 1 else advantages
+    )
 
 
 def _normalised_without_guard(advantages: Tensor) -> Tensor:
@@ -54,7 +56,7 @@ NORMALISATION: tuple[Mistake, ...] = (
         source="alexis-jacq/Pytorch-DPPO#5",
         remedy="Normalise the advantages of every minibatch",
         shows="normalize_advantage",
-        settings=settings(normalize_advantage=False),
+        settings=with_settings(normalize_advantage=False),
         algorithms=PPO_ONLY,
         hints={"normalisation": "advantages are not normalised"},
     ),
@@ -64,7 +66,7 @@ NORMALISATION: tuple[Mistake, ...] = (
         stage="normalized_advantage",
         source="Huang et al. 2022, arXiv 2205.09123",
         remedy="Leave normalize_advantage=False for A2C",
-        settings=settings(normalize_advantage=True),
+        settings=with_settings(normalize_advantage=True),
         algorithms=A2C_ONLY,
     ),
     Deviation(

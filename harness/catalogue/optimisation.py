@@ -17,7 +17,7 @@ from harness.catalogue.patching import (
     PPO_ONLY,
     WALK,
     huang,
-    parts,
+    with_parts,
     wrap,
     wrap_engine,
 )
@@ -29,7 +29,7 @@ __all__ = ["OPTIMISATION"]
 
 
 def _optimizer(make: Callable[..., torch.optim.Optimizer], **arguments: Any) -> Callable[[Recipe], Recipe]:
-    return parts(optimizer=partial(make, **arguments))
+    return with_parts(optimizer=partial(make, **arguments))
 
 
 class _TensorFlowRMSprop(torch.optim.RMSprop):
@@ -181,7 +181,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
         stage="parameters",
         source="Huang et al. 2022, arXiv 2205.09123",
         remedy="Use RMSprop with alpha=0.99, eps=1e-5",
-        recipe=parts(optimizer=adam),
+        recipe=with_parts(optimizer=adam),
         algorithms=A2C_ONLY,
     ),
     Deviation(

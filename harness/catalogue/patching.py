@@ -1,6 +1,6 @@
-"""Tools for deviations: how a model, its agent or its environments are changed from outside, one object at a time.
+"""Building blocks of deviations: functions that make a change of settings, of a recipe, or of one model (surgery).
 
-Whatever is wrapped keeps its name and its arguments, so that wrappings can be put around each other.
+A wrapped method keeps its name and its arguments, so that several deviations can wrap it one after the other.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ __all__ = [
     "PPO_ONLY",
     "WALK",
     "action_dimensions",
-    "at_every_epoch",
+    "before_each_epoch",
     "huang",
-    "learning_with",
-    "objective",
-    "parts",
-    "policy_settings",
-    "reduction",
-    "remembering",
-    "settings",
-    "together",
+    "one_after_another",
+    "with_objective",
+    "with_parts",
+    "with_policy_kwargs",
+    "with_reduction",
+    "with_settings",
+    "with_stored_step",
+    "with_update_of",
     "wrap",
     "wrap_engine",
     "wrap_steps",
 ]
 
 Surgery = Callable[["CustomPPO"], None]
+"""Change of a model that was just made; see `Deviation.surgery`."""
 Steps = tuple[Any, Any, Any, Any]
 """Observations, rewards, dones and infos of N environments."""
 
@@ -50,33 +51,34 @@ PPO_ONLY = ("ppo",)
 A2C_ONLY = ("a2c",)
 
 WALK = "walk through SB3's source"
+"""Source of a deviation that was found by asking of every line of SB3 in which other way it could be written."""
 
 
 def huang(detail: str) -> str:
-    """A detail of Huang et al., by its group and number there."""
+    """Return a source: a detail of Huang et al., by its group and number there."""
     return f"Huang et al. 2022, The 37 Implementation Details of PPO, {detail}"
 
 
 # settings and recipes
 
 
-def settings(**changed: Any) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
-    """Other values, whatever was asked for."""
+def with_settings(**changed: Any) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
+    """Return a change of settings to these values, whatever the user asked for."""
     return lambda _: changed
 
 
-def policy_settings(**changed: Any) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
-    """Other policy_kwargs, the rest of them as they were."""
+def with_policy_kwargs(**changed: Any) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
+    """Return a change of settings to these policy_kwargs, beside the user's others."""
     return lambda given: {"policy_kwargs": {**(given.get("policy_kwargs") or {}), **changed}}
 
 
-def parts(**changed: Any) -> Callable[[Recipe], Recipe]:
-    """Other parts, whatever stood there."""
+def with_parts(**changed: Any) -> Callable[[Recipe], Recipe]:
+    """Return a change of a recipe that replaces these parts."""
     return lambda recipe: recipe.replace(**changed)
 
 
-def together(*recipes: Callable[[Recipe], Recipe]) -> Callable[[Recipe], Recipe]:
-    """Apply one change of a recipe after the other."""
+def one_after_another(*recipes: Callable[[Recipe], Recipe]) -> Callable[[Recipe], Recipe]:
+    """Return a change of a recipe that makes these changes, the first one first."""
 
     def changed(recipe: Recipe) -> Recipe:
         for change in recipes:
@@ -86,15 +88,15 @@ def together(*recipes: Callable[[Recipe], Recipe]) -> Callable[[Recipe], Recipe]
     return changed
 
 
-def objective(
+def with_objective(
     changed: Callable[[Tensor, Tensor, Tensor, float], Tensor],
 ) -> Callable[[Recipe], Recipe]:
-    """Recipe: another objective of the policy's loss, with the same limit and reduction."""
+    """Return a change of a recipe that replaces the objective of the policy's loss, and keeps limit and reduction."""
     return lambda recipe: recipe.replace(policy_loss=recipe.policy_loss.replace(objective=changed))
 
 
-def reduction(changed: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Recipe]:
-    """Recipe: another reduction [B] -> loss of the policy's objective."""
+def with_reduction(changed: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Recipe]:
+    """Return a change of a recipe that replaces the reduction [B] -> loss of the policy's objective."""
     return lambda recipe: recipe.replace(policy_loss=recipe.policy_loss.replace(reduction=changed))
 
 
@@ -102,7 +104,7 @@ def reduction(changed: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Recipe]
 
 
 def wrap(owner: Any, method: str, wrapper: Callable[..., Any]) -> None:
-    """Let `owner.method(...)` be `wrapper(original, ...)`, for this one object."""
+    """Replace `owner.method(...)` by `wrapper(original, ...)`, on this one object."""
     setattr(owner, method, partial(wrapper, getattr(owner, method)))
 
 
@@ -118,14 +120,14 @@ def wrap_engine(model: CustomPPO, method: str, wrapper: Callable[..., Any]) -> N
 
 
 class _Environments:
-    """The environments as a deviating loop sees them: what a step returns is changed on its way."""
+    """Environments whose steps return changed results; everything else is the original environments'."""
 
     def __init__(self, env: Any, change: Callable[..., Steps]) -> None:
         self._env = env
         self._change = change
 
     def step(self, actions: Any) -> Steps:
-        """A step of the environments, changed."""
+        """Return change(observations, rewards, dones, infos) of a step of the original environments."""
         return self._change(*self._env.step(actions))
 
     def __getattr__(self, name: str) -> Any:
@@ -133,7 +135,7 @@ class _Environments:
 
 
 def wrap_steps(model: CustomPPO, change: Callable[..., Steps]) -> None:
-    """Let change(observations, rewards, dones, infos) be what the environments return while acting."""
+    """Make the environments return change(observations, rewards, dones, infos) while a rollout is collected."""
 
     def collect(original: Callable[..., bool], env: Any, *more: Any, **named: Any) -> bool:
         return original(_Environments(env, change), *more, **named)
@@ -141,8 +143,11 @@ def wrap_steps(model: CustomPPO, change: Callable[..., Steps]) -> None:
     wrap(model, "collect_rollouts", collect)
 
 
-def remembering(change: Callable[..., tuple[Any, ...]]) -> Surgery:
-    """Surgery: change(model, observations, step, rewards, episode_starts) gives the four that are remembered."""
+def with_stored_step(change: Callable[..., tuple[Any, ...]]) -> Surgery:
+    """Return surgery that stores other steps.
+
+    change: from (model, observations, step, rewards, episode_starts) to the last four as they are stored.
+    """
 
     def surgery(model: CustomPPO) -> None:
         wrap(model.agent, "remember", lambda original, *given: original(*change(model, *given)))
@@ -150,10 +155,11 @@ def remembering(change: Callable[..., tuple[Any, ...]]) -> Surgery:
     return surgery
 
 
-def learning_with(change: Callable[[PPOAgent, Batch], tuple[Batch, Recipe]]) -> Surgery:
-    """Surgery: an update learns from another batch, or by another recipe, made anew for it from the agent's own.
+def with_update_of(change: Callable[[PPOAgent, Batch], tuple[Batch, Recipe]]) -> Surgery:
+    """Return surgery that gives every update another batch or another recipe.
 
-    The recipe serves the loop over epochs and minibatches, and not the loss, which the engine has taken already.
+    change: from the agent and its batch to those of this update. The recipe serves the loop over epochs and
+    minibatches; the loss comes from the engine, which was made with the agent's own recipe before.
     """
 
     def surgery(model: CustomPPO) -> None:
@@ -171,9 +177,10 @@ def learning_with(change: Callable[[PPOAgent, Batch], tuple[Batch, Recipe]]) -> 
     return surgery
 
 
-def at_every_epoch(prepare: Callable[[PPOAgent, Batch, int], None]) -> Surgery:
-    """Surgery: prepare(agent, batch, epoch) before the minibatches of an epoch, counted from 0; it may write into
-    the tensors of the batch, which are copies of what the memory holds.
+def before_each_epoch(prepare: Callable[[PPOAgent, Batch, int], None]) -> Surgery:
+    """Return surgery that calls prepare(agent, batch, epoch) before the minibatches of each epoch, counted from 0.
+
+    It may write into the tensors of the batch, which are copies of the memory's.
     """
 
     def change(agent: PPOAgent, batch: Batch) -> tuple[Batch, Recipe]:
@@ -185,9 +192,9 @@ def at_every_epoch(prepare: Callable[[PPOAgent, Batch, int], None]) -> Surgery:
 
         return batch, recipe.replace(minibatch_order=order)
 
-    return learning_with(change)
+    return with_update_of(change)
 
 
 def action_dimensions(space: spaces.Space[Any]) -> int:
-    """Numbers that make up one action, 1 for Discrete."""
+    """Return how many numbers make up one action, 1 for Discrete."""
     return int(np.prod(space.shape)) if space.shape else 1

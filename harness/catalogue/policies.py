@@ -25,7 +25,7 @@ from harness.catalogue.patching import (
     WALK,
     Surgery,
     action_dimensions,
-    settings,
+    with_settings,
     wrap,
     wrap_engine,
 )
@@ -351,6 +351,6 @@ POLICIES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Call reset_noise() every sde_sample_freq steps",
         shows="use_sde and sde_sample_freq > 0",
-        settings=settings(sde_sample_freq=-1),
+        settings=with_settings(sde_sample_freq=-1),
     ),
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.catalogue import timeouts
 from harness.catalogue.deviation import Deviation
-from harness.catalogue.patching import WALK, Surgery, huang, parts, remembering, wrap, wrap_steps
+from harness.catalogue.patching import WALK, Surgery, huang, with_parts, with_stored_step, wrap, wrap_steps
 
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
@@ -19,7 +19,9 @@ __all__ = ["REWARDS"]
 
 def _stored_rewards(change: Callable[[Any], Any]) -> Surgery:
     """Surgery: rewards are changed where they are remembered, with the bootstrap at a time limit."""
-    return remembering(lambda model, observations, step, rewards, starts: (observations, step, change(rewards), starts))
+    return with_stored_step(
+        lambda model, observations, step, rewards, starts: (observations, step, change(rewards), starts)
+    )
 
 
 def _late_rewards(model: CustomPPO) -> None:
@@ -195,7 +197,7 @@ REWARDS: tuple[Deviation, ...] = (
         source="DLR-RM/stable-baselines3#633",
         remedy="Add gamma * V(terminal_observation) to the reward where TimeLimit.truncated is set",
         shows="a time limit",
-        recipe=parts(timeout_reward=_reward_alone),
+        recipe=with_parts(timeout_reward=_reward_alone),
         hints={
             "advantages_with_timeouts": "a time limit counts as a termination: gamma * V(terminal state) is missing"
         },
@@ -261,7 +263,7 @@ REWARDS: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Multiply the value of the terminal observation by gamma",
         shows="a time limit",
-        recipe=parts(timeout_reward=_undiscounted),
+        recipe=with_parts(timeout_reward=_undiscounted),
     ),
     Deviation(
         id="bootstrap_replaces_reward",
@@ -270,6 +272,6 @@ REWARDS: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Add gamma * V(s) to the reward",
         shows="a time limit",
-        recipe=parts(timeout_reward=_value_alone),
+        recipe=with_parts(timeout_reward=_value_alone),
     ),
 )

@@ -17,7 +17,7 @@ from custom_ppo.recipe import Recipe, rescaled_to_bounds
 from harness.catalogue import timeouts
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.estimates import Array, Estimates
-from harness.catalogue.patching import WALK, Surgery, huang, parts, remembering, wrap, wrap_steps
+from harness.catalogue.patching import WALK, Surgery, huang, with_parts, with_stored_step, wrap, wrap_steps
 
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
@@ -36,7 +36,7 @@ def _squashed(*, scaled: bool) -> Callable[[Recipe], Recipe]:
         squashed: NDArray[Any] = np.tanh(actions)
         return rescaled_to_bounds(squashed, space) if scaled else squashed
 
-    return parts(env_action=env_action)
+    return with_parts(env_action=env_action)
 
 
 def _rescaled(recipe: Recipe) -> Recipe:
@@ -154,7 +154,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="thu-ml/tianshou#312",
         remedy="Clip the action to the bounds of the space for the environment, and store the sample",
         shows="Box actions and a sample outside the bounds",
-        recipe=parts(env_action=_unclipped),
+        recipe=with_parts(env_action=_unclipped),
     ),
     Deviation(
         id="env_gets_unscaled_tanh_of_actions",
@@ -190,7 +190,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="hill-a/stable-baselines#36",
         remedy="Store the sample as it was before it was clipped for the environment",
         shows="Box actions and a sample outside the bounds",
-        surgery=remembering(_clipped_action),
+        surgery=with_stored_step(_clipped_action),
     ),
     Deviation(
         id="next_observation_stored",
@@ -216,7 +216,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="vietnh1009/Super-mario-bros-PPO-pytorch#21",
         remedy="Store the done flags of the step before with every step",
         shows="an episode that ends within a rollout; the first row only is never read",
-        surgery=remembering(_no_starts),
+        surgery=with_stored_step(_no_starts),
         hints={"advantages": "episode_starts are ignored: only the end of the rollout is masked"},
         formulas={"advantages": _gae_without_starts},
     ),

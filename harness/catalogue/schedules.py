@@ -11,7 +11,7 @@ from harness.catalogue.patching import (
     WALK,
     Surgery,
     huang,
-    settings,
+    with_settings,
     wrap,
 )
 
@@ -50,7 +50,7 @@ SCHEDULES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Use the learning_rate that was asked for",
         shows="another learning_rate",
-        settings=settings(learning_rate=3e-4),
+        settings=with_settings(learning_rate=3e-4),
     ),
     Deviation(
         id="learning_rate_not_annealed",

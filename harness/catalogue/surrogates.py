@@ -18,9 +18,9 @@ from harness.catalogue.patching import (
     PPO_ONLY,
     WALK,
     huang,
-    objective,
-    reduction,
-    settings,
+    with_objective,
+    with_reduction,
+    with_settings,
     wrap_engine,
 )
 
@@ -101,7 +101,7 @@ def _ratio_to_itself(recipe: Recipe) -> Recipe:
     def of_itself(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, limit: float) -> Tensor:
         return original(log_prob, log_prob.detach(), advantages, limit)
 
-    return objective(of_itself)(recipe)
+    return with_objective(of_itself)(recipe)
 
 
 def _own_log_prob(model: CustomPPO) -> None:
@@ -115,7 +115,9 @@ def _own_log_prob(model: CustomPPO) -> None:
 
 def _over_nominal_size(model: CustomPPO) -> None:
     agent = model.agent
-    over_nominal_size = reduction(lambda surrogates: -surrogates.sum() / (agent.config.batch_size or len(surrogates)))
+    over_nominal_size = with_reduction(
+        lambda surrogates: -surrogates.sum() / (agent.config.batch_size or len(surrogates))
+    )
     agent.recipe = over_nominal_size(agent.recipe)
 
 
@@ -173,7 +175,7 @@ SURROGATES: tuple[Mistake, ...] = (
         stage="surrogate",
         source=WALK,
         remedy="Take exp of the difference of the log-probabilities",
-        recipe=objective(_of_ratio(lambda new, old: new - old)),
+        recipe=with_objective(_of_ratio(lambda new, old: new - old)),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "the ratio lacks its exponential: a difference of log-probabilities"},
     ),
@@ -183,7 +185,7 @@ SURROGATES: tuple[Mistake, ...] = (
         stage="gradient",
         source=WALK,
         remedy="Take exp(new log_prob - old log_prob)",
-        recipe=objective(_of_ratio(lambda new, old: torch.exp(old - new))),
+        recipe=with_objective(_of_ratio(lambda new, old: torch.exp(old - new))),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "the ratio is upside down: old policy over new"},
     ),
@@ -193,7 +195,7 @@ SURROGATES: tuple[Mistake, ...] = (
         stage="policy_loss",
         source=WALK,
         remedy="Take exp of the difference, which does not overflow",
-        recipe=objective(_of_ratio(lambda new, old: torch.exp(new) / torch.exp(old))),
+        recipe=with_objective(_of_ratio(lambda new, old: torch.exp(new) / torch.exp(old))),
         algorithms=PPO_ONLY,
         hints={
             "policy_loss": (
@@ -209,7 +211,7 @@ SURROGATES: tuple[Mistake, ...] = (
         source="openai/baselines#1156",
         remedy="Take the smaller one: torch.min of the objectives, or torch.max of the losses",
         shows="a ratio beyond the clip range",
-        recipe=objective(_surrogate(_larger)),
+        recipe=with_objective(_surrogate(_larger)),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "max where min belongs: the optimistic branch is taken"},
     ),
@@ -220,7 +222,7 @@ SURROGATES: tuple[Mistake, ...] = (
         source=huang("core detail 8"),
         remedy="Take the minimum of the clipped and the free surrogate",
         shows="a ratio beyond the clip range",
-        recipe=objective(_surrogate(_clipped_only)),
+        recipe=with_objective(_surrogate(_clipped_only)),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "only the clipped branch, without the min with ratio * A"},
     ),
@@ -231,7 +233,7 @@ SURROGATES: tuple[Mistake, ...] = (
         source="openai/baselines#1156",
         remedy="Take the minimum of the clipped and the free surrogate",
         shows="a ratio beyond the clip range",
-        recipe=objective(_surrogate(_unclipped)),
+        recipe=with_objective(_surrogate(_unclipped)),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "no clipping: ratio * A"},
     ),
@@ -242,7 +244,7 @@ SURROGATES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
         shows="a ratio below the clip range",
-        recipe=objective(_surrogate(_clipped_above)),
+        recipe=with_objective(_surrogate(_clipped_above)),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "clipped from above only: the lower bound 1 - clip_range is missing"},
     ),
@@ -253,7 +255,7 @@ SURROGATES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
         shows="a ratio above the clip range",
-        recipe=objective(_surrogate(_clipped_below)),
+        recipe=with_objective(_surrogate(_clipped_below)),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "clipped from below only: the upper bound 1 + clip_range is missing"},
     ),
@@ -264,7 +266,7 @@ SURROGATES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
         shows="a ratio below the clip range",
-        recipe=objective(_surrogate(_clipped_reciprocally)),
+        recipe=with_objective(_surrogate(_clipped_reciprocally)),
         algorithms=PPO_ONLY,
         hints={
             "policy_loss": (
@@ -279,7 +281,7 @@ SURROGATES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Clip the ratio to [1 - clip_range, 1 + clip_range]",
         shows="a ratio beyond the clip range",
-        recipe=objective(_log_ratio_clipped),
+        recipe=with_objective(_log_ratio_clipped),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "the log of the ratio is clipped to [-clip_range, clip_range], not the ratio"},
     ),
@@ -290,7 +292,7 @@ SURROGATES: tuple[Mistake, ...] = (
         source="Ye et al. 2020, arXiv 1912.09729",
         remedy="Leave the surrogate unbounded where the advantage is negative",
         shows="a ratio above 3 with a negative advantage",
-        recipe=objective(_surrogate(_dual)),
+        recipe=with_objective(_surrogate(_dual)),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "dual clip: bad actions are bounded by 3 A, which SB3 does not do"},
     ),
@@ -300,7 +302,7 @@ SURROGATES: tuple[Mistake, ...] = (
         stage="surrogate",
         source="thu-ml/tianshou#433",
         remedy="Bound it for negative advantages only, or not at all, as SB3",
-        recipe=objective(_surrogate(_dual_everywhere)),
+        recipe=with_objective(_surrogate(_dual_everywhere)),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "dual clip for good actions, too: max(..., 3 A) without A < 0"},
     ),
@@ -310,7 +312,7 @@ SURROGATES: tuple[Mistake, ...] = (
         stage="surrogate",
         source="Huang et al. 2022, arXiv 2205.09123",
         remedy="Use the ratio to the policy of acting time",
-        recipe=objective(log_prob_objective),
+        recipe=with_objective(log_prob_objective),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "A2C's objective: log_prob * A, without a ratio"},
     ),
@@ -321,7 +323,7 @@ SURROGATES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Use the clip_range that was asked for",
         shows="another clip_range, and a ratio beyond one of the two",
-        settings=settings(clip_range=0.2),
+        settings=with_settings(clip_range=0.2),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "clip_range is ignored: it is always 0.2"},
     ),
@@ -341,7 +343,7 @@ SURROGATES: tuple[Mistake, ...] = (
         stage="policy_loss",
         source="ray-project/ray#29056",
         remedy="Minimise minus the surrogate",
-        recipe=reduction(lambda surrogates: surrogates.mean()),
+        recipe=with_reduction(lambda surrogates: surrogates.mean()),
         hints={
             "policy_loss": (
                 "the sign: this is the objective, to be maximised; SB3 minimises its negative (adapt it with a minus)"
@@ -355,7 +357,7 @@ SURROGATES: tuple[Mistake, ...] = (
         stage="policy_loss",
         source=WALK,
         remedy="Take the mean over the minibatch",
-        recipe=reduction(lambda surrogates: -surrogates.sum()),
+        recipe=with_reduction(lambda surrogates: -surrogates.sum()),
         hints={"policy_loss": "a sum over the minibatch instead of its mean"},
     ),
     Deviation(
@@ -382,75 +384,75 @@ SURROGATES: tuple[Mistake, ...] = (
         "policy_loss_summed_and_positive",
         "policy_loss",
         "a sum over the minibatch instead of its mean, and the sign of an objective",
-        recipe=reduction(lambda surrogates: surrogates.sum()),
+        recipe=with_reduction(lambda surrogates: surrogates.sum()),
         why=COMBINED,
     ),
     checked_only(
         "surrogate_clipped_around_zero",
         "policy_loss",
         "clipped to [-clip_range, clip_range], not around 1",
-        recipe=objective(_surrogate(_clipped_around_zero)),
+        recipe=with_objective(_surrogate(_clipped_around_zero)),
     ),
     checked_only(
         "advantage_clipped_for_ratio",
         "policy_loss",
         "the advantage is clipped to the clip range, not the ratio",
-        recipe=objective(_surrogate(_advantage_clipped)),
+        recipe=with_objective(_surrogate(_advantage_clipped)),
     ),
     checked_only(
         "surrogate_is_minimum_of_ratios",
         "policy_loss",
         "min of the ratios instead of min of the products: wrong for bad actions",
-        recipe=objective(_surrogate(_smaller_ratio)),
+        recipe=with_objective(_surrogate(_smaller_ratio)),
     ),
     checked_only(
         "ratio_of_log_probs",
         "policy_loss",
         "the ratio is a quotient of log-probabilities",
-        recipe=objective(_of_ratio(lambda new, old: new / old)),
+        recipe=with_objective(_of_ratio(lambda new, old: new / old)),
     ),
     checked_only(
         "penalty_for_clip",
         "policy_loss",
         "a penalty in the place of the clip: ratio * A - beta * KL, with beta = clip_range",
-        recipe=objective(losses.kl_penalty),
+        recipe=with_objective(losses.kl_penalty),
     ),
     checked_only(
         "policy_loss_broadcast",
         "policy_loss",
         "shapes [B, 1] and [B] are multiplied to [B, B]",
-        recipe=objective(_surrogate(_broadcast)),
+        recipe=with_objective(_surrogate(_broadcast)),
     ),
     checked_only(
         "min_of_means",
         "policy_loss",
         "the smallest loss of the minibatch's means: min is taken after the mean, not before",
-        recipe=objective(_surrogate(_smaller_mean)),
+        recipe=with_objective(_surrogate(_smaller_mean)),
     ),
     checked_only(
         "loss_normalises_advantages",
         "own_normalisation",
         "advantages are normalised in here; SB3 does that before (the check gives them as they shall be used)",
-        recipe=objective(_normalised_by(losses.normalize_advantages)),
+        recipe=with_objective(_normalised_by(losses.normalize_advantages)),
         why=ALREADY_NORMALISED,
     ),
     checked_only(
         "loss_normalises_advantages_biased",
         "own_normalisation",
         "advantages are normalised in here with n instead of n - 1; SB3 normalises before, with n - 1",
-        recipe=objective(_normalised_by(lambda a: (a - a.mean()) / (a.std(unbiased=False) + 1e-8))),
+        recipe=with_objective(_normalised_by(lambda a: (a - a.mean()) / (a.std(unbiased=False) + 1e-8))),
         why=ALREADY_NORMALISED,
     ),
     checked_only(
         "unclipped_branch_detached",
         "policy_gradient",
         "the unclipped branch is detached: only clip(ratio) * A teaches",
-        recipe=objective(_surrogate(_unclipped_branch_detached)),
+        recipe=with_objective(_surrogate(_unclipped_branch_detached)),
     ),
     checked_only(
         "policy_loss_left_out",
         "total_loss",
         "the policy loss is missing",
-        recipe=reduction(lambda surrogates: 0 * surrogates.mean()),
+        recipe=with_reduction(lambda surrogates: 0 * surrogates.mean()),
     ),
 )
