@@ -1,4 +1,4 @@
-"""Between rollout and update: estimates of advantages."""
+"""Mistakes in the estimate of advantages, between rollout and update."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def _no_mask(
 def _starts_not_shifted(
     original: Any, rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
 ) -> Estimates:
-    # The mask of row t is read from row t; only the last one has no row after it, and takes the dones.
+    # `original` masks row t by row t + 1; shifted by one row, it masks row t by row t. The last row takes the dones.
     earlier = np.concatenate([starts[:1], starts[:-1]])
     found: Estimates = original(rewards, values, earlier, last, dones, **discounts)
     return found
 
 
 def _last_values(change: Callable[[Tensor, TrajectoryMemory], Tensor]) -> Surgery:
-    """Surgery: the values [N, 1] after the last step of a rollout are change(values, memory)."""
+    """Return surgery that replaces the values [N, 1] after a rollout by change(values, memory)."""
 
     def surgery(model: CustomPPO) -> None:
         def finish(original: Callable[..., None], observations: Any, dones: Any) -> None:
@@ -172,12 +172,11 @@ def _normalised_without_bias(original: Any, *arrays: Array, **discounts: float) 
     return (advantages - advantages.mean()) / (advantages.std(ddof=1) + 1e-8), returns
 
 
-# Deviations that bring estimates of their own come first: the others change what these are made of, or what is made
-# of them.
+# Deviations that replace the estimate come first: the others wrap it, to change its arguments or its results.
 ADVANTAGES: tuple[Mistake, ...] = (
     Deviation(
         id="gae_done_mask_missing_in_delta",
-        description="The TD error takes V(s') even where an episode has ended; the recursion stops there",
+        description="The TD error includes V(s') across the end of an episode; the recursion is masked",
         stage="advantage",
         source="EdanToledo/Stoix#142",
         remedy="Multiply V(s') by 1 - done",
@@ -189,7 +188,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="gae_done_mask_missing_in_recursion",
-        description="The recursion goes on where an episode has ended; the TD error stops there",
+        description="The recursion runs across the end of an episode; the TD error is masked",
         stage="advantage",
         source="walkinglabs/hands-on-modern-rl#63",
         remedy="Multiply the recursion by 1 - done",
@@ -215,7 +214,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
         description="The recursion decays by lambda instead of gamma * lambda",
         stage="advantage",
         source=WALK,
-        remedy="Let the recursion decay by gamma * lambda",
+        remedy="Multiply the recursion by gamma * lambda",
         recipe=recursion(decay=lambda mask, gamma, gae_lambda: gae_lambda * mask),
         hints={"advantages": "gamma is missing in the recursion: lambda alone"},
     ),
@@ -224,14 +223,14 @@ ADVANTAGES: tuple[Mistake, ...] = (
         description="The recursion decays by gamma instead of gamma * lambda",
         stage="advantage",
         source=WALK,
-        remedy="Let the recursion decay by gamma * lambda",
+        remedy="Multiply the recursion by gamma * lambda",
         shows="gae_lambda below 1",
         recipe=recursion(decay=lambda mask, gamma, gae_lambda: gamma * mask),
         hints={"advantages": "lambda is missing in the recursion, as if it were 1: discounted returns minus values"},
     ),
     Deviation(
         id="advantages_are_returns_minus_values",
-        description="No GAE: advantages are discounted sums of rewards minus values, returns these sums",
+        description="No GAE: returns are discounted sums of rewards, advantages are returns minus values",
         stage="advantage",
         source=huang("core detail 5"),
         remedy="Estimate advantages by GAE",
@@ -251,7 +250,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="gae_in_float64",
-        description="Advantages are estimated in float64 and rounded afterwards; differs by rounding only",
+        description="Advantages are estimated in float64 and then rounded to float32; differs by rounding only",
         stage="advantage",
         source="thu-ml/tianshou#65",
         remedy="Estimate advantages in float32, or accept the rounding",
@@ -259,7 +258,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="gae_done_mask_missing",
-        description="Advantages and values flow over the ends of episodes as if there were none",
+        description="No mask: advantages and values leak across the ends of episodes",
         stage="advantage",
         source="vietnh1009/Super-mario-bros-PPO-pytorch#21",
         remedy="Multiply V(s') and the recursion by 1 - done",
@@ -273,7 +272,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="gae_masked_by_own_start",
-        description="The mask of a step is whether it is the first of its episode, not whether the next one is",
+        description="A step is masked by its own episode start instead of that of the next step",
         stage="advantage",
         source="DLR-RM/stable-baselines3#105",
         remedy="Read the mask of step t from episode_starts[t + 1], and that of the last from dones",
@@ -288,22 +287,22 @@ ADVANTAGES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="last_values_zero",
-        description="Nothing follows the last step of a rollout: its next value is 0",
+        description="The value after the last step of a rollout is taken as zero",
         stage="last_value",
         source="bmazoure/ppo_jax#2",
         remedy="Bootstrap the rollout with V of the observation after its last step",
-        shows="an episode that goes on after a rollout",
+        shows="an episode that continues after a rollout",
         surgery=_last_values(lambda found, memory: torch.zeros_like(found)),
         hints={"advantages": "the last value is taken as zero, as if the rollout ended every episode"},
         formulas={"advantages": bootstrapped_from(lambda values, last: np.zeros_like(last))},
     ),
     Deviation(
         id="last_values_are_stored_ones",
-        description="A rollout is bootstrapped with V of its last observation, not of the one after it",
+        description="A rollout is bootstrapped with V of its last stored observation instead of the one after it",
         stage="last_value",
         source="vwxyzjn/cleanrl#16",
         remedy="Bootstrap the rollout with V of the observation after its last step",
-        shows="an episode that goes on after a rollout",
+        shows="an episode that continues after a rollout",
         surgery=_last_values(lambda found, memory: torch.from_numpy(memory.values[-1:].T)),
         hints={
             "advantages": "the last step is bootstrapped from its own value, values[-1] in the place of last_values"
@@ -326,12 +325,12 @@ ADVANTAGES: tuple[Mistake, ...] = (
         stage="advantage",
         source=huang("core detail 5"),
         remedy="Bootstrap the rollout with V of the observation after its last step",
-        shows="an episode that goes on after a rollout",
+        shows="an episode that continues after a rollout",
         recipe=around(_last_is_end),
     ),
     Deviation(
         id="gamma_and_lambda_swapped",
-        description="gamma and gae_lambda stand in each other's place in the estimate of advantages",
+        description="gamma and gae_lambda are exchanged in the estimate of advantages",
         stage="advantage",
         source=WALK,
         remedy="Discount V(s') by gamma",
@@ -353,44 +352,44 @@ ADVANTAGES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="gamma_always_0-99",
-        description="Rewards are discounted by 0.99, whatever was asked for",
+        description="gamma is always 0.99",
         stage="stored_reward",
         source=WALK,
-        remedy="Use the gamma that was asked for",
+        remedy="Use the configured gamma",
         shows="another gamma",
         settings=with_settings(gamma=0.99),
     ),
     Deviation(
         id="gae_lambda_always_0-95",
-        description="lambda is 0.95, whatever was asked for",
+        description="lambda is always 0.95",
         stage="advantage",
         source=WALK,
-        remedy="Use the gae_lambda that was asked for",
+        remedy="Use the configured gae_lambda",
         shows="another gae_lambda",
         settings=with_settings(gae_lambda=0.95),
     ),
     Deviation(
         id="gae_lambda_1",
-        description="lambda is 1: advantages are Monte-Carlo returns minus values",
+        description="lambda is always 1: advantages are Monte-Carlo returns minus values",
         stage="advantage",
         source="DLR-RM/stable-baselines3#375",
-        remedy="Use the gae_lambda that was asked for",
+        remedy="Use the configured gae_lambda",
         shows="another gae_lambda",
         settings=with_settings(gae_lambda=1.0),
     ),
     Deviation(
         id="gae_across_environments",
-        description="Rollouts of several environments are flattened before GAE, so that one's step follows another's",
+        description="Environments are flattened before GAE, so that steps of one are followed by steps of another",
         stage="advantage",
         source=WALK,
-        remedy="Estimate advantages for each environment by itself",
+        remedy="Estimate advantages for each environment separately",
         shows="more than one environment",
         recipe=around(_across_environments),
         hints={"advantages": "environments are flattened before the recursion, so that one's step follows another's"},
     ),
     Deviation(
         id="rewards_normalised_per_rollout",
-        description="Advantages are estimated from rewards with the mean and deviation of the rollout taken out",
+        description="Rewards are standardised over the rollout before advantages are estimated",
         stage="advantage",
         source="Andrychowicz et al. 2021, arXiv 2006.05990",
         remedy="Leave rewards as the environment returns them, or use VecNormalize",
@@ -399,19 +398,19 @@ ADVANTAGES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="advantages_normalised_before_returns",
-        description="Advantages are normalised over the rollout before values are added to make the returns",
+        description="Advantages are normalised over the rollout before values are added to form the returns",
         stage="advantage",
         source=WALK,
-        remedy="Make the returns from the advantages as they are",
+        remedy="Form the returns from advantages that are not normalised",
         recipe=around(_normalized_first),
         hints={"advantages": "returns are computed from normalised advantages; add V before normalising"},
     ),
     Deviation(
         id="advantages_normalised_in_memory",
-        description="Advantages are normalised over the rollout once the returns are made, and no more per minibatch",
+        description="Advantages are normalised over the rollout after the returns are formed, and not per minibatch",
         stage="advantage",
         source=huang("core detail 7"),
-        remedy="Normalise the advantages of every minibatch by themselves",
+        remedy="Normalise the advantages of each minibatch",
         shows="normalize_advantage",
         recipe=_normalised_in_memory,
         algorithms=PPO_ONLY,

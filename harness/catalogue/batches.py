@@ -1,4 +1,4 @@
-"""What the rollout holds when it is learnt from, and what of it is computed again."""
+"""Mistakes in the batch of an update: its order, and quantities that are recomputed in the update."""
 
 from __future__ import annotations
 
@@ -75,7 +75,10 @@ def _advantages_again(model: CustomPPO) -> None:
 
 
 def _normalised_over_rollout(of: Callable[[Any], Any]) -> Surgery:
-    """Surgery: mean and deviation by which a minibatch's advantages are normalised are those of of(all, float32)."""
+    """Return surgery that normalises minibatches by mean and standard deviation of the rollout.
+
+    of: from the advantages of the rollout, float32 [N * T], to an array or tensor with `mean` and `std`.
+    """
 
     def surgery(model: CustomPPO) -> None:
         def normalise(advantages: Tensor) -> Tensor:
@@ -91,27 +94,27 @@ def _normalised_over_rollout(of: Callable[[Any], Any]) -> Surgery:
 BATCHES: tuple[Deviation, ...] = (
     Deviation(
         id="old_log_prob_recomputed_per_epoch",
-        description="The log-probabilities of acting time are computed again at the second epoch and all that follow",
+        description="Old log-probabilities are recomputed at the start of every epoch but the first",
         stage="old_log_prob",
         source="tensorforce/tensorforce#312",
-        remedy="Keep the log-probabilities that were stored while acting",
+        remedy="Keep the log-probabilities stored in the rollout",
         shows="more than one epoch",
         surgery=before_each_epoch(_log_probs_again),
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="advantages_recomputed_per_epoch",
-        description="From the second epoch on, advantages and returns are estimated again by the current critic",
+        description="Advantages and returns are estimated again by the current critic in every epoch but the first",
         stage="batch_advantage",
         source="michaelnny/deep_rl_zoo#5",
-        remedy="Estimate advantages once for an update",
+        remedy="Estimate advantages once per update",
         shows="more than one epoch",
         surgery=_advantages_again,
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="advantages_flattened_by_time",
-        description="Advantages are flattened step after step, all else environment after environment",
+        description="Advantages are flattened step by step, everything else environment by environment",
         stage="batch_advantage",
         source=WALK,
         remedy="Swap the axes of every array before flattening",
@@ -120,20 +123,20 @@ BATCHES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="advantages_normalised_per_rollout",
-        description="Advantages are normalised by NumPy's mean and (biased) deviation of the whole rollout",
+        description="Advantages are normalised by NumPy's mean and (biased) standard deviation of the whole rollout",
         stage="normalized_advantage",
         source=huang("core detail 7"),
-        remedy="Normalise the advantages of every minibatch by themselves",
-        shows="normalize_advantage and more than one minibatch, or the biased deviation",
+        remedy="Normalise the advantages of each minibatch",
+        shows="normalize_advantage; with one minibatch only through the biased standard deviation",
         surgery=_normalised_over_rollout(np.asarray),
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="advantages_normalised_per_rollout_by_torch",
-        description="Advantages are normalised by torch's mean and (unbiased) deviation of the whole rollout",
+        description="Advantages are normalised by torch's mean and (unbiased) standard deviation of the whole rollout",
         stage="normalized_advantage",
         source="zhangchuheng123/Reinforcement-Implementation#3",
-        remedy="Normalise the advantages of every minibatch by themselves",
+        remedy="Normalise the advantages of each minibatch",
         shows="normalize_advantage and more than one minibatch",
         surgery=_normalised_over_rollout(torch.from_numpy),
         algorithms=PPO_ONLY,

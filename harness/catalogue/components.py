@@ -80,13 +80,13 @@ def _columns(parts: Sequence[Distribution], actions: Tensor) -> list[Tensor]:
 
 
 def log_probs_of(parts: Sequence[Distribution], actions: Tensor) -> Tensor:
-    """Log-probability of each component, [B, A]."""
+    """Return the log-probability of each component, [B, A]."""
     columns = _columns(parts, actions)
     return torch.stack([part.log_prob(column) for part, column in zip(parts, columns, strict=True)], dim=1)
 
 
 def entropies_of(parts: Sequence[Distribution]) -> Tensor:
-    """Entropy of each component, [B, A]."""
+    """Return the entropy of each component, [B, A]."""
     entropies = [part.entropy() for part in parts]
     return torch.stack([entropy for entropy in entropies if entropy is not None], dim=1)
 
@@ -139,10 +139,10 @@ def entropy_with_std(std: Callable[[Tensor], Tensor]) -> dict[str, Formula]:
 
 
 def squashed_log_prob(mean: Tensor, log_std: Tensor, actions: Tensor, correction: Tensor) -> Tensor:
-    """Log-probability of actions tanh(sample) with this correction for the change of variables, [B]."""
+    """Return the log-probability of actions tanh(sample) with this correction for the change of variables, [B]."""
     return DiagGaussian(mean, log_std).log_prob(torch.atanh(actions)) + correction
 
 
 def gsde_std(log_std: Tensor, features: Tensor) -> Tensor:
-    """Standard deviation of gSDE's actions, [B, A]."""
+    """Return the standard deviation of gSDE's actions, [B, A]."""
     return torch.sqrt(features**2 @ log_std.exp() ** 2 + 1e-6)

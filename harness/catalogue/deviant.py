@@ -1,4 +1,4 @@
-"""CustomPPO and CustomA2C with mistakes: what a subject would do if it had just these deviations."""
+"""CustomPPO and CustomA2C with deviations: models that train as a subject with exactly these mistakes would."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class _Deviant(CustomPPO):
         self, policy: Any, env: Any, *, deviations: str | Deviation | Sequence[str | Deviation] = (), **settings: Any
     ) -> None:
         given = [deviations] if isinstance(deviations, str | Deviation) else deviations
-        # In the catalogue's order, which has what replaces a part before what changes the result of one: the other way
-        # round, the change would be lost with the part.
+        # The catalogue has deviations that replace a part before those that wrap one: in the other order the wrapper
+        # would be lost with the replaced part.
         place = {entry.id: number for number, entry in enumerate(CATALOGUE)}
         entries = [deviation(entry) if isinstance(entry, str) else entry for entry in given]
         self.deviations = tuple(sorted(entries, key=lambda entry: place.get(entry.id, len(place))))
@@ -33,7 +33,7 @@ class _Deviant(CustomPPO):
 
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
-        """What the algorithm trains with where nothing else is asked for."""
+        """Return the default values of the algorithm's arguments."""
         algorithm = cls.__mro__[cls.__mro__.index(_Deviant) + 1]
         parameters = inspect.signature(algorithm).parameters
         return {name: found.default for name, found in parameters.items() if found.default is not found.empty}
@@ -42,14 +42,14 @@ class _Deviant(CustomPPO):
         for entry in self.deviations:
             if entry.recipe is not None:
                 self.recipe = entry.recipe(self.recipe)
-        self.engine = "autograd"  # the one that asks every part of the recipe, and can be wrapped
+        self.engine = "autograd"  # the engine that calls every part of the recipe, and whose methods can be wrapped
         super()._setup_model()
         for entry in self.deviations:
             if entry.surgery is not None:
                 entry.surgery(self)
 
     def _excluded_save_params(self) -> list[str]:
-        # Methods that surgery has wrapped hold the model itself.
+        # A method wrapped by surgery refers to the model itself, which would be saved with it.
         wrapped = [name for name, value in vars(self).items() if callable(value) and hasattr(type(self), name)]
         return [*super()._excluded_save_params(), *wrapped, "deviations"]
 
@@ -57,8 +57,8 @@ class _Deviant(CustomPPO):
 class DeviantPPO(_Deviant):
     """CustomPPO with deviations: ids of the catalogue, or `Deviation` objects; applied in the order of the catalogue.
 
-    The other arguments are those of CustomPPO, by name; the engine is always autograd. A file of it keeps weights,
-    settings and recipe, but not what was changed by surgery: loaded, the model predicts as before, and trains without.
+    The other arguments are those of CustomPPO, by name; the engine is always autograd. A saved file keeps weights,
+    settings and recipe, but no surgery: a loaded model predicts as before, and trains without the surgery.
     Raises UnknownNameError for an id that is not in the catalogue.
     """
 

@@ -1,4 +1,4 @@
-"""When an update ends early: the divergence, and what is done about it."""
+"""Mistakes in early stopping: the estimate of the KL, and its effect on an update."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["EARLY_STOPPING"]
 
 
 def _kl_estimated_by(estimate: Callable[[Tensor], Tensor]) -> Callable[[CustomPPO], None]:
-    """Surgery: the divergence is the mean of estimate(log_prob - old_log_prob)."""
+    """Return surgery that estimates the KL by the mean of estimate(log_prob - old_log_prob)."""
 
     def surgery(model: CustomPPO) -> None:
         def forward(original: Callable[..., Any], batch: Any, *rest: Any) -> Any:
@@ -42,7 +42,7 @@ def _kl_estimated_by(estimate: Callable[[Tensor], Tensor]) -> Callable[[CustomPP
 
 
 class _Stop(Exception):  # noqa: N818 - no error: the update has ended
-    """Ends an update."""
+    """Raised to end an update from within its loops."""
 
 
 def _stopping_after_step(model: CustomPPO) -> None:
@@ -94,7 +94,7 @@ def _stopping_between_epochs(model: CustomPPO, *, by_any: bool) -> None:
             original(batch, report)
         except _Stop:
             report.stopped_early = True
-            # The epoch that was begun does not count; the report keeps what it had of the one before.
+            # The epoch that has just begun does not count; the report keeps the numbers of the one before.
             report.n_epochs, report.approx_kls = report.n_epochs - 1, list(kls)
         finally:
             agent.recipe = recipe
@@ -118,7 +118,7 @@ def _stopping_epoch_only(model: CustomPPO) -> None:
 EARLY_STOPPING: tuple[Deviation, ...] = (
     Deviation(
         id="target_kl_ignored",
-        description="An update makes all its epochs, whatever target_kl says",
+        description="target_kl is ignored: every update makes all its epochs",
         stage="gradient",
         source=WALK,
         remedy="End the update when approx_kl > 1.5 * target_kl",
@@ -138,27 +138,27 @@ EARLY_STOPPING: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="kl_stop_after_step",
-        description="The divergence is looked at after the step, so that the step that it should prevent is made",
+        description="The KL is compared with target_kl after the step that it should prevent",
         stage="gradient",
         source="DLR-RM/stable-baselines3#419",
-        remedy="Look at the divergence before the step",
+        remedy="Compare the KL with target_kl before the step",
         shows="a target_kl that is exceeded",
         surgery=_stopping_after_step,
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="kl_stop_between_epochs",
-        description="The divergence of the last minibatch is looked at when an epoch is over",
+        description="The KL of the last minibatch is compared with target_kl at the end of an epoch",
         stage="gradient",
         source="vwxyzjn/cleanrl, ppo.py",
-        remedy="Look at the divergence of every minibatch before its step",
+        remedy="Compare the KL of every minibatch with target_kl before its step",
         shows="a target_kl that is exceeded",
         surgery=partial(_stopping_between_epochs, by_any=False),
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="kl_stop_completes_epoch",
-        description="When the divergence of any minibatch is too large, the update ends, but after the epoch",
+        description="An update whose KL exceeds the limit in any minibatch ends after the epoch",
         stage="gradient",
         source="kashif/firedup#3",
         remedy="End the update before the step of that minibatch",
@@ -168,30 +168,30 @@ EARLY_STOPPING: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="kl_stop_ends_epoch_only",
-        description="When the divergence is too large the epoch ends, and the next one begins",
+        description="A KL above the limit ends the epoch instead of the update",
         stage="minibatch",
         source="openai/spinningup#137",
-        remedy="End the update, not the epoch",
+        remedy="End the update, not only the epoch",
         shows="a target_kl that is exceeded before the last epoch",
         surgery=_stopping_epoch_only,
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="kl_by_difference",
-        description="The divergence is estimated by the mean of old minus new log-probabilities, which may be negative",
+        description="The KL is estimated by the mean of old minus new log-probabilities, which may be negative",
         stage="gradient",
         source="DLR-RM/stable-baselines3#417",
-        remedy="Estimate it by the mean of (ratio - 1) - log ratio",
+        remedy="Estimate the KL by the mean of (ratio - 1) - log ratio",
         shows="a target_kl that one of the two estimates exceeds",
         surgery=_kl_estimated_by(lambda log_ratio: -log_ratio),
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="kl_by_half_square",
-        description="The divergence is estimated by half the mean square of the log ratio",
+        description="The KL is estimated by half the mean square of the log ratio",
         stage="gradient",
         source="openai/baselines, ppo2 (approxkl)",
-        remedy="Estimate it by the mean of (ratio - 1) - log ratio",
+        remedy="Estimate the KL by the mean of (ratio - 1) - log ratio",
         shows="a target_kl that one of the two estimates exceeds",
         surgery=_kl_estimated_by(lambda log_ratio: 0.5 * log_ratio**2),
         algorithms=PPO_ONLY,

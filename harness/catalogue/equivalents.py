@@ -1,4 +1,4 @@
-"""What looks like a deviation and is none: these changes train to the same bits, and must not be reported as causes."""
+"""Changes that look like deviations and train to the same bits, so that they must not be reported as causes."""
 
 from __future__ import annotations
 
@@ -84,15 +84,15 @@ def _predicts_meanwhile(model: CustomPPO) -> None:
 EQUIVALENT: tuple[Deviation, ...] = (
     Deviation(
         id="two_optimizers_and_one_clip",
-        description="Actor and critic have an optimiser each, and their gradients are clipped together",
+        description="Actor and critic each have an optimiser, and their gradients are clipped together",
         stage="parameters",
         source=huang("core detail 10"),
-        remedy="None is needed: optimisers look at every parameter by itself",
+        remedy="None is needed: optimisers treat every parameter separately",
         surgery=_two_optimizers,
     ),
     Deviation(
         id="first_episode_start_lost",
-        description="With the first step of a rollout no episode start is stored",
+        description="No episode start is stored for the first step of a rollout",
         stage="episode_start",
         source="AgileRL/AgileRL#425",
         remedy="None is needed without a recurrent network: the first row is never read",
@@ -103,7 +103,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
         description="Gradients are set to zeros instead of None",
         stage="gradient",
         source=WALK,
-        remedy="None is needed where all parameters get a gradient",
+        remedy="None is needed if all parameters get a gradient",
         surgery=_zeros_instead_of_none,
     ),
     Deviation(
@@ -111,12 +111,12 @@ EQUIVALENT: tuple[Deviation, ...] = (
         description="The optimiser gets the parameters in reverse order",
         stage="optimizer_state",
         source=WALK,
-        remedy="None is needed: optimisers look at every parameter by itself",
+        remedy="None is needed: optimisers treat every parameter separately",
         recipe=_parameters_reversed,
     ),
     Deviation(
         id="larger_of_two_losses",
-        description="The policy's loss is the larger of two negative surrogates instead of minus the smaller surrogate",
+        description="The policy loss is the larger negative surrogate instead of minus the smaller surrogate",
         stage="surrogate",
         source="vwxyzjn/cleanrl, ppo.py",
         remedy="None is needed: max(-a, -b) = -min(a, b), to the bit",
@@ -125,7 +125,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="new_indices_shuffled_in_place",
-        description="In every epoch np.random.shuffle shuffles new indices",
+        description="np.random.shuffle shuffles new indices in every epoch",
         stage="minibatch",
         source=WALK,
         remedy="None is needed: np.random.permutation does the same",
@@ -133,7 +133,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="predicts_while_acting",
-        description="The model predicts deterministically beside every action, as an evaluation does",
+        description="The model predicts deterministically before every action, as an evaluation does",
         stage="acting_randomness",
         source="DLR-RM/stable-baselines3#1480",
         remedy="None is needed: the mode draws no random numbers",
@@ -149,7 +149,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
         recipe=lambda recipe: recipe.replace(value_loss=partial(_half, recipe.value_loss)),
     ),
 )
-"""Their stage is where the change is made."""
+"""Changes without effect on training; `stage` is the place of the change."""
 
 
 def _half(value_loss: Callable[[Tensor, Tensor], Tensor], returns: Tensor, values: Tensor) -> Tensor:

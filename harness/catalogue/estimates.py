@@ -1,4 +1,4 @@
-"""Recursions over a rollout, of which estimates of advantages and returns are made."""
+"""Recursions over a rollout: building blocks of wrong estimates of advantages and returns."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Estimates = tuple[Array, Array]
 
 
 def following(values: Array, starts: Array, last_values: Array, dones: Array) -> tuple[Array, Array]:
-    """V(s_{t+1}) and whether s_{t+1} belongs to the same episode, [T, N]."""
+    """Return V(s_{t+1}), and the mask that is 1 where s_{t+1} belongs to the same episode, each [T, N]."""
     mask = np.float32(1) - np.concatenate([starts[1:], dones[None]], dtype=np.float32)
     return np.concatenate([values[1:], last_values[None]]), mask
 
 
 def summed(terms: Array, decay: Array, last: Any = 0) -> Array:
-    """x_t = terms_t + decay_t * x_{t+1}, with `last` in the place of row T."""
+    """Return x_t = terms_t + decay_t * x_{t+1}, [T, N], with `last` in the place of row T."""
     sums = np.empty_like(terms)
     for step in reversed(range(len(terms))):
         last = terms[step] + decay[step] * last
@@ -34,30 +34,30 @@ def summed(terms: Array, decay: Array, last: Any = 0) -> Array:
 
 
 def monte_carlo(rewards: Array, values: Array, starts: Array, last_values: Array, dones: Array, gamma: float) -> Array:
-    """r_t + gamma * r_{t+1} + ..., with V after the last step, [T, N]."""
+    """Return r_t + gamma * r_{t+1} + ..., [T, N], with V of the state after the last step as its last term."""
     _, mask = following(values, starts, last_values, dones)
     return summed(rewards, gamma * mask, last_values)
 
 
 def around(estimate: Callable[..., Estimates]) -> Callable[[Recipe], Recipe]:
-    """Recipe: estimate(original, ...) with the recipe's own estimates as its first argument."""
+    """Return a change of a recipe that wraps its estimate of advantages: estimate(original, *arrays, **discounts)."""
     return lambda recipe: recipe.replace(advantages=partial(estimate, recipe.advantages))
 
 
 def normalised(array: Array) -> Array:
-    """(x - mean) / (std + 1e-8) over the rollout, by NumPy, whose deviation is the biased one."""
+    """Return (x - mean) / (std + 1e-8) over the rollout, with NumPy's biased standard deviation."""
     normalized: Array = (array - array.mean()) / (array.std() + 1e-8)
     return normalized
 
 
 def _target(rewards: Array, next_values: Array, mask: Array, gamma: float) -> Array:
-    """r + gamma * V(s') * mask, as it should be."""
+    """Return the correct target, r + gamma * V(s') * mask."""
     target: Array = rewards + gamma * next_values * mask
     return target
 
 
 def _decay(mask: Array, gamma: float, gae_lambda: float) -> Array:
-    """gamma * lambda * mask, as it should be."""
+    """Return the correct decay, gamma * lambda * mask."""
     return gamma * gae_lambda * mask
 
 
@@ -73,14 +73,17 @@ def _by_recursion(
     target: Callable[..., Array] = _target,
     decay: Callable[..., Array] = _decay,
 ) -> Estimates:
-    """A_t = target_t - V_t + decay_t * A_{t+1}."""
+    """Return A_t = target_t - V_t + decay_t * A_{t+1}, and A + V."""
     next_values, mask = following(values, starts, last, dones)
     advantages = summed(target(rewards, next_values, mask, gamma) - values, decay(mask, gamma, gae_lambda))
     return advantages, advantages + values
 
 
 def recursion(**changed: Callable[..., Array]) -> Callable[[Recipe], Recipe]:
-    """Recipe: another target or decay in the recursion; the other of the two stays as it was changed before."""
+    """Return a change of a recipe that replaces the target or the decay of GAE, or both.
+
+    Two such changes go together: the second keeps what the first has replaced.
+    """
 
     def recipe(given: Recipe) -> Recipe:
         known = given.advantages

@@ -1,4 +1,4 @@
-"""What happens to a gradient before the optimiser gets it."""
+"""Mistakes in the treatment of a gradient before the optimiser's step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Parameters = Iterable[nn.Parameter]
 
 
 def _unclipped(parameters: Parameters, max_norm: float) -> None:
-    """Gradients stay as they are."""
+    """Leave the gradients unchanged."""
 
 
 def _per_tensor(parameters: Parameters, max_norm: float) -> None:
@@ -63,7 +63,7 @@ def _accumulated(model: CustomPPO) -> None:
 GRADIENTS: tuple[Deviation, ...] = (
     Deviation(
         id="gradients_accumulate",
-        description="Gradients are not set to zero between two steps",
+        description="Gradients are not set to zero between two steps of the optimiser",
         stage="gradient",
         source=WALK,
         remedy="Call optimizer.zero_grad() before loss.backward()",
@@ -72,7 +72,7 @@ GRADIENTS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="gradients_not_clipped",
-        description="Gradients are not clipped, or before they are computed, or after they were used",
+        description="Gradients are not clipped, or are clipped before the backward pass or after the step",
         stage="clipped_gradient",
         source=huang("core detail 11"),
         remedy="Call clip_grad_norm_ between loss.backward() and optimizer.step()",
@@ -81,7 +81,7 @@ GRADIENTS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="gradients_clipped_per_tensor",
-        description="The gradient of every parameter tensor is clipped by itself",
+        description="The gradient of every parameter tensor is clipped separately",
         stage="clipped_gradient",
         source=huang("core detail 11"),
         remedy="Clip the joint norm of all parameters",
@@ -99,7 +99,7 @@ GRADIENTS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="gradients_clipped_by_value",
-        description="Every number in a gradient is clipped by itself (clip_grad_value_)",
+        description="Every element of a gradient is clipped separately (clip_grad_value_)",
         stage="clipped_gradient",
         source=WALK,
         remedy="Clip the joint norm: clip_grad_norm_",
@@ -108,7 +108,7 @@ GRADIENTS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="gradients_clipped_by_largest",
-        description="Gradients are clipped by their largest number instead of their Euclidean norm",
+        description="Gradients are clipped by their largest element instead of their Euclidean norm",
         stage="clipped_gradient",
         source=WALK,
         remedy="Clip the Euclidean norm: norm_type=2",
@@ -120,16 +120,16 @@ GRADIENTS: tuple[Deviation, ...] = (
         description="Gradients are clipped to ten times max_grad_norm",
         stage="clipped_gradient",
         source=WALK,
-        remedy="Use the max_grad_norm that was asked for",
+        remedy="Use the configured max_grad_norm",
         shows="a gradient longer than max_grad_norm",
         settings=lambda given: {"max_grad_norm": 10 * given["max_grad_norm"]},
     ),
     Deviation(
         id="max_grad_norm_1",
-        description="Gradients are clipped to norm 1, whatever was asked for",
+        description="max_grad_norm is ignored: gradients are clipped to norm 1",
         stage="clipped_gradient",
         source=WALK,
-        remedy="Use the max_grad_norm that was asked for",
+        remedy="Use the configured max_grad_norm",
         shows="another max_grad_norm, and a gradient longer than one of the two",
         settings=with_settings(max_grad_norm=1.0),
     ),

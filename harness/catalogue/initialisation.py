@@ -1,4 +1,4 @@
-"""Before the first step: weights, architecture, seeds."""
+"""Mistakes before the first step: weights, architecture, seeds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["INITIALISATION", "SharedTrunk"]
 
 HIDDEN, ACTION, VALUE = 2**0.5, 0.01, 1
-"""Gains by which SB3 tells the layers apart."""
+"""Gains of SB3's layers; a layer is recognised by its gain."""
 
 
 def _gain(instead_of: float, other: float) -> Callable[[Recipe], Recipe]:
@@ -63,7 +63,7 @@ def _value_layer_twice(recipe: Recipe) -> Recipe:
 
 
 class SharedTrunk(nn.Module):
-    """Two hidden layers of 64 units on the flattened observation, as features of the actor and the critic at once."""
+    """Two hidden layers of 64 units on the flattened observation: features that actor and critic share."""
 
     def __init__(self, observation_space: Any) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class SharedTrunk(nn.Module):
         self.layers = nn.Sequential(flat, nn.Linear(flat.features_dim, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
 
     def forward(self, observations: Tensor) -> Tensor:
-        """[B, ...] -> [B, 64]."""
+        """Return features [B, 64] of observations [B, ...]."""
         features: Tensor = self.layers(observations)
         return features
 
@@ -84,7 +84,7 @@ def _torch_seeded_again(model: CustomPPO) -> None:
 
 def _one_seed_for_all(model: CustomPPO) -> None:
     if model.seed is not None and model.env is not None:
-        # Read, and used up, by the first reset.
+        # The first reset reads these seeds, and clears them.
         model.env.unwrapped._seeds = [model.seed] * model.env.num_envs
 
 
@@ -99,7 +99,7 @@ INITIALISATION: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="layers_initialised_by_xavier",
-        description="Weights are drawn by xavier_uniform_, biases are zero",
+        description="Weights are initialised by xavier_uniform_, biases with zero",
         stage="initial_parameters",
         source="Andrychowicz et al. 2021, arXiv 2006.05990, choice C57",
         remedy="Initialise weights orthogonally: nn.init.orthogonal_",
@@ -163,7 +163,7 @@ INITIALISATION: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="value_layer_initialised_twice",
-        description="The last layer of the critic is initialised twice, which moves the random generator",
+        description="The last layer of the critic is initialised twice, which advances the random generator",
         stage="initial_parameters",
         source="ToruOwO/minimal-stable-PPO#3",
         remedy="Initialise every layer once, in SB3's order: features, hidden layers, actions, value",
@@ -174,7 +174,7 @@ INITIALISATION: tuple[Deviation, ...] = (
         description="The log standard deviation starts at -0.5 instead of 0",
         stage="initial_parameters",
         source="openai/spinningup, ppo/core.py",
-        remedy="Let log_std start at 0",
+        remedy="Start log_std at 0",
         shows="Box actions",
         settings=with_policy_kwargs(log_std_init=-0.5),
     ),
@@ -224,7 +224,7 @@ INITIALISATION: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="torch_seeded_after_networks",
-        description="torch is seeded again between the making of the networks and the first step",
+        description="torch is seeded again after the networks are made and before the first step",
         stage="action",
         source="openai/spinningup#310",
         remedy="Seed once, before the networks are made",

@@ -64,7 +64,7 @@ def _gaussian(change: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Formula]:
 
 
 def _jacobian(actions: Tensor) -> Tensor:
-    """Logarithm of the derivative of tanh where it is `actions`."""
+    """Return the logarithm of the derivative of tanh where it is `actions`."""
     return torch.log(1 - actions**2 + 1e-6)
 
 

@@ -1,4 +1,4 @@
-"""The rest of the loss: value, entropy, and their weights."""
+"""Mistakes in the value loss, the entropy loss, and their weights."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _written_out(returns: Tensor, values: Tensor) -> Tensor:
 
 
 def _worse_of_both(choose: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Recipe], Recipe]:
-    """Recipe: the squared error of the value, or of its clipped self, whichever is chosen, for each transition."""
+    """Return a change of a recipe: choose(error of the value, error of the clipped value), squared, per transition."""
 
     def deviating(recipe: Recipe) -> Recipe:
         free: list[Tensor] = []
@@ -87,7 +87,7 @@ def _estimated_entropy(recipe: Recipe) -> Recipe:
 
 
 def _value_loss(loss: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Recipe]:
-    """Recipe: the value loss is loss(returns - values)."""
+    """Return a change of a recipe to the value loss loss(returns - values)."""
     return with_parts(value_loss=lambda returns, values: loss(returns - values))
 
 
@@ -141,7 +141,7 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="value_clip_pessimistic",
-        description="The value loss is the larger of the clipped and the free squared error",
+        description="The value loss is the larger of the clipped and the unclipped squared error",
         stage="value_loss",
         source=huang("core detail 9"),
         remedy="Take the error of the clipped value alone",
@@ -156,7 +156,7 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="value_clip_optimistic",
-        description="The value loss is the smaller of the clipped and the free squared error",
+        description="The value loss is the smaller of the clipped and the unclipped squared error",
         stage="value_loss",
         source="RLlib's PPO, earlier versions",
         remedy="Take the error of the clipped value alone",
@@ -167,7 +167,7 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="value_loss_halved",
-        description="The value loss has a factor of one half",
+        description="The value loss has a factor 1/2",
         stage="value_loss",
         source="openai/baselines#372",
         remedy="Take the mean squared error without 1/2, or double vf_coef",
@@ -179,10 +179,10 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="value_clip_ignored",
-        description="Values are not clipped, whatever clip_range_vf says",
+        description="clip_range_vf is ignored: values are not clipped",
         stage="predicted_value",
         source=WALK,
-        remedy="Clip the value's change to clip_range_vf",
+        remedy="Clip the change of the value to clip_range_vf",
         shows="clip_range_vf, and a value that moved by more",
         settings=with_settings(clip_range_vf=None),
         algorithms=PPO_ONLY,
@@ -190,27 +190,27 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="value_clipped_by_clip_range",
-        description="Values are clipped by clip_range where clip_range_vf is None",
+        description="Values are clipped by clip_range if clip_range_vf is None",
         stage="predicted_value",
         source="vwxyzjn/cleanrl, ppo.py",
-        remedy="Leave values free where clip_range_vf is None",
+        remedy="Leave values unclipped if clip_range_vf is None",
         shows="clip_range_vf=None, and a value that moved by more than clip_range",
         settings=lambda given: {"clip_range_vf": given["clip_range_vf"] or given["clip_range"]},
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="clip_range_vf_is_clip_range",
-        description="Where values are clipped it is by clip_range, whatever clip_range_vf says",
+        description="Values are clipped by clip_range instead of clip_range_vf",
         stage="predicted_value",
         source=huang("core detail 9"),
-        remedy="Clip the value's change to clip_range_vf",
+        remedy="Clip the change of the value to clip_range_vf",
         shows="clip_range_vf other than clip_range, and a value that moved by more than one of them",
         settings=lambda given: {} if given["clip_range_vf"] is None else {"clip_range_vf": given["clip_range"]},
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="values_broadcast",
-        description="Values [B, 1] meet returns [B], so that every value is held against every return",
+        description="Values [B, 1] and returns [B] broadcast to [B, B]: every value is compared with every return",
         stage="predicted_value",
         source="pytorch/pytorch#16045",
         remedy="Flatten the values to [B]",
@@ -220,7 +220,7 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="vf_coef_1",
-        description="The value loss is added with weight 1, without vf_coef",
+        description="vf_coef is ignored: the value loss has weight 1",
         stage="loss",
         source="google/brax#596",
         remedy="Multiply the value loss by vf_coef",
@@ -230,31 +230,31 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="vf_coef_always_0-5",
-        description="The value loss has weight 0.5, whatever was asked for",
+        description="vf_coef is ignored: the value loss always has weight 0.5",
         stage="loss",
         source=WALK,
-        remedy="Use the vf_coef that was asked for",
+        remedy="Use the configured vf_coef",
         shows="another vf_coef",
         settings=with_settings(vf_coef=0.5),
         hints={"total_loss": "vf_coef is ignored: the value loss always counts by half"},
     ),
     Deviation(
         id="entropy_summed",
-        description="The entropy is summed over the minibatch",
+        description="The entropy loss is the sum over the minibatch instead of the mean",
         stage="entropy_loss",
         source=WALK,
         remedy="Take the mean over the minibatch",
-        shows="ent_coef > 0, for training to change",
+        shows="ent_coef > 0, otherwise only the logged number changes",
         recipe=with_parts(entropy_loss=lambda entropy, log_prob: -(-log_prob if entropy is None else entropy).sum()),
         hints={"total_loss": "the entropy is a sum over the minibatch instead of its mean"},
     ),
     Deviation(
         id="entropy_zero",
-        description="The entropy is not computed: its loss is 0",
+        description="The entropy loss is always 0",
         stage="entropy_loss",
         source="DLR-RM/stable-baselines3#127",
         remedy="Take minus the mean entropy of the policy",
-        shows="ent_coef > 0, for training to change",
+        shows="ent_coef > 0, otherwise only the logged number changes",
         recipe=with_parts(entropy_loss=lambda entropy, log_prob: torch.zeros_like(log_prob[0])),
     ),
     Deviation(
@@ -263,7 +263,7 @@ LOSSES: tuple[Mistake, ...] = (
         stage="entropy_loss",
         source="LuEE-C/PPO-Keras#4",
         remedy="Subtract ent_coef * entropy from the loss",
-        shows="ent_coef > 0, for training to change",
+        shows="ent_coef > 0, otherwise only the logged number changes",
         recipe=_opposite_entropy,
         hints={
             "total_loss": "the entropy has the wrong sign: + ent_coef * entropy punishes exploration",
@@ -273,16 +273,16 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="entropy_of_sampled_actions",
-        description="The entropy is estimated by -log pi of the actions that were done",
+        description="The entropy is estimated by -log pi of the sampled actions",
         stage="entropy_loss",
         source="DLR-RM/stable-baselines3#127",
-        remedy="Take the distribution's entropy where it has a closed form",
-        shows="ent_coef > 0, for training to change",
+        remedy="Take the distribution's entropy if it has a closed form",
+        shows="ent_coef > 0, otherwise only the logged number changes",
         recipe=_estimated_entropy,
     ),
     Deviation(
         id="entropy_left_out",
-        description="The entropy is logged, but not a part of the loss",
+        description="The entropy is logged, but is no term of the loss",
         stage="loss",
         source="noahfarr/rlx#3",
         remedy="Add ent_coef * entropy_loss to the loss",
@@ -292,7 +292,7 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="ent_coef_1",
-        description="The entropy is added with weight 1, without ent_coef",
+        description="ent_coef is ignored: the entropy loss has weight 1",
         stage="loss",
         source=WALK,
         remedy="Multiply the entropy loss by ent_coef",

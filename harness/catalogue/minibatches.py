@@ -1,4 +1,4 @@
-"""How the rollout is cut into minibatches: their order, size and number."""
+"""Mistakes in the minibatches of an update: their order, size and number."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _by_own_generator(model: CustomPPO) -> None:
 
 
 def _ordered(make: Callable[[PPOAgent, Callable[[int], Order]], Callable[[int], Order]]) -> Surgery:
-    """Surgery: make(agent, the recipe's order) gives the order of the epochs, anew for every update."""
+    """Return surgery that calls make(agent, the recipe's order) in every update for the order of its epochs."""
 
     def surgery(model: CustomPPO) -> None:
         agent, shuffled = model.agent, model.agent.recipe.minibatch_order
@@ -81,7 +81,7 @@ def _once(_: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Orde
 
 
 def _in_place(_: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
-    # Shuffling in place draws what a permutation draws, but starts from the order that the last epoch left.
+    # Shuffling in place draws the same numbers as a permutation, but starts from the order of the epoch before.
     last: list[Order] = []
 
     def order(n: int) -> Order:
@@ -134,7 +134,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="shuffled_once_per_update",
-        description="One permutation serves all epochs of an update",
+        description="All epochs of an update use the same permutation",
         stage="minibatch",
         source="leggedrobotics/rsl_rl#148",
         remedy="Shuffle in every epoch",
@@ -154,7 +154,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="shuffled_in_place_for_ever",
-        description="The indices are made once, and shuffled in place from epoch to epoch and update to update",
+        description="The indices are made once, and shuffled in place in every epoch of every update",
         stage="minibatch",
         source=WALK,
         remedy="Draw a new permutation in every epoch; it takes the same random numbers",
@@ -162,7 +162,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="shuffled_by_torch",
-        description="Minibatches are drawn by torch.randperm, which also moves the generator that actions come from",
+        description="Minibatches are drawn by torch.randperm, which also advances the generator of the actions",
         stage="minibatch",
         source=WALK,
         remedy="Shuffle by np.random.permutation",
@@ -181,20 +181,20 @@ MINIBATCHES: tuple[Deviation, ...] = (
         description="Minibatches are drawn by np.random.default_rng(seed) instead of NumPy's global generator",
         stage="minibatch",
         source=WALK,
-        remedy="Shuffle by np.random.permutation, of the global generator, or accept another order",
+        remedy="Shuffle by np.random.permutation (global generator), or accept another order",
         surgery=_by_own_generator,
     ),
     Deviation(
         id="sampled_with_replacement",
-        description="The transitions of an epoch are drawn with replacement",
+        description="The transitions of an epoch are sampled with replacement",
         stage="minibatch",
         source="higgsfield-ai/higgsfield#7",
-        remedy="Shuffle, so that every transition is in one minibatch of an epoch",
+        remedy="Shuffle, so that each transition is in exactly one minibatch of an epoch",
         recipe=with_parts(minibatch_order=_with_replacement),
     ),
     Deviation(
         id="flattened_by_time",
-        description="The rollout is flattened step after step instead of environment after environment",
+        description="The rollout is flattened step by step instead of environment by environment",
         stage="batch_observation",
         source="vwxyzjn/cleanrl, ppo.py",
         remedy="Swap the axes before flattening, or accept another order",
@@ -203,17 +203,17 @@ MINIBATCHES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="last_partial_minibatch_dropped",
-        description="What is left after the last full minibatch of an epoch is not learnt from",
+        description="The transitions after the last full minibatch of an epoch are dropped",
         stage="minibatch",
         source="DLR-RM/stable-baselines3#1025",
-        remedy="Learn from the last minibatch, too, if it is smaller",
+        remedy="Keep the last minibatch of an epoch even if it is smaller",
         shows="a batch_size that does not divide n_steps * n_envs",
         surgery=_ordered(_whole_ones),
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="one_minibatch_per_epoch",
-        description="Of every epoch only the first minibatch is learnt from",
+        description="Only the first minibatch of every epoch is used",
         stage="minibatch",
         source="bmazoure/ppo_jax#1",
         remedy="Go through all minibatches of an epoch",
@@ -233,20 +233,20 @@ MINIBATCHES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="batch_size_is_number_of_minibatches",
-        description="batch_size is taken for the number of minibatches",
+        description="batch_size is taken as the number of minibatches",
         stage="minibatch",
         source="openai/baselines, ppo2 (nminibatches)",
-        remedy="Let every minibatch hold batch_size transitions",
-        shows="a batch_size that is not the root of n_steps * n_envs",
+        remedy="Put batch_size transitions into every minibatch",
+        shows="a batch_size that is not the square root of n_steps * n_envs",
         surgery=_size_is_number,
         algorithms=PPO_ONLY,
     ),
     Deviation(
         id="batch_size_always_64",
-        description="Minibatches hold 64 transitions, whatever was asked for",
+        description="Minibatches always hold 64 transitions",
         stage="minibatch",
         source=WALK,
-        remedy="Use the batch_size that was asked for",
+        remedy="Use the configured batch_size",
         shows="another batch_size, and rollouts of more than 64 transitions",
         settings=with_settings(batch_size=64),
         algorithms=PPO_ONLY,
@@ -272,7 +272,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="one_epoch",
-        description="An update makes one epoch",
+        description="An update makes one epoch instead of n_epochs",
         stage="minibatch",
         source=WALK,
         remedy="Make n_epochs epochs",

@@ -1,4 +1,4 @@
-"""How the advantages of a minibatch are normalised."""
+"""Mistakes in the normalisation of a minibatch's advantages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["NORMALISATION"]
 
 
 def _guarded(normalise: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Recipe]:
-    """Recipe: advantages are normalised like this where there are at least two."""
+    """Return a change of a recipe that normalises the advantages of minibatches of two or more like this."""
     return with_parts(
         normalize_advantages=lambda advantages: normalise(advantages) if len(advantages) > 1 else advantages
     )
@@ -39,7 +39,7 @@ def _normalised_without_guard(advantages: Tensor) -> Tensor:
 
 def _unguarded(model: CustomPPO) -> None:
     model.agent.recipe = model.agent.recipe.replace(normalize_advantages=_normalised_without_guard)
-    # SB3 trains on with NaN where CustomPPO stops.
+    # SB3 continues to train with NaN, where CustomPPO raises TrainingDivergedError.
     wrap(model.agent, "check_loss", lambda original, report: None)
 
 
@@ -51,10 +51,10 @@ def _by_numpy(advantages: Tensor) -> Tensor:
 NORMALISATION: tuple[Mistake, ...] = (
     Deviation(
         id="advantages_not_normalised",
-        description="Advantages are taken as they are",
+        description="Advantages are not normalised",
         stage="normalized_advantage",
         source="alexis-jacq/Pytorch-DPPO#5",
-        remedy="Normalise the advantages of every minibatch",
+        remedy="Normalise the advantages of each minibatch",
         shows="normalize_advantage",
         settings=with_settings(normalize_advantage=False),
         algorithms=PPO_ONLY,
@@ -71,37 +71,37 @@ NORMALISATION: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="advantages_centred_only",
-        description="Of the advantages the mean is taken out, but not the deviation",
+        description="Advantages are centred, but not divided by their standard deviation",
         stage="normalized_advantage",
         source=WALK,
-        remedy="Divide the centred advantages by their deviation + 1e-8",
+        remedy="Divide the centred advantages by their standard deviation + 1e-8",
         shows="normalize_advantage",
         recipe=_guarded(lambda advantages: advantages - advantages.mean()),
         hints={"normalisation": "advantages are centred, but not divided by their deviation"},
     ),
     Deviation(
         id="advantages_scaled_only",
-        description="Advantages are divided by their deviation, but the mean is left in",
+        description="Advantages are divided by their standard deviation, but not centred",
         stage="normalized_advantage",
         source="YunzhuLi/InfoGAIL#5",
-        remedy="Take out the mean of the advantages, too",
+        remedy="Subtract the mean of the advantages first",
         shows="normalize_advantage",
         recipe=_guarded(lambda advantages: advantages / (advantages.std() + 1e-8)),
         hints={"normalisation": "advantages are divided by their deviation, but not centred"},
     ),
     Deviation(
         id="advantage_std_biased",
-        description="Advantages are normalised by the biased deviation: std(unbiased=False)",
+        description="Advantages are normalised by the biased standard deviation: std(unbiased=False)",
         stage="normalized_advantage",
         source="NVIDIA/TorchFort#38",
-        remedy="Normalise by the unbiased deviation: torch.std as it is",
+        remedy="Normalise by the unbiased standard deviation: torch.std",
         shows="normalize_advantage",
         recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / (advantages.std(unbiased=False) + 1e-8)),
         hints={"normalisation": "advantages are normalised with n in the place of n - 1"},
     ),
     Deviation(
         id="advantages_normalised_by_numpy",
-        description="The advantages of a minibatch are normalised by NumPy, whose deviation is biased",
+        description="The advantages of a minibatch are normalised by NumPy, whose standard deviation is biased",
         stage="normalized_advantage",
         source="openai/baselines, ppo2",
         remedy="Normalise by torch's mean and unbiased std",
@@ -110,10 +110,10 @@ NORMALISATION: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="advantage_eps_1e-5",
-        description="Advantages are divided by their deviation + 1e-5 instead of 1e-8",
+        description="Advantages are divided by their standard deviation + 1e-5 instead of + 1e-8",
         stage="normalized_advantage",
         source=WALK,
-        remedy="Add 1e-8 to the deviation",
+        remedy="Add 1e-8 to the standard deviation",
         shows="normalize_advantage",
         recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / (advantages.std() + 1e-5)),
         hints={"normalisation": "advantages are normalised with an epsilon of 1e-5 in the place of 1e-8"},
@@ -123,16 +123,16 @@ NORMALISATION: tuple[Mistake, ...] = (
         description="Advantages are divided by sqrt(variance + 1e-8)",
         stage="normalized_advantage",
         source=WALK,
-        remedy="Divide by the deviation + 1e-8",
+        remedy="Divide by the standard deviation + 1e-8",
         shows="normalize_advantage",
         recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / torch.sqrt(advantages.var() + 1e-8)),
     ),
     Deviation(
         id="single_advantage_normalised",
-        description="A minibatch of one transition is normalised, too, which makes its advantage NaN",
+        description="A minibatch of one transition is normalised as well, which makes its advantage NaN",
         stage="normalized_advantage",
         source="DLR-RM/stable-baselines3#325",
-        remedy="Leave the advantage of a minibatch of one as it is",
+        remedy="Do not normalise a minibatch of one transition",
         shows="normalize_advantage and a last minibatch of one transition",
         surgery=_unguarded,
         hints={

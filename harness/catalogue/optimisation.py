@@ -1,4 +1,4 @@
-"""The optimiser: its kind, its constants, and what it knows of."""
+"""Mistakes in the optimiser: its kind, its constants, and its parameters."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def _optimizer(make: Callable[..., torch.optim.Optimizer], **arguments: Any) -> 
 
 
 class _TensorFlowRMSprop(torch.optim.RMSprop):
-    """RMSprop as TensorFlow 1 had it: eps inside the square root, and the mean square starting at 1."""
+    """RMSprop of TensorFlow 1: eps inside the square root, and a mean square that starts at 1."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step; closure is not taken."""
+        """Make one step; a closure is ignored."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
@@ -107,7 +107,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
         description="Adam has betas 0.9 and 0.99 instead of 0.9 and 0.999",
         stage="parameters",
         source=WALK,
-        remedy="Use Adam's own betas",
+        remedy="Use Adam's default betas",
         shows="a second step",
         recipe=_optimizer(torch.optim.Adam, eps=1e-5, betas=(0.9, 0.99)),
         algorithms=PPO_ONLY,
@@ -117,7 +117,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
         description="Adam has betas 0.5 and 0.999 instead of 0.9 and 0.999",
         stage="parameters",
         source=WALK,
-        remedy="Use Adam's own betas",
+        remedy="Use Adam's default betas",
         shows="a second step",
         recipe=_optimizer(torch.optim.Adam, eps=1e-5, betas=(0.5, 0.999)),
         algorithms=PPO_ONLY,
@@ -133,10 +133,10 @@ OPTIMISATION: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="adam_amsgrad",
-        description="Adam is its variant AMSGrad",
+        description="The optimiser is AMSGrad, a variant of Adam",
         stage="optimizer_state",
         source=WALK,
-        remedy="Leave amsgrad=False",
+        remedy="Use Adam with amsgrad=False",
         shows="a gradient that becomes smaller",
         recipe=_optimizer(torch.optim.Adam, eps=1e-5, amsgrad=True),
         algorithms=PPO_ONLY,
@@ -213,16 +213,16 @@ OPTIMISATION: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="optimizer_forgets",
-        description="Every update begins with a new optimiser, without the moments of the last one",
+        description="Every update begins with a new optimiser, without the moments of the update before",
         stage="parameters",
         source=WALK,
-        remedy="Make the optimiser once",
+        remedy="Create the optimiser once",
         shows="a second update",
         surgery=_forgetful,
     ),
     Deviation(
         id="two_steps_per_minibatch",
-        description="The optimiser makes two steps with the gradient of a minibatch",
+        description="The optimiser makes two steps with the gradient of each minibatch",
         stage="minibatch",
         source=WALK,
         remedy="Call optimizer.step() once",
@@ -233,16 +233,16 @@ OPTIMISATION: tuple[Deviation, ...] = (
         description="log_std is not among the optimiser's parameters, though its gradient is clipped with the others",
         stage="clipped_gradient",
         source="nikhilbarhate99/PPO-PyTorch#23",
-        remedy="Give the optimiser all parameters of the policy",
+        remedy="Pass all parameters of the policy to the optimiser",
         shows="Box actions",
         surgery=_without,
     ),
     Deviation(
         id="log_std_fixed",
-        description="log_std is a constant",
+        description="log_std is a constant instead of a trained parameter",
         stage="gradient",
         source="nikhilbarhate99/PPO-PyTorch#23",
-        remedy="Make log_std a parameter that is trained",
+        remedy="Make log_std a trained parameter",
         shows="Box actions",
         surgery=_fixed,
         hints={"log_prob_gradient": "log_std is detached: it is never learnt"},

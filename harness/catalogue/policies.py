@@ -1,4 +1,4 @@
-"""What the actor's output means: distributions, log-probabilities, entropies, exploration noise."""
+"""Mistakes in the policy: distributions, log-probabilities, entropies, exploration noise."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["POLICIES"]
 
 
 def _actor_output(change: Callable[[Tensor, Any], Tensor], *kinds: type[spaces.Space[Any]]) -> Surgery:
-    """Surgery: what the last layer of the actor returns is changed, for action spaces of these kinds."""
+    """Return surgery that changes the output of the actor's last layer, for action spaces of these kinds."""
 
     def surgery(model: CustomPPO) -> None:
         if isinstance(model.action_space, kinds):
@@ -68,7 +68,7 @@ def _std_of_log_variance(log_std: Tensor) -> Tensor:
 
 
 def _std(of_log_std: Callable[[Tensor], Tensor]) -> Surgery:
-    """Surgery: the standard deviation of a Gaussian policy is another function of its parameter log_std."""
+    """Return surgery that makes the standard deviation of a Gaussian policy another function of log_std."""
 
     def surgery(model: CustomPPO) -> None:
         def distribution(original: Callable[[Tensor], Any], latent_pi: Tensor) -> Any:
@@ -81,7 +81,7 @@ def _std(of_log_std: Callable[[Tensor], Tensor]) -> Surgery:
 
 
 def _mean(total: Tensor, n: int) -> Tensor:
-    """Mean of n components, by their sum."""
+    """Return the mean of n components from their sum."""
     return total / n
 
 
@@ -107,7 +107,10 @@ def _mean_while_learning(model: CustomPPO) -> None:
 
 
 def _new_log_prob(of: Callable[[CustomPPO, Callable[..., Any], Any, Tensor], Any]) -> Surgery:
-    """Surgery: what is learnt from is of(model, evaluate_actions, observations, actions), for Box actions."""
+    """Return surgery that replaces `evaluate_actions` in the update, for Box actions.
+
+    of: from (model, original, observations, actions) to values, log-probabilities and entropies.
+    """
 
     def surgery(model: CustomPPO) -> None:
         if isinstance(model.action_space, spaces.Box):
@@ -121,7 +124,7 @@ def _of_clipped(model: CustomPPO, original: Callable[..., Any], obs: Any, action
 
 
 def _squash_correction(actions: Tensor) -> Tensor:
-    """Logarithm of the derivative of tanh at the actions, [B]."""
+    """Return the logarithm of the derivative of tanh at the actions, [B]."""
     return torch.log(1 - torch.tanh(actions) ** 2 + 1e-6).sum(dim=1)
 
 
@@ -153,7 +156,7 @@ def _greedy(model: CustomPPO) -> None:
 
 
 def _acting_log_prob(of: Callable[[CustomPPO, Any, Tensor], Tensor]) -> Surgery:
-    """Surgery: the log-probability while acting is that of another action: of(model, distribution, sample)."""
+    """Return surgery that stores the log-probability of another action: of(model, distribution, sample)."""
 
     def surgery(model: CustomPPO) -> None:
         def forward(original: Callable[..., Any], obs: Any, deterministic: bool = False) -> Any:
@@ -210,36 +213,36 @@ POLICIES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="log_prob_of_second_sample",
-        description="The log-probability that is stored is that of a second sample, not of the action that was done",
+        description="The stored log-probability is that of a second sample, not of the sampled action",
         stage="log_prob",
         source="liber145/rlpack#5",
-        remedy="Sample once, and ask for the log-probability of that action",
+        remedy="Sample once, and compute the log-probability of that action",
         surgery=_acting_log_prob(_second_sample),
     ),
     Deviation(
         id="log_prob_of_clipped_action",
-        description="The log-probability that is stored is that of the clipped action; the stored action is not",
+        description="The stored log-probability is that of the clipped action; the stored action is the sample",
         stage="log_prob",
         source="vwxyzjn/cleanrl#240",
-        remedy="Ask for the log-probability of the sample before it is clipped to the bounds",
+        remedy="Compute the log-probability of the sample before it is clipped to the bounds",
         shows="Box actions and a sample outside the bounds",
         surgery=_acting_log_prob(_clipped_sample),
     ),
     Deviation(
         id="new_log_prob_of_clipped_action",
-        description="While learning, the log-probability is that of the clipped action; while acting, of the sample",
+        description="The update takes the log-probability of the clipped action, the rollout that of the sample",
         stage="new_log_prob",
         source="thu-ml/tianshou#312",
-        remedy="Ask for the log-probability of the sample before it is clipped to the bounds, in both places",
+        remedy="Compute the log-probability of the sample before it is clipped to the bounds, in both places",
         shows="Box actions and a sample outside the bounds",
         surgery=_new_log_prob(_of_clipped),
     ),
     Deviation(
         id="tanh_correction_while_learning",
-        description="While learning, log(1 - tanh(a)^2) is taken from the log-probability, as if actions were squashed",
+        description="The update subtracts log(1 - tanh(a)^2) from the log-probability, as if actions were squashed",
         stage="new_log_prob",
         source="automl/Mighty#118",
-        remedy="Correct the density in both places for a squashed policy, in none for another",
+        remedy="Correct the density in rollout and update if the policy is squashed, otherwise in neither",
         shows="Box actions",
         surgery=_new_log_prob(_tanh_corrected),
         hints={"log_prob": "sum log(1 - tanh(a)^2) is subtracted, as if actions were squashed"},
@@ -258,10 +261,10 @@ POLICIES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="log_prob_mean_while_learning",
-        description="The log-probability is a sum over dimensions while acting, and their mean while learning",
+        description="The log-probability is a sum over action dimensions in the rollout, and their mean in the update",
         stage="new_log_prob",
         source="AI4Finance-Foundation/ElegantRL#273",
-        remedy="Sum the log-probabilities over the action dimensions, in both places",
+        remedy="Sum the log-probabilities over the action dimensions in rollout and update",
         shows="more than one action dimension",
         surgery=_mean_while_learning,
     ),
@@ -282,7 +285,7 @@ POLICIES: tuple[Deviation, ...] = (
         stage="gradient",
         source="hill-a/stable-baselines#1060",
         remedy="Take exp(log_std) as the standard deviation",
-        shows="Box actions without gSDE; at once where log_std_init is not 0",
+        shows="Box actions without gSDE; from the first step if log_std_init is not 0",
         surgery=_std(_std_of_log_variance),
         hints={
             "log_prob": "log_std is taken as the logarithm of the variance: std = exp(log_std / 2)",
@@ -328,7 +331,7 @@ POLICIES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="sde_noise_drawn_while_learning",
-        description="gSDE's noise is drawn anew before every minibatch, as in SB3 before 2.4",
+        description="gSDE's noise is resampled before every minibatch, as in SB3 before 2.4",
         stage="action",
         source="DLR-RM/stable-baselines3#1929",
         remedy="Call reset_noise() only while collecting rollouts",
@@ -337,7 +340,7 @@ POLICIES: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="sde_noise_teaches_features",
-        description="gSDE's standard deviation sends gradients into the hidden layers",
+        description="The gradient of gSDE's standard deviation reaches the hidden layers",
         stage="gradient",
         source="DLR-RM/stable-baselines3#52",
         remedy="Detach the features that the noise depends on (learn_features=False)",

@@ -1,4 +1,4 @@
-"""What the critic is to learn."""
+"""Mistakes in the returns, the targets of the critic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["RETURNS"]
 
 
 def _returns(of: Callable[..., Array]) -> Callable[[Recipe], Recipe]:
-    """Recipe: the returns are of(advantages, rewards, values, starts, last_values, dones, gamma)."""
+    """Return a change of a recipe: returns are of(advantages, rewards, values, starts, last_values, dones, gamma)."""
 
     def estimate(original: Any, rewards: Array, values: Array, *rest: Array, gamma: float, gae_lambda: float) -> Any:
         advantages, _ = original(rewards, values, *rest, gamma=gamma, gae_lambda=gae_lambda)
@@ -56,20 +56,20 @@ def _with_next_values(
 RETURNS: tuple[Mistake, ...] = (
     Deviation(
         id="returns_monte_carlo",
-        description="The critic learns discounted sums of rewards instead of advantages plus values",
+        description="The critic's targets are discounted sums of rewards instead of advantages plus values",
         stage="return",
         source=huang("core detail 5"),
-        remedy="Let the critic learn advantages + values: TD(lambda)",
+        remedy="Train the critic on advantages + values: TD(lambda)",
         shows="gae_lambda below 1",
         recipe=_returns(lambda _, *arrays: monte_carlo(*arrays)),
         hints={"advantages": "returns are Monte-Carlo (lambda 1) where they should be TD(lambda): advantages + V"},
     ),
     Deviation(
         id="returns_of_one_step",
-        description="The critic learns r + gamma * V(s') instead of advantages plus values",
+        description="The critic's targets are r + gamma * V(s') instead of advantages plus values",
         stage="return",
         source="DLR-RM/stable-baselines3#375",
-        remedy="Let the critic learn advantages + values: TD(lambda)",
+        remedy="Train the critic on advantages + values: TD(lambda)",
         shows="gae_lambda above 0",
         recipe=_returns(_one_step_target),
         hints={
@@ -80,28 +80,28 @@ RETURNS: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="returns_without_values",
-        description="The critic learns the advantages: values are not added",
+        description="The critic's targets are the advantages: values are not added",
         stage="return",
         source="marlbenchmark/on-policy#12",
-        remedy="Let the critic learn advantages + values",
+        remedy="Train the critic on advantages + values",
         recipe=_returns(lambda advantages, *_: advantages.copy()),
         hints={"advantages": "returns lack + V: they are the advantages"},
     ),
     Deviation(
         id="returns_normalised",
-        description="The critic learns returns with their mean and deviation over the rollout taken out",
+        description="The critic's targets are returns standardised over the rollout",
         stage="return",
         source="luchris429/model-free-opponent-shaping#1",
-        remedy="Let the critic learn the returns as they are",
+        remedy="Train the critic on returns that are not standardised",
         recipe=around(_normalized_returns),
         hints={"advantages": "the returned returns are standardised over the rollout"},
     ),
     Deviation(
         id="returns_of_normalised_advantages",
-        description="The critic learns values plus advantages that were normalised over the rollout",
+        description="The critic's targets are values plus advantages that were normalised over the rollout",
         stage="return",
         source=WALK,
-        remedy="Make the returns from the advantages as they are",
+        remedy="Form the returns from advantages that are not normalised",
         recipe=_returns(lambda advantages, rewards, values, *_: normalised(advantages) + values),
         hints={"advantages": "returns are V plus normalised advantages, although the returned advantages are right"},
     ),

@@ -1,4 +1,4 @@
-"""What is remembered of a reward: its scale, and the bootstrap at a time limit."""
+"""Mistakes in the stored rewards: their scale, and the bootstrap at a time limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["REWARDS"]
 
 
 def _stored_rewards(change: Callable[[Any], Any]) -> Surgery:
-    """Surgery: rewards are changed where they are remembered, with the bootstrap at a time limit."""
+    """Return surgery that changes rewards where they are stored, including the bootstrap at a time limit."""
     return with_stored_step(
         lambda model, observations, step, rewards, starts: (observations, step, change(rewards), starts)
     )
@@ -36,7 +36,7 @@ def _late_rewards(model: CustomPPO) -> None:
 
 
 def _rewards(change: Callable[[Any], Any]) -> Surgery:
-    """Surgery: rewards are changed where they come from the environment, before a bootstrap is added."""
+    """Return surgery that changes rewards where the environment returns them, before a bootstrap is added."""
 
     def surgery(model: CustomPPO) -> None:
         wrap_steps(model, lambda observations, rewards, dones, infos: (observations, change(rewards), dones, infos))
@@ -57,7 +57,7 @@ def _value_alone(reward: float, terminal_value: Any, gamma: float) -> Any:
 
 
 def _limits(change: Callable[[CustomPPO, Any, int, dict[str, Any]], dict[str, Any]]) -> Surgery:
-    """Surgery: where an episode ended, change(model, next observations, environment, info) gives its info."""
+    """Return surgery that replaces the info of every done by change(model, next observations, environment, info)."""
 
     def surgery(model: CustomPPO) -> None:
         def changed(observations: Any, rewards: Any, dones: Any, infos: Any) -> Any:
@@ -89,7 +89,7 @@ def _limits_exchanged(model: CustomPPO, observations: Any, i: int, info: dict[st
 
 
 def _value_of_last(model: CustomPPO) -> None:
-    values: list[Any] = []  # of the environments whose episode was cut by a limit, in their order
+    values: list[Any] = []  # for the environments whose episode met a time limit in this step, in their order
     acted: list[Any] = []
 
     def act(original: Callable[[Any], Any], observations: Any) -> Any:
@@ -131,7 +131,7 @@ def _raw_terminal_observation(model: CustomPPO) -> None:
 REWARDS: tuple[Deviation, ...] = (
     Deviation(
         id="rewards_one_step_late",
-        description="With every step the reward of the step before is stored",
+        description="Each step is stored with the reward of the step before",
         stage="stored_reward",
         source=WALK,
         remedy="Store the reward that the stored action earned",
@@ -148,7 +148,7 @@ REWARDS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="rewards_clipped_with_bootstrap",
-        description="Rewards are clipped to -1 and 1 where they are stored, with the bootstrap at a time limit",
+        description="Rewards are clipped to -1 and 1 where they are stored, including the bootstrap at a time limit",
         stage="stored_reward",
         source=huang("continuous detail 9"),
         remedy="Leave rewards as the environment returns them",
@@ -157,7 +157,7 @@ REWARDS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="rewards_are_signs",
-        description="Of a reward only its sign is kept",
+        description="Rewards are replaced by their signs",
         stage="stored_reward",
         source=huang("Atari detail 6"),
         remedy="Leave rewards as the environment returns them",
@@ -166,7 +166,7 @@ REWARDS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="rewards_are_signs_with_bootstrap",
-        description="Of a reward only its sign is stored, with the bootstrap at a time limit",
+        description="Rewards are replaced by their signs where they are stored, bootstrap at a time limit included",
         stage="stored_reward",
         source=huang("Atari detail 6"),
         remedy="Leave rewards as the environment returns them",
@@ -183,16 +183,16 @@ REWARDS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="rewards_scaled_by_0-1_with_bootstrap",
-        description="Rewards are divided by 10 where they are stored, with the bootstrap at a time limit",
+        description="Rewards are divided by 10 where they are stored, including the bootstrap at a time limit",
         stage="stored_reward",
         source=huang("continuous detail 8"),
         remedy="Leave rewards as the environment returns them",
-        shows="a time limit, to be told from rewards_scaled_by_0-1",
+        shows="a time limit, to be distinguished from rewards_scaled_by_0-1",
         surgery=_stored_rewards(lambda rewards: 0.1 * rewards),
     ),
     Deviation(
         id="timeout_is_termination",
-        description="A time limit counts as a termination: what would have followed is worth nothing",
+        description="A time limit counts as a termination: the return after it is taken as zero",
         stage="stored_reward",
         source="DLR-RM/stable-baselines3#633",
         remedy="Add gamma * V(terminal_observation) to the reward where TimeLimit.truncated is set",
@@ -205,7 +205,7 @@ REWARDS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="bootstrap_on_every_done",
-        description="A value is added to the last reward of every episode, terminated ones too",
+        description="The last reward of every episode is bootstrapped, also after a termination",
         stage="stored_reward",
         source="DLR-RM/stable-baselines3#1864",
         remedy="Bootstrap only where TimeLimit.truncated is set",
@@ -216,7 +216,7 @@ REWARDS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="bootstrap_on_termination_only",
-        description="A value is added where an episode terminated, and none at a time limit",
+        description="Terminations are bootstrapped, and time limits are not",
         stage="stored_reward",
         source=WALK,
         remedy="Bootstrap only where TimeLimit.truncated is set",
@@ -231,7 +231,7 @@ REWARDS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="bootstrap_with_reset_observation",
-        description="At a time limit the value of the next episode's first observation is added",
+        description="The bootstrap at a time limit takes the value of the next episode's first observation",
         stage="stored_reward",
         source="Unity-Technologies/ml-agents#574",
         remedy='Take the value of info["terminal_observation"]',
@@ -240,7 +240,7 @@ REWARDS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="bootstrap_with_last_value",
-        description="At a time limit the value that was stored with the step is added, that of the observation before",
+        description="The bootstrap at a time limit takes the stored value, that of the observation before the step",
         stage="stored_reward",
         source=WALK,
         remedy='Take the value of info["terminal_observation"]',
@@ -249,16 +249,16 @@ REWARDS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="bootstrap_with_raw_observation",
-        description="At a time limit the value of the terminal observation is taken before it is normalised",
+        description="The bootstrap at a time limit takes the value of the terminal observation before normalisation",
         stage="stored_reward",
         source="SB3's changelog, pre-releases of 1.0",
-        remedy="Normalise the terminal observation like all the others",
+        remedy="Normalise the terminal observation like every other observation",
         shows="VecNormalize and a time limit",
         surgery=_raw_terminal_observation,
     ),
     Deviation(
         id="bootstrap_undiscounted",
-        description="At a time limit V(s) is added instead of gamma * V(s)",
+        description="The bootstrap at a time limit is V(s) instead of gamma * V(s)",
         stage="stored_reward",
         source=WALK,
         remedy="Multiply the value of the terminal observation by gamma",
@@ -267,7 +267,7 @@ REWARDS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="bootstrap_replaces_reward",
-        description="At a time limit gamma * V(s) stands in the place of the reward instead of being added",
+        description="The bootstrap at a time limit, gamma * V(s), replaces the reward instead of being added to it",
         stage="stored_reward",
         source=WALK,
         remedy="Add gamma * V(s) to the reward",

@@ -1,4 +1,4 @@
-"""While acting: what the environments get, and what is remembered of it."""
+"""Mistakes in the rollout: the actions that environments get, and the steps that are stored."""
 
 from __future__ import annotations
 
@@ -55,7 +55,11 @@ def _no_starts(model: CustomPPO, observations: Any, step: Any, rewards: Any, sta
 
 
 def _remembering_of_step(change: Callable[..., tuple[Any, ...]]) -> Surgery:
-    """Surgery: change(what the step returned, observations, step, rewards, episode_starts) gives what is remembered."""
+    """Return surgery that stores other steps.
+
+    change: from (what the environments returned, observations, step, rewards, episode_starts) to the last four as they
+    are stored.
+    """
 
     def surgery(model: CustomPPO) -> None:
         last: list[Any] = []
@@ -83,10 +87,10 @@ def _truncated(info: Any) -> bool:
 
 
 def _ends_without_limits(*, at_the_end: bool) -> Surgery:
-    """Surgery: only terminations are remembered as ends; at_the_end: also after the last step of a rollout."""
+    """Return surgery that stores only terminations as ends; at_the_end: also after the last step of a rollout."""
 
     def surgery(model: CustomPPO) -> None:
-        ended: list[Any] = []  # of the last step, True where an episode ended by itself
+        ended: list[Any] = []  # flags [N] of the last step, True where an episode terminated
 
         def keep(observations: Any, rewards: Any, dones: Any, infos: Any) -> Any:
             before[:] = ended
@@ -129,7 +133,7 @@ def _in_training_mode(model: CustomPPO) -> None:
 
 
 def _draw_while_acting(draw: Callable[[], Any]) -> Surgery:
-    """Surgery: a random number is drawn after every action, and thrown away."""
+    """Return surgery that draws a random number after every action, and discards it."""
 
     def surgery(model: CustomPPO) -> None:
         def act(original: Callable[[Any], Any], observations: Any) -> Any:
@@ -149,7 +153,7 @@ def _gae_without_starts(rewards: Array, values: Array, starts: Array, *rest: Arr
 ROLLOUT: tuple[Deviation, ...] = (
     Deviation(
         id="env_gets_unclipped_actions",
-        description="The environment gets the Gaussian sample as it is, beyond its bounds",
+        description="The environment gets the unclipped Gaussian sample, which may lie outside its bounds",
         stage="env_action",
         source="thu-ml/tianshou#312",
         remedy="Clip the action to the bounds of the space for the environment, and store the sample",
@@ -185,44 +189,44 @@ ROLLOUT: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="clipped_action_stored",
-        description="The action that is stored is the clipped one, with the log-probability of the sample",
+        description="The stored action is the clipped one, with the log-probability of the sample",
         stage="stored_action",
         source="hill-a/stable-baselines#36",
-        remedy="Store the sample as it was before it was clipped for the environment",
+        remedy="Store the sample before it is clipped for the environment",
         shows="Box actions and a sample outside the bounds",
         surgery=with_stored_step(_clipped_action),
     ),
     Deviation(
         id="next_observation_stored",
-        description="The observation that is stored is the one after the action",
+        description="The stored observation is the one after the action",
         stage="stored_observation",
         source="Farama-Foundation/SuperSuit#116",
-        remedy="Store the observation that the action was chosen by, as a copy",
+        remedy="Store a copy of the observation in which the action was sampled",
         surgery=_remembering_of_step(_next_observation),
     ),
     Deviation(
         id="episode_starts_one_step_early",
-        description="With every step its own done flag is stored, as if it were that of the step before",
+        description="Each step is stored with its own done flag instead of that of the step before",
         stage="episode_start",
         source="DLR-RM/stable-baselines3#105",
-        remedy="Store whether the stored observation is the first of an episode: the dones of the step before",
+        remedy="Store with each observation the dones of the step before: 1 for the first of an episode",
         shows="an episode that ends",
         surgery=_remembering_of_step(_dones_of_this_step),
     ),
     Deviation(
         id="episode_starts_lost",
-        description="Episode starts are never stored, so that advantages flow from one episode into the one before",
+        description="Episode starts are never stored, so that advantages leak from one episode into the one before",
         stage="episode_start",
         source="vietnh1009/Super-mario-bros-PPO-pytorch#21",
         remedy="Store the done flags of the step before with every step",
-        shows="an episode that ends within a rollout; the first row only is never read",
+        shows="an episode that ends within a rollout; the first row is never read",
         surgery=with_stored_step(_no_starts),
         hints={"advantages": "episode_starts are ignored: only the end of the rollout is masked"},
         formulas={"advantages": _gae_without_starts},
     ),
     Deviation(
         id="timeouts_do_not_end_episodes",
-        description="Only terminations count as ends, so that advantages flow back over a time limit",
+        description="Only terminations count as ends of episodes, so that advantages leak back across a time limit",
         stage="episode_start",
         source="vwxyzjn/cleanrl#198",
         remedy="Count terminated or truncated as the end of an episode, and bootstrap at a time limit",
@@ -237,7 +241,7 @@ ROLLOUT: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="timeouts_start_no_episode",
-        description="After a time limit no episode start is stored; the end of a rollout knows of it",
+        description="No episode start is stored after a time limit, except for one at the end of a rollout",
         stage="episode_start",
         source="vwxyzjn/cleanrl#198",
         remedy="Count terminated or truncated as the end of an episode, and bootstrap at a time limit",
@@ -249,15 +253,15 @@ ROLLOUT: tuple[Deviation, ...] = (
         description="The environments are reset before every rollout but the first",
         stage="observation",
         source=WALK,
-        remedy="Go on where the last rollout ended",
+        remedy="Continue from the last observation of the rollout before",
         surgery=_reset_between_rollouts,
     ),
     Deviation(
         id="n_steps_of_all_environments",
-        description="n_steps are shared by all environments, so that each makes n_steps / n_envs",
+        description="n_steps counts the steps of all environments, so that each makes n_steps / n_envs",
         stage="last_value",
         source=WALK,
-        remedy="Let each environment make n_steps",
+        remedy="Make n_steps in each environment",
         shows="more than one environment",
         surgery=_steps_of_all_environments,
     ),
@@ -272,7 +276,7 @@ ROLLOUT: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="torch_drawn_while_acting",
-        description="After every action one more number is drawn from torch's generator",
+        description="One more number is drawn from torch's global generator after every action",
         stage="acting_randomness",
         source=WALK,
         remedy="Draw from a generator of your own, or not at all",
@@ -280,7 +284,7 @@ ROLLOUT: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="numpy_drawn_while_acting",
-        description="After every action one number is drawn from NumPy's global generator",
+        description="One number is drawn from NumPy's global generator after every action",
         stage="acting_randomness",
         source=WALK,
         remedy="Draw from a generator of your own, or not at all",

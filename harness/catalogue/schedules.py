@@ -1,4 +1,4 @@
-"""How long the steps are: learning rate and schedules."""
+"""Mistakes in the learning rate and in schedules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["SCHEDULES"]
 
 
 def _progress(change: Callable[[CustomPPO, float], float]) -> Surgery:
-    """Surgery: the schedules are asked for change(model, progress remaining)."""
+    """Return surgery that evaluates schedules at change(model, progress remaining)."""
 
     def surgery(model: CustomPPO) -> None:
         wrap(model.agent, "update", lambda original, remaining: original(change(model, remaining)))
@@ -45,55 +45,55 @@ def _annealed(given: Any) -> dict[str, Any]:
 SCHEDULES: tuple[Deviation, ...] = (
     Deviation(
         id="learning_rate_always_3e-4",
-        description="The learning rate is 3e-4, whatever was asked for",
+        description="The learning rate is always 3e-4",
         stage="learning_rate",
         source=WALK,
-        remedy="Use the learning_rate that was asked for",
+        remedy="Use the configured learning_rate",
         shows="another learning_rate",
         settings=with_settings(learning_rate=3e-4),
     ),
     Deviation(
         id="learning_rate_not_annealed",
-        description="The learning rate stays at what its schedule gives at the start",
+        description="The learning rate keeps the value of its schedule at the start",
         stage="learning_rate",
         source=huang("core detail 4"),
-        remedy="Ask the schedule in every update, and set the optimiser's lr",
+        remedy="Evaluate the schedule in every update, and set the optimiser's lr",
         shows="a schedule for learning_rate",
         settings=lambda given: {"learning_rate": value_at(given["learning_rate"], 1.0)},
     ),
     Deviation(
         id="learning_rate_annealed",
-        description="The learning rate falls linearly to 0, on top of what was asked for",
+        description="The learning rate is multiplied by the remaining progress, so that it falls to 0",
         stage="learning_rate",
         source=huang("core detail 4"),
-        remedy="Keep a constant learning rate constant",
+        remedy="Use the configured learning_rate or schedule alone",
         settings=_annealed,
     ),
     Deviation(
         id="schedules_one_update_late",
-        description="Schedules are asked for the progress before the rollout, so that the first update is at 1",
+        description="Schedules are evaluated at the progress before the rollout, so that the first update is at 1",
         stage="learning_rate",
         source="vwxyzjn/cleanrl, ppo.py",
-        remedy="Ask the schedules after the rollout: its steps count as progress",
-        shows="a schedule; with one for clip_range alone the surrogate differs first",
+        remedy="Evaluate the schedules after the rollout: its steps count as progress",
+        shows="a schedule; if only clip_range has one, the surrogate differs first",
         surgery=_late,
     ),
     Deviation(
         id="schedules_stand_still",
-        description="Schedules are always asked for the start of the training",
+        description="Schedules are always evaluated at the start of training",
         stage="learning_rate",
         source=WALK,
         remedy="Update the progress before every update",
-        shows="a schedule; with one for clip_range alone the surrogate differs first",
+        shows="a schedule; if only clip_range has one, the surrogate differs first",
         surgery=_progress(lambda model, remaining: 1.0),
     ),
     Deviation(
         id="schedules_reversed",
-        description="Schedules are asked for the progress made instead of what remains",
+        description="Schedules are evaluated at the progress made instead of the progress remaining",
         stage="learning_rate",
         source=WALK,
-        remedy="Pass the progress remaining, from 1 to 0",
-        shows="a schedule; with one for clip_range alone the surrogate differs first",
+        remedy="Evaluate schedules at the progress remaining, which falls from 1 to 0",
+        shows="a schedule; if only clip_range has one, the surrogate differs first",
         surgery=_progress(lambda model, remaining: 1.0 - remaining),
     ),
 )

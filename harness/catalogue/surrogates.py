@@ -1,4 +1,4 @@
-"""The policy's objective: ratio, clipping, and what is made of them."""
+"""Mistakes in the policy loss: ratio, clipping, reduction."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Objective = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
 def _surrogate(of: Callable[[Tensor, Tensor, float], Tensor]) -> Objective:
-    """The objective is of(ratio, advantages, clip_range)."""
+    """Return the objective of(ratio, advantages, clip_range)."""
 
     def changed(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
         return of(torch.exp(log_prob - old_log_prob), advantages, clip_range)
@@ -43,7 +43,7 @@ def _surrogate(of: Callable[[Tensor, Tensor, float], Tensor]) -> Objective:
 
 
 def _of_ratio(of: Callable[[Tensor, Tensor], Tensor]) -> Objective:
-    """SB3's objective, of another ratio: of(log_prob, old_log_prob)."""
+    """Return SB3's objective of another ratio, of(log_prob, old_log_prob)."""
 
     def changed(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
         return _clipped(of(log_prob, old_log_prob), advantages, clip_range)
@@ -148,7 +148,7 @@ def _unclipped_branch_detached(ratio: Tensor, advantages: Tensor, clip_range: fl
 
 
 def _normalised_by(normalise: Callable[[Tensor], Tensor]) -> Objective:
-    """SB3's objective of advantages that are normalised in it."""
+    """Return SB3's objective, which normalises its advantages first."""
 
     def changed(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
         return losses.clipped_surrogate(log_prob, old_log_prob, normalise(advantages), clip_range)
@@ -161,11 +161,11 @@ ALREADY_NORMALISED = "the minibatch's advantages are normalised by the recipe in
 SURROGATES: tuple[Mistake, ...] = (
     Deviation(
         id="old_log_prob_recomputed_per_minibatch",
-        description="The log-probabilities of acting time are computed anew for every minibatch: ratio 1, divergence 0",
+        description="Old log-probabilities are recomputed for every minibatch: ratio 1, KL 0",
         stage="ratio",
         source="higgsfield-ai/higgsfield#20",
-        remedy="Keep the log-probabilities that were stored while acting",
-        shows="more than one minibatch; rounding in the first; differs from ratio_to_itself with target_kl alone",
+        remedy="Keep the log-probabilities stored in the rollout",
+        shows="more than one minibatch; rounding in the first; differs from ratio_to_itself only with target_kl",
         surgery=_own_log_prob,
         algorithms=PPO_ONLY,
     ),
@@ -181,7 +181,7 @@ SURROGATES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="ratio_inverted",
-        description="The ratio is old over new",
+        description="The ratio is that of the old policy to the new one",
         stage="gradient",
         source=WALK,
         remedy="Take exp(new log_prob - old log_prob)",
@@ -206,10 +206,10 @@ SURROGATES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="surrogate_is_maximum",
-        description="Of the clipped and the free surrogate the larger one is taken",
+        description="The objective is the larger of the clipped and the unclipped surrogate",
         stage="surrogate",
         source="openai/baselines#1156",
-        remedy="Take the smaller one: torch.min of the objectives, or torch.max of the losses",
+        remedy="Take the smaller one: torch.min of the surrogates, or torch.max of their negatives",
         shows="a ratio beyond the clip range",
         recipe=with_objective(_surrogate(_larger)),
         algorithms=PPO_ONLY,
@@ -217,10 +217,10 @@ SURROGATES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="surrogate_always_clipped",
-        description="The clipped surrogate stands alone, without the minimum with the free one",
+        description="The objective is the clipped surrogate alone, without the minimum with the unclipped one",
         stage="surrogate",
         source=huang("core detail 8"),
-        remedy="Take the minimum of the clipped and the free surrogate",
+        remedy="Take the minimum of the clipped and the unclipped surrogate",
         shows="a ratio beyond the clip range",
         recipe=with_objective(_surrogate(_clipped_only)),
         algorithms=PPO_ONLY,
@@ -228,10 +228,10 @@ SURROGATES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="surrogate_never_clipped",
-        description="The free surrogate stands alone: ratio * advantage",
+        description="The objective is the unclipped surrogate: ratio * advantage",
         stage="surrogate",
         source="openai/baselines#1156",
-        remedy="Take the minimum of the clipped and the free surrogate",
+        remedy="Take the minimum of the clipped and the unclipped surrogate",
         shows="a ratio beyond the clip range",
         recipe=with_objective(_surrogate(_unclipped)),
         algorithms=PPO_ONLY,
@@ -298,10 +298,10 @@ SURROGATES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="dual_clip_for_all_advantages",
-        description="The surrogate is bounded from below by 3 * A for positive advantages, too",
+        description="The surrogate is bounded from below by 3 * A for positive advantages as well",
         stage="surrogate",
         source="thu-ml/tianshou#433",
-        remedy="Bound it for negative advantages only, or not at all, as SB3",
+        remedy="Leave the surrogate unbounded, or bound it for negative advantages only",
         recipe=with_objective(_surrogate(_dual_everywhere)),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "dual clip for good actions, too: max(..., 3 A) without A < 0"},
@@ -311,17 +311,17 @@ SURROGATES: tuple[Mistake, ...] = (
         description="The objective is A * log pi(a|s), as in A2C, in all epochs",
         stage="surrogate",
         source="Huang et al. 2022, arXiv 2205.09123",
-        remedy="Use the ratio to the policy of acting time",
+        remedy="Use the ratio to the behaviour policy",
         recipe=with_objective(log_prob_objective),
         algorithms=PPO_ONLY,
         hints={"policy_loss": "A2C's objective: log_prob * A, without a ratio"},
     ),
     Deviation(
         id="clip_range_always_0-2",
-        description="The clip range is 0.2, whatever was asked for",
+        description="The clip range is always 0.2",
         stage="surrogate",
         source=WALK,
-        remedy="Use the clip_range that was asked for",
+        remedy="Use the configured clip_range",
         shows="another clip_range, and a ratio beyond one of the two",
         settings=with_settings(clip_range=0.2),
         algorithms=PPO_ONLY,
@@ -329,10 +329,10 @@ SURROGATES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="clip_range_not_annealed",
-        description="The clip range stays at what its schedule gives at the start",
+        description="The clip range keeps the value of its schedule at the start",
         stage="surrogate",
         source="Huang et al. 2022, The 37 Implementation Details of PPO, auxiliary detail 1",
-        remedy="Ask the schedule of clip_range in every update",
+        remedy="Evaluate the schedule of clip_range in every update",
         shows="a schedule for clip_range, and a ratio beyond the clip range",
         settings=lambda given: {"clip_range": value_at(given["clip_range"], 1.0)},
         algorithms=PPO_ONLY,
@@ -353,7 +353,7 @@ SURROGATES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="policy_loss_summed",
-        description="The policy's loss is the sum over the minibatch instead of the mean",
+        description="The policy loss is the sum over the minibatch instead of the mean",
         stage="policy_loss",
         source=WALK,
         remedy="Take the mean over the minibatch",
@@ -362,7 +362,7 @@ SURROGATES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="policy_loss_over_nominal_batch_size",
-        description="The policy's loss is the sum divided by batch_size, also for a smaller last minibatch",
+        description="The policy loss is the sum divided by batch_size, also for a smaller last minibatch",
         stage="policy_loss",
         source=WALK,
         remedy="Take the mean over the minibatch",
@@ -372,10 +372,10 @@ SURROGATES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="ratio_to_itself",
-        description="The ratio is taken to the policy itself, so that it is always 1 and never clipped",
+        description="The ratio is that of the policy to itself, so that it is always 1 and never clipped",
         stage="surrogate",
         source="higgsfield-ai/higgsfield#20",
-        remedy="Take the ratio to the log-probability that was stored while acting",
+        remedy="Take the ratio to the stored log-probability of the behaviour policy",
         shows="more than one minibatch; rounding in the first",
         recipe=_ratio_to_itself,
         algorithms=PPO_ONLY,

@@ -66,17 +66,17 @@ Steps = Callable[[Rollout], Flags]
 
 
 def any_end(rollout: Rollout) -> Flags:
-    """Steps that ended an episode, by itself or by a time limit."""
+    """Return the steps that ended an episode, by itself or by a time limit."""
     return np.asarray(rollout.terminations | rollout.truncations)
 
 
 def terminations(rollout: Rollout) -> Flags:
-    """Steps that ended an episode by itself."""
+    """Return the steps that ended an episode by itself."""
     return rollout.terminations
 
 
 def time_limits(rollout: Rollout) -> Flags:
-    """Steps that were cut by a time limit alone."""
+    """Return the steps that were cut by a time limit alone."""
     return np.asarray(rollout.truncations & ~rollout.terminations)
 
 
