@@ -118,7 +118,7 @@ def _stopping_epoch_only(model: CustomPPO) -> None:
 EARLY_STOPPING: tuple[Deviation, ...] = (
     Deviation(
         id="target_kl_ignored",
-        description="target_kl is ignored: every update makes all its epochs",
+        description="Every update makes all its epochs: target_kl is ignored",
         stage="gradient",
         source=WALK,
         remedy="End the update when approx_kl > 1.5 * target_kl",

@@ -125,7 +125,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="new_indices_shuffled_in_place",
-        description="np.random.shuffle shuffles new indices in every epoch",
+        description="New indices are shuffled by np.random.shuffle in every epoch",
         stage="minibatch",
         source=WALK,
         remedy="None is needed: np.random.permutation does the same",

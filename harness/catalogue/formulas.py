@@ -110,7 +110,8 @@ def total_loss(
     _, policy = policy_loss(mistake, log_prob, old_log_prob, advantages, clip_range)
     value = value_loss(mistake, values, old_values, returns, clip_range_vf)
     entropy_loss = recipe.entropy_loss(entropy, log_prob)
-    return policy + settings["ent_coef"] * entropy_loss + settings["vf_coef"] * value
+    loss: Tensor = policy + settings["ent_coef"] * entropy_loss + settings["vf_coef"] * value
+    return loss
 
 
 def distribution_formula(mistake: Mistake, role: Role, distribution: str) -> Callable[..., Tensor] | None:

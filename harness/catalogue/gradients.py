@@ -126,7 +126,7 @@ GRADIENTS: tuple[Deviation, ...] = (
     ),
     Deviation(
         id="max_grad_norm_1",
-        description="max_grad_norm is ignored: gradients are clipped to norm 1",
+        description="Gradients are clipped to norm 1: max_grad_norm is ignored",
         stage="clipped_gradient",
         source=WALK,
         remedy="Use the configured max_grad_norm",

@@ -179,7 +179,7 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="value_clip_ignored",
-        description="clip_range_vf is ignored: values are not clipped",
+        description="Values are not clipped: clip_range_vf is ignored",
         stage="predicted_value",
         source=WALK,
         remedy="Clip the change of the value to clip_range_vf",
@@ -220,7 +220,7 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="vf_coef_1",
-        description="vf_coef is ignored: the value loss has weight 1",
+        description="The value loss has weight 1: vf_coef is ignored",
         stage="loss",
         source="google/brax#596",
         remedy="Multiply the value loss by vf_coef",
@@ -230,7 +230,7 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="vf_coef_always_0-5",
-        description="vf_coef is ignored: the value loss always has weight 0.5",
+        description="The value loss always has weight 0.5: vf_coef is ignored",
         stage="loss",
         source=WALK,
         remedy="Use the configured vf_coef",
@@ -292,7 +292,7 @@ LOSSES: tuple[Mistake, ...] = (
     ),
     Deviation(
         id="ent_coef_1",
-        description="ent_coef is ignored: the entropy loss has weight 1",
+        description="The entropy loss has weight 1: ent_coef is ignored",
         stage="loss",
         source=WALK,
         remedy="Multiply the entropy loss by ent_coef",
@@ -410,7 +410,7 @@ LOSSES: tuple[Mistake, ...] = (
         why=COMBINED,
     ),
     checked_only(
-        "coefficients_swapped",
+        "ent_coef_and_vf_coef_swapped",
         "total_loss",
         "ent_coef and vf_coef are exchanged",
         settings=lambda given: {"ent_coef": given["vf_coef"], "vf_coef": given["ent_coef"]},

@@ -118,7 +118,7 @@ RETURNS: tuple[Mistake, ...] = (
         recipe=_returns(_sums_without_last_value),
     ),
     checked_only(
-        "returns_use_next_values",
+        "returns_of_next_values",
         "advantages",
         "returns use the next state's value: advantages + V(next)",
         recipe=_returns(_with_next_values),

@@ -146,8 +146,10 @@ def _draw_while_acting(draw: Callable[[], Any]) -> Surgery:
     return surgery
 
 
-def _gae_without_starts(rewards: Array, values: Array, starts: Array, *rest: Array, **discounts: float) -> Estimates:
-    return gae(rewards, values, np.zeros_like(starts), *rest, **discounts)
+def _gae_without_starts(
+    rewards: Array, values: Array, starts: Array, last: Array, dones: Array, **discounts: float
+) -> Estimates:
+    return gae(rewards, values, np.zeros_like(starts), last, dones, **discounts)
 
 
 ROLLOUT: tuple[Deviation, ...] = (

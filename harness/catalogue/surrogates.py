@@ -424,7 +424,7 @@ SURROGATES: tuple[Mistake, ...] = (
         recipe=with_objective(_surrogate(_broadcast)),
     ),
     checked_only(
-        "min_of_means",
+        "surrogate_minimum_of_means",
         "policy_loss",
         "the smallest loss of the minibatch's means: min is taken after the mean, not before",
         recipe=with_objective(_surrogate(_smaller_mean)),
@@ -446,7 +446,7 @@ SURROGATES: tuple[Mistake, ...] = (
     checked_only(
         "unclipped_branch_detached",
         "policy_gradient",
-        "the unclipped branch is detached: only clip(ratio) * A teaches",
+        "the unclipped branch is detached: only clip(ratio) * A has a gradient",
         recipe=with_objective(_surrogate(_unclipped_branch_detached)),
     ),
     checked_only(

@@ -105,7 +105,7 @@ def _recursion_across(uncut: Steps, bootstraps: Steps) -> Callable[[Rollout], Es
 
 
 never_cut = _recursion_across(any_end, any_end)
-"""Estimates of an implementation that knows no ends at all."""
+"""Estimates without any mask."""
 
 TIMEOUTS: tuple[Mistake, ...] = (
     checked_only(

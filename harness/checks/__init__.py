@@ -1,12 +1,12 @@
-"""Checks of single functions of anybody's PPO: their numbers against those of SB3's running code.
+"""Checks of single functions of a PPO: their numbers against those of SB3's running code.
 
     from harness.crosscheck import check_gae
 
     print(check_gae(my_gae))
 
-Each check calls the function on edge cases and random inputs. When all is well it returns a report; otherwise it
-raises CheckFailed, an AssertionError, whose text shows the smallest input that is answered wrongly, and what is
-probably behind it.
+Each check calls the function on edge cases and random inputs. It returns a report if all results are right; otherwise
+it raises CheckFailed, an AssertionError, whose text shows the smallest input with a wrong result, and the probable
+cause.
 """
 
 from __future__ import annotations

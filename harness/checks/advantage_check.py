@@ -68,34 +68,34 @@ def check_gae(
     tolerance: Tolerance = "rounding",
     seed: int = 0,
 ) -> CheckReport:
-    """Hold a function for advantages (GAE) against SB3, on edge cases and random ones.
+    """Compare a function for advantages (GAE) with SB3, on edge cases and random ones.
 
         fn(rewards, values, episode_starts, last_values, dones, gamma=..., gae_lambda=...) -> (advantages, returns)
 
     rewards, values: float32 [T, N], T steps of N environments; V of the states in which the agent acted.
     episode_starts: float32 [T, N], 1 where that state is the first of an episode. Row 0 does not matter.
     last_values, dones: [N], the value and done flag (bool) of the state after the last step, in the place of row T.
-    Time limits do not show here: SB3 has added gamma * V(terminal state) to the reward of such a step.
+    Time limits are not arguments: SB3 has added gamma * V(terminal state) to the reward of such a step.
 
-    timeouts=True asks for the whole of it, in Gymnasium's terms:
+    timeouts=True checks a function that treats time limits itself, with Gymnasium's flags:
 
         fn(rewards, values, next_values, terminations, truncations, gamma=..., gae_lambda=...) -> (advantages, returns)
 
     next_values: [T, N], V of the state that each step led to, before any reset: V(terminal state) where an episode
     ended or was cut. terminations, truncations: bool [T, N]; where both are true the step is a termination.
-    Expected is what SB3 collects from environments that do this.
+    The expected numbers are those that SB3 collects from environments with these steps.
 
     one_env=True gives arrays without the axis N, [T], and numbers instead of [N].
-    Arrays are NumPy's; lists, arrays or tensors come back. A function that returns the advantages alone is compared
-    in these alone. What has other arguments is adapted in a few lines, for instance for dones after each step:
+    Arguments are NumPy arrays; results may be lists, arrays or tensors. A function may return the advantages alone.
+    A function with other arguments is adapted in a few lines, for instance one that takes the dones of each step:
 
         check_gae(lambda rewards, values, starts, last_values, dones, gamma, gae_lambda:
                   mine(rewards, np.vstack([values, last_values]), np.vstack([starts[1:], dones]), gamma, gae_lambda))
 
-    tolerance: "rounding" accepts float64 and other orders of summation; "exact" wants the same float32 bits.
-    seed: of the random cases.
+    tolerance: "rounding" accepts float64 and other orders of summation; "exact" accepts the same float32 bits only.
+    seed: seed of the random cases.
     Returns a report that can be printed; raises CheckFailed (an AssertionError) with the smallest input that shows
-    what is wrong, and HarnessError when it is not a function.
+    the mistake, and HarnessError if `fn` is not a function.
     """
     check = timeout_check(seed, one_env) if timeouts else _plain(seed, one_env)
     return run_check(_of_one_env(check) if one_env else check, fn, tolerance)
@@ -146,7 +146,7 @@ def _in_gymnasiums_terms(inputs: Inputs) -> Inputs:
 def _next_values(
     values: Array, last_values: Array, terminal_values: Array, terminations: Array, truncations: Array, **_: Any
 ) -> Array:
-    """V of the state that each step led to, before any reset, [T, N]."""
+    """Return V of the state that each step led to, before any reset, [T, N]."""
     return np.where(terminations | truncations, terminal_values, np.vstack([values[1:], last_values]))
 
 
@@ -155,7 +155,7 @@ def _named(results: Sequence[Array]) -> dict[str, Array]:
 
 
 def _read(result: Any, inputs: Inputs, given: Mapping[str, Any]) -> Outputs:
-    """Advantages and returns; a list of as many rows as there are steps is the advantages alone."""
+    """Return advantages and returns; a list of T rows is the advantages alone."""
     steps = given["rewards"].shape
     parts: Sequence[Any] = (result,)
     if isinstance(result, tuple) or (isinstance(result, list) and not _has_shape(result, steps)):
@@ -170,7 +170,7 @@ def _has_shape(rows: list[Any], shape: tuple[int, ...]) -> bool:
 
 
 def _of_one_env(check: FunctionCheck) -> FunctionCheck:
-    """The same check for functions that know one environment only."""
+    """Return the check for functions of one environment: without the axis N."""
 
     def squeezed(outputs: Outputs) -> Outputs:
         return {name: array[:, 0] for name, array in outputs.items()}
@@ -196,7 +196,7 @@ def _of_one_env(check: FunctionCheck) -> FunctionCheck:
 
 
 def _magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
-    """Size of the summands: the same sum with every term positive."""
+    """Return the size of the summands: the same sum with every term positive."""
     return _sum_of_sizes(
         np.abs(inputs["rewards"]), inputs, np.vstack([inputs["values"][1:], inputs["last_values"]]), expected
     )

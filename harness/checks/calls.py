@@ -1,4 +1,4 @@
-"""Calling a function that nobody here knows: what it raises, changes and returns are findings."""
+"""Call of an unknown function: an exception, a changed argument or an unusable result is a finding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["SubjectError", "as_array", "call_subject"]
 
 
 class SubjectError(Exception):
-    """The subject raised, changed its arguments, or returned what cannot be compared; the message says which."""
+    """The subject raised, changed its arguments, or returned an unusable result; the message says which."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class SubjectError(Exception):
 
 
 def call_subject(check: FunctionCheck, subject: Callable[..., Any], inputs: Inputs) -> Outputs:
-    """The subject's numbers for these inputs; raises SubjectError when there are none to compare."""
+    """Return the subject's numbers for these inputs; raises SubjectError if there are none to compare."""
     arguments = check.arrange(inputs)
     given = {name: _handed_over(value, check, name) for name, value in arguments.items()}
     positional = [value for name, value in given.items() if name not in check.keywords]
@@ -46,7 +46,7 @@ def call_subject(check: FunctionCheck, subject: Callable[..., Any], inputs: Inpu
 
 
 def as_array(result: Any, what: str) -> Array:
-    """A number, list, array or tensor as an array of floats; raises UnusableError for anything else."""
+    """Return a number, list, array or tensor as an array of float64; raises UnusableError for anything else."""
     if isinstance(result, Tensor):
         result = result.detach().cpu()
         array = (result.double() if result.is_floating_point() else result).numpy()
@@ -67,7 +67,7 @@ def _described(result: Any) -> str:
 
 
 def _handed_over(value: Any, check: FunctionCheck, name: str) -> Any:
-    """A copy, so that what the subject does to it stays with the subject."""
+    """Return a copy, so that the subject cannot change the inputs of the case."""
     if not isinstance(value, np.ndarray):
         return value
     if not check.tensors:

@@ -1,4 +1,4 @@
-"""What a function is checked on: named cases, and what may be done to their numbers to make them simpler."""
+"""Data types of a check: cases, arguments and how they may be simplified, known mistakes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Array = NDArray[Any]
 Inputs = Mapping[str, Any]
 """Name -> NumPy array, number or None."""
 Outputs = Mapping[str, Array]
-"""Name of a result -> its numbers, such as "advantages" -> [T, N]."""
+"""Name of a result -> its numbers, for example "advantages" -> [T, N]."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One set of inputs; the name says which edge it lies on."""
+    """One set of inputs, named by the edge that it lies on."""
 
     name: str
     inputs: Inputs
@@ -53,15 +53,15 @@ class KnownMistake:
 
 @dataclass(frozen=True)
 class Argument:
-    """An input as the shrinker sees it."""
+    """Ways to make one input smaller or simpler."""
 
     axes: tuple[str, ...] = ()
-    """Name of each axis, such as ("T", "N"): what is cut from one argument is cut from all that have the axis. An axis
-    without a name ("") is left as it is."""
+    """Name of each axis, for example ("T", "N"): a row is cut from all arguments that have the axis. An axis without a
+    name ("") keeps its length."""
     simpler: Sequence[float | bool | None] = ()
-    """Numbers to try in the place of each of its numbers, the simplest first."""
+    """Numbers that may replace each of its numbers, the simplest first."""
     rounded: bool = False
-    """Whether rounding its numbers gives valid ones."""
+    """True if rounded numbers are valid, too."""
 
 
 REAL = Argument(simpler=(0.0, 1.0), rounded=True)
@@ -73,44 +73,44 @@ def _as_they_are(inputs: Inputs) -> Inputs:
 
 @dataclass(frozen=True)
 class FunctionCheck:
-    """How one kind of function is checked."""
+    """Check of one kind of function."""
 
     name: str
-    """Of the public function, such as "check_gae"."""
+    """Name of the public function, for example "check_gae"."""
     calls: str
-    """How the subject is called and what it returns, for users."""
+    """Call of the subject and its result, as shown to users."""
     arguments: Mapping[str, Argument]
     cases: Sequence[Case]
-    """The simplest first: the first one that fails is the one that is shown."""
+    """Cases, the simplest first: the first one that fails is shown."""
     expected: Callable[[Inputs, Sequence[str]], Outputs]
-    """SB3's numbers for these inputs, by SB3's code running; only those of the named results are needed."""
+    """Function from inputs and names of results to SB3's numbers for at least these results, by running SB3's code."""
     read: Callable[[Any, Inputs, Mapping[str, Any]], Outputs]
-    """From what the subject returned, the inputs and the arguments that it got, to named numbers; or UnusableError."""
+    """Function from the subject's result, the inputs and its arguments to named numbers; raises UnusableError."""
     magnitude: Callable[[Inputs, Outputs], Outputs]
-    """For each result the size of the numbers that were added up to it: what rounding errors are relative to."""
+    """Function to the size of the summands of each result: rounding errors are relative to it."""
     mistakes: Sequence[KnownMistake] = ()
     """Mistakes that are tried when the subject's numbers are wrong."""
     arrange: Callable[[Inputs], Inputs] = _as_they_are
-    """From the inputs of a case to the arguments of the subject, in order."""
+    """Function from the inputs of a case to the arguments of the subject, in order."""
     keywords: frozenset[str] = frozenset()
-    """Arguments that are given by name; the others are given by position."""
+    """Arguments that are passed by name; the others are passed by position."""
     tensors: bool = False
-    """Whether arrays are given as PyTorch tensors."""
+    """True if arrays are passed as PyTorch tensors."""
     leaves: frozenset[str] = frozenset()
     """Tensors that require a gradient."""
 
 
 class UnusableError(Exception):
-    """What the subject returned cannot be compared; the message says what it is and what was expected."""
+    """A result of the subject cannot be compared; the message describes it and the expected result."""
 
 
 def generator(seed: Any) -> np.random.Generator:
-    """The random numbers of a check; raises HarnessError when the seed is none."""
+    """Return the random generator of a check; raises HarnessError for an invalid seed."""
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise HarnessError(f"the seed of a check must be an integer of at least 0, got {seed!r}")
     return np.random.default_rng(int(seed))
 
 
 def float32(numbers: Any) -> NDArray[np.float32]:
-    """The numbers as they are given to a subject."""
+    """Return the numbers as float32, the type in which a subject gets them."""
     return np.asarray(numbers, dtype=np.float32)

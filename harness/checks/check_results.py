@@ -1,4 +1,4 @@
-"""What a check says: a short report when all is well, and otherwise the smallest input that shows what is wrong."""
+"""Results of a check: a short report if all numbers are right, else an exception with the smallest wrong input."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from harness.checks.case import Array, Inputs, Outputs
 __all__ = ["CheckFailed", "CheckReport", "Finding", "described", "first_difference"]
 
 WIDTH = 110
-"""Of the lines of words; numbers are not broken."""
+"""Longest line of prose; lines of numbers are not broken."""
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Every case gave SB3's numbers."""
+    """Report of a check in which every case gave SB3's numbers."""
 
     name: str
-    """Of the check, such as "check_gae"."""
+    """Name of the check, for example "check_gae"."""
     n_cases: int
     compared: Sequence[str]
-    """Names of the results that the function returned, such as "advantages"."""
+    """Names of the results that the function returned, for example "advantages"."""
     largest_difference: float
-    """Absolute; 0 where every number is equal to the bit."""
+    """Largest absolute difference; 0 if every number is equal to the bit."""
     largest_ulps: float
-    """The largest difference in units of float32's rounding at the size of its summands."""
+    """Largest difference in units of float32's rounding at the size of the summands."""
     largest_in: str
-    """The case that has it."""
+    """Name of the case with the largest difference."""
 
     @property
     def bit_equal(self) -> bool:
-        """Whether every number is equal to SB3's to the bit."""
+        """True if every number is equal to SB3's to the bit."""
         return self.largest_difference == 0
 
     def __str__(self) -> str:
@@ -53,14 +53,14 @@ class CheckReport:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with the answer to one input."""
+    """Fault of the result for one input."""
 
     kind: str
-    """Without numbers to compare "raised", "changed" or "unusable"; else "shape", "not a number" or "number"."""
+    """Kind of fault: "raised", "changed" or "unusable" without numbers; else "shape", "not a number" or "number"."""
     text: str
-    """One line."""
+    """Description in one line."""
     cause: Exception | None = None
-    """What the function raised."""
+    """Exception of the function."""
     wrong: frozenset[str] = frozenset()
     """Names of the results that differ."""
 
@@ -70,24 +70,24 @@ class CheckFailed(AssertionError):  # noqa: N818  it reads as what it is in a te
     """The function does not give SB3's numbers; printed, it shows the smallest input for which it does not."""
 
     name: str
-    """Of the check."""
+    """Name of the check."""
     case: str
-    """The first case that is wrong; its name says the edge."""
+    """Name of the first wrong case, which says the edge it lies on."""
     inputs: Inputs
-    """The arguments that show it, made as small as possible."""
+    """Arguments that show the fault, made as small as possible."""
     finding: Finding
-    """What is wrong for these arguments."""
+    """Fault for these arguments."""
     got: Outputs
     expected: Outputs
-    """SB3's numbers for the same."""
+    """SB3's numbers for these arguments."""
     hint: str
-    """The probable cause, in words; empty when no known mistake gives the same numbers."""
+    """Probable cause, in words; empty if no known mistake gives these numbers."""
     wrong: Sequence[str]
-    """Names of all cases that are wrong."""
+    """Names of all wrong cases."""
     right: Sequence[str]
-    """Names of all cases that are right."""
+    """Names of all right cases."""
     calls: str
-    """How the function is called."""
+    """Call of the function and its result, for users."""
     mistakes: Sequence[str]
     """Ids of the mistakes that the hint names: `python -m harness.catalogue` describes them."""
 
@@ -95,7 +95,7 @@ class CheckFailed(AssertionError):  # noqa: N818  it reads as what it is in a te
         self.args = (str(self).splitlines()[0],)
 
     def __reduce__(self) -> Any:
-        """Exceptions are pickled by their args, which are not what this one is made of."""
+        """Return a constructor call with all fields: by default only `args` would be pickled."""
         return _rebuilt, ({item.name: getattr(self, item.name) for item in fields(self)},)
 
     def __str__(self) -> str:
@@ -141,7 +141,7 @@ def _shape(value: Any) -> str:
 
 
 def described(value: Any, most: int = 24) -> str:
-    """Numbers as Python writes them, in as few digits as tell float32 numbers apart."""
+    """Return numbers as Python writes them, with the fewest digits that identify a float32 number."""
     if isinstance(value, np.ndarray):
         if value.size > most:
             return f"{described(value.ravel()[:most])[:-1]}, ...]  ({value.size} numbers)"
@@ -155,7 +155,7 @@ def described(value: Any, most: int = 24) -> str:
 
 
 def first_difference(name: str, got: Array, expected: Array, wrong: Array) -> str:
-    """The first wrong element of a result, in words."""
+    """Return a sentence about the first wrong element of a result."""
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     place = f"{name}{list(index)}" if index else name
     count = int(np.count_nonzero(wrong))

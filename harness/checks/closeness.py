@@ -1,4 +1,4 @@
-"""When two numbers count as equal: to the bit, or within what rounding in float32 explains."""
+"""Equality of numbers: to the bit, or within the rounding of float32."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from harness.checks.case import Array
 __all__ = ["ULPS", "Distance", "distance"]
 
 ULPS = 8
-"""How many units of float32, at the size of the summands, rounding explains.
+"""Units of float32, at the size of the summands, up to which a difference counts as rounding.
 
-Right functions in float64 or in other arrangements, 41 of them under 60 seeds, were at most 1.6 away; an epsilon of
-1e-5 where 1e-8 belongs is 80 away from numbers around 1.
+41 correct functions in float64 or in other orders of operations were at most 1.6 units away under 60 seeds; an epsilon
+of 1e-5 in the place of 1e-8 is 80 units away for numbers around 1.
 """
 
 EPSILON = float(np.finfo(np.float32).eps)
@@ -24,25 +24,28 @@ TINY = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Distance:
-    """How far an array is from the expected one, of the same shape."""
+    """Difference of an array from the expected one, of the same shape."""
 
     largest: float
-    """Absolute; infinite where a NaN or an infinity stands on one side only."""
+    """Largest absolute difference; infinite if a NaN or an infinity is on one side only."""
     ulps: NDArray[np.float64]
-    """In units of float32's epsilon at the given magnitude, element by element."""
+    """Differences in units of float32's epsilon at the given magnitude, element by element."""
 
     @property
     def bit_equal(self) -> bool:
-        """Whether all numbers are the same."""
+        """True if all numbers are the same."""
         return self.largest == 0
 
     def wrong(self, *, exact: bool) -> NDArray[np.bool_]:
-        """Which elements are not equal, element by element."""
+        """Return True for each element that differs: at all if `exact`, else by more than rounding."""
         return np.asarray(self.ulps > (0 if exact else ULPS))
 
 
 def distance(got: Array, expected: Array, magnitude: Array) -> Distance:
-    """How far `got` is from `expected`; magnitude is what rounding errors are relative to, an array that broadcasts."""
+    """Return the difference of `got` from `expected`.
+
+    magnitude: size of the numbers that rounding errors are relative to, an array that broadcasts.
+    """
     got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         gap = np.abs(got - expected)

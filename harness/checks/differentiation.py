@@ -1,4 +1,4 @@
-"""What all checks of gradients have in common: reading them off a function's result, and comparing them."""
+"""Common part of the checks of gradients: gradients of a function's result, compared with SB3's."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from harness.checks.known_mistakes import WrongLoss
 __all__ = ["gradient_check", "gradient_of", "gradients"]
 
 UNSETTLED = ("clip range 0", "ratio beyond float32, clipped")
-"""Cases whose gradient depends on how the loss is written: on the very border of the clip, and infinity times 0."""
+"""Cases whose gradient depends on how the loss is written: exactly on the border of the clip, and infinity times 0."""
 
 
 def gradients(result: Any, given: Mapping[str, Any], leaves: Sequence[str], *, one_number: bool) -> Outputs:
-    """Gradients of what a function returned with respect to its arguments; raises UnusableError when there are none."""
+    """Return the gradients of a function's result with respect to `leaves`; raises UnusableError if there are none.
+
+    result: a tensor, or a mapping with the gradient of each leaf. given: the arguments of the function.
+    one_number: True for a loss of the minibatch, False for one number per row.
+    """
     if isinstance(result, Mapping):
         if missing := [name for name in leaves if name not in result]:
             raise UnusableError(f"returned gradients without {', '.join(missing)}")
@@ -49,7 +53,7 @@ def gradients(result: Any, given: Mapping[str, Any], leaves: Sequence[str], *, o
 
 
 def gradient_of(name: str) -> str:
-    """What the gradient of an argument is called in reports."""
+    """Return the name of an argument's gradient in reports."""
     return f"gradient of {name}"
 
 
@@ -65,7 +69,11 @@ def gradient_check(
     one_number: bool = True,
     arrange: Callable[[Inputs], Inputs] = dict,
 ) -> FunctionCheck:
-    """A check of gradients. expected: from inputs to SB3's gradient of each leaf; size: of the terms of one of them."""
+    """Return a check of gradients.
+
+    expected: from inputs to SB3's gradient of each leaf; size: from inputs and a leaf to the size of its gradient's
+    terms; mistakes: losses that are tried when a gradient is wrong.
+    """
     check = FunctionCheck(
         name="check_gradient",
         calls=calls,

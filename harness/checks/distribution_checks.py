@@ -36,7 +36,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "squashed_gaussian": ("mean", "log_std"),
     "gsde": ("mean", "log_std", "features"),
 }
-"""Arguments of each distribution, in the order in which they are given."""
+"""Parameters of each distribution, in the order in which they are passed."""
 
 WITH_ENTROPY = tuple(name for name in PARAMETERS if name != "squashed_gaussian")
 """Distributions whose entropy has a closed form."""
@@ -65,7 +65,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Argument]] = {
 def check_log_prob(
     fn: Callable[..., Any], distribution: str, *, tolerance: Tolerance = "rounding", seed: int = 0
 ) -> CheckReport:
-    """Hold a function for log-probabilities of actions against one of SB3's distributions.
+    """Compare a function for log-probabilities of actions with one of SB3's distributions.
 
         distribution          the function is called as                shapes (float32 tensors)
         "categorical"         fn(logits, actions)                      [B, n], integers [B]
@@ -76,11 +76,11 @@ def check_log_prob(
         "gsde"                fn(mean, log_std, features, actions)     [B, A], [F, A], [B, F], [B, A]
 
     It returns the log-probability (or density) of each row's action, [B]: components are independent, and add up.
-    What has other parameters is adapted in a line, for instance one that takes a standard deviation for every row:
+    A function with other parameters is adapted in a line, for instance one that takes a standard deviation per row:
 
         check_log_prob(lambda mean, log_std, a: mine(mean, log_std.exp().expand_as(mean), a), "diag_gaussian")
 
-    tolerance, seed, and what is returned or raised: as for `check_gae`.
+    tolerance, seed, result and exceptions: as for `check_gae`.
     Gradients: `check_gradient(fn, "log_prob", distribution)`.
     """
     check_known("check_log_prob", distribution, tuple(PARAMETERS))
@@ -101,13 +101,13 @@ def check_log_prob(
 def check_entropy(
     fn: Callable[..., Any], distribution: str, *, tolerance: Tolerance = "rounding", seed: int = 0
 ) -> CheckReport:
-    """Hold a function for entropies against one of SB3's distributions, named as for `check_log_prob`.
+    """Compare a function for entropies with one of SB3's distributions, named as for `check_log_prob`.
 
         fn(logits), fn(logits, nvec) or fn(mean, log_std) -> entropy in nats
 
-    The entropy of each row comes back, [B], or their mean as one number, which is held against the entropy that SB3's
-    PPO logs. A squashed Gaussian has no closed form, and none is checked.
-    tolerance, seed, and what is returned or raised: as for `check_gae`.
+    It returns the entropy of each row, [B], or their mean as one number, which is compared with the entropy that SB3's
+    PPO logs. The entropy of a squashed Gaussian has no closed form, and is not checked.
+    tolerance, seed, result and exceptions: as for `check_gae`.
     """
     check_known("check_entropy", distribution, WITH_ENTROPY)
     names = PARAMETERS[distribution]
@@ -127,7 +127,7 @@ def check_entropy(
 
 
 def check_known(check: str, distribution: str, known: Sequence[str]) -> None:
-    """Raise HarnessError for a distribution that cannot be checked."""
+    """Raise HarnessError unless the distribution is one of `known`."""
     if distribution in known:
         return
     if distribution in PARAMETERS:
@@ -139,12 +139,12 @@ def check_known(check: str, distribution: str, known: Sequence[str]) -> None:
 
 
 def tensors_of(inputs: Inputs) -> dict[str, Any]:
-    """The inputs with tensors in the place of arrays."""
+    """Return the inputs with tensors in the place of arrays."""
     return {name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in inputs.items()}
 
 
 def sb3_log_prob(distribution: str, inputs: Inputs) -> Tensor:
-    """SB3's log-probabilities, [B]; inputs: arrays, or tensors that may require gradients."""
+    """Return SB3's log-probabilities, [B]; inputs: arrays, or tensors that may require gradients."""
     tensors = tensors_of(inputs)
     return sb3.distribution(distribution, [tensors[name] for name in PARAMETERS[distribution]]).log_prob(
         tensors["actions"]
@@ -152,7 +152,7 @@ def sb3_log_prob(distribution: str, inputs: Inputs) -> Tensor:
 
 
 def sb3_entropy(distribution: str, inputs: Inputs) -> Tensor:
-    """SB3's entropies, [B]."""
+    """Return SB3's entropies, [B]."""
     tensors = tensors_of(inputs)
     entropy = sb3.distribution(distribution, [tensors[name] for name in PARAMETERS[distribution]]).entropy()
     assert entropy is not None
@@ -178,7 +178,7 @@ def _read_entropy(result: Any, inputs: Inputs, given: Mapping[str, Any]) -> Outp
 
 
 def log_prob_size(distribution: str, inputs: Inputs) -> Array:
-    """The size of the terms that add up to each log-probability, [B]."""
+    """Return the size of the terms that add up to each log-probability, [B]."""
     if distribution in ("categorical", "multi_categorical", "bernoulli"):
         logits = inputs["logits"].astype(np.float64)
         return np.asarray(np.abs(np.where(np.isfinite(logits), logits, 0)).sum(axis=1) + logits.shape[1])

@@ -24,12 +24,12 @@ __all__ = ["entropy_gradient", "log_prob_gradient"]
 
 
 def _leaves(distribution: str) -> tuple[str, ...]:
-    # Features are detached: gSDE's noise shall not teach them.
+    # SB3 detaches the features: gSDE's noise must not train the layers that compute them.
     return tuple(name for name in PARAMETERS[distribution] if name not in ("nvec", "features"))
 
 
 def _autograd(function: Callable[[str, Inputs], Tensor], distribution: str) -> Callable[[Inputs], Mapping[str, Array]]:
-    """SB3's distribution, differentiated by PyTorch."""
+    """Return a function from inputs to the gradients of SB3's distribution, computed by PyTorch."""
     leaves = _leaves(distribution)
 
     def expected(inputs: Inputs) -> Mapping[str, Array]:
@@ -45,7 +45,7 @@ def _autograd(function: Callable[[str, Inputs], Tensor], distribution: str) -> C
 
 
 def _sizes(distribution: str) -> Callable[[Inputs, str], Array]:
-    """Log-probabilities are at least as large as their gradients' terms, for spreads around 1."""
+    """Return the size of a gradient's terms: that of the log-probability's, times 1 / std if std is below 1."""
 
     def size(inputs: Inputs, name: str) -> Array:
         total = float(log_prob_size(distribution, inputs).sum())
@@ -56,7 +56,7 @@ def _sizes(distribution: str) -> Callable[[Inputs, str], Array]:
 
 
 def log_prob_gradient(distribution: str, seed: int) -> FunctionCheck:
-    """The check of what a log-probability teaches."""
+    """Return the check of a log-probability's gradients."""
     return gradient_check(
         f"fn({', '.join(PARAMETERS[distribution])}, actions) -> log-probabilities [B]",
         ARGUMENTS[distribution],
@@ -70,7 +70,7 @@ def log_prob_gradient(distribution: str, seed: int) -> FunctionCheck:
 
 
 def entropy_gradient(distribution: str, seed: int) -> FunctionCheck:
-    """The check of what an entropy teaches."""
+    """Return the check of an entropy's gradients."""
     names = PARAMETERS[distribution]
     return gradient_check(
         f"fn({', '.join(names)}) -> entropies [B]",

@@ -1,4 +1,4 @@
-"""`check_gradient`: what a loss teaches the network, against the gradients that SB3's PPO computes in its update."""
+"""`check_gradient`: gradients of a loss, against those that SB3's PPO computes in its update."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def check_gradient(
     tolerance: Tolerance = "rounding",
     seed: int = 0,
 ) -> CheckReport:
-    """Hold the gradient of a loss against SB3's autograd: a loss may have the right value and teach something else.
+    """Compare the gradients of a loss with SB3's: a loss with the right value may have wrong gradients.
 
     term              fn, and the tensors whose gradients are compared
     "total"           fn(log_prob, old_log_prob, advantages, values, old_values, returns, entropy,
@@ -61,13 +61,13 @@ def check_gradient(
     "log_prob"        as for check_log_prob, [B] (with `distribution`);  gradients of the sum, for each parameter
     "entropy"         as for check_entropy, [B] (with `distribution`);  the same
 
-    In the whole loss advantages come as they are, and are normalised by the function, as SB3's train() does;
-    normalize_advantage=False is for a loss that gets them normalised, or leaves them.
-    A PyTorch tensor comes back, which is differentiated here. Whoever has gradients by other means (by hand, by another
-    framework) returns them: a dict such as {"log_prob": [B], "values": [B], "entropy": [B]}.
+    The whole loss gets advantages that are not normalised, and normalises them itself, as SB3's train() does;
+    normalize_advantage=False is for a loss that does not.
+    The function returns a PyTorch tensor, which is differentiated here, or gradients that were computed by other means
+    (by hand, by another framework): a dict {"log_prob": [B], "values": [B], "entropy": [B]}.
 
-    tolerance, seed, and what is returned or raised: as for `check_gae`. Cases on the very border of the clip are left
-    out, as there the gradient depends on how min and clip are written, and not on what is computed.
+    tolerance, seed, result and exceptions: as for `check_gae`. Cases exactly on the border of the clip are left out:
+    there the gradient depends on how min and clip are written.
     """
     if term not in TERMS:
         raise HarnessError(
@@ -103,7 +103,7 @@ def _policy(seed: int, normalize_advantage: bool) -> FunctionCheck:
 
 
 def _ratio_size(inputs: Inputs, advantages: Array) -> Array:
-    """A * ratio * (1 + |log ratio|) / B: the rounding of log ratio is multiplied by the ratio."""
+    """Return A * ratio * (1 + |log ratio|) / B: the rounding error of the log ratio is multiplied by the ratio."""
     log_ratios = inputs["log_prob"].astype(np.float64) - inputs["old_log_prob"]
     sizes = advantages * np.exp(np.minimum(log_ratios, 60)) * (1 + np.abs(log_ratios)) / len(log_ratios)
     return np.asarray(sizes, np.float64)

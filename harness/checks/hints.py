@@ -80,12 +80,12 @@ class _KnownNumbers:
         self._numbers: dict[tuple[str, str], Outputs] = {}
 
     def that_explain(self, cases: Iterable[str], results: Collection[str]) -> list[KnownMistake]:
-        """Mistakes that give the subject's numbers for these results in all these cases."""
+        """Return the mistakes that give the subject's numbers for these results in all these cases."""
         names = list(cases)
         return [mistake for mistake in self._mistakes if all(self._gives(mistake, case, results) for case in names)]
 
     def count(self, mistake: KnownMistake, cases: Iterable[str], results: Collection[str]) -> int:
-        """Number of the cases in which a mistake gives the subject's numbers."""
+        """Return the number of cases in which a mistake gives the subject's numbers."""
         return sum(self._gives(mistake, case, results) for case in cases)
 
     def _gives(self, mistake: KnownMistake, case: str, results: Collection[str]) -> bool:
@@ -112,14 +112,14 @@ class _KnownNumbers:
 
 
 def _size(name: str, got: Outputs, expected: Outputs, magnitude: Outputs) -> Array:
-    """Size of the numbers that the rounding of the subject's numbers is relative to."""
+    """Return the size that the rounding errors of the subject's numbers are relative to."""
     size = np.abs(np.nan_to_num(got[name], posinf=0.0, neginf=0.0))
     known = magnitude[name] if expected[name].shape == size.shape else np.max(magnitude[name], initial=0.0)
     return np.asarray(np.maximum(size, known))
 
 
 def _wrong_results(answer: Answer) -> list[str]:
-    """Names of the results that differ from the expected ones by more than rounding."""
+    """Return the names of the results that differ from the expected ones by more than rounding."""
     got, expected, magnitude = answer
     return [
         name

@@ -47,7 +47,7 @@ class WrongLoss:
 
 
 def _named(*roles: Role) -> Iterator[tuple[Mistake, str]]:
-    """Mistakes that have a hint for one of these roles, with that hint."""
+    """Yield the mistakes that have a hint for one of these roles, with that hint."""
     for role in roles:
         yield from ((mistake, mistake.hints[role]) for mistake in MISTAKES if mistake.hints.get(role))
 
@@ -60,7 +60,7 @@ def _tensors(inputs: Inputs) -> list[Any]:
 
 
 def advantage_mistakes() -> tuple[KnownMistake, ...]:
-    """Wrong advantages and returns, from what SB3's buffer holds."""
+    """Return wrong advantages and returns, from the arrays of SB3's buffer."""
 
     def numbers(mistake: Mistake) -> Callable[[Inputs], Outputs]:
         estimate = catalogue.advantage_formula(mistake)
@@ -76,7 +76,7 @@ def advantage_mistakes() -> tuple[KnownMistake, ...]:
 
 
 def timeout_mistakes() -> tuple[KnownMistake, ...]:
-    """Wrong advantages and returns, from terminations and truncations."""
+    """Return wrong advantages and returns, from terminations and truncations."""
 
     def numbers(mistake: Mistake) -> Callable[[Inputs], Outputs]:
         estimate = mistake.formulas["advantages_with_timeouts"]
@@ -91,7 +91,7 @@ def timeout_mistakes() -> tuple[KnownMistake, ...]:
 
 
 def _losses(total: Tensor, each: Tensor | None) -> Outputs:
-    """The loss of a minibatch, and that of each transition if the former is the mean of the latter."""
+    """Return the loss of a minibatch, and that of each transition if the former is the mean of the latter."""
     outputs = {"loss": total.double().numpy()}
     if each is not None and torch.allclose(each.mean(), total, rtol=1e-4, equal_nan=True):
         outputs["loss of each transition"] = each.double().numpy()
@@ -110,7 +110,7 @@ def _policy_numbers(
 
 
 def policy_mistakes() -> tuple[KnownMistake, ...]:
-    """Wrong losses of the policy, from advantages that are used as they are."""
+    """Return wrong losses of the policy, for functions that use advantages as they are."""
     return tuple(
         KnownMistake(mistake.id, hint, _policy_numbers(mistake))
         for mistake, hint in _named("policy_loss", "own_normalisation")
@@ -118,7 +118,7 @@ def policy_mistakes() -> tuple[KnownMistake, ...]:
 
 
 def normalizing_policy_mistakes() -> tuple[KnownMistake, ...]:
-    """Wrong losses of the policy that normalise advantages themselves."""
+    """Return wrong losses of the policy, for functions that normalise advantages themselves."""
     normalisations = [
         KnownMistake(mistake.id, hint, _policy_numbers(mistake, catalogue.normalisation(mistake)))
         for mistake, hint in _named("normalisation")
@@ -131,15 +131,15 @@ def normalizing_policy_mistakes() -> tuple[KnownMistake, ...]:
 
 
 def value_mistakes(*, clipping: bool) -> tuple[KnownMistake, ...]:
-    """Wrong losses of the critic; without clipping those that differ in it are left out."""
+    """Return wrong losses of the critic; clipping=False leaves out mistakes in the clipping."""
 
     def numbers(mistake: Mistake) -> Callable[[Inputs], Outputs]:
         def outputs(inputs: Inputs) -> Outputs:
-            *tensors, clip_range_vf = _tensors(inputs)
-            total = catalogue.value_loss(mistake, *tensors, clip_range_vf)
+            values, old_values, returns, clip_range_vf = _tensors(inputs)
+            total = catalogue.value_loss(mistake, values, old_values, returns, clip_range_vf)
             each = [
-                catalogue.value_loss(mistake, *(tensor[i : i + 1] for tensor in tensors), clip_range_vf)
-                for i in range(len(tensors[0]))
+                catalogue.value_loss(mistake, values[i], old_values[i], returns[i], clip_range_vf)
+                for i in (slice(row, row + 1) for row in range(len(values)))
             ]
             return _losses(total, torch.stack(each))
 
@@ -153,7 +153,7 @@ def value_mistakes(*, clipping: bool) -> tuple[KnownMistake, ...]:
 
 
 def policy_gradient_mistakes() -> tuple[WrongLoss, ...]:
-    """Wrong losses of the policy, and right ones that teach something else."""
+    """Return wrong losses of the policy, and right ones with wrong gradients."""
 
     def loss(mistake: Mistake) -> Callable[..., Tensor]:
         return lambda **given: catalogue.policy_loss(mistake, **given)[1]
@@ -165,7 +165,7 @@ def policy_gradient_mistakes() -> tuple[WrongLoss, ...]:
 
 
 def value_gradient_mistakes() -> tuple[WrongLoss, ...]:
-    """Wrong losses of the critic."""
+    """Return wrong losses of the critic."""
 
     def loss(mistake: Mistake) -> Callable[..., Tensor]:
         return lambda **given: catalogue.value_loss(mistake, **given)
@@ -174,7 +174,7 @@ def value_gradient_mistakes() -> tuple[WrongLoss, ...]:
 
 
 def total_gradient_mistakes(*, normalize_advantage: bool) -> tuple[WrongLoss, ...]:
-    """Wrong whole losses; one term's mistake is named as its own where it has no other name in the whole."""
+    """Return wrong whole losses; a mistake of one term has the term's name before its hint."""
     named = list(_named("total_loss", "normalisation") if normalize_advantage else _named("total_loss"))
     policy = _named("policy_loss") if normalize_advantage else _named("own_normalisation", "policy_loss")
     for term, mistakes in (("policy loss", policy), ("value loss", _named("value_loss"))):
@@ -198,7 +198,7 @@ def _formulas(distribution: str, *roles: Role) -> Iterator[tuple[Mistake, str, C
 
 
 def log_prob_mistakes(distribution: str) -> tuple[KnownMistake, ...]:
-    """Wrong log-probabilities of a distribution."""
+    """Return wrong log-probabilities of a distribution."""
 
     def numbers(formula: Callable[..., Tensor]) -> Callable[[Inputs], Outputs]:
         return lambda inputs: {"log_prob": formula(*_tensors(inputs)).double().numpy()}
@@ -210,7 +210,7 @@ def log_prob_mistakes(distribution: str) -> tuple[KnownMistake, ...]:
 
 
 def entropy_mistakes(distribution: str) -> tuple[KnownMistake, ...]:
-    """Wrong entropies of a distribution."""
+    """Return wrong entropies of a distribution."""
 
     def numbers(formula: Callable[..., Tensor]) -> Callable[[Inputs], Outputs]:
         def outputs(inputs: Inputs) -> Outputs:
@@ -233,7 +233,7 @@ def _by_position(formula: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def log_prob_gradient_mistakes(distribution: str) -> tuple[WrongLoss, ...]:
-    """Wrong log-probabilities of a distribution, and right ones that teach something else."""
+    """Return wrong log-probabilities of a distribution, and right ones with wrong gradients."""
     return tuple(
         WrongLoss(mistake.id, hint, _by_position(formula))
         for mistake, hint, formula in _formulas(distribution, "log_prob", "log_prob_gradient")
@@ -241,7 +241,7 @@ def log_prob_gradient_mistakes(distribution: str) -> tuple[WrongLoss, ...]:
 
 
 def entropy_gradient_mistakes(distribution: str) -> tuple[WrongLoss, ...]:
-    """Wrong entropies of a distribution, and right ones that teach something else."""
+    """Return wrong entropies of a distribution, and right ones with wrong gradients."""
     return tuple(
         WrongLoss(mistake.id, hint, _by_position(formula))
         for mistake, hint, formula in _formulas(distribution, "entropy", "entropy_gradient")

@@ -42,7 +42,7 @@ VALUE_ARGUMENTS = {
     "clip_range_vf": Argument(simpler=(0.5,)),
 }
 UNSETTLED = ("ratio beyond float32, clipped",)
-"""An infinite ratio times an advantage of zero, which equal advantages become."""
+"""Cases with an infinite ratio times an advantage that becomes zero by normalisation."""
 POLICY_CALLS = "fn(log_prob, old_log_prob, advantages, clip_range) -> loss"
 VALUE_CALLS = "fn(values, old_values, returns, clip_range_vf) -> loss"
 PLAIN_VALUE_CALLS = "fn(values, returns) -> loss"
@@ -51,22 +51,22 @@ PLAIN_VALUE_CALLS = "fn(values, returns) -> loss"
 def check_clipped_loss(
     fn: Callable[..., Any], *, normalize_advantage: bool = False, tolerance: Tolerance = "rounding", seed: int = 0
 ) -> CheckReport:
-    """Hold a function for PPO's clipped policy loss against SB3, on edge cases and random ones.
+    """Compare a function for PPO's clipped policy loss with SB3, on edge cases and random ones.
 
         fn(log_prob, old_log_prob, advantages, clip_range) -> loss, to be minimised
 
-    log_prob, old_log_prob, advantages: float32 tensors [B], of the policy now, of the policy that acted, and as they
-    are: SB3 normalises advantages before this, and so they are not normalised here. clip_range: a number.
-    A number comes back (a mean over the minibatch), or the loss of each transition, [B]; either is compared with SB3's:
-    the second with its loss of one transition at a time. NumPy arrays and floats are welcome, too.
+    log_prob, old_log_prob: float32 tensors [B], of the current policy and of the behaviour policy.
+    advantages: float32 tensor [B], used as they are: SB3 normalises advantages before this. clip_range: a number.
+    It returns a number (the mean over the minibatch), or the loss of each transition, [B], which is compared with SB3's
+    loss of one transition at a time; tensors, NumPy arrays or floats.
 
-    What has other arguments or signs is adapted in a line:
+    A function with other arguments or another sign is adapted in a line:
 
         check_clipped_loss(lambda new, old, adv, clip: -mine(torch.exp(new - old), adv, eps=clip))
 
     normalize_advantage=True is for a loss that normalises the advantages of its minibatch itself, as SB3's train()
     does; it returns one number.
-    tolerance, seed, and what is returned or raised: as for `check_gae`. Gradients: `check_gradient(fn, "policy")`.
+    tolerance, seed, result and exceptions: as for `check_gae`. Gradients: `check_gradient(fn, "policy")`.
     """
     check = FunctionCheck(
         name="check_clipped_loss",
@@ -83,7 +83,7 @@ def check_clipped_loss(
 
 
 def _normalizing(check: FunctionCheck) -> FunctionCheck:
-    """The same check of a loss that normalises advantages itself."""
+    """Return the check for losses that normalise advantages themselves."""
     return replace(
         check,
         cases=tuple(case for case in check.cases if case.name not in UNSETTLED),
@@ -97,16 +97,16 @@ def _normalizing(check: FunctionCheck) -> FunctionCheck:
 def check_value_loss(
     fn: Callable[..., Any], *, clipping: bool = True, tolerance: Tolerance = "rounding", seed: int = 0
 ) -> CheckReport:
-    """Hold a function for the critic's loss against SB3, on edge cases and random ones.
+    """Compare a function for the critic's loss with SB3, on edge cases and random ones.
 
         fn(values, old_values, returns, clip_range_vf) -> loss
 
-    values, old_values, returns: float32 tensors [B], of the critic now, of the critic that acted, and its targets.
-    clip_range_vf: a number, or None for no clipping. SB3's loss has no factor 1/2; it enters the whole times vf_coef.
-    A number comes back (a mean over the minibatch), or the loss of each transition, [B].
+    values, old_values, returns: float32 tensors [B], of the current critic, of the critic of the rollout, and targets.
+    clip_range_vf: a number, or None for no clipping. SB3's loss has no factor 1/2; vf_coef is its weight.
+    It returns a number (the mean over the minibatch), or the loss of each transition, [B].
 
-    clipping=False is for critics that know no clipping:  fn(values, returns) -> loss.
-    tolerance, seed, and what is returned or raised: as for `check_gae`. Gradients: `check_gradient(fn, "value")`.
+    clipping=False is for critics without clipping:  fn(values, returns) -> loss.
+    tolerance, seed, result and exceptions: as for `check_gae`. Gradients: `check_gradient(fn, "value")`.
     """
     check = FunctionCheck(
         name="check_value_loss",
@@ -124,12 +124,12 @@ def check_value_loss(
 
 
 def values_and_returns(inputs: Inputs) -> Inputs:
-    """The arguments of a critic without clipping."""
+    """Return the arguments of a critic without clipping."""
     return {name: inputs[name] for name in ("values", "returns")}
 
 
 def _read(result: Any, inputs: Inputs, given: Mapping[str, Any]) -> Outputs:
-    """One number, or one for each transition; a single number may come in an array of its own."""
+    """Return one number, or one for each transition; an array of one number is one number."""
     array = as_array(result, "the loss")
     if array.ndim == 0 or array.shape == (1,):
         return {"loss": array.reshape(())}
@@ -160,7 +160,7 @@ def _value_losses(inputs: Inputs, names: Sequence[str]) -> Outputs:
 
 
 def _each(inputs: Inputs, loss: Callable[[Inputs], float]) -> Array:
-    """The loss of one transition at a time, as SB3 has it for a minibatch of one."""
+    """Return the loss of each transition: SB3's loss of a minibatch of one."""
     arrays = {name: value for name, value in inputs.items() if isinstance(value, np.ndarray)}
     size = len(next(iter(arrays.values())))
     return np.array(
@@ -169,14 +169,14 @@ def _each(inputs: Inputs, loss: Callable[[Inputs], float]) -> Array:
 
 
 def _policy_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
-    """The size of each transition's loss; the log of a ratio is rounded before it is exponentiated."""
+    """Return the size of each transition's loss, times 1 + |log ratio|: exp magnifies the rounding of its argument."""
     log_prob, old, advantages = (torch.from_numpy(inputs[name]) for name in ("log_prob", "old_log_prob", "advantages"))
     sizes = clipped_surrogate(log_prob, old, advantages, inputs["clip_range"]).abs() * (1 + (log_prob - old).abs())
     return _sizes(sizes.numpy())
 
 
 def _normalized_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
-    """The same of normalised advantages, which carry the rounding of the mean that was subtracted."""
+    """Return the size of losses of normalised advantages, whose rounding error is that of the subtracted mean."""
     advantages = torch.from_numpy(inputs["advantages"])
     normalized = normalize_advantages(advantages)
     if len(advantages) > 1:
@@ -185,7 +185,7 @@ def _normalized_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
 
 
 def _value_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
-    """Squares of errors, which carry the rounding of the numbers whose differences they are."""
+    """Return the size of squared errors, which carry the rounding errors of the numbers that were subtracted."""
     values, old, returns = (torch.from_numpy(inputs[name]).double() for name in ("values", "old_values", "returns"))
     clip_range_vf = inputs["clip_range_vf"]
     clipped = values if clip_range_vf is None else clipped_values(values, old, clip_range_vf)

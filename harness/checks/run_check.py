@@ -1,4 +1,4 @@
-"""Running a check: every case, then the smallest input of the first failure, and what is probably behind it."""
+"""Run of a check: every case, then the smallest input of the first failure, and its probable cause."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Tolerance = Literal["rounding", "exact"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """One input: what the subject answered, what SB3 did, and what is wrong, if anything is."""
+    """Comparison of the subject's numbers with SB3's for one input."""
 
     got: Outputs
     expected: Outputs
@@ -39,9 +39,9 @@ class Judgement:
 
 
 def run_check(check: FunctionCheck, subject: Callable[..., Any], tolerance: Tolerance) -> CheckReport:
-    """A report when every case is equal; raises CheckFailed when one is not, HarnessError when misused.
+    """Return a report if all cases are equal; raises CheckFailed if one is not, HarnessError for wrong arguments.
 
-    Nothing is drawn from the global random generators, whatever the subject or SB3 does.
+    The state of the global random generators is restored, whatever the subject or SB3 draws.
     """
     if not callable(subject):
         raise HarnessError(f"{check.name}: expected a function, got {subject!r}; it is called as {check.calls}")
@@ -51,7 +51,10 @@ def run_check(check: FunctionCheck, subject: Callable[..., Any], tolerance: Tole
             f"{did_you_mean(str(tolerance), ('rounding', 'exact'))}"
         )
     exact = tolerance == "exact"
-    with preserved_randomness(), torch.enable_grad():  # SB3 needs it, even where the caller does not
+    with (
+        preserved_randomness(),
+        torch.enable_grad(),
+    ):  # SB3's update needs gradients, even if the caller has switched them off
         judged = {case.name: judge(check, subject, case.inputs, exact=exact) for case in check.cases}
         if any(judgement.finding for judgement in judged.values()):
             raise _failure(check, subject, judged, exact=exact)
@@ -59,7 +62,7 @@ def run_check(check: FunctionCheck, subject: Callable[..., Any], tolerance: Tole
 
 
 def judge(check: FunctionCheck, subject: Callable[..., Any], inputs: Inputs, *, exact: bool) -> Judgement:
-    """Hold the subject's answer to one input against SB3's."""
+    """Compare the subject's numbers for one input with SB3's."""
     try:
         got = call_subject(check, subject, inputs)
     except SubjectError as error:
@@ -135,7 +138,7 @@ def _failure(
 def _smallest(
     check: FunctionCheck, subject: Callable[..., Any], case: Case, judgement: Judgement, *, exact: bool
 ) -> tuple[Inputs, Judgement]:
-    """The smallest inputs that fail in the same way, and what is wrong with them."""
+    """Return the smallest inputs with the same kind of fault, and their judgement."""
     finding = judgement.finding
     assert finding is not None
 

@@ -1,4 +1,4 @@
-"""The expected numbers: Stable-Baselines3's code running on crafted inputs. None of its formulae is written here."""
+"""Expected numbers: Stable-Baselines3's own code, run on crafted inputs. None of its formulas is written here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def advantages_and_returns(
     gamma: float,
     gae_lambda: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What SB3's RolloutBuffer computes from these, each [T, N]; shapes as in custom_ppo.gae."""
+    """Return advantages and returns of SB3's RolloutBuffer, each [T, N]; arguments as in `custom_ppo.gae`."""
     n_steps, n_envs = rewards.shape
     buffer = RolloutBuffer(
         n_steps, OBSERVATIONS, ACTIONS, device="cpu", gamma=gamma, gae_lambda=gae_lambda, n_envs=n_envs
@@ -49,15 +49,15 @@ def advantages_and_returns(
 
 @dataclass(frozen=True)
 class Update:
-    """One gradient step of SB3's PPO, as it logs it."""
+    """Losses that SB3's PPO logs for one gradient step, and the gradients of the step."""
 
     policy_loss: float
     value_loss: float
     entropy_loss: float
     loss: float
-    """All of them, with their coefficients."""
+    """Whole loss: the sum of the three with their coefficients."""
     gradients: dict[str, NDArray[np.float32]]
-    """Of the whole loss with respect to log_prob, values and entropy, each [B]."""
+    """Gradients of the whole loss with respect to log_prob, values and entropy, each [B]."""
 
 
 def update(
@@ -75,9 +75,9 @@ def update(
     vf_coef: float = 0.0,
     normalize_advantage: bool = False,
 ) -> Update:
-    """SB3's PPO.train() on one minibatch whose network outputs and memory are these numbers, each [B]; None is zeros.
+    """Run SB3's PPO.train() on one minibatch with these network outputs and stored numbers, each [B]; None is zeros.
 
-    Its policy answers with the given log-probabilities, values and entropies, as leaves of the graph.
+    The policy returns the given log-probabilities, values and entropies, as leaves of the graph.
     """
     size = len(log_prob)
     zeros = np.zeros(size, np.float32)
@@ -98,7 +98,7 @@ def update(
     model.ent_coef, model.vf_coef = ent_coef, vf_coef
     model.clip_range = FloatSchedule(clip_range)
     model.clip_range_vf = None if clip_range_vf is None else FloatSchedule(clip_range_vf)
-    with np.errstate(all="ignore"):  # of the explained variance, which is logged as well
+    with np.errstate(all="ignore"):  # the explained variance, which is logged as well, may divide by zero
         model.train()
     logged = model.logger.name_to_value
     return Update(
@@ -116,32 +116,32 @@ def _gradient(leaf: Tensor) -> NDArray[np.float32]:
 
 
 class _InOrder(RolloutBuffer):
-    """SB3's buffer, whose one minibatch holds everything in order instead of shuffled: sums keep their order, too."""
+    """SB3's buffer with one minibatch in order instead of shuffled, so that sums have the order of the inputs."""
 
     def get(self, batch_size: int | None = None) -> Any:
-        """One minibatch."""
+        """Yield one minibatch with all transitions."""
         yield self._get_samples(np.arange(self.buffer_size))
 
 
 class _CraftedPolicy(ActorCriticPolicy):
-    """SB3's policy, whose network is a table of what it shall answer."""
+    """SB3's policy with tables in the place of its networks."""
 
     crafted: tuple[Tensor, Tensor, Tensor]
-    """Values, log-probabilities and entropies of the one minibatch."""
+    """Values, log-probabilities and entropies of the minibatch."""
     table: Tensor
     """Value of each state; an observation is the number of its state."""
 
     def evaluate_actions(self, obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The crafted numbers, whatever the observations."""
+        """Return the crafted numbers, whatever the observations."""
         return self.crafted
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Action 0 in every state, and the state's value."""
+        """Return action 0 for every state, the values of the states, and log-probabilities 0."""
         nothing = torch.zeros(len(obs))
         return nothing.long(), self.predict_values(obs), nothing
 
     def predict_values(self, obs: Any) -> Tensor:
-        """Values [B, 1] of the states."""
+        """Return values [B, 1] of the states."""
         return self.table[obs.long()]
 
 
@@ -159,23 +159,23 @@ def _memory(
 
 
 class _Script(gym.Env[NDArray[np.float32], np.int64]):
-    """An environment that does what is written: its observations are the numbers of its states."""
+    """Environment with scripted steps; its observations are the numbers of its states."""
 
     observation_space = OBSERVATIONS
     action_space = ACTIONS
 
     def __init__(self, steps: Sequence[tuple[float, bool, bool, int, int]] = (), first: int = 0) -> None:
-        """steps: reward, terminated, truncated, state that the step led to, and state that a reset gives after it."""
+        """Take for each step: reward, terminated, truncated, the state reached, and the state of a reset after it."""
         self._steps = list(steps)
         self._next = 0
         self._after_reset = first
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """The state that is written for this place."""
+        """Return the scripted state after the last step, or the first state."""
         return np.array([self._after_reset], np.float32), {}
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """The next line of the script."""
+        """Return the next step of the script."""
         reward, terminated, truncated, reached, self._after_reset = self._steps[self._next]
         self._next += 1
         return np.array([reached], np.float32), reward, terminated, truncated, {}
@@ -188,7 +188,7 @@ def _trainer() -> Any:
 
 def _model(env: Any, n_steps: int) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a minibatch holds one transition only
+        warnings.simplefilter("ignore")  # the warning that a minibatch holds one transition only
         model = PPO(
             _CraftedPolicy, env, n_steps=n_steps, batch_size=1, n_epochs=1, normalize_advantage=False, device="cpu",
             policy_kwargs={"net_arch": []},
@@ -207,10 +207,10 @@ def advantages_with_timeouts(
     gamma: float,
     gae_lambda: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What SB3's PPO has in its buffer after collecting these steps from environments that end and are cut like this.
+    """Return the advantages and returns that SB3's PPO has in its buffer after it collected these steps.
 
-    values: [T, N], of the states in which it acted; last_values: [N], of the states it ended up in (after resets);
-    terminal_values: [T, N], of the states that ended an episode, read where one did.
+    values: V of the states in which it acted, [T, N]; last_values: V of the states after the last step (after resets),
+    [N]; terminal_values: V of the states that ended an episode, [T, N], read where one ended.
     """
     n_steps, n_envs = rewards.shape
     states = np.arange((n_steps + 1) * n_envs).reshape(n_steps + 1, n_envs)
@@ -252,7 +252,7 @@ DISTRIBUTIONS = ("categorical", "multi_categorical", "bernoulli", "diag_gaussian
 
 
 def distribution(name: str, parameters: Sequence[Any]) -> distributions.Distribution:
-    """SB3's distribution over actions with these parameters: tensors, and the list of sizes for "multi_categorical"."""
+    """Return SB3's distribution with these parameters: tensors, and for "multi_categorical" a list of sizes."""
     first = parameters[0]
     if name == "categorical":
         return distributions.CategoricalDistribution(first.shape[1]).proba_distribution(first)

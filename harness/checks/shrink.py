@@ -1,4 +1,4 @@
-"""Making an input smaller for as long as it still shows the failure: fewer rows, then simpler numbers."""
+"""Reduction of an input that shows a failure: fewer rows, then simpler numbers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["shrink"]
 
 MAX_TRIALS = 600
 MAX_SECONDS = 5.0
-"""For subjects that are slow, such as those that are compiled anew for every shape."""
+"""Time limit for slow subjects, for example those that are compiled for every shape."""
 
 
 def shrink(
     inputs: Inputs, arguments: Mapping[str, Argument], still_fails: Callable[[Inputs], bool]
 ) -> Mapping[str, Any]:
-    """The smallest inputs found for which still_fails is true, as it must be for `inputs`.
+    """Return the smallest inputs found for which still_fails is true; it must be true for `inputs`.
 
-    Greedy: whatever is smaller and still fails is kept, until nothing smaller does. An own shrinker and not
-    hypothesis's, because the inputs are arrays that share axes, and because users should not need a test library.
+    Greedy: a smaller input that still fails is kept, until none is found. hypothesis's shrinker is not used, because
+    the inputs are arrays that share axes, and because users should not need a test library.
     """
     trial = _Trials(still_fails)
     smallest, before = dict(inputs), None
@@ -36,7 +36,7 @@ def shrink(
 
 
 class _Trials:
-    """Asks whether inputs still fail, for as long as there is time; then every answer is no."""
+    """Limited number of trials of `still_fails`; when they are used up, every answer is False."""
 
     def __init__(self, still_fails: Callable[[Inputs], bool]) -> None:
         self._still_fails = still_fails
@@ -53,14 +53,14 @@ class _Trials:
 
 
 def _cut_down(inputs: dict[str, Any], arguments: Mapping[str, Argument], trial: _Trials) -> dict[str, Any]:
-    """Inputs with as few rows as possible: each success starts anew, as what can be cut has changed."""
+    """Return inputs with as few rows as possible; each success starts the search again with the smaller inputs."""
     while (smaller := next(filter(trial.fails, _cut(inputs, arguments)), None)) is not None:
         inputs = smaller
     return inputs
 
 
 def _simplified(inputs: dict[str, Any], arguments: Mapping[str, Argument], trial: _Trials) -> dict[str, Any]:
-    """Inputs with each number as simple as possible, one after the other."""
+    """Return inputs with each number as simple as possible, one number after the other."""
     for name, argument in arguments.items():
         for index in _places(inputs[name], argument):
             for number in _simpler(_at(inputs[name], index), argument):
@@ -72,7 +72,7 @@ def _simplified(inputs: dict[str, Any], arguments: Mapping[str, Argument], trial
 
 
 def _cut(inputs: Mapping[str, Any], arguments: Mapping[str, Argument]) -> Iterator[dict[str, Any]]:
-    """Inputs with fewer rows along one axis: half of them first, then one less."""
+    """Yield inputs with fewer rows along one axis: half of them first, then ever smaller blocks removed."""
     for axis in dict.fromkeys(axis for argument in arguments.values() for axis in argument.axes if axis):
         size = _size(inputs, arguments, axis)
         block = size // 2
@@ -98,7 +98,7 @@ def _without(inputs: Mapping[str, Any], arguments: Mapping[str, Argument], axis:
 
 
 Place = tuple[int, ...] | None
-"""Of a number in its argument; None for the argument as a whole."""
+"""Index of a number in its argument; None for the whole argument."""
 
 
 def _places(value: Any, argument: Argument) -> Iterator[Place]:
@@ -124,7 +124,7 @@ def _with(value: Any, place: Place, number: Any) -> Any:
 
 
 def _simpler(number: Any, argument: Argument) -> Iterator[Any]:
-    """Simpler numbers than this one, the simplest first; for a whole array the simplest of all, where it has others."""
+    """Yield simpler numbers than this one, the simplest first; for a whole array only the simplest number."""
     if isinstance(number, np.ndarray):
         yield from (simplest for simplest in argument.simpler[:1] if np.any(number != simplest))
         return
@@ -137,7 +137,7 @@ def _simpler(number: Any, argument: Argument) -> Iterator[Any]:
 
 
 def _complexity(number: Any, argument: Argument) -> tuple[float, float]:
-    """What is simpler comes first, so that no two numbers are exchanged for ever."""
+    """Return the rank of a number, lowest for the simplest; numbers of one rank never replace each other."""
     if number in argument.simpler:
         return (0, list(argument.simpler).index(number))
     if not math.isfinite(number):

@@ -13,7 +13,7 @@ __all__ = ["distribution_cases"]
 
 
 def distribution_cases(distribution: str, seed: int) -> Iterator[Case]:
-    """Parameters and actions of a distribution, the simplest first."""
+    """Yield parameters and actions of a distribution, the simplest first."""
     rng = generator(seed)
     if distribution == "categorical":
         yield from _categorical_cases(rng)

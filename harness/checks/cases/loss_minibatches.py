@@ -13,7 +13,7 @@ __all__ = ["policy_cases", "total_cases", "value_cases"]
 
 
 def policy_cases(seed: int) -> Iterator[Case]:
-    """Inputs of a policy's loss, the simplest first."""
+    """Yield inputs of a policy loss, the simplest first."""
     rng = generator(seed)
 
     def case(name: str, log_ratios: Any, advantages: Any, clip_range: float = 0.2, old: Any = None) -> Case:
@@ -52,7 +52,7 @@ def policy_cases(seed: int) -> Iterator[Case]:
 
 
 def value_cases(seed: int, *, clipping: bool) -> Iterator[Case]:
-    """Inputs of a critic's loss, the simplest first."""
+    """Yield inputs of a critic's loss, the simplest first."""
     rng = generator(seed)
 
     def case(name: str, values: Any, returns: Any, clip: float | None = None, moved: Any = None) -> Case:
@@ -84,7 +84,7 @@ def value_cases(seed: int, *, clipping: bool) -> Iterator[Case]:
 
 
 def total_cases(seed: int) -> Iterator[Case]:
-    """Whole minibatches, the simplest first."""
+    """Yield inputs of a whole loss, the simplest first."""
     rng = generator(seed)
 
     def case(name: str, size: int, moves: Any = None, **changes: Any) -> Case:

@@ -14,7 +14,7 @@ __all__ = ["gae_cases", "timeout_cases"]
 
 
 def _rollout(rng: np.random.Generator, n_steps: int, n_envs: int, **changes: Any) -> dict[str, Any]:
-    """Random numbers, no end of an episode, and whatever is to be different."""
+    """Return a rollout of random numbers in which no episode ends, with these changes."""
     shape = (n_steps, n_envs)
     inputs = {
         "rewards": float32(rng.normal(size=shape)),
@@ -35,7 +35,7 @@ def _starts(n_steps: int, n_envs: int, *rows: int) -> NDArray[np.float32]:
 
 
 def gae_cases(seed: int, one_env: bool) -> Iterator[Case]:
-    """Rollouts as a buffer holds them, the simplest first."""
+    """Yield rollouts as SB3's buffer holds them, the simplest first."""
     rng = generator(seed)
     n = 1 if one_env else 3
 

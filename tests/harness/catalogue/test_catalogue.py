@@ -25,7 +25,7 @@ from tests.planted.subjects.training import CASES, trained
 
 ROOT = Path(__file__).parents[3]
 NAMES = ("gSDE's", "log_std", "lambda", "gamma", "torch", "n_steps", "batch_size")
-"""Words that begin a sentence as they are."""
+"""Names that begin a sentence in lower case."""
 EVERYTHING = (*CATALOGUE, *EQUIVALENT)
 
 
@@ -101,7 +101,7 @@ PARTS = [
 
 
 def part_of(recipe: Recipe, name: str) -> Any:
-    """A part of a recipe, or a part of its policy loss."""
+    """Return a part of a recipe, or a part of its policy loss."""
     return attrgetter(name)(recipe)
 
 
@@ -111,7 +111,7 @@ def with_part(recipe: Recipe, name: str, value: Any) -> Recipe:
 
 
 def holds(found: Any, wanted: Any) -> bool:
-    """Whether an object can be reached from a part of a recipe: from what it is made of, or closes over."""
+    """Return True if `found` refers to `wanted`: by a closure, a default, a partial, or a part of a recipe."""
     inner: list[Any] = []
     if isinstance(found, partial):
         inner = [found.func, *found.args, *found.keywords.values()]
@@ -125,7 +125,7 @@ def holds(found: Any, wanted: Any) -> bool:
 
 
 def touching(part: str) -> list[tuple[str, bool]]:
-    """Deviations that change a part of the recipe, in order, and whether they replace it, whatever stood there."""
+    """Return the deviations that change a part of the recipe, in order, with True for those that replace it."""
     found = []
     for entry in CATALOGUE:
         original = with_part(SB3_PPO, part, lambda *given, **named: None)

@@ -6,7 +6,7 @@ from harness.catalogue import CATALOGUE, Deviation
 from tests.harness.catalogue.deviant_cases import divergence
 
 BEYOND_SIGHT = ("bootstrap_with_raw_observation",)
-"""VecNormalize is not in the worlds; see test_rewards."""
+"""Deviations that need VecNormalize, which no environment of the cases has."""
 
 
 @pytest.mark.parametrize("deviation", CATALOGUE, ids=lambda deviation: deviation.id)

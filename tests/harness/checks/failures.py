@@ -1,4 +1,4 @@
-"""How the tests ask what a check says of a wrong function."""
+"""Helpers of the tests of checks: the failure of a wrong function, and its size."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from harness.crosscheck import CheckFailed
 
 
 def failure(check: Callable[..., Any], *arguments: Any, **settings: Any) -> CheckFailed:
-    """What the check raises."""
+    """Return the CheckFailed that the check raises."""
     with pytest.raises(CheckFailed) as caught:
         check(*arguments, **settings)
     return caught.value
 
 
 def size(failed: CheckFailed) -> int:
-    """How many numbers the smallest input has in its arrays."""
+    """Return the number of elements in the arrays of the smallest input."""
     return sum(value.size for value in failed.inputs.values() if isinstance(value, np.ndarray))

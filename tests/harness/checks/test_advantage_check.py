@@ -19,7 +19,7 @@ Step = Callable[..., tuple[Any, Any]]
 def loop(
     rewards: Array, values: Array, starts: Array, last_values: Array, dones: Array, *, gamma: float, gae_lambda: float
 ) -> tuple[Array, Array]:
-    """As many have written it: backwards, in float64."""
+    """Return GAE by the usual loop backwards in time, in float64."""
     advantages, following, carried = np.zeros(rewards.shape), last_values.astype(float), 0.0
     for t in reversed(range(len(rewards))):
         going_on = 1.0 - (starts[t + 1] if t + 1 < len(rewards) else dones)
@@ -49,7 +49,7 @@ def test_float64_is_equal_within_rounding_and_not_exactly(seed: int) -> None:
 
 
 def dones_after_each_step(rewards: Array, values: Array, dones: Array, gamma: float, lam: float) -> Array:
-    """Of values [T + 1, N] and dones [T, N]."""
+    """Return the advantages of values [T + 1, N] and dones [T, N]."""
     advantages, carried = np.zeros_like(rewards), np.zeros_like(rewards[0])
     for t in reversed(range(len(rewards))):
         delta = rewards[t] + gamma * values[t + 1] * (1 - dones[t]) - values[t]
@@ -81,7 +81,7 @@ def test_tensors_and_lists_come_back(convert: Callable[[Array], Any]) -> None:
 def of_one(
     rewards: Array, values: Array, starts: Array, last: float, done: bool, gamma: float, gae_lambda: float
 ) -> list[float]:
-    """Python numbers only."""
+    """Return the advantages of one environment, in Python numbers."""
     advantages: list[float] = []
     carried, following, ends = 0.0, last, done
     for t in reversed(range(len(rewards))):
@@ -169,7 +169,7 @@ def test_a_wrong_treatment_of_time_limits_is_named(wrong: Step, hint: str, case:
 
 
 def changed(**changes: Callable[[dict[str, Any]], Any]) -> Step:
-    """The loop above, given other arguments."""
+    """Return the loop above with changed arguments."""
 
     def wrong(rewards: Array, values: Array, starts: Array, last_values: Array, dones: Array, **settings: float) -> Any:
         given: dict[str, Any] = {
@@ -186,7 +186,7 @@ def changed(**changes: Callable[[dict[str, Any]], Any]) -> Step:
 
 
 def after(change: Callable[..., Any]) -> Step:
-    """The loop above, and then something else with its results and values."""
+    """Return change(advantages, returns, values) after the loop above."""
     return lambda *arguments, **settings: change(*loop(*arguments, **settings), arguments[1])
 
 
@@ -198,7 +198,7 @@ def two_masks(
     in_recursion: bool = True,
     decay: float | None = None,
 ) -> tuple[Array, Array]:
-    """The loop above, whose two masks and whose decay can be chosen."""
+    """Return GAE by the loop above, with a choice of masks and decay."""
     rewards, values, starts, last, dones = arrays
     advantages, carried = np.zeros(rewards.shape), 0.0
     for t in reversed(range(len(rewards))):

@@ -30,7 +30,7 @@ def total(
     half: float = 1.0,
     number: Callable[[Tensor], Tensor] = lambda tensor: tensor,
 ) -> Callable[..., Tensor]:
-    """A whole loss of these parts."""
+    """Return a whole loss with these parts."""
 
     def loss(
         *tensors: Tensor, clip_range: float, clip_range_vf: float | None, ent_coef: float, vf_coef: float
@@ -110,7 +110,7 @@ def test_two_mistakes_in_one_loss_get_a_name_each() -> None:
 
 def test_a_loss_of_the_right_value_that_teaches_something_else_is_caught() -> None:
     failed = failure(check_gradient, one_detached, "policy")
-    assert failed.hint.startswith("the unclipped branch is detached: only clip(ratio) * A teaches")
+    assert failed.hint.startswith("the unclipped branch is detached: only clip(ratio) * A has a gradient")
 
 
 def test_gradients_are_wanted_even_under_no_grad() -> None:

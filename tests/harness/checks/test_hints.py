@@ -12,7 +12,7 @@ NUMBERS = {"small": np.array([1.0, 2.0]), "zero": np.array([0.0, 0.0]), "large":
 
 
 def check(**mistakes: Callable[[Inputs], Outputs]) -> FunctionCheck:
-    """A check of x -> x, with these known mistakes."""
+    """Return a check of x -> x with these known mistakes."""
     return FunctionCheck(
         name="check_it",
         calls="fn(x) -> x",

@@ -1,4 +1,4 @@
-"""Every known mistake, handed to its check as a function, is caught, and named as itself and not as another one."""
+"""Every known mistake, passed to its check as a function, is caught, and named as itself and as no other one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def by_name(loss: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def known() -> Iterator[Any]:
-    """(check, function, further arguments of the check, id, hint) of every mistake in every check that names it."""
+    """Yield (check, function, further arguments of the check, id, hint) for every mistake and every check of it."""
 
     def entry(one: Any, check: Callable[..., Any], function: Callable[..., Any], *arguments: str) -> Any:
         return pytest.param(

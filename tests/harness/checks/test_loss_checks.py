@@ -37,7 +37,7 @@ def test_the_losses_of_each_transition_are_compared_one_by_one() -> None:
 
 
 def in_numpy(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> float:
-    """Case by case, in float64."""
+    """Return the clipped loss by cases, in float64."""
     total = 0.0
     for new, old, advantage in zip(log_prob.tolist(), old_log_prob.tolist(), advantages.tolist(), strict=True):
         ratio = math.exp(new - old)
@@ -121,7 +121,7 @@ def test_a_loss_that_normalises_advantages_is_one_number() -> None:
 
 
 def surrogate(change: Callable[[Tensor, Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """A loss of the ratio, the advantages and the clip range."""
+    """Return a loss that is change(ratio, advantages, clip range)."""
     return lambda new, old, a, clip: change((new - old).exp(), a, clip)
 
 
@@ -169,7 +169,7 @@ def test_a_wrong_policy_loss_is_caught_and_named(name: str) -> None:
 
 
 def squares(change: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """A value loss that is right without clipping."""
+    """Return a value loss that is right without clipping, and `change` with it."""
     return lambda v, old, r, clip: our_value_loss(v, old, r, None) if clip is None else change(v, old, r, clip)
 
 

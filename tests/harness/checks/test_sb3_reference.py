@@ -1,4 +1,4 @@
-"""Expected numbers are what SB3's code does when it runs: whoever changes SB3 changes them."""
+"""Expected numbers come from SB3's running code: a change of SB3 changes them."""
 
 from __future__ import annotations
 
