@@ -13,6 +13,7 @@ from harness.catalogue.batches import BATCHES
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.early_stopping import EARLY_STOPPING
 from harness.catalogue.entropies import ENTROPIES
+from harness.catalogue.gae_recursion import GAE_RECURSION
 from harness.catalogue.gradients import GRADIENTS
 from harness.catalogue.initialisation import INITIALISATION
 from harness.catalogue.log_probs import LOG_PROBS
@@ -22,12 +23,14 @@ from harness.catalogue.mistake import Mistake
 from harness.catalogue.normalisation import NORMALISATION
 from harness.catalogue.optimisation import OPTIMISATION
 from harness.catalogue.policies import POLICIES
+from harness.catalogue.policy_losses import POLICY_LOSSES
 from harness.catalogue.returns import RETURNS
 from harness.catalogue.rewards import REWARDS
 from harness.catalogue.rollout import ROLLOUT
 from harness.catalogue.schedules import SCHEDULES
 from harness.catalogue.surrogates import SURROGATES
 from harness.catalogue.timeouts import TIMEOUTS
+from harness.catalogue.value_losses import VALUE_LOSSES
 from harness.errors import UnknownNameError, did_you_mean
 
 __all__ = ["CATALOGUE", "ENDINGS", "MISTAKES", "Deviation", "Mistake", "deviation"]
@@ -40,12 +43,15 @@ MISTAKES: tuple[Mistake, ...] = (
     *ROLLOUT,
     *REWARDS,
     *TIMEOUTS,
+    *GAE_RECURSION,
     *ADVANTAGES,
     *RETURNS,
     *MINIBATCHES,
     *BATCHES,
     *NORMALISATION,
     *SURROGATES,
+    *POLICY_LOSSES,
+    *VALUE_LOSSES,
     *LOSSES,
     *EARLY_STOPPING,
     *GRADIENTS,

@@ -1,4 +1,4 @@
-"""Mistakes in the policy loss: ratio, clipping, reduction."""
+"""Mistakes in the surrogate objective: ratio and clipping."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from torch import Tensor
 
 from custom_ppo import losses
 from custom_ppo.config import value_at
-from custom_ppo.recipe import Recipe, log_prob_objective
+from custom_ppo.recipe import log_prob_objective
 from harness.catalogue.deviation import Deviation
-from harness.catalogue.mistake import COMBINED, Mistake, checked_only
+from harness.catalogue.mistake import Mistake, checked_only
 from harness.catalogue.patching import (
     PPO_ONLY,
     WALK,
     huang,
     with_objective,
-    with_reduction,
     with_settings,
     wrap_engine,
 )
@@ -95,15 +94,6 @@ def _log_ratio_clipped(log_prob: Tensor, old_log_prob: Tensor, advantages: Tenso
     return torch.min(advantages * torch.exp(log_ratio), advantages * clipped)
 
 
-def _ratio_to_itself(recipe: Recipe) -> Recipe:
-    original = recipe.policy_loss.objective
-
-    def of_itself(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, limit: float) -> Tensor:
-        return original(log_prob, log_prob.detach(), advantages, limit)
-
-    return with_objective(of_itself)(recipe)
-
-
 def _own_log_prob(model: CustomPPO) -> None:
     def forward(original: Callable[..., Any], batch: Any, *rest: Any) -> Any:
         with torch.no_grad():
@@ -111,14 +101,6 @@ def _own_log_prob(model: CustomPPO) -> None:
         return original(replace(batch, old_log_prob=log_prob), *rest)
 
     wrap_engine(model, "forward", forward)
-
-
-def _over_nominal_size(model: CustomPPO) -> None:
-    agent = model.agent
-    over_nominal_size = with_reduction(
-        lambda surrogates: -surrogates.sum() / (agent.config.batch_size or len(surrogates))
-    )
-    agent.recipe = over_nominal_size(agent.recipe)
 
 
 def _clipped_around_zero(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
@@ -146,17 +128,6 @@ def _smaller_mean(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tenso
 def _unclipped_branch_detached(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
     return torch.min(advantages * ratio.detach(), _clipped_only(ratio, advantages, clip_range))
 
-
-def _normalised_by(normalise: Callable[[Tensor], Tensor]) -> Objective:
-    """Return SB3's objective, which normalises its advantages first."""
-
-    def changed(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
-        return losses.clipped_surrogate(log_prob, old_log_prob, normalise(advantages), clip_range)
-
-    return changed
-
-
-ALREADY_NORMALISED = "the minibatch's advantages are normalised by the recipe in training"
 
 SURROGATES: tuple[Mistake, ...] = (
     Deviation(
@@ -337,56 +308,6 @@ SURROGATES: tuple[Mistake, ...] = (
         settings=lambda given: {"clip_range": value_at(given["clip_range"], 1.0)},
         algorithms=PPO_ONLY,
     ),
-    Deviation(
-        id="policy_loss_positive",
-        description="The surrogate is minimised instead of maximised",
-        stage="policy_loss",
-        source="ray-project/ray#29056",
-        remedy="Minimise minus the surrogate",
-        recipe=with_reduction(lambda surrogates: surrogates.mean()),
-        hints={
-            "policy_loss": (
-                "the sign: this is the objective, to be maximised; SB3 minimises its negative (adapt it with a minus)"
-            ),
-            "total_loss": "the policy loss has the wrong sign",
-        },
-    ),
-    Deviation(
-        id="policy_loss_summed",
-        description="The policy loss is the sum over the minibatch instead of the mean",
-        stage="policy_loss",
-        source=WALK,
-        remedy="Take the mean over the minibatch",
-        recipe=with_reduction(lambda surrogates: -surrogates.sum()),
-        hints={"policy_loss": "a sum over the minibatch instead of its mean"},
-    ),
-    Deviation(
-        id="policy_loss_over_nominal_batch_size",
-        description="The policy loss is the sum divided by batch_size, also for a smaller last minibatch",
-        stage="policy_loss",
-        source=WALK,
-        remedy="Take the mean over the minibatch",
-        shows="a batch_size that does not divide n_steps * n_envs",
-        surgery=_over_nominal_size,
-        algorithms=PPO_ONLY,
-    ),
-    Deviation(
-        id="ratio_to_itself",
-        description="The ratio is that of the policy to itself, so that it is always 1 and never clipped",
-        stage="surrogate",
-        source="higgsfield-ai/higgsfield#20",
-        remedy="Take the ratio to the stored log-probability of the behaviour policy",
-        shows="more than one minibatch; rounding in the first",
-        recipe=_ratio_to_itself,
-        algorithms=PPO_ONLY,
-    ),
-    checked_only(
-        "policy_loss_summed_and_positive",
-        "policy_loss",
-        "a sum over the minibatch instead of its mean, and the sign of an objective",
-        recipe=with_reduction(lambda surrogates: surrogates.sum()),
-        why=COMBINED,
-    ),
     checked_only(
         "surrogate_clipped_around_zero",
         "policy_loss",
@@ -430,29 +351,9 @@ SURROGATES: tuple[Mistake, ...] = (
         recipe=with_objective(_surrogate(_smaller_mean)),
     ),
     checked_only(
-        "loss_normalises_advantages",
-        "own_normalisation",
-        "advantages are normalised in here; SB3 does that before (the check gives them as they shall be used)",
-        recipe=with_objective(_normalised_by(losses.normalize_advantages)),
-        why=ALREADY_NORMALISED,
-    ),
-    checked_only(
-        "loss_normalises_advantages_biased",
-        "own_normalisation",
-        "advantages are normalised in here with n instead of n - 1; SB3 normalises before, with n - 1",
-        recipe=with_objective(_normalised_by(lambda a: (a - a.mean()) / (a.std(unbiased=False) + 1e-8))),
-        why=ALREADY_NORMALISED,
-    ),
-    checked_only(
         "unclipped_branch_detached",
         "policy_gradient",
         "the unclipped branch is detached: only clip(ratio) * A has a gradient",
         recipe=with_objective(_surrogate(_unclipped_branch_detached)),
-    ),
-    checked_only(
-        "policy_loss_left_out",
-        "total_loss",
-        "the policy loss is missing",
-        recipe=with_reduction(lambda surrogates: 0 * surrogates.mean()),
     ),
 )
