@@ -40,5 +40,6 @@ def mistake_table() -> Table:
 
 
 if __name__ == "__main__":
+    console = Console(markup=False)  # "[t + 1]" in a description is no markup
     for table in (deviation_table(), mistake_table()):
-        Console().print(table)
+        console.print(table)

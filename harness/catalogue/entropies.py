@@ -66,7 +66,7 @@ ENTROPIES: tuple[Mistake, ...] = (
     ),
     _mistake(
         "entropy_summed_over_everything",
-        "everything is added up to one number, the batch, too",
+        "everything is added up to one number, over the batch as well",
         of_entropies(SEVERAL, lambda parts: parts.sum()),
     ),
     _mistake(
@@ -159,7 +159,7 @@ ENTROPIES: tuple[Mistake, ...] = (
     # gSDE
     _mistake(
         "entropy_of_noise_matrix",
-        "that of the noise matrix, not of the actions: log_std added up",
+        "the entropy of the noise matrix, not of the actions: log_std added up",
         {"gsde": lambda mean, log_std, features: (log_std + 0.5 + 0.5 * LOG_2PI).sum().expand(len(mean))},
     ),
     # right values with wrong gradients

@@ -108,7 +108,7 @@ LOG_PROBS: tuple[Mistake, ...] = (
     ),
     _mistake(
         "log_prob_summed_over_everything",
-        "everything is added up to one number, the batch, too",
+        "everything is added up to one number, over the batch as well",
         of_log_probs(SEVERAL, lambda parts: parts.sum()),
     ),
     # any distribution
@@ -300,7 +300,7 @@ LOG_PROBS: tuple[Mistake, ...] = (
     ),
     _mistake(
         "artanh_missing",
-        "the squashed action is judged by the Gaussian: artanh is missing",
+        "the Gaussian's density is taken at the squashed action: artanh is missing",
         {"squashed_gaussian": lambda mean, log_std, a: DiagGaussian(mean, log_std).log_prob(a) - _jacobian(a).sum(1)},
     ),
     _mistake(
@@ -351,7 +351,7 @@ LOG_PROBS: tuple[Mistake, ...] = (
     checked_only(
         "mean_detached",
         "log_prob_gradient",
-        "the mean is detached: it is never learnt",
+        "the mean is detached: it is never trained",
         formula={"diag_gaussian": lambda mean, log_std, a: DiagGaussian(mean.detach(), log_std).log_prob(a)},
     ),
 )

@@ -58,7 +58,7 @@ LOSSES: tuple[Mistake, ...] = (
         recipe=_opposite_entropy,
         hints={
             "total_loss": "the entropy has the wrong sign: + ent_coef * entropy punishes exploration",
-            "entropy": "the sign: minus the entropy, which is SB3's loss (it is checked as a quantity to be large)",
+            "entropy": "the sign: minus the entropy, which is SB3's loss; the check expects the entropy itself",
         },
         formulas={"entropy": of_entropies(ALL, lambda parts: -parts.sum(dim=1))},
     ),

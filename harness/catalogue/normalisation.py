@@ -136,7 +136,7 @@ NORMALISATION: tuple[Mistake, ...] = (
         shows="normalize_advantage and a last minibatch of one transition",
         surgery=_unguarded,
         hints={
-            "normalisation": "a minibatch of one transition is normalised, too, which is NaN: its deviation is 0 / 0"
+            "normalisation": "a minibatch of one transition is normalised as well, which is NaN: its deviation is 0 / 0"
         },
         formulas={"normalisation": _normalised_without_guard},
     ),

@@ -245,7 +245,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
         remedy="Make log_std a trained parameter",
         shows="Box actions",
         surgery=_fixed,
-        hints={"log_prob_gradient": "log_std is detached: it is never learnt"},
+        hints={"log_prob_gradient": "log_std is detached: it is never trained"},
         formulas={"log_prob_gradient": {"diag_gaussian": _log_prob_with_fixed_std}},
     ),
 )

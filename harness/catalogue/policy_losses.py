@@ -108,14 +108,14 @@ POLICY_LOSSES: tuple[Mistake, ...] = (
     checked_only(
         "loss_normalises_advantages",
         "own_normalisation",
-        "advantages are normalised in here; SB3 does that before (the check gives them as they shall be used)",
+        "advantages are normalised inside the loss; SB3 does that before (the check passes them ready to use)",
         recipe=with_objective(_normalised_by(losses.normalize_advantages)),
         why=ALREADY_NORMALISED,
     ),
     checked_only(
         "loss_normalises_advantages_biased",
         "own_normalisation",
-        "advantages are normalised in here with n instead of n - 1; SB3 normalises before, with n - 1",
+        "advantages are normalised inside the loss, with n instead of n - 1; SB3 does that before, with n - 1",
         recipe=with_objective(_normalised_by(lambda a: (a - a.mean()) / (a.std(unbiased=False) + 1e-8))),
         why=ALREADY_NORMALISED,
     ),

@@ -211,7 +211,9 @@ REWARDS: tuple[Deviation, ...] = (
         remedy="Bootstrap only where TimeLimit.truncated is set",
         shows="a termination",
         surgery=_limits(_every_end_is_a_limit),
-        hints={"advantages_with_timeouts": "terminations are bootstrapped, too: V(terminal state) counts at every end"},
+        hints={
+            "advantages_with_timeouts": "terminations are bootstrapped as well: V(terminal state) counts at every end"
+        },
         formulas={"advantages_with_timeouts": timeouts.treated_as(timeouts.any_end, timeouts.any_end)},
     ),
     Deviation(

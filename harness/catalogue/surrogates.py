@@ -275,7 +275,7 @@ SURROGATES: tuple[Mistake, ...] = (
         remedy="Leave the surrogate unbounded, or bound it for negative advantages only",
         recipe=with_objective(_surrogate(_dual_everywhere)),
         algorithms=PPO_ONLY,
-        hints={"policy_loss": "dual clip for good actions, too: max(..., 3 A) without A < 0"},
+        hints={"policy_loss": "dual clip for good actions as well: max(..., 3 A) without A < 0"},
     ),
     Deviation(
         id="surrogate_without_ratio",
@@ -347,7 +347,7 @@ SURROGATES: tuple[Mistake, ...] = (
     checked_only(
         "surrogate_minimum_of_means",
         "policy_loss",
-        "the smallest loss of the minibatch's means: min is taken after the mean, not before",
+        "min is taken after the mean over the minibatch, not before: min(mean, mean)",
         recipe=with_objective(_surrogate(_smaller_mean)),
     ),
     checked_only(

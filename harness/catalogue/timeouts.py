@@ -111,14 +111,14 @@ TIMEOUTS: tuple[Mistake, ...] = (
     checked_only(
         "bootstrap_on_cut_termination",
         "advantages_with_timeouts",
-        "a step that both ends and is cut is bootstrapped; a termination has no future",
+        "a step that is terminated and truncated is bootstrapped; a termination has no future",
         formula=treated_as(any_end, lambda rollout: rollout.truncations),
         why="SB3's wrappers set TimeLimit.truncated only where an episode did not end by itself",
     ),
     checked_only(
         "gae_recursion_across_timeouts",
         "advantages_with_timeouts",
-        "the recursion runs across time limits: advantages leak back into the episode that was cut",
+        "the recursion runs across time limits: advantages leak back into the truncated episode",
         formula=_recursion_across(time_limits, time_limits),
     ),
     checked_only(

@@ -285,8 +285,8 @@ VALUE_LOSSES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "value_loss_of_old_values",
-        "the old values are judged instead of the new ones",
-        hints={"value_loss": "the old values are judged instead of the new ones", "total_loss": ""},
+        "the old values are compared with the returns instead of the new ones",
+        hints={"value_loss": "the old values are compared with the returns instead of the new ones", "total_loss": ""},
         formulas={
             "value_loss": lambda values, old_values, returns, clip_range_vf: ((returns - old_values) ** 2).mean()
         },
@@ -319,7 +319,10 @@ VALUE_LOSSES: tuple[Mistake, ...] = (
     Mistake(
         "value_loss_sign",
         "The value loss is maximised instead of minimised",
-        hints={"value_loss": "the sign", "total_loss": "the value loss has the wrong sign"},
+        hints={
+            "value_loss": "the sign: minus the mean squared error",
+            "total_loss": "the value loss has the wrong sign",
+        },
         recipe=opposite_value_loss,
         no_deviation=UNSEEN,
     ),

@@ -21,7 +21,7 @@ from harness.errors import HarnessError, did_you_mean
 __all__ = ["Tolerance", "run_check"]
 
 NOT_REPEATABLE = Hint(
-    "the function gives other numbers for the same input the next time: it draws some, or keeps a state"
+    "the function gives other numbers for the same input the next time: it draws random numbers, or keeps a state"
 )
 
 Tolerance = Literal["rounding", "exact"]
@@ -114,9 +114,7 @@ def _failure(
         smallest, shown = _smallest(check, subject, case, shown, exact=exact)
         hint = probable_cause(check, answers, wrong)
     else:
-        hint = Hint(
-            "the function gives other numbers for the same input the next time: it draws some, or keeps a state"
-        )
+        hint = NOT_REPEATABLE
     assert shown.finding is not None
     failed = CheckFailed(
         name=check.name,

@@ -202,3 +202,4 @@ def test_the_catalogue_is_printed_as_a_table() -> None:
     assert f"{len(CATALOGUE)} deviations" in done.stdout
     for entry in MISTAKES:
         assert entry.id in done.stdout
+    assert "episode_starts[t + 1]" in done.stdout

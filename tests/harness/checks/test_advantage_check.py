@@ -140,7 +140,7 @@ def test_with_timeouts_sb3s_collected_rollouts_are_expected(one_env: bool) -> No
         ),
         (
             lambda r, v, n, ends, cuts, **k: gymnasium(r, v, n, ends & False, ends | cuts, **k),
-            "terminations are bootstrapped, too",
+            "terminations are bootstrapped as well",
             "a termination in the middle",
         ),
         (
@@ -150,7 +150,7 @@ def test_with_timeouts_sb3s_collected_rollouts_are_expected(one_env: bool) -> No
         ),
         (
             lambda r, v, n, ends, cuts, **k: gymnasium(r, v, n, ends & ~cuts, cuts, **k),
-            "a step that both ends and is cut is bootstrapped",
+            "a step that is terminated and truncated is bootstrapped",
             "termination and time limit in the same step",
         ),
         (

@@ -32,7 +32,7 @@ def test_a_spread_that_is_not_learnt_is_caught_though_its_values_are_right() -> 
         return DiagGaussian(mean, log_std.detach()).log_prob(actions)
 
     failed = failure(check_gradient, fixed_spread, "log_prob", "diag_gaussian")
-    assert failed.hint.startswith("log_std is detached: it is never learnt")
+    assert failed.hint.startswith("log_std is detached: it is never trained")
     assert failed.finding.wrong == {"gradient of log_std"}
 
 

@@ -82,7 +82,7 @@ TOTALS: dict[str, Callable[..., Any]] = {
     "advantages are normalised without the 1e-8": total(
         normalize=lambda a: (a - a.mean()) / a.std() if len(a) > 1 else a
     ),
-    "a minibatch of one transition is normalised, too": total(normalize=lambda a: (a - a.mean()) / (a.std() + 1e-8)),
+    "a minibatch of one transition is normalised as well": total(normalize=lambda a: (a - a.mean()) / (a.std() + 1e-8)),
     "the entropy has the wrong sign": total(entropy_sign=1.0),
     "the entropy term is missing": total(entropy_sign=0.0),
     "vf_coef is applied, and a factor 1/2": total(half=0.5),

@@ -149,10 +149,10 @@ POLICY: dict[str, Callable[..., Any]] = {
         -torch.minimum(new.exp() / old.exp() * a, clipped(new.exp() / old.exp(), c) * a).mean()
     ),
     "A2C's objective": lambda new, old, a, c: -(a * new).mean(),
-    "advantages are normalised in here; SB3": lambda new, old, a, c: ours(
+    "advantages are normalised inside the loss; SB3": lambda new, old, a, c: ours(
         new, old, (a - a.mean()) / (a.std() + 1e-8) if len(a) > 1 else a, c
     ),
-    "dual clip for good actions, too": surrogate(
+    "dual clip for good actions as well": surrogate(
         lambda r, a, c: -torch.maximum(torch.minimum(r * a, clipped(r, c) * a), 3 * a).mean()
     ),
     "shapes [B, 1] and [B]": lambda new, old, a, c: ours(new[:, None], old[:, None], a, c),
