@@ -65,7 +65,7 @@ components: Mapping[str, Callable[..., list[Distribution]]] = {
     "diag_gaussian": _gaussian,
     "gsde": _gsde,
 }
-"""For each distribution a function from its parameters to one distribution for each component of an action."""
+"""Distribution -> function from its parameters to one distribution for each component of an action."""
 ALL = tuple(components)
 SEVERAL = tuple(name for name in ALL if name != "categorical")
 """Distributions over actions of several components."""

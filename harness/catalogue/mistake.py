@@ -53,10 +53,10 @@ class Mistake:
     """Pure functions for the roles whose numbers neither `settings` nor `recipe` changes; for distributions a mapping
     from the distribution to its function."""
     settings: Callable[[dict[str, Any]], Mapping[str, Any]] | None = field(default=None, kw_only=True)
-    """From all keyword arguments of the algorithm (hyperparameters, policy_kwargs ...), defaults included, to the
+    """Function from all keyword arguments of the algorithm (hyperparameters, policy_kwargs ...), with defaults, to the
     changed ones."""
     recipe: Callable[[Recipe], Recipe] | None = field(default=None, kw_only=True)
-    """From a recipe to the changed one."""
+    """Function from a recipe to the changed one."""
     no_deviation: str = field(default="", kw_only=True)
     """Reason why CustomPPO is not trained with it; "" for a `Deviation`."""
 

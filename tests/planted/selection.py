@@ -29,9 +29,9 @@ class Planted:
     module: str
     """Module that the subject is imported from, as an attribute with this name."""
     expected_at: tuple[str, ...]
-    """For each bug the first quantity that must differ; empty for a correct implementation."""
+    """First quantity that must differ, bug by bug; empty for a correct implementation."""
     deviations: tuple[str | None, ...]
-    """For each bug its id in the catalogue, or None if the catalogue lacks it."""
+    """Id of each bug in the catalogue; None if the catalogue lacks it."""
     environments: tuple[str, ...]
     """Environments of the stress profile in which the bugs make a difference."""
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -196,10 +196,28 @@ def test_deviations_can_be_combined(model: type[DeviantPPO], seed: int) -> None:
     trained(model, world, n_updates=2, deviations=chosen, **settings)
 
 
-def test_the_catalogue_is_printed_as_a_table() -> None:
-    command = [sys.executable, "-m", "harness.catalogue"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env={"COLUMNS": "200"})
+def printed(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness.catalogue", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env={"COLUMNS": "60"})
+
+
+def test_the_catalogue_is_printed_with_ids_that_can_be_searched() -> None:
+    done = printed()
     assert f"{len(CATALOGUE)} deviations" in done.stdout
-    for entry in MISTAKES:
-        assert entry.id in done.stdout
+    first_words = {line.split()[0] for line in done.stdout.splitlines() if line.split()}
+    assert first_words >= {entry.id for entry in MISTAKES}
     assert "episode_starts[t + 1]" in done.stdout
+
+
+def test_the_catalogue_prints_all_about_a_mistake() -> None:
+    done = printed("dual_clip", "gae_forwards")
+    assert done.returncode == 0
+    assert "  remedy:              Leave the surrogate unbounded" in done.stdout
+    assert "  makes a difference:  only with a ratio above 3" in done.stdout
+    assert "  not trained with:    known from single functions" in done.stdout
+
+
+def test_an_unknown_id_is_answered_with_the_nearest_one() -> None:
+    done = printed("adam_eps_1e8")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: adam_eps_1e8: no mistake has this id, did you mean adam_eps_1e-8?\n"

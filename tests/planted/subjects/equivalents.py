@@ -45,7 +45,7 @@ class Equivalent:
     why: str
     """Reason why the difference is harmless."""
     make: Callable[[str], type[Any]]
-    """From the name of the class to the class."""
+    """Name of the class -> the class."""
 
     @property
     def deviation(self) -> str | None:

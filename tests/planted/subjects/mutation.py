@@ -46,7 +46,7 @@ OWNERS: Mapping[str, type[Any]] = {
 Method = tuple[str, str]
 """Names of a class and of one of its methods, such as ("PPO", "train")."""
 MethodFactory = Callable[[type[Any]], Any]
-"""From the class that a method's super() starts from to the method."""
+"""Function from the class that a method's super() starts from, to the method."""
 
 
 class StaleFragmentError(AssertionError):

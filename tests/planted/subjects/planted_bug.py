@@ -22,7 +22,7 @@ class PlantedBug:
     """
 
     id: str
-    """Catalogue id of the mistake; for an unlisted mistake an id in the same style that the catalogue does not use."""
+    """Catalogue id of the mistake; for an unlisted mistake an id in its style that no deviation has."""
     variant: str = field(default="", kw_only=True)
     """Another way of writing the mistake than the one planted under the bare id, such as "clipped_after_step"."""
     listed: bool = field(default=True, kw_only=True)

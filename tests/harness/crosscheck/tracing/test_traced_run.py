@@ -86,7 +86,7 @@ class Exiting(PPO):
 
 
 def line_of(raising: Any) -> int:
-    """Of a function that does nothing but raise."""
+    """Return the line at which a function raises."""
     return int(raising.__code__.co_firstlineno) + 1
 
 
