@@ -81,6 +81,9 @@ HARNESS: Mapping[str, set[str]] = {
         "crosscheck.tracing.trace",
     },
     "main_job": {"errors", "config", "experiment", "training.executors", "analysis"},
+    "pytest_plugin": {
+        "errors", "catalogue", "checks", "training", "crosscheck", "crosscheck.profiles", "crosscheck.reporting"
+    },
     "zoo": {"config", "training"},
     "cli": {"errors", "config", "experiment", "training.executors", "bench", "analysis", "main_job", "crosscheck"},
     "__main__": {"cli"},
