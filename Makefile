@@ -1,4 +1,5 @@
 # Every target creates or updates .venv first; `make help` lists the targets.
+# Any Python from 3.11 to 3.13; the pins of constraints.txt were made with 3.11.
 PYTHON ?= python3.11
 # Further arguments for pip, such as an index that offers a CPU-only torch: make PIP_ARGS="--index-url ..." compare
 PIP_ARGS ?=
@@ -8,10 +9,10 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := harness custom_ppo tests
+SOURCES := harness custom_ppo tests docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare smoke report crosscheck ablation bench test test-slow check format lint typecheck coverage clean
+.PHONY: help setup compare smoke report crosscheck ablation bench test test-slow check docs format lint typecheck coverage clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,11 +21,11 @@ setup: $(STAMP) ## create .venv with the pinned packages
 
 # torch is installed first and pinned: otherwise pip would choose the newest build, with gigabytes for GPUs.
 $(STAMP): constraints.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-		{ echo "error: $(PYTHON) is not Python 3.11; install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "error: $(PYTHON) is not Python 3.11 to 3.13; install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[envs,atari,minigrid,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[envs,atari,minigrid,dev,docs]'
 	@touch $@
 
 compare: $(STAMP) ## the main job: train CustomPPO, SB3 PPO and SB3 A2C; write results/compare with tables and figures
@@ -55,7 +56,10 @@ test-slow: $(STAMP) ## run the tests, including studies that take minutes
 coverage: $(STAMP) ## run the tests, and list the lines that they do not reach
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered $(ARGS)
 
-check: lint typecheck test ## run all checks of CI: format, lint, types, tests
+check: lint typecheck docs test ## run all checks of CI: format, lint, types, documentation, tests
+
+docs: $(STAMP) ## build the documentation in build/docs; fail on a dead link or an undocumented public name
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 format: $(STAMP) ## format all code and apply safe fixes
 	$(BIN)/ruff format $(SOURCES)
