@@ -57,7 +57,7 @@ class CrosscheckFailed(AssertionError):  # noqa: N818  it reads well as a test's
         self.result = result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PPOCheck:
     """One run of a subject beside its reference: call it to run it."""
 
@@ -75,6 +75,9 @@ class PPOCheck:
         """Name of the test: environment and seed."""
         return f"{self.profile.cases[0].env}-seed{self.seed}"
 
+    def __repr__(self) -> str:
+        return f"<{self.name}>"  # pytest prints it above every failure
+
     def __call__(self) -> Crosscheck:
         """Train the subject and its reference; return the answer, or raise CrosscheckFailed where they differ."""
         __tracebackhide__ = True
@@ -88,7 +91,7 @@ class PPOCheck:
         return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NamedCheck:
     """One check of a function: call it to run it."""
 
@@ -98,6 +101,9 @@ class NamedCheck:
     arguments: tuple[str, ...]
     """Distribution or term that the check needs to know."""
     options: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
 
     def __call__(self) -> CheckReport:
         """Run all cases of the check; return its report, or raise CheckFailed for a wrong number."""

@@ -1,4 +1,4 @@
-"""The example of the README is run, and says what the README shows."""
+"""The example of docs/checks.md is run, and prints what the page shows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import pytest
 
 from harness.crosscheck import CheckFailed
 
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("## Check one function of your own PPO\n")[2].partition("\n## ")[0]
-EXAMPLE, WRONG, RIGHT = re.findall(r"```(?:python)?\n(.*?)```", SECTION, re.DOTALL)
+PAGE = (Path(__file__).parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
+EXAMPLE, WRONG, RIGHT = re.findall(r"```(?:python)?\n(.*?)```", PAGE, re.DOTALL)
 
 
 def my_gae(rewards: Any, values: Any, dones: Any, next_value: Any, gamma: float, lam: float, *, masked: bool) -> Any:
