@@ -70,7 +70,7 @@ def undocumented(root: Path, shown: Sequence[str]) -> Iterator[str]:
         search_paths=[root], allow_inspection=False, modules_collection=collection, docstring_parser=None
     )
     for package in PACKAGES:
-        loader.load(package)
+        loader.load(package, try_relative_path=False)
     loader.resolve_aliases(implicit=True)
     documented: set[str] = set()
     for name in shown:
@@ -101,7 +101,7 @@ def _target(member: griffe.Object | griffe.Alias) -> griffe.Object:
 
 def _packages(module: griffe.Module) -> Iterator[griffe.Module]:
     for member in module.modules.values():
-        if not isinstance(member, griffe.Alias) and member.is_package:
+        if not isinstance(member, griffe.Alias) and member.is_init_module:
             yield from _packages(member)
     yield module
 
