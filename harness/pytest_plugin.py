@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from harness.crosscheck.profiles import Case, Profile, named_profile
+from harness.crosscheck.profiles import Profile, named_profile
 from harness.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
@@ -63,8 +63,9 @@ class PPOCheck:
 
     subject: str | type[Any]
     reference: str
-    profile: Profile
-    """Profile with the one case of this check."""
+    profile: str | Profile
+    env: str
+    """Environment of the profile, or another one that gets the settings of its first."""
     seed: int
     allow_rounding: bool
     options: Mapping[str, Any]
@@ -73,7 +74,7 @@ class PPOCheck:
     @property
     def name(self) -> str:
         """Name of the test: environment and seed."""
-        return f"{self.profile.cases[0].env}-seed{self.seed}"
+        return f"{self.env}-seed{self.seed}"
 
     def __repr__(self) -> str:
         return f"<{self.name}>"  # pytest prints it above every failure
@@ -84,7 +85,7 @@ class PPOCheck:
         from harness.crosscheck import crosscheck
 
         result = crosscheck(
-            self.subject, self.reference, profile=self.profile, seeds=(self.seed,), workers=1, **self.options
+            self.subject, self.reference, profile=self.profile, envs=(self.env,), seeds=(self.seed,), **self.options
         )
         if not (result.identical or (self.allow_rounding and result.verdict == "rounding")):
             raise CrosscheckFailed(_text(result), result)
@@ -145,13 +146,13 @@ def parametrize_with_ppo_checks(
     Names of tests are like "TightBounds-seed0". Raises HarnessError for a profile or a known failure that does not
     exist, and for no seeds.
     """
-    chosen = named_profile(profile) if isinstance(profile, str) else profile
-    cases: Sequence[Case] = (chosen.on(tuple(envs)) if envs else chosen).cases
+    known = named_profile(profile) if isinstance(profile, str) else profile
+    chosen_envs = tuple(envs) or tuple(case.env for case in known.cases)
     chosen_seeds = tuple(seeds)
     options = {"updates": updates, "copy_weights": copy_weights, "explain": explain}
     checks = [
-        PPOCheck(subject, reference, replace(chosen, cases=(case,)), seed, allow_rounding, options)
-        for case in cases
+        PPOCheck(subject, reference, profile, env, seed, allow_rounding, options)
+        for env in chosen_envs
         for seed in chosen_seeds
     ]
     return _parametrized(checks, known_failures or {})

@@ -26,7 +26,7 @@ BEGIN, END = "<!-- begin: who may import whom -->", "<!-- end: who may import wh
 EVERYWHERE = "errors"
 """Part that nearly all others import; its arrows would hide the others."""
 
-BOX, GAP, ROW, MARGIN = (104, 24), 14, 58, 18
+HEIGHT, GAP, ROW, MARGIN = 24, 14, 58, 18
 
 Arrows = Mapping[str, frozenset[str]]
 
@@ -158,8 +158,12 @@ def _panel(panel: Graph, left: float) -> tuple[str, tuple[float, float]]:
     arrows = reduced(panel.arrows)
     rows, ways = _ways(arrows)
 
+    def box(point: str) -> float:
+        """Width of a box, with room for its name; a point on a way has none."""
+        return max(72, 7 * len(point.removeprefix(panel.prefix)) + 16) if point in arrows else 0
+
     def width(points: Sequence[str]) -> float:
-        return sum((BOX[0] if point in arrows else 0) + GAP for point in points) - GAP
+        return sum(box(point) + GAP for point in points) - GAP
 
     inner = max(map(width, rows))
     size = (inner + 2 * MARGIN, len(rows) * ROW + 34)
@@ -167,24 +171,25 @@ def _panel(panel: Graph, left: float) -> tuple[str, tuple[float, float]]:
     for level, row in enumerate(rows):
         start = left + MARGIN + (inner - width(row)) / 2
         for index, point in enumerate(row):
-            own = BOX[0] if point in arrows else 0
-            place[point] = (start + width(row[:index]) + GAP + own / 2, MARGIN + 40 + level * ROW)
+            place[point] = (start + width(row[:index]) + GAP + box(point) / 2, MARGIN + 40 + level * ROW)
     lines = [
         f'<rect class="panel" x="{left:g}" y="{MARGIN}" width="{size[0]:g}" height="{size[1]:g}" rx="8"/>',
         f'<text class="title" x="{left + size[0] / 2:g}" y="{MARGIN + 20}">{panel.title}</text>',
     ]
     for (part, used), way in ways.items():
-        curve = f"M{place[part][0]:g},{place[part][1] + BOX[1]:g}"
+        curve = f"M{place[part][0]:g},{place[part][1] + HEIGHT:g}"
         for one, next_one in pairwise(way):
             (x1, y1), (x2, y2) = place[one], place[next_one]
-            bend = (y2 - y1 - BOX[1]) / 2
-            y1 += BOX[1]
+            bend = (y2 - y1 - HEIGHT) / 2
+            y1 += HEIGHT
             curve += f" L{x1:g},{y1:g} C{x1:g},{y1 + bend:g} {x2:g},{y2 - bend:g} {x2:g},{y2:g}"
         lines.append(f'<path class="arrow" data-from="{part}" data-to="{used}" d="{curve}"/>')
     for part in arrows:
         x, y = place[part]
         name = part.removeprefix(panel.prefix)
-        lines.append(f'<rect class="part" x="{x - BOX[0] / 2:g}" y="{y:g}" width="{BOX[0]}" height="{BOX[1]}" rx="4"/>')
+        lines.append(
+            f'<rect class="part" x="{x - box(part) / 2:g}" y="{y:g}" width="{box(part)}" height="{HEIGHT}" rx="4"/>'
+        )
         lines.append(f'<text x="{x:g}" y="{y + 16:g}">{name}</text>')
     return f'<g data-panel="{panel.title}">\n' + "\n".join(lines) + "\n</g>", size
 
