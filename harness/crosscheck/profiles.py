@@ -93,6 +93,7 @@ DEFAULT = Profile(
 )
 
 PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (DEFAULT, STRESS)}
+"""Profiles by their names."""
 
 
 def profile_of_file(file: Path, envs: Sequence[str], algorithm: str) -> Profile:

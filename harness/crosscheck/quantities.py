@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 Phase = Literal["start", "rollout", "advantages", "update"]
+"""Part of an iteration in which a quantity is computed."""
+
 Moment = tuple[int, int]
 """Step of the environments, and minibatch of the update that follows it (0 while acting)."""
 
@@ -154,6 +156,8 @@ QUANTITIES: tuple[Quantity, ...] = (
 """Quantities in the order in which they come about at one moment: a topological order of the graph."""
 
 BY_NAME: Mapping[str, Quantity] = {quantity.name: quantity for quantity in QUANTITIES}
+"""Quantities by their names."""
+
 ORDER: Mapping[str, int] = {quantity.name: rank for rank, quantity in enumerate(QUANTITIES)}
 """Name -> rank."""
 

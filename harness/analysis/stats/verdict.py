@@ -18,6 +18,7 @@ from harness.analysis.stats.samples import present
 __all__ = ["Outcome", "Verdict", "verdict"]
 
 Outcome = Literal["better", "worse", "equivalent", "inconclusive", "identical"]
+"""Outcome of a comparison of two algorithms."""
 
 
 @dataclass(frozen=True)

@@ -274,6 +274,7 @@ METRICS: tuple[Metric, ...] = (
         measure=None,
     ),
 )
+"""All metrics, in the order of their columns."""
 
 
 def named_estimates() -> Iterator[tuple[str, Metric, Estimate]]:
