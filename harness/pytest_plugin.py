@@ -40,8 +40,8 @@ __all__ = [
     "parametrize_with_ppo_checks",
 ]
 
-WIDTH = 110
-"""Columns of a failure's text: pytest puts a prefix before every line."""
+WIDTH = 120
+"""Columns of a failure's text."""
 
 BY_DISTRIBUTION = ("log_prob", "entropy")
 """Checks that need to know which distribution the function belongs to."""
@@ -240,7 +240,7 @@ def _text(result: Crosscheck) -> str:
 
     (run,) = result.runs
     found = run.first_beyond_rounding or run.first
-    heading = result.verdict if found is None else f"{found.quantity} differs first, {found.where}"
+    heading = result.verdict if found is None else f"first divergence in {found.quantity}, {found.where}"
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
     with console.capture() as capture:
         console.print(as_text(result, {deviation.id: deviation for deviation in CATALOGUE}), highlight=False)

@@ -58,9 +58,9 @@ def test_a_planted_bug_fails_with_the_text_of_the_crosscheck(pytester: pytest.Py
     result.stdout.fnmatch_lines(
         [
             ">       check()",
-            "E*CrosscheckFailed: parameters differs first, iteration 1, epoch 1, minibatch 1",
-            "E * environment * first difference",
-            "E *First difference (TightBounds, seed 0)",
+            "E*CrosscheckFailed: first divergence in parameters, iteration 1, epoch 1, minibatch 1",
+            "E *TightBounds * parameters, iteration 1",
+            "E *(TightBounds, seed 0)",
             "E *where *iteration 1, epoch 1, minibatch 1",
             "E *eps=1e-08*",
         ]
