@@ -20,7 +20,10 @@ __all__ = ["Batch", "Observation", "TensorObservation", "TrajectoryMemory"]
 Array = NDArray[np.generic]
 Float32 = NDArray[np.float32]
 Observation = Array | dict[str, Array]
+"""Observations of N environments, [N, ...], or one such array for each key of a Dict space."""
+
 TensorObservation = Tensor | dict[str, Tensor]
+"""Observations as tensors."""
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,10 @@ class Recipe:
 
 
 SB3_PPO = Recipe()
+"""SB3's PPO."""
+
 SB3_A2C = SB3_PPO.replace(name="a2c", policy_loss=PolicyLoss(log_prob_objective), optimizer=rmsprop)
+"""SB3's A2C: PPO with another policy loss and optimiser, for one epoch over one batch (arXiv 2205.09123)."""
 
 PPO_PENALTY = SB3_PPO.replace(
     name="ppo_penalty",
@@ -238,6 +241,7 @@ without our factor of 1.5, and its minibatches come in another random order.
 """
 
 PRESETS: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (SB3_PPO, SB3_A2C, PPO_PENALTY, CLEANRL_PPO)}
+"""Recipes by their names."""
 
 
 def named_recipe(recipe: str | Recipe) -> Recipe:

@@ -31,7 +31,7 @@ for package in map(importlib.import_module, ("custom_ppo", "harness")):
 
 
 def interpreter(version: str) -> str:
-    """A Python of this version; skips the test where there is none."""
+    """Return a Python of this version; skip the test if there is none."""
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
     found = [shutil.which(f"python{version}")]

@@ -38,7 +38,10 @@ __all__ = [
 ]
 
 RECORD_NAME = "run.json"
+"""File name of a run's record."""
+
 SCHEMA_VERSION = 1
+"""Version of the record's format."""
 
 Status = Literal["finished", "failed"]
 

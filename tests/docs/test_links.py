@@ -48,7 +48,7 @@ def dead_links(page: Path) -> Iterator[str]:
 
 
 def code_in(page: Path) -> Iterator[str]:
-    """What a page shows as code: between backticks, and in blocks."""
+    """Yield the code of a page: between backticks, and line by line in blocks."""
     text = page.read_text(encoding="utf-8")
     yield from CODE.findall(FENCE.sub("", text))
     yield from (line for block in FENCE.findall(text) for line in block.splitlines())

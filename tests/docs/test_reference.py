@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def module_of_docs(name: str) -> ModuleType:
-    """A Python file of docs/, which is no package."""
+    """Return a Python file of docs/, which is no package, as a module."""
     pytest.importorskip("mkdocstrings")
     spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / "docs" / f"{name}.py")
     assert spec is not None

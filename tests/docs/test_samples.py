@@ -1,4 +1,4 @@
-"""What the documentation shows as the output of a command is its output."""
+"""Sample output in the documentation is what its command prints."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from harness.crosscheck.reporting.findings import Finding
 __all__ = ["VERDICTS", "Crosscheck", "RunResult", "Verdict"]
 
 Verdict = Literal["identical", "rounding", "different"]
+"""Verdict of a run or of a whole cross-check."""
 
 VERDICTS: tuple[Verdict, ...] = ("identical", "rounding", "different")
 """Verdicts from best to worst; a cross-check has the worst of its runs'."""

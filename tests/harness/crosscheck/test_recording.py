@@ -17,7 +17,7 @@ def test_a_subject_given_as_a_class_is_named_by_its_module() -> None:
 
 def test_a_subject_needs_nothing_but_learn() -> None:
     assert Pairing(Moved, "ppo").load_subject() is Moved
-    with pytest.raises(UnknownNameError, match=r"it has no learn\(\)$"):
+    with pytest.raises(UnknownNameError, match=r"it has no method learn$"):
         Pairing("harness.crosscheck.profiles:Case", "ppo").load_subject()
 
 
