@@ -1,7 +1,7 @@
-"""Cross-check: compare the numbers of a PPO with those of SB3's running code.
+"""Cross-check: compare everything that a PPO computes with what SB3's code computes in the same run.
 
     crosscheck("my_package:MyPPO")          find where it first diverges from SB3's PPO
-    explain("my_package:MyPPO")             and which mistake explains it
+    explain("my_package:MyPPO")             also find the mistakes that explain the divergence
     check_gae(my_gae)                       compare one function with SB3's
 
 Every name is imported at first use: the command line imports this package, and must answer without loading PyTorch.

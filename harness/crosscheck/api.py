@@ -38,19 +38,19 @@ def crosscheck(
     seconds: float = 120.0,
     workers: int = 1,
 ) -> Crosscheck:
-    """Compare a PPO with SB3's running code, number by number, and return where and why they diverge.
+    """Compare a PPO with SB3's running code, array by array, and return where and why they diverge.
 
     subject: a class that trains like SB3's, `Class(policy, env, seed=..., **hyperparameters).learn(steps)`, or its
         name, registered or "package.module:Class".
     reference: "ppo" or "a2c" of SB3. Any other algorithm can be a reference, but then nothing is explained.
     profile: settings, and environments unless `envs` gives others (Gymnasium ids, or keys of `ENVIRONMENTS`).
     updates: number of updates to compare; the default is the profile's.
-    explain: search for deviations that reproduce the subject's numbers, for at most `seconds`.
+    explain: search for deviations that reproduce the subject's values, for at most `seconds`.
     copy_weights: start the subject from the reference's initial weights and random state.
     resync: train a diverging subject once more with the reference's inputs at every stage, to find further faults.
-    threads: number of torch's threads. workers: number of processes; a subject given as a class is run in this one.
+    threads: number of PyTorch threads. workers: number of processes; a subject given as a class runs in this process.
 
-    Raises HarnessError if something named does not exist, or if subject or reference cannot be built.
+    Raises HarnessError if a name is unknown, or if subject or reference cannot be built.
     """
     if not seeds:
         raise HarnessError("seeds is empty: at least one is needed")
@@ -82,7 +82,7 @@ def _profile(profile: str | Profile, envs: Sequence[str], updates: int | None) -
 
 @dataclass(frozen=True)
 class _Question:
-    """Runs to compare, and how much time and how many processes they may take."""
+    """Runs to compare, and the time and the processes that may be used."""
 
     pairing: Pairing
     profile: str
@@ -93,7 +93,7 @@ class _Question:
 
     @property
     def in_workers(self) -> bool:
-        """True if worker processes do the work: they can import a name, but not receive any class."""
+        """True if worker processes do the work: a subject's name can be imported there, a class cannot be sent."""
         return self.workers > 1 and isinstance(self.pairing.subject, str)
 
 
@@ -150,7 +150,7 @@ def _is_explicable(run: RunResult) -> bool:
     """Return True if a deviation can explain what differs in a run.
 
     Stored values that nothing reads have no cause to search for, and no deviation raises the subject's exception where
-    all numbers before it agree.
+    all values before it agree.
     """
     first = run.first_beyond_rounding
     failed = first is not None and first.quantity == END_OF_TRAINING and first.kind == "error"
@@ -158,7 +158,7 @@ def _is_explicable(run: RunResult) -> bool:
 
 
 def _initial_weights_hide_the_rest(question: _Question, explanation: Explanation, runs: Sequence[RunResult]) -> bool:
-    """Return True if unexplained initial weights make every later number differ, so that nothing else can be compared.
+    """Return True if unexplained initial weights make every later value differ, so that nothing else can be compared.
 
     Many correct implementations draw their weights in another order: started from the reference's weights, they can
     still be compared.

@@ -63,7 +63,7 @@ def run_crosscheck(
 
 
 def _check_writable(*paths: Path | None) -> None:
-    """Raise HarnessError if a file cannot be written: found out now, it does not cost the answer of a long run."""
+    """Raise HarnessError if a file cannot be written, before a long run is started whose result would be lost."""
     for path in paths:
         if path is not None and not path.resolve().parent.is_dir():
             raise HarnessError(f"{path} cannot be written: there is no folder {path.resolve().parent}")

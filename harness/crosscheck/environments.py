@@ -1,7 +1,7 @@
-"""Small environments that make mistakes visible: tight bounds, several action dimensions, frequent ends of both kinds.
+"""Small environments that expose mistakes: tight bounds, several action dimensions, frequent terminations and timeouts.
 
-A step takes a few microseconds. All randomness comes from the environment's own generator, so that the global ones,
-whose states are compared, are moved by the implementation alone.
+A step takes a few microseconds. All randomness comes from the environment's own generator, so that only the
+implementation advances the global generators, whose states are compared.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class TightBounds(gym.Env[Any, Any]):
     """Point in the plane, moved by a force whose two components have different, tight bounds.
 
     Most Gaussian samples lie outside the bounds, so clipping the action matters at once. Observation: position and
-    velocity, float32 [4]. Reward: minus the distance to the origin, minus a price for force. An episode terminates when
+    velocity, float32 [4]. Reward: minus the distance to the origin, minus a cost of force. An episode terminates when
     the point leaves the square [-1, 1]^2.
     """
 
@@ -41,9 +41,8 @@ class TightBounds(gym.Env[Any, Any]):
         return self._observation(), {}
 
     def step(self, action: Any) -> Transition:
-        force = np.asarray(
-            action, dtype=np.float64
-        )  # never clipped here, so an action out of bounds shows in the reward
+        # Never clipped here, so that an action out of bounds changes the reward.
+        force = np.asarray(action, dtype=np.float64)
         self.velocity = 0.9 * self.velocity + force + self.np_random.normal(0, 0.02, 2)
         self.position = self.position + 0.3 * self.velocity
         distance = float(np.hypot(*self.position))
@@ -57,7 +56,7 @@ class TightBounds(gym.Env[Any, Any]):
 class ManySwitches(gym.Env[Any, Any]):
     """Three simultaneous choices (MultiDiscrete [3, 2, 4]), rewarded if they fit the observation, float32 [3].
 
-    Episodes terminate by chance, one step in twelve.
+    Each step ends the episode with probability 1/12.
     """
 
     def __init__(self) -> None:
@@ -92,8 +91,8 @@ ENVIRONMENTS: Mapping[str, Callable[[], gym.Env[Any, Any]]] = {
     "CartPole15": partial(_limited, partial(_unlimited, "CartPole-v1"), 15),
     "Pendulum20": partial(_limited, partial(_unlimited, "Pendulum-v1"), 20),
 }
-"""Name -> constructor, with a time limit that is reached several times in a rollout. Episodes of CartPole15 end in both
-ways, those of Pendulum20 only by truncation."""
+"""Name -> constructor, with a time limit that is reached several times in a rollout. CartPole15's episodes terminate or
+are truncated, Pendulum20's are always truncated."""
 
 
 def make_environment(name: str) -> gym.Env[Any, Any]:

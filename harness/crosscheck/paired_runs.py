@@ -28,7 +28,8 @@ def check_runs(pairing: Pairing, pairs: Sequence[tuple[Case, int]]) -> list[RunR
     with torch_threads(pairing.threads):
         for case, notes, seed in common_cases(pairing, pairs):
             results.append(_result(pairing, record_run(pairing, case, seed), notes))
-            # Hooks make a traced model refer to itself, and to traces that can be large: only the collector frees it.
+            # Hooks create reference cycles between a traced model and its traces, which can be large: only the garbage
+            # collector frees them.
             gc.collect()
     return results
 
@@ -43,10 +44,10 @@ def _result(pairing: Pairing, run: RecordedRun, notes: tuple[str, ...]) -> RunRe
     comparison = run.comparison
     first, beyond, unused = comparison.first, comparison.first_beyond_rounding, comparison.dead_values
     fed = record_fed(pairing, run) if _needs_fed_run(pairing, comparison) else None
-    isolated = [] if fed is None else isolated_faults(run.baseline, fed, run.watched.ignored)
+    isolated = [] if fed is None else isolated_faults(run.baseline, fed, run.searchable_subject.ignored)
     subject_line, reference_line = None, None
     if beyond is not None:
-        # A number that the subject does not name may be missing: the result most like it among its operations is shown.
+        # An intermediate that was not found has no array: the most similar result of the subject is shown in its place.
         beyond = with_likely_value(beyond, run.subject, run.reference)
         subject_line, reference_line = diverging_lines(beyond, run.subject, fed, run.reference, run.baseline)
     per_epoch = _minibatches_per_epoch(run.case, pairing.reference)
@@ -54,7 +55,7 @@ def _result(pairing: Pairing, run: RecordedRun, notes: tuple[str, ...]) -> RunRe
     def described(divergence: Divergence) -> Finding:
         return finding(divergence, run.baseline, per_epoch, run.subject.error)
 
-    # Unused stored values are no divergence, but without one they are what there is to show.
+    # Unused stored values do not count as a divergence; they are shown if there is nothing else to show.
     shown = first or (unused[0] if unused else None)
     return RunResult(
         env=run.case.env,
@@ -89,8 +90,8 @@ def _verdict(comparison: Comparison, isolated: Sequence[Divergence]) -> Verdict:
         return "rounding" if comparison.dead_values else "identical"
     if beyond is None:
         return "rounding"
-    # Rounding grows from update to update, at times beyond the threshold. In a fed run it cannot grow: where that shows
-    # no fault, there is none.
+    # Rounding grows from update to update, at times beyond the threshold. In a fed run it cannot grow, so a fed run
+    # without faults proves that the divergence is rounding.
     grown = not first.beyond_rounding and beyond.kind == "value" and not isolated
     return "rounding" if grown else "different"
 

@@ -54,7 +54,7 @@ def _falling(progress_remaining: float, first: float) -> float:
 
 
 _ANY_TOTAL = 100_000
-"""Total of training steps for reading a file's settings; only the first updates are compared."""
+"""Length of training assumed when a file's settings are read; only the first updates are compared."""
 
 _STRESS: Mapping[str, Any] = {
     "n_steps": 32,

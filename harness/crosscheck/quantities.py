@@ -1,10 +1,10 @@
-"""Quantities of a training run by which two implementations are compared, in the order in which they come about.
+"""Quantities of a training run by which two implementations are compared, in the order in which they are computed.
 
-A quantity is recorded at a place: a step of the environments, a minibatch of the update after that step, and the
-quantity itself. Sorted by place, the first recorded array that differs is where two implementations part.
+An array is recorded at a place: a step of the environments, a minibatch of the update after that step, and a quantity.
+The first divergence of two implementations is the first array that differs, in the order of places.
 
-Each quantity states which others it is computed from. All dependencies that the comparison uses (which stored value is
-read by what, which divergences follow from an earlier one) are derived from this one graph.
+Each quantity states which others it is computed from. All dependencies that the comparison uses (which quantities read
+a stored value, which divergences follow from an earlier one) are derived from this one graph.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Quantity:
 
 
 class Place(NamedTuple):
-    """Step, minibatch and quantity at which an array is recorded; places sort in the order of time."""
+    """Step, minibatch and quantity at which an array is recorded; places sort in chronological order."""
 
     step: int
     """Steps of the vectorised environment made so far, this one included; 0 before the first."""
@@ -67,8 +67,8 @@ class Place(NamedTuple):
         return self.step, self.minibatch
 
 
-# The graph leaves out what would lead back in a circle: weights, on which every output of a network depends, moments of
-# the optimiser, and the environments' state, all of which carry over from one moment to the next.
+# The graph has no cycles, because it leaves out what carries over from one moment to the next: the weights (on which
+# every output of a network depends), the moments of the optimiser, and the state of the environments.
 QUANTITIES: tuple[Quantity, ...] = (
     Quantity("initial_parameters", "start", "weights before the first step"),
     Quantity("observation", "rollout", "input of the policy while acting, [N, ...]"),
@@ -153,7 +153,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity("optimizer_state", "update", "moments of the optimiser after the step", ("clipped_gradient",)),
     Quantity("final_randomness", "update", "state of torch's and NumPy's global generators when training ended"),
 )
-"""Quantities in the order in which they come about at one moment: a topological order of the graph."""
+"""Quantities in the order in which they are computed at one moment: a topological order of the graph."""
 
 BY_NAME: Mapping[str, Quantity] = {quantity.name: quantity for quantity in QUANTITIES}
 """Quantities by their names."""

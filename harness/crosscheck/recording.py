@@ -27,7 +27,7 @@ Subject = str | type[Any]
 """Class of the implementation under test, or its name: registered, or "package.module:Class"."""
 
 _BASELINES: Mapping[str, str] = {"ppo": "custom_ppo", "a2c": "custom_ppo:CustomA2C"}
-"""Reference -> algorithm that trains to the same bits, and whose every quantity can be named."""
+"""Reference -> algorithm that equals it bit for bit, and whose every quantity is recorded by name."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Pairing:
     isolate_faults: bool = True
     """True to train a diverging subject once more as a fed run, which shows the faults behind the first one."""
     threads: int = 1
-    """Number of torch's threads."""
+    """Number of PyTorch threads."""
 
     @property
     def subject_name(self) -> str:
@@ -66,7 +66,7 @@ def common_cases(pairing: Pairing, pairs: Sequence[tuple[Case, int]]) -> Iterato
 
 @contextmanager
 def torch_threads(number: int) -> Iterator[None]:
-    """Set torch's thread count, and restore it."""
+    """Set PyTorch's thread count, and restore it."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -88,7 +88,7 @@ def record_run(pairing: Pairing, case: Case, seed: int) -> RecordedRun:
     if not any(place.rank == ORDER["parameters"] for place in reference.arrays):
         raise HarnessError(
             f"the reference {pairing.reference} makes no optimiser step in {case.env} (updates: {case.n_updates}): "
-            "ask for more updates"
+            "raise the number of updates"
         )
     baseline = reference
     if pairing.reference in _BASELINES:
@@ -96,10 +96,10 @@ def record_run(pairing: Pairing, case: Case, seed: int) -> RecordedRun:
         divergence = compare(baseline, reference).first
         if divergence is not None:
             raise HarnessError(
-                f"CustomPPO, which names the quantities of {pairing.reference}, diverges from it in {case.env} with "
-                f"seed {seed} (first in {divergence.place.quantity}): please report this"
+                f"CustomPPO, which must equal the reference {pairing.reference}, diverges from it in {case.env} with "
+                f"seed {seed} (first in {divergence.place.quantity}): this is a bug of the harness, please report it"
             )
-    # CustomPPO logs other numbers than SB3 does, and in another order. A subject is more likely to log like SB3.
+    # CustomPPO logs other scalars than SB3 does, and in another order. A subject is more likely to log like SB3.
     baseline = dataclasses.replace(baseline, reported=reference.reported)
     return _record_subject(pairing, reference, baseline, case, seed)
 
@@ -120,7 +120,7 @@ def record_fed(pairing: Pairing, run: RecordedRun) -> Trace:
 
 
 def _record_baseline(reference: str, case: Case, seed: int, mode: TracingMode) -> Trace:
-    # The fused engine calls no part of the recipe, so that most quantities could not be named.
+    # The fused engine calls no part of the recipe, so most quantities could not be recorded.
     return trace_run(load_algorithm(_BASELINES[reference]), case, seed, mode, engine="autograd")
 
 

@@ -27,7 +27,7 @@ def explain_pairs(
 ) -> tuple[Explanation, tuple[int, int]]:
     """Return the explanation of the lowest seed of every case, and (number of runs it reproduces, number of runs).
 
-    The other seeds are not searched: they test the explanation on runs that it was not made from.
+    The other seeds are not searched: they test the explanation on runs from which it was not derived.
     """
     with torch_threads(pairing.threads):
         common = [(case, seed) for case, _, seed in common_cases(pairing, pairs)]
@@ -38,7 +38,7 @@ def explain_pairs(
         catalogue = {entry.id: entry for entry in CATALOGUE if pairing.reference in entry.algorithms}
         explanation = explain_runs(deviant, searched, list(catalogue.values()), seconds=seconds)
         scores = list(explanation.scores)
-        # Deviations of one group give the same numbers in the runs searched: any of them stands for the group.
+        # Deviations of one group give the same values in the runs searched: any of them stands for the group.
         hypothesis = tuple(catalogue[ids[0]] for ids in explanation.deviations)
         if hypothesis:
             # One run after the other is recorded and released: traces of image policies are large.

@@ -22,7 +22,7 @@ _IDENTICAL = "#dfeee3"
 _MISSING = "white"
 _ROUNDING = 1e-5
 _STEPS = np.arange(-8.0, 1.0)
-"""Borders of the colours, log10 of a share; values beyond the outermost border take the outermost colour."""
+"""Borders of the colours, log10 of a relative difference; values beyond the last border take the last colour."""
 
 _WIDTH_INCHES = 7.1
 _FRAME_INCHES = 0.62
@@ -36,10 +36,10 @@ _FEW_SEEDS = 3
 
 @themed()
 def divergence_map(largest: pd.DataFrame, subject: str, reference: str) -> Figure:
-    """Draw a cell for each seed and minibatch: log10 of the largest difference, as a share of the largest number.
+    """Draw a cell for each seed and minibatch: log10 of the largest difference, relative to the largest value.
 
     largest: columns env, seed, iteration (from 1), minibatch (0 is the rollout before the update), largest (0 if all
-    bits are equal, infinite if a quantity is missing or a discrete choice differs).
+    bits are equal, infinite if a quantity is missing or integers differ).
     Rounding is blue and more is red; bit-equal cells are pale green, and a missing minibatch is white.
     """
     envs = list(dict.fromkeys(largest["env"]))
@@ -50,9 +50,9 @@ def divergence_map(largest: pd.DataFrame, subject: str, reference: str) -> Figur
     for axes, env in zip(grid[:, 0], envs, strict=True):
         _draw(axes, largest[largest["env"] == env], env)
     note = (
-        f"{subject} beside {reference}: the largest difference of any number, as a share of the largest in its array, "
+        f"{subject} compared with {reference}: largest difference of any array, relative to its largest value, "
         "in the rollout (r) and in each minibatch of the update. "
-        "Once two implementations have parted, everything after follows."
+        "Everything after the first divergence may differ only because of it."
     )
     finish(figure, note=note)
     patches = _legend(missing=_has_gaps(largest))
@@ -118,7 +118,7 @@ def _mark_updates(axes: Axes, columns: list[tuple[int, int]]) -> None:
     shown = [
         index
         for index, (_, minibatch) in enumerate(columns)
-        if minibatch % every == 0 and (every == 1 or index + 1 not in starts)  # no room beside the next r
+        if minibatch % every == 0 and (every == 1 or index + 1 not in starts)  # no room next to the r that follows
     ]
     labels = ["r" if columns[index][1] == 0 else str(columns[index][1]) for index in shown]
     axes.set_xticks([index + 0.5 for index in shown], labels, fontsize=5.5)

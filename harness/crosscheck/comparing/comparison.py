@@ -28,13 +28,13 @@ class Comparison:
     """Number of the reference's arrays that were compared."""
     largest: Mapping[tuple[int, int], float]
     """(iteration, minibatch) -> size of the largest divergence; minibatch 0 is the rollout before the update. Infinite
-    for what is missing, and for what has no size, such as another choice."""
+    for missing arrays, and for integers that differ, since these have no relative size."""
     dead_values: tuple[Divergence, ...] = ()
     """Divergences of stored values without consequence, which count in none of the other fields."""
 
 
 def compare(reference: Trace, subject: Trace | SearchableTrace) -> Comparison:
-    """Compare all quantities that both traces have, in the order of time.
+    """Compare all quantities that both traces have, in chronological order.
 
     The reference names all its quantities; those that the subject does not name are searched for.
     """
@@ -43,15 +43,16 @@ def compare(reference: Trace, subject: Trace | SearchableTrace) -> Comparison:
     moments = sorted({*reference.moments, *searchable.moments})
     found = {moment: list(divergences_at(reference, searchable, moment, comparable)) for moment in moments}
     everything = [divergence for moment in moments for divergence in found[moment]]
-    # Dead values are found only now, as everything computed from them, often much later, must be known to be equal.
+    # A stored value is dead only if everything computed from it agrees, often much later: all moments must be compared
+    # before the first divergence can be chosen.
     dead = dead_values(reference, searchable.trace, everything, comparable)
     at_dead = {divergence.place for divergence in dead}
     alive = {moment: [one for one in found[moment] if one.place not in at_dead] for moment in moments}
-    everything = [divergence for moment in moments for divergence in alive[moment]]
-    first = next(iter(everything), None)
-    beyond = next((divergence for divergence in everything if divergence.beyond_rounding), None)
-    # All that is missing after an error follows from it, so the error is the divergence to report. What differed before
-    # it is reported nonetheless: a wrong number is often the cause of the error.
+    with_effect = [divergence for moment in moments for divergence in alive[moment]]
+    first = next(iter(with_effect), None)
+    beyond = next((divergence for divergence in with_effect if divergence.beyond_rounding), None)
+    # Arrays are missing after an error because of it, so the error is the divergence to report. A value that differed
+    # before it is reported nonetheless: it is often the cause of the error.
     if searchable.trace.error is not None and (beyond is None or beyond.kind == "missing"):
         beyond = _end_by_error(searchable)
         first = first if first is not None and first.kind != "missing" else beyond
@@ -68,7 +69,8 @@ def _end_by_error(subject: SearchableTrace) -> Divergence:
 def _largest(reference: Trace, found: Mapping[Moment, Sequence[Divergence]]) -> dict[tuple[int, int], float]:
     """Return the size of the largest divergence for every iteration and minibatch.
 
-    The moment at which the reference's training ended is no minibatch of its own; it counts only if one has its number.
+    The end of the reference's training is recorded under the number of the minibatch that would come next. A divergence
+    there counts only if one of the two runs makes a minibatch of this number.
     """
     endings = {place.moment for place in reference.arrays if place.rank == ORDER["final_randomness"]}
     largest: dict[tuple[int, int], float] = {}

@@ -14,24 +14,24 @@ _STORED = tuple(
     quantity.name for quantity in QUANTITIES if quantity.name.startswith("stored_") or quantity.name == "episode_start"
 )
 
-# Some distributions have no entropy in closed form, and then it is never computed; it reads nothing that the
-# log-probability does not read as well.
+# Some distributions have no entropy in closed form, so it is never computed. Nothing is lost: its inputs are inputs of
+# the log-probability as well.
 _MAY_BE_ABSENT = frozenset(("entropy",))
 
 
 def _computed_from(name: str) -> frozenset[str]:
     """Return the quantities in which an error of a stored value must show, if it matters at all.
 
-    Estimates mix all steps of a rollout, so every one of them counts. A minibatch only picks rows of the buffer, so in
-    the update the direct uses are enough: all that follows is computed from these.
+    Advantages and returns mix all steps of a rollout, so each of them counts. A minibatch only picks rows of the
+    buffer, so in the update the direct uses are enough: everything later is computed from these.
     """
     estimates = {use for use in descendants(name) if BY_NAME[use].phase == "advantages"}
     return frozenset({*estimates, *direct_uses(name)} - _MAY_BE_ABSENT)
 
 
 COMPUTED_FROM: Mapping[str, frozenset[str]] = {name: _computed_from(name) for name in _STORED}
-"""Stored value -> names of all that the following update computes from it. SB3's advantages never read the episode
-starts of a rollout's first step, for instance, so any value there is as good as another."""
+"""Stored value -> names of the quantities that the following update computes from it. The episode starts of a rollout's
+first step, for instance, are never read by SB3's advantage estimation, so a difference there has no effect."""
 
 _AFTER_WEIGHTS = frozenset(("new_value", "new_log_prob"))
 """Computed from stored values alone in the first minibatch; in later ones also from weights that have moved since."""
@@ -42,7 +42,7 @@ def dead_values(
 ) -> tuple[Divergence, ...]:
     """Return the divergences of stored values, beyond rounding, without consequence in the update that follows.
 
-    All that is computed from such a value must be recorded in both traces, and be equal up to rounding.
+    Every quantity computed from such a value must be recorded in both traces, and be equal up to rounding.
     comparable: ranks that are compared.
     """
     beyond = [divergence for divergence in divergences if divergence.beyond_rounding]
@@ -52,8 +52,8 @@ def dead_values(
     different = {_computed_at(reference, divergence.place) for divergence in beyond}
     recorded = {_computed_at(reference, place) for place in reference.arrays if place in subject.arrays}
 
-    # Equality of what was not recorded, or is not compared, is unknown, so such a value counts as alive. Only the same
-    # iteration counts: in later ones all arrays differ as soon as the weights do.
+    # If a quantity was not recorded or is not compared, it may differ, so the stored value does not count as dead. Only
+    # the same iteration counts: in later ones all arrays differ as soon as the weights do.
     def is_dead(divergence: Divergence) -> bool:
         iteration = reference.iteration(divergence.place.step)
         computed = {(iteration, ORDER[name]) for name in COMPUTED_FROM[divergence.place.quantity]}

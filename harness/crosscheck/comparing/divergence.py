@@ -16,7 +16,7 @@ __all__ = ["ROUNDING", "Divergence", "array_difference", "equal_elements", "equa
 Array = NDArray[Any]
 
 ROUNDING = 1e-5
-"""Share of the largest number up to which a difference may come from another order of the same operations."""
+"""Largest difference, relative to the largest absolute value, that another order of the same operations explains."""
 
 _CONSTANT = 1e-3
 """Relative spread up to which ratios count as one constant."""
@@ -34,7 +34,7 @@ class Divergence:
     theirs: Array | None
     """Array of the reference."""
     size: float
-    """Largest absolute difference, divided by the reference's largest absolute number."""
+    """Largest absolute difference, divided by the reference's largest absolute value."""
 
     @property
     def beyond_rounding(self) -> bool:
@@ -56,7 +56,7 @@ class Divergence:
         if self.ours is None or self.theirs is None or self.ours.size != self.theirs.size:
             return None
         theirs, ours = (array.reshape(-1).astype(np.float64) for array in (self.theirs, self.ours))
-        # Elements that are equal say nothing: those of a padded or clipped array stay equal under any factor.
+        # Equal elements are left out: padding and clipped values stay equal under any factor.
         different = ~equal_elements(theirs, ours)
         if not different.any() or (theirs[different] == 0).any():
             return None
@@ -65,9 +65,9 @@ class Divergence:
 
 
 def array_difference(place: Place, theirs: Array | None, ours: Array | None) -> Divergence | None:
-    """Return the divergence of two arrays, or None if all numbers are equal.
+    """Return the divergence of two arrays, or None if all elements are equal.
 
-    Shapes may differ by dimensions of one. Choices (integers, booleans) that differ have infinite size.
+    Shapes may differ by dimensions of one. A difference of integers or booleans has infinite size.
     """
     if theirs is None or ours is None:
         return Divergence(place, "extra" if theirs is None else "missing", ours, theirs, np.inf)

@@ -36,8 +36,8 @@ IMPLIED_INPUTS: Mapping[int, frozenset[int]] = {
     )
     for name in INTERMEDIATES
 }
-"""Rank of an intermediate -> ranks of the intermediates that must be right if it is. An implementation with the right
-surrogate that never computes a ratio has no wrong ratio."""
+"""Rank of an intermediate -> ranks of the intermediates that must be right if it is right. A correct surrogate, for
+instance, clears the ratio, even if the implementation never computes one."""
 
 FIRST_LOCAL = ORDER["normalized_advantage"]
 """Rank from which on intermediates are local variables even in SB3's PPO, so that no subclass of it names them."""
@@ -49,11 +49,11 @@ SUMMANDS: Mapping[int, Sequence[str]] = {
     ORDER["policy_loss"]: _POLICY_SUMMANDS,
     ORDER["loss"]: (*_POLICY_SUMMANDS, *(name for name in BY_NAME["loss"].made_from if name != "policy_loss")),
 }
-"""Rank of a sum that may cancel out -> names of what is summed: rounding is a share of these, not of the sum."""
+"""Rank of a sum that may cancel out -> names of its summands: rounding is relative to these, not to the sum."""
 
 
 def _chains() -> dict[str, frozenset[str]]:
-    """Return the chains along which an error runs on: the networks' evaluation, each term of the loss, their total."""
+    """Return the chains along which an error spreads: the networks' evaluation, each term of the loss, their total."""
     networks = frozenset(("batch_observation", *direct_uses("batch_observation")))
     terms = {
         term: (ancestors(term) | {term}) & frozenset(INTERMEDIATES) - networks for term in BY_NAME["loss"].made_from
@@ -62,8 +62,8 @@ def _chains() -> dict[str, frozenset[str]]:
 
 
 CHAINS: Mapping[str, frozenset[str]] = _chains()
-"""Chain -> names of its quantities. A fed run cannot replace a local variable, so whatever goes wrong in one goes on to
-the end of its chain."""
+"""Chain -> names of its quantities. A fed run cannot replace a local variable, so an error in one spreads to the end of
+its chain."""
 
 CHAIN_OF: Mapping[int, str] = {ORDER[name]: chain for chain, names in CHAINS.items() for name in names}
 """Rank -> chain; for the intermediates and the gradient."""

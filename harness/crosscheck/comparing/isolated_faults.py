@@ -1,4 +1,4 @@
-"""Stages that go wrong by themselves, found in a fed run: one in which every stage gets the reference's inputs."""
+"""Stages that are wrong on their own, found in a fed run: one in which every stage gets the reference's inputs."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def diverging_lines(
     """Return the lines of the subject and of the reference that first compute what the other never does.
 
     names: trace that names the quantities of this moment. fed: the subject's fed run, used if the divergence's own
-    moment shows no line: there other numbers may hide the cause (a ratio of one equals many results).
+    moment shows no line: equal values may hide the cause there (a ratio of one equals many results).
     """
     place = divergence.place
     if not place.minibatch:

@@ -51,8 +51,8 @@ def divergences_at(
                     continue
                 ours = _unnamed_array(reference, subject, moment, theirs)
             divergence = _intermediate_divergence(place, theirs, ours, reference)
-            # A right result clears the inputs that it implies: with the right surrogate no ratio is needed. Nothing is
-            # cleared by a number that wrong inputs would give just as well.
+            # A correct result clears the inputs that it implies: with a correct surrogate no ratio is needed. A value
+            # that wrong inputs would give just as well clears nothing.
             if _implies_equal_inputs(theirs) and (divergence is None or not divergence.beyond_rounding):
                 pending = [other for other in pending if other.place.rank not in IMPLIED_INPUTS[rank]]
             if divergence is not None:
@@ -61,7 +61,7 @@ def divergences_at(
         divergence = array_difference(place, theirs, ours)
         if rank in _DECISIVE:
             if divergence is not None:
-                # How far an array that was not found is off is unknown; what it does to the gradient is not.
+                # The error of an array that was not found is unknown; that of the gradient stands for it.
                 for other in pending:
                     yield replace(other, size=divergence.size) if other.ours is None else other
             pending = []
@@ -72,7 +72,7 @@ def divergences_at(
 def _unnamed_array(reference: Trace, subject: SearchableTrace, moment: Moment, theirs: Array) -> Array | None:
     """Return the subject's array for an intermediate that it does not name; None if it is not found.
 
-    A term that the subject logs comes first: the right number may occur in its code by chance, or in another role.
+    A term that the subject logs comes first: among its operations the expected value may occur by chance.
     """
     reported = _reported_term(reference, subject.trace, moment, theirs)
     return subject.search(moment, theirs) if reported is None else reported
@@ -90,14 +90,14 @@ def _reported_term(reference: Trace, subject: Trace, moment: Moment, theirs: Arr
 
 
 def _intermediate_divergence(place: Place, theirs: Array, ours: Array | None, reference: Trace) -> Divergence | None:
-    """Return the divergence of an intermediate, whose size is a share of its summands if these may cancel out."""
+    """Return the divergence of an intermediate; its size is relative to its summands if these may cancel out."""
     if ours is None:
         return Divergence(place, "value", None, theirs, np.inf)
     divergence = array_difference(place, theirs, ours)
     if divergence is None or divergence.kind != "value" or place.rank not in SUMMANDS:
         return divergence
     # The policy term is a mean of normalised advantages, near 1e-9 in the first minibatch: rounding in its summands is
-    # then as large as the sum itself, and a share of the sum would be far beyond rounding.
+    # then as large as the sum itself, and relative to the sum it would be far beyond rounding.
     summed = [reference.get(place.step, place.minibatch, name) for name in SUMMANDS[place.rank]]
     scale = max(float(np.abs(array).max(initial=0)) for array in (theirs, *summed) if array is not None)
     size = float(np.abs(ours.reshape(-1).astype(np.float64) - theirs.reshape(-1)).max()) / (scale or np.inf)
@@ -107,7 +107,7 @@ def _intermediate_divergence(place: Place, theirs: Array, ours: Array | None, re
 def _implies_equal_inputs(array: Array) -> bool:
     """Return True if equality of this array implies equal inputs.
 
-    A loss of (nearly) zero and ratios that are all equal come about from many inputs.
+    A loss near zero, and ratios that are all equal, result from many different inputs.
     """
     if array.size == 1:
         return bool(np.abs(array).max() > ROUNDING)

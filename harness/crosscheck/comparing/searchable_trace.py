@@ -26,7 +26,7 @@ never made."""
 class SearchableTrace:
     """Trace of a subject, with an index of the results of its operations.
 
-    ignored: rows of the rollout buffer whose values are dead, so that nothing is said about them.
+    ignored: rows of the rollout buffer that hold dead values, and are not compared.
     """
 
     def __init__(self, trace: Trace, ignored: frozenset[BufferRow] = frozenset()) -> None:
@@ -50,8 +50,8 @@ class SearchableTrace:
 
         A subject whose optimiser never moves the weights lacks `parameters` altogether, which is a divergence.
         """
-        # A quantity that a subject never shows is not missing: it may have none. One that must exist, because the run
-        # could not have gone on without it, is missing if it is not recorded.
+        # A quantity that was never recorded of a subject is not missing: it may do without it. One without which the
+        # run could not have continued is missing if it was not recorded.
         searchable = frozenset(IMPLIED_INPUTS) if self.trace.operations else frozenset[int]()
         moved = frozenset((ORDER["parameters"],)) if self.trace.optimizer else frozenset[int]()
         return self.named_ranks | searchable | moved | _SHOWN_BY_ALL
@@ -61,12 +61,13 @@ class SearchableTrace:
         return rank >= FIRST_LOCAL or rank not in self.named_ranks
 
     def search(self, moment: Moment, wanted: Array) -> Array | None:
-        """Return an operation's result equal to these numbers, or to their negatives, up to rounding; otherwise None.
+        """Return an operation's result equal to these values, or to their negatives, up to rounding; otherwise None.
 
-        Exact inputs of operations count as well: NumPy, whose operations are not logged, may have computed them.
+        Inputs of operations that equal them exactly count as well: NumPy, whose operations are not logged, may have
+        computed them.
         """
-        # Nearly all arrays of a right implementation are found by digest, at once and at any size. Comparing number by
-        # number is for other orders of summation, which give other last bits, and for results that were kept.
+        # Nearly all arrays of a correct implementation are found by digest, at once and at any size. Elements are
+        # compared only for another order of summation, which changes the last bits, and only where results were kept.
         if digest(wanted) in self._digests_at(moment):
             return wanted
         operations = self.trace.operations.get(moment, ())

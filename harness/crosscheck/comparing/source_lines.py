@@ -1,4 +1,4 @@
-"""Source lines at which an implementation's update leaves the reference's."""
+"""Source lines where an implementation's update departs from the reference's."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["SourceLine", "first_unshared_line", "most_similar_result"]
 Array = NDArray[Any]
 
 _MIN_CORRELATION = 0.5
-"""Absolute correlation above which a result may stand in the place of an array."""
+"""Absolute correlation above which a result may take the place of an array."""
 
 _MIN_GAIN = 1e-6
-"""Correlations closer than this belong to the same array before and after a linear step; the first of them is taken."""
+"""Difference of two correlations below which the later result counts as a linear function of the earlier one."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def first_unshared_line(
         for operation in _unshared_operations(trace, other, moment)
         if after_backward or not operation.after_backward
     ]
-    # What the loss is computed from comes first. Implementations log much that others do not (a KL estimate, a clip
+    # Operations that enter the loss come first. Implementations compute much only to log it (a KL estimate, a clip
     # fraction), often before the loss is complete; such lines are named only if nothing else is left.
     ingredients = _ingredients_of_losses(trace, moment)
     found.sort(key=lambda operation: not operation.after_backward and operation.digest not in ingredients)
@@ -68,7 +68,7 @@ def first_unshared_line(
 
 
 def _ingredients_of_losses(trace: Trace, moment: Moment) -> set[bytes]:
-    """Return the digests of the losses of a minibatch and of all that they are computed from."""
+    """Return the digests of the losses of a minibatch and of everything that they are computed from."""
     found = {digest(loss) for loss in trace.losses.get(moment, ())}
     for operation in reversed(trace.operations.get(moment, ())):
         if operation.digest in found:
@@ -107,7 +107,7 @@ def _unshared_operations(trace: Trace, other: Trace, moment: Moment) -> Iterator
 
 def _may_be_shared(operation: Operation, others: Sequence[Operation]) -> bool:
     """Return True if the result equals another's up to rounding, or was too large to be kept."""
-    # One that both may share is never blamed: a missing line is a smaller harm than the line of another cause.
+    # In doubt an operation counts as shared: to name no line is better than to name one that is not the cause.
     values = operation.values
     return values is None or any(equal_up_to_rounding(other.values, values) is not None for other in others)
 

@@ -17,20 +17,20 @@ class RuledOut:
     """Deviations that do not explain the remaining divergence, by what their trials showed."""
 
     earlier: tuple[str, ...] = ()
-    """Ids of deviations that change an earlier number, where subject and baseline agree."""
+    """Ids of deviations that change an earlier value, where subject and baseline agree."""
     here: tuple[str, ...] = ()
-    """Ids of deviations that change the diverging number, but not to the subject's."""
+    """Ids of deviations that change the diverging value, but not to the subject's."""
     untestable: tuple[str, ...] = ()
     """Ids of deviations without effect up to the divergence: they are neither ruled out nor confirmed."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Deviations that reproduce the subject's numbers, and what was ruled out if they do not reproduce all."""
+    """Deviations that reproduce the subject's values, and what was ruled out if they do not reproduce all."""
 
     verdict: ExplanationVerdict
     deviations: tuple[tuple[str, ...], ...]
-    """Ids of each deviation found, with those that give the same numbers in every run and cannot be told apart."""
+    """Ids of each deviation found, with those that give the same values in every run and cannot be told apart."""
     scores: tuple[Score, ...]
     """First divergence between CustomPPO with these deviations and the subject, per run."""
     ruled_out: RuledOut

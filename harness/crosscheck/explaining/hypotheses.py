@@ -1,4 +1,4 @@
-"""Hypotheses with their scores in every run, and which of them explain most."""
+"""Hypotheses with their scores in every run, and the choice of those that explain most."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ class ScoredHypothesis:
 def latest(trials: Sequence[Trial], score: Score) -> list[Hypothesis]:
     """Return the candidates whose first divergence is latest, if later than `score`; the closest agreement first.
 
-    Agreement to the bit in one run may be chance: a deviation can leave the rounding of that run untouched and not of
-    another. So candidates that agree with the best one only up to rounding are returned too.
+    Bitwise agreement in one run may be chance: a deviation can change the rounding of another run and not of this one.
+    So candidates that agree with the best one only up to rounding are returned too.
     """
     better = sorted((trial for trial in trials if trial.score > score), key=lambda trial: trial.score, reverse=True)
     return [

@@ -37,7 +37,7 @@ class LiveComparison:
 
     @property
     def diverged(self) -> bool:
-        """True if a number differs beyond rounding."""
+        """True if a value differs beyond rounding."""
         return self._beyond_rounding is not None
 
     def stop_if_diverged(self, trace: Trace, step: int, minibatch: int) -> None:
@@ -70,14 +70,14 @@ class LiveComparison:
         # Moments are recorded in order. Only the last ones are new, and this is called after each step of a trial.
         latest = itertools.takewhile(lambda moment: moment > self._compared_until, reversed(trace.moments))
         new = {moment for moment in latest if moment <= until}
-        # A moment of the subject alone counts too: the trial lacks its numbers, which is a divergence.
+        # A moment of the subject alone counts too: the trial lacks its arrays, which is a divergence.
         while self._pending and self._pending[0] <= until:
             new.add(self._pending.popleft())
         return sorted(new)
 
 
 def _place_of_failure(subject: SearchableTrace) -> Place | None:
-    """Return the place at which an exception ended the subject's run, behind all its numbers; None if it did not."""
+    """Return the place at which an exception ended the subject's run, after all its arrays; None if none did."""
     if subject.trace.error is None:
         return None
     return Place(*(subject.moments[-1] if subject.moments else (0, 0)), len(QUANTITIES) - 1)

@@ -19,11 +19,11 @@ AT_ONCE = Place(0, 0, 0)
 class Score(NamedTuple):
     """First divergences of two traces; the later they are, the more of the subject is reproduced.
 
-    Scores compare like tuples: an agreement up to rounding counts before an agreement to the bit.
+    Scores compare like tuples: agreement up to rounding counts before bitwise agreement.
     """
 
     beyond_rounding: Place
-    """First place where the numbers differ beyond rounding, or NO_DIVERGENCE."""
+    """First place where the arrays differ beyond rounding, or NO_DIVERGENCE."""
     any_size: Place
     """First place where any bit differs, or NO_DIVERGENCE."""
 

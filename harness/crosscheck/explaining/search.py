@@ -1,9 +1,9 @@
-"""Search for the deviations of CustomPPO that reproduce the numbers of an unknown implementation.
+"""Search for the deviations of CustomPPO that reproduce the values computed by an unknown implementation.
 
-CustomPPO trains to the bits of SB3, so with the same mistake it trains to the bits of the implementation that has the
-mistake. The search explains one divergence after the other: it keeps the deviation that moves the first divergence
-farthest back, and goes on from there. Where no single deviation helps, pairs and triples of those that change the
-diverging number are tried.
+CustomPPO equals SB3's PPO bit for bit; with an implementation's mistake added, it equals that implementation bit for
+bit. The search explains one divergence after the other: it keeps the deviation after which the first divergence comes
+latest, and continues from there. Where no single deviation helps, pairs and triples of those that change the diverging
+value are tried.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def explain_runs(
     seconds: float = 120.0,
     most_deviations: int = 12,
 ) -> Explanation:
-    """Search for deviations that reproduce the subject's numbers in all runs.
+    """Search for deviations that reproduce the subject's values in all runs.
 
     deviant: class that trains like the reference, and takes `deviations=`.
     seconds: time limit of the search. most_deviations: largest number of deviations in one hypothesis.
     """
     started = time.monotonic()
     search = _Search(deviant, runs, catalogue, deadline=started + seconds)
-    # A beam, because deviations that give equal numbers up to one divergence may give different ones after it: only
-    # some of them can be extended to the whole explanation, and which ones shows later.
+    # A beam, because deviations that give equal values up to one divergence may give different ones after it: only some
+    # of them can be extended to the whole explanation, and it shows only later which.
     beam = [ScoredHypothesis((), tuple(score_of(run.comparison) for run in runs))]
     past: list[list[ScoredHypothesis]] = []
     ruled_out = RuledOut()
@@ -73,8 +73,8 @@ def explain_runs(
 def _without_moves_of_rounding(beams: Sequence[list[ScoredHypothesis]]) -> list[ScoredHypothesis]:
     """Return the first beam that explains as much as the last, rounding aside.
 
-    Any deviation that rounds differently moves the place where rounding begins, and one of many moves it back by
-    chance. A step of the search that did no more than that has explained nothing.
+    Any deviation that rounds differently moves the first rounding difference, and among many deviations some delay it
+    by chance. A step of the search that achieved no more than that explained nothing.
     """
     return next(beam for beam in beams if beam[0].explains == beams[-1][0].explains)
 
@@ -100,7 +100,7 @@ class _Search:
     ) -> list[ScoredHypothesis]:
         """Return the best extensions of a beam, if they explain more than it does; else none."""
         better = best_of([longer for hypothesis in beam for longer in self._with_one_more(hypothesis)], beam)
-        # No single deviation helps: either two mistakes meet in one number, or an earlier step took the wrong one of
+        # No single deviation helps: either two mistakes change the same value, or an earlier step took the wrong one of
         # two deviations that agreed until here. So several at once are tried, on this beam and on earlier ones.
         for hypotheses in (beam, *reversed(past[-_STEPS_BACK:])):
             if better or self.out_of_time:
@@ -124,7 +124,7 @@ class _Search:
         )
 
     def _with_one_more(self, hypothesis: ScoredHypothesis) -> list[ScoredHypothesis]:
-        """Return the extensions by the deviations that explain most of what is left in the run that diverges first."""
+        """Return the extensions by one deviation that delay the divergence most in the run that diverges first."""
         if hypothesis.exact:
             return [hypothesis]
         run, place = hypothesis.earliest_divergence()
@@ -132,7 +132,7 @@ class _Search:
         return self._scored(latest(self._trials_of_singles(hypothesis, run, place), hypothesis.scores[run]))
 
     def _with_several_more(self, hypothesis: ScoredHypothesis) -> list[ScoredHypothesis]:
-        """Return the best extensions by two or three deviations at once, where several mistakes meet in one number."""
+        """Return the best extensions by two or three deviations at once, for mistakes that change the same value."""
         if hypothesis.exact:
             return []
         run, place = hypothesis.earliest_divergence()
@@ -146,10 +146,10 @@ class _Search:
         return []
 
     def _groups(self, hypothesis: ScoredHypothesis, run: int, place: Place) -> Iterator[Iterable[Hypothesis]]:
-        """Yield pairs of deviations that change the diverging number, pairs with one that does, and then triples.
+        """Yield pairs of deviations that change the diverging value, pairs with one that does, and then triples.
 
-        All pairs of the catalogue would be 20,000 trials. Nearly always each of two mistakes changes the number alone;
-        or else one has an effect only together with the other, like a rule about a limit that is never reached alone.
+        All pairs of the catalogue would be 20,000 trials. Nearly always each of two mistakes changes the value on its
+        own, or one has an effect only together with the other: a wrong limit, say, that only the other one reaches.
         """
         changing = self._changing(hypothesis, run, place)
         trials = self._trials_of_singles(hypothesis, run, place)
@@ -157,8 +157,8 @@ class _Search:
         unchanging = [deviation for deviation in possible if deviation not in changing]
         mixed: list[Hypothesis] = list(itertools.product(changing, unchanging))
         if place.minibatch and self._runs[run].subject.arrays.get(place) is None:
-            # One of the two updates has ended here. Two wrong rules about the end of an update may cancel for a while,
-            # so that each alone diverges earlier: pairs of them are tried though each alone is ruled out.
+            # The subject's update has ended here. Two wrong rules about the end of an update may cancel for a while,
+            # so that each alone diverges earlier: pairs of them are tried although each alone is ruled out.
             mixed += itertools.combinations([entry for entry in self._endings if entry.id not in hypothesis.ids], 2)
         yield itertools.combinations(changing, 2)
         yield mixed
@@ -168,8 +168,8 @@ class _Search:
         """Return a trial in one run for each extension of a hypothesis by one deviation; trials are made once."""
         key = hypothesis.ids, run
         if key not in self._singles:
-            # A deviation that changed a number on which both agree changes it together with further deviations too: it
-            # is not tried in this run again. Rules that end an update are the exception, one may undo the other.
+            # A deviation that changes a value on which both sides agree changes it in longer hypotheses too, so it is
+            # not tried in this run again. Rules that end an update are the exception: one may undo another.
             contradicted = self._contradicted.setdefault(run, set())
             skipped = {*hypothesis.ids, *contradicted}
             candidates = ((*hypothesis.deviations, entry) for entry in self._catalogue if entry.id not in skipped)
@@ -179,8 +179,8 @@ class _Search:
         return self._singles[key]
 
     def _changing(self, hypothesis: ScoredHypothesis, run: int, place: Place) -> list[Deviation]:
-        """Return the deviations that change the number at a place, and nothing before it."""
-        # Compared with the hypothesis, not with the subject: a wrong deviation changes the number like the right one.
+        """Return the deviations that change the array at a place, and nothing before it."""
+        # Compared with the hypothesis, not with the subject: with several mistakes no single deviation gives its array.
         without = self._trial(hypothesis.deviations, self._runs[run], place)
         return [
             _added(trial)
@@ -199,10 +199,10 @@ class _Search:
         return [hypothesis for hypothesis in scored if self._keeps_agreement(hypothesis)]
 
     def _keeps_agreement(self, hypothesis: ScoredHypothesis) -> bool:
-        """Return True if every bit that agrees without deviations agrees with them, up to the first divergence.
+        """Return True if, in every run, the first difference of any size is not earlier than without deviations.
 
-        Rounding grows, and may pass the threshold by chance; a hypothesis that rounds differently from an earlier place
-        on delays that, but explains nothing.
+        Rounding grows from step to step until it passes the threshold. A hypothesis that only rounds differently, from
+        an earlier place on, may delay this by chance, but explains nothing.
         """
         without = (score_of(run.comparison) for run in self._runs)
         return all(score.any_size >= agreed.any_size for score, agreed in zip(hypothesis.scores, without, strict=True))

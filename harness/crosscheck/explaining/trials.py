@@ -27,7 +27,7 @@ __all__ = ["Hypothesis", "RecordedRun", "Trial", "run_trial"]
 
 Array = NDArray[Any]
 Hypothesis = tuple[Deviation, ...]
-"""Deviations that together may explain the subject's numbers."""
+"""Deviations that together may explain the subject's values."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class RecordedRun:
     """True if the subject started from the reference's initial weights and random state."""
 
     @cached_property
-    def watched(self) -> SearchableTrace:
+    def searchable_subject(self) -> SearchableTrace:
         """Trace of the subject, indexed for comparisons, without stored values that nothing reads."""
         unused = frozenset(self.baseline.buffer_row(found.place) for found in self.comparison.dead_values)
         return SearchableTrace(self.subject, ignored=unused)
@@ -59,7 +59,7 @@ class Trial:
     hypothesis: Hypothesis
     score: Score
     value: Array | None
-    """Numbers at the requested place; None if the trial did not reach it."""
+    """Array at the requested place; None if the trial did not reach it."""
 
 
 def run_trial(deviant: type[Any], hypothesis: Hypothesis, run: RecordedRun, place: Place | None = None) -> Trial:
@@ -67,11 +67,11 @@ def run_trial(deviant: type[Any], hypothesis: Hypothesis, run: RecordedRun, plac
 
     deviant: class that trains like the reference and takes `deviations=`. place: where to read `Trial.value`.
     """
-    live = LiveComparison(run.watched, run.baseline.recorded_ranks)
+    live = LiveComparison(run.searchable_subject, run.baseline.recorded_ranks)
     mode = TracingMode.trial(run.baseline, live.stop_if_diverged, copy_weights=run.copy_weights)
     try:
         trace = trace_run(deviant, run.case, run.seed, mode, deviations=hypothesis)
-    except Exception:  # some deviations exclude each other: what cannot be built or trained explains nothing
+    except Exception:  # some deviations exclude each other: a hypothesis that cannot be trained explains nothing
         return Trial(hypothesis, Score(AT_ONCE, AT_ONCE), None)
     if not live.diverged:
         live.finish(trace)

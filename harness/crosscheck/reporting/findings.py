@@ -1,4 +1,4 @@
-"""Description of a divergence: where it is, the numbers on both sides, and how they are related."""
+"""Description of a divergence: its place, the values on both sides, and how they are related."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _N_SHOWN = 4
 """Number of elements of an array that are printed."""
 
 END_OF_TRAINING = "end of training"
-"""Name in place of `final_randomness` if only one side has it: the other one trains on, or has failed."""
+"""Name in place of `final_randomness` if only one side has it: the other one continues to train, or has failed."""
 
 _WEIGHTS = ("initial_parameters", "gradient", "clipped_gradient", "parameters")
 
@@ -47,7 +47,7 @@ class Finding:
     """One of value, shape, missing (the subject has no value), extra (the reference has none), error."""
     beyond_rounding: bool
     size: float | None
-    """Largest difference, relative to the largest number of the array; None for integers and missing values."""
+    """Largest difference, relative to the array's largest absolute value; None for integers and missing values."""
     ratio: float | None
     """Subject / reference, if it is the same for all elements that differ."""
     element: str
@@ -56,11 +56,11 @@ class Finding:
     """Number of elements that differ."""
     n_elements: int | None
     subject: str
-    """Numbers of the subject, from the first that differs on."""
+    """Values of the subject, from the first element that differs on."""
     reference: str
-    """Numbers of the reference at the same elements."""
+    """Values of the reference at the same elements."""
     relation: str
-    """Relation of the two, in words; "" if there is nothing to say."""
+    """Relation of the two sides, in words; "" if none is known."""
 
     @property
     def where(self) -> str:
@@ -77,7 +77,8 @@ class Finding:
 def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int | None, error: str | None) -> Finding:
     """Return the description of a divergence of a subject from this reference.
 
-    minibatches_per_epoch: of the reference; None if it has no minibatches. error: exception that ended the subject.
+    minibatches_per_epoch: number in the reference; None if it has no minibatches. error: exception that ended the
+    subject's run.
     """
     place = divergence.place
     quantity = QUANTITIES[place.rank]
@@ -85,13 +86,13 @@ def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int
     epoch, minibatch = _epoch_and_minibatch(divergence, minibatches_per_epoch)
     if quantity.name == "final_randomness" and divergence.kind != "value":
         name, meaning = END_OF_TRAINING, "the point at which training ends"
-        # Only a trace that has come to its end holds the final state of the generators.
-        numbers = ("training goes on", "training ends")
-        subject_numbers, reference_numbers = numbers if divergence.kind == "missing" else reversed(numbers)
+        # Only a trace of a run that ended by itself holds the final state of the generators.
+        sides = ("training goes on", "training ends")
+        subject, theirs = sides if divergence.kind == "missing" else reversed(sides)
     else:
         name, meaning = quantity.name, quantity.meaning
-        subject_numbers = _numbers(divergence.ours, divergence)
-        reference_numbers = _numbers(divergence.theirs, divergence)
+        subject = _values_in_words(divergence.ours, divergence)
+        theirs = _values_in_words(divergence.theirs, divergence)
     return Finding(
         quantity=name,
         meaning=meaning,
@@ -107,8 +108,8 @@ def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int
         element=_element(divergence, reference),
         n_different=_n_different(divergence),
         n_elements=None if divergence.theirs is None else int(divergence.theirs.size),
-        subject=subject_numbers,
-        reference=reference_numbers,
+        subject=subject,
+        reference=theirs,
         relation=relation_in_words(divergence, reference, error),
     )
 
@@ -117,7 +118,7 @@ def _epoch_and_minibatch(divergence: Divergence, per_epoch: int | None) -> tuple
     """Return epoch and minibatch of a divergence, from 1; None during the rollout."""
     number = divergence.place.minibatch
     if divergence.place.quantity == "final_randomness" and divergence.kind != "error":
-        number -= 1  # recorded under the minibatch that would come next; the last one made is the one to show
+        number -= 1  # recorded under the minibatch that would come next; the last completed one is shown
     if number <= 0:
         return None, None
     if not per_epoch:
@@ -162,11 +163,11 @@ def _weight(position: int, reference: Trace) -> str:
             index = np.unravel_index(position, shape) if shape else ()
             return f"{name}[{', '.join(str(int(i)) for i in index)}]"
         position -= size
-    raise IndexError(f"{position} is behind the last weight")
+    raise IndexError(f"{position} is after the last weight")
 
 
-def _numbers(array: Array | None, divergence: Divergence) -> str:
-    """Return a number, or the first few from the first that differs on."""
+def _values_in_words(array: Array | None, divergence: Divergence) -> str:
+    """Return the values of one side as text: at most `_N_SHOWN`, from the first element that differs on."""
     if array is None:
         if divergence.kind in ("missing", "extra"):
             return "none"

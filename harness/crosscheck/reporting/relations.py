@@ -1,4 +1,4 @@
-"""Relation of the subject's numbers to the reference's, in words."""
+"""Relation of the subject's values to the reference's, in words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["relation_in_words"]
 Array = NDArray[Any]
 
 _CONSTANT = 1e-3
-"""Relative spread up to which ratios or offsets are called constant: float32 rounds what is left of a difference."""
+"""Relative spread up to which ratios or offsets count as constant: differences of float32 values are inexact."""
 
 
 def relation_in_words(divergence: Divergence, reference: Trace, error: str | None) -> str:
@@ -70,7 +70,7 @@ def _proportion(divergence: Divergence, subject: Array, reference: Array) -> str
 def _constant_offset(subject: Array, reference: Array) -> float | None:
     """Return subject - reference, if it is the same for all elements that differ, and there are several."""
     if reference.dtype.kind != "f":
-        return None  # actions and indices are names: an offset between them means nothing
+        return None  # actions and indices are labels: an offset between them means nothing
     a, b = subject.reshape(-1), reference.reshape(-1)
     offsets = (a.astype(np.float64) - b)[~equal_elements(a, b)]
     median = float(np.median(offsets)) if len(offsets) > 1 else 0.0

@@ -1,4 +1,4 @@
-"""Text that the terminal shows of a cross-check."""
+"""Terminal output of a cross-check."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _MOST_FAULTS = 12
 _CLAIMS = {
     "explained exactly": "CustomPPO with {} equals the subject to the bit",
     "explained up to rounding": "CustomPPO with {} equals the subject up to rounding",
-    "partly explained": "CustomPPO with {} comes closer to the subject, and still diverges",
+    "partly explained": "CustomPPO with {} diverges from the subject later, but still diverges",
     "not explained": "no mistake of the catalogue reproduces the first divergence",
 }
-"""Verdict of an explanation -> what it says; {} is this mistake, or these mistakes."""
+"""Verdict of an explanation -> its meaning in a sentence; {} is replaced by "this mistake" or "these mistakes"."""
 
 
 def as_text(result: Crosscheck, catalogue: Mapping[str, Deviation]) -> RenderableType:
-    """Return what the terminal shows. catalogue: deviations by their id."""
+    """Return the terminal output. catalogue: deviations by their id."""
     run = _run_to_show(result)
     return Group(
         _heading(result),
@@ -70,7 +70,7 @@ def _time_of_divergence(run: RunResult) -> tuple[int, int, int, int]:
 
 
 def _shown(run: RunResult) -> Finding | None:
-    """Return the divergence to show of a run: rounding only if there is nothing else."""
+    """Return the divergence of a run to show: one within rounding only if there is no other."""
     return run.first_beyond_rounding or run.first
 
 
@@ -130,7 +130,7 @@ def _divergence(result: Crosscheck, run: RunResult) -> list[RenderableType]:
         for side, settings in zip(("subject", "reference"), run.optimizers, strict=True):
             table.add_row(f"optimiser of {side}", escape(settings))
     if run.first is not None and (run.first.quantity, run.first.where) != (found.quantity, found.where):
-        table.add_row("rounding before", f"{run.first.quantity}: {run.first.where}")
+        table.add_row("rounding since", f"{run.first.quantity}: {run.first.where}")
     for note in run.notes:
         table.add_row("note", escape(note))
     return [Text.from_markup(f"[bold]First divergence[/bold] ({escape(run.env)}, seed {run.seed})"), table, Text()]
@@ -154,7 +154,7 @@ def _faults(run: RunResult) -> list[RenderableType]:
         return []
     table = _labelled_lines()
     for found in run.faults[:_MOST_FAULTS]:
-        relation = found.relation or found.subject  # a number that was not found has no relation
+        relation = found.relation or found.subject  # an array that was not found has no relation
         table.add_row(f"[red]{found.quantity}[/]", f"{found.where}   [italic]{escape(relation)}[/]")
     if len(run.faults) > _MOST_FAULTS:
         table.add_row("", f"and {len(run.faults) - _MOST_FAULTS} more (--json lists them)")
@@ -208,7 +208,7 @@ def _ruled_out(found: RuledOut) -> Iterable[tuple[str, str]]:
 
 
 def _verdict(result: Crosscheck) -> RenderableType:
-    """Return the last line, with the verdict and what it rests on."""
+    """Return the last line: the verdict, and how much was compared."""
     counts = Counter(run.verdict for run in result.runs)
     runs = _runs(len(result.runs))
     if result.verdict == "identical":

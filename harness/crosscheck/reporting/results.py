@@ -15,7 +15,7 @@ Verdict = Literal["identical", "rounding", "different"]
 """Verdict of a run or of a whole cross-check."""
 
 VERDICTS: tuple[Verdict, ...] = ("identical", "rounding", "different")
-"""Verdicts from best to worst; a cross-check has the worst of its runs'."""
+"""Verdicts from best to worst; a cross-check has the worst verdict of its runs."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _MOST_LISTED = 4
 
 
 def norms_in_words(subject: Array, reference: Array, parameters: Sequence[tuple[str, tuple[int, ...]]]) -> str:
-    """Return how the norms of two vectors of initial weights are related, layer by layer; "" if they say nothing.
+    """Return in words how the layers' norms of two vectors of initial weights compare; "" if the layers are unknown.
 
     The norm of an orthogonal matrix depends on its shape and gain only: another gain changes it, other random draws do
     not. parameters: name and shape of every weight, in the order of the vectors.

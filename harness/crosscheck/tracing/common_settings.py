@@ -1,4 +1,4 @@
-"""Settings that a subject and its reference can both be given: a subject need not take all that SB3's PPO takes."""
+"""Settings that subject and reference both accept: a subject need not accept every argument of SB3's PPO."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from harness.errors import HarnessError
 __all__ = ["common_case"]
 
 _OPTIONAL = ("clip_range_vf", "target_kl", "ent_coef")
-"""Settings that PPO can do without: a subject that lacks one is compared with a reference that does without it too."""
+"""Settings that PPO works without: if a subject does not accept one, the reference is trained without it too."""
 
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 """Settings that may be functions of the remaining progress. If a subject fails with them, both get constants."""
 
 
 def common_case(case: Case, subject: type[Any], reference: type[Any]) -> tuple[Case, tuple[str, ...]]:
-    """Return the case with the settings that both can have, and notes in words on what was changed for that."""
+    """Return the case with settings that suit both, and notes on what was changed, as sentences."""
     settings = accepted_settings(reference, case.settings)
     known = accepted_settings(subject, settings)
     missing = [name for name in settings if name not in known]
@@ -37,7 +37,7 @@ def common_case(case: Case, subject: type[Any], reference: type[Any]) -> tuple[C
     ]
     kept = {name: value for name, value in settings.items() if name not in left_out}
     case = dataclasses.replace(case, settings=kept)
-    # A subject that fails with constants as well has another fault, which is reported with the settings as they were.
+    # A subject that fails with constants as well has another fault: it is reported under the case's own settings.
     constant = _with_constants(case, known)
     if constant is not None and _fails(subject, case) and not _fails(subject, constant):
         names = [name for name in _SCHEDULES if constant.settings.get(name) != kept.get(name)]

@@ -24,12 +24,12 @@ from harness.training.envs import make_training_env
 __all__ = ["accepted_settings", "error_in_a_line", "make_environments", "make_model"]
 
 _FOREIGN_CODE = (*sysconfig.get_paths().values(), str(Path(__file__).parents[2]), "<")
-"""Beginnings of the paths of code that the author of a subject did not write: Python's and its packages', this
-package's, and generated code."""
+"""Path prefixes of code that the author of a subject did not write: Python, installed packages, this harness, and
+generated code."""
 
 
 def accepted_settings(algorithm: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that the algorithm's constructor takes."""
+    """Return the settings that the algorithm's constructor accepts."""
     parameters = inspect.signature(algorithm).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return dict(settings)
@@ -37,7 +37,7 @@ def accepted_settings(algorithm: type[Any], settings: Mapping[str, Any]) -> dict
 
 
 def make_environments(case: Case, seed: int) -> VecEnv:
-    """Make the vectorised environment of a case, wrapped and normalised as its file says."""
+    """Make the vectorised environment of a case, wrapped and normalised as the case's file specifies."""
     if case.spec is None:
         return make_vec_env(lambda: make_environment(case.env), n_envs=case.n_envs, seed=seed)
     with tempfile.TemporaryDirectory() as folder:  # for the logs of episodes, which are not read
@@ -47,9 +47,9 @@ def make_environments(case: Case, seed: int) -> VecEnv:
 def make_model(
     algorithm: type[Any], case: Case, seed: int, env: VecEnv, name: str, arguments: Mapping[str, Any]
 ) -> Any:
-    """Make the model of a case, with further arguments of its constructor; raises HarnessError if that fails.
+    """Make the model of a case, with further arguments of its constructor; raise HarnessError if that fails.
 
-    name: of the algorithm in the message; "" for that of its class.
+    name: name of the algorithm in the message; "" for the name of its class.
     """
     # The device is fixed, as GPUs sum in another order.
     settings = accepted_settings(algorithm, {**case.settings, "seed": seed, "device": "cpu", **arguments})
@@ -61,7 +61,7 @@ def make_model(
     except (Exception, SystemExit) as error:
         called = name or algorithm.__name__
         fits = _has_sb3_signature(algorithm, settings)
-        hint = "--env chooses others" if fits else "its constructor has to take policy, env, and settings"
+        hint = "--env chooses other environments" if fits else "its constructor must accept policy, env and settings"
         raise HarnessError(f"{called} cannot be made for {case.env}: {error_in_a_line(error)} ({hint})") from error
 
 
@@ -85,7 +85,7 @@ def _fitting_policy(algorithm: type[Any], policy: Any, env: VecEnv) -> Any:
 
 def error_in_a_line(error: BaseException) -> str:
     """Return an error with the innermost line of the subject's own code: "ValueError: no, at my_ppo.py:12"."""
-    # The innermost line of all is mostly torch's, and tells an author less than the line of theirs that called it.
+    # The innermost frame is mostly in torch; authors are helped more by the line of their own code that called it.
     message = str(error).strip().splitlines()
     lines = [
         f", at {os.path.basename(frame.filename)}:{frame.lineno}"

@@ -1,7 +1,7 @@
 """Probe of CustomPPO: each part is a function of its recipe or a method of its agent, and can be wrapped.
 
-Every term of the loss has a name here. Under the fused engine the parts that it has written out are not called, and are
-not recorded; their gradients are.
+Every term of the loss is recorded by name. The fused engine calls none of the recipe's parts that it computes itself:
+these are not recorded under it, but the gradients are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def uses_fused_engine(model: CustomPPO) -> bool:
 
 
 def probe_custom_ppo(model: CustomPPO, recorder: Recorder, optimizer_probe: OptimizerProbe) -> None:
-    """Wrap all parts of a model, to record every quantity that its engine computes by name."""
+    """Wrap all parts of a model, to record by name every quantity that its engine computes."""
     fused = uses_fused_engine(model)
     _probe_acting(model, recorder)
     _probe_memory(model, recorder)
@@ -81,7 +81,7 @@ def _probe_memory(model: CustomPPO, recorder: Recorder) -> None:
 def _probe_engine(model: CustomPPO, recorder: Recorder, minibatches: deque[Any]) -> None:
     """Record minibatches and the terms of the loss.
 
-    minibatches: indices of those still to come in this epoch, filled where the recipe draws their order.
+    minibatches: index arrays of the epoch's remaining minibatches, filled where the recipe draws their order.
     """
     choose = model.choose_engine
     wrapped: list[Any] = []
@@ -124,7 +124,7 @@ def _probe_evaluation(model: CustomPPO, recorder: Recorder) -> None:
 
 
 def _probe_recipe(model: CustomPPO, recorder: Recorder, minibatches: deque[Any], *, with_loss: bool) -> None:
-    """Wrap the recipe's parts; with_loss: also those of the loss, which the fused engine has written out."""
+    """Wrap the recipe's parts; with_loss: also those of the loss, which the fused engine computes itself."""
     agent, recipe = model.agent, model.agent.recipe
 
     def advantages(rewards: Any, values: Any, starts: Any, last_values: Any, dones: Any, **kwargs: Any) -> Any:
@@ -132,8 +132,8 @@ def _probe_recipe(model: CustomPPO, recorder: Recorder, minibatches: deque[Any],
         found, returns = recipe.advantages(rewards, values, starts, last_values, dones, **kwargs)
         return recorder.record_step("advantage", found), recorder.record_step("return", returns)
 
-    # The order of a whole epoch is drawn at once. In a fed run its parts are overwritten in place, since the agent cuts
-    # this very array into minibatches. An epoch that stops early leaves parts over, which the next one drops.
+    # The order of a whole epoch is drawn at once. In a fed run it is overwritten in place, since the agent cuts this
+    # same array into minibatches. An epoch that stops early leaves parts over, which the next epoch drops.
     def minibatch_order(n: int) -> Any:
         indices = recipe.minibatch_order(n)
         size = model.batch_size or len(indices)

@@ -1,4 +1,4 @@
-"""Environments of a traced run: their inputs and answers are recorded, and replaced in a fed run."""
+"""Environments of a traced run: their inputs and outputs are recorded, and the outputs are replaced in a fed run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["EnvProbe"]
 
 
 class EnvProbe(VecEnvWrapper):
-    """Vectorised environment that records what passes through it; a fed run gets the other run's answers.
+    """Vectorised environment that records its inputs and outputs; a fed run gets the outputs of the feeding trace.
 
-    replayable: keep answers and random states, so that the trace can feed other runs.
+    replayable: keep transitions and random states, so that the trace can feed other runs.
     last_step: raise StopTracing at any step after this one.
     """
 
@@ -47,7 +47,7 @@ class EnvProbe(VecEnvWrapper):
     def step_async(self, actions: Any) -> None:
         """Record the actions, and pass them on unless the run is fed."""
         recorder = self.recorder
-        # Raised at the call after the last, when the last update is complete.
+        # Raised not at the last step but at the next call, because the last update comes between the two.
         if self.last_step is not None and recorder.step >= self.last_step:
             raise StopTracing
         recorder.begin_step()
@@ -58,7 +58,7 @@ class EnvProbe(VecEnvWrapper):
             self.venv.step_async(actions)
 
     def step_wait(self) -> Any:
-        """Return the answer of the environments, or that of the feeding trace; both are recorded."""
+        """Return the transition of the environments, or in a fed run the feeding trace's; either is recorded."""
         recorder = self.recorder
         if recorder.fed_from is None:
             observations, rewards, dones, infos = self.venv.step_wait()

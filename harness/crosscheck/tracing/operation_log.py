@@ -1,7 +1,7 @@
 """Log of the tensor operations of an update, with the source line that called each.
 
-It shows what an implementation keeps in local variables (normalised advantages, ratios, the terms of the loss),
-whatever it calls them and however its code is cut: PyTorch passes every call of its functions to an active mode.
+It contains what an implementation keeps in local variables (normalised advantages, ratios, the terms of the loss),
+whatever their names and however the code is organised: PyTorch passes every call of its functions to an active mode.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from harness.crosscheck.tracing.trace import Operation, digest
 __all__ = ["MAX_KEPT_SIZE", "OperationLog"]
 
 MAX_KEPT_SIZE = 4096
-"""Numbers of a result above which only its digest is kept."""
+"""Size of a result, in elements, above which only its digest is kept."""
 
 _MAX_LOGGED_SIZE = 1 << 20
-"""Numbers of a result above which it is not logged at all: a digest of it would take longer than the operation."""
+"""Size of a result, in elements, above which it is not logged: its digest would take longer than the operation."""
 
 _TRANSPARENT = ("torch.", "torch", "harness.crosscheck.tracing")
-"""Beginnings of the names of modules whose frames do not count as the caller."""
+"""Prefixes of the names of modules whose frames do not count as the caller."""
 
-_WITHOUT_NUMBERS = frozenset(("__get__", "detach", "clone", "requires_grad_", "zero_", "copy_", "to", "cpu", "data"))
-"""Functions that compute no new numbers."""
+_WITHOUT_ARITHMETIC = frozenset(("__get__", "detach", "clone", "requires_grad_", "zero_", "copy_", "to", "cpu", "data"))
+"""Functions that compute no new values."""
 
 
 class OperationLog(TorchFunctionMode):
-    """Context that logs every operation with a floating-point result; `take` hands them over."""
+    """Context that logs every operation with a floating-point result; `take` returns and forgets them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class OperationLog(TorchFunctionMode):
         self.losses: list[NDArray[Any]] = []
         """Tensors differentiated since the log was last cleared."""
         self.scalars: list[float] = []
-        """Numbers read out of tensors since the log was last cleared."""
+        """Values read out of tensors with `item` since the log was last cleared."""
         self._operations: list[Operation] = []
 
     def take(self) -> list[Operation]:
@@ -57,15 +57,15 @@ class OperationLog(TorchFunctionMode):
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Call a function of PyTorch, and log it."""
-        logged = not self.paused and getattr(func, "__name__", "") not in _WITHOUT_NUMBERS
+        logged = not self.paused and getattr(func, "__name__", "") not in _WITHOUT_ARITHMETIC
         # Digests are taken before the call, since an operation in place (`add_`) overwrites its own input, and results
         # are copied after it, since a later one may overwrite them.
         inputs = _digests(args) if logged else ()
         result = func(*args, **(kwargs or {}))
         if not logged:
             return result
-        # Neither backward nor item has a tensor as its result. They mark what is learnt from and what is only reported:
-        # without the first, the loss would be one operation among many.
+        # Neither backward nor item returns a tensor. The first tells which result is the loss, one operation among many
+        # otherwise; the second tells which scalars the implementation logs.
         if func is Tensor.backward:
             self.losses.append(args[0].detach().cpu().numpy().copy())
         elif func is Tensor.item:
@@ -95,8 +95,8 @@ def _operation(name: str, result: Tensor, inputs: tuple[bytes, ...], *, after_ba
 
 def _calling_line() -> tuple[CodeType, int]:
     """Return code and line of the innermost frame that belongs neither to PyTorch nor to the tracing."""
-    # Layers and distributions are Python code of torch: a line in torch/nn/modules/linear.py would not tell an author
-    # where in their PPO the layer was called. Three frames up is the caller of __torch_function__.
+    # Layers and distributions are Python code of torch, but authors must see the line of their own PPO that called the
+    # layer, not one in torch/nn/modules/linear.py. Three frames up is the caller of __torch_function__.
     frame = sys._getframe(3)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_TRANSPARENT):
         frame = frame.f_back

@@ -21,10 +21,10 @@ Array = NDArray[Any]
 
 
 class OptimizerProbe:
-    """Hooks of weights and optimisers. A minibatch ends when all weights that any optimiser holds were moved.
+    """Hooks of weights and optimisers. A minibatch ends when all weights that any optimiser holds have been updated.
 
-    parameters: weights, in the order in which they are recorded. optimizers: those found so far; one that is made
-    later and holds these weights takes the place of those whose weights it holds.
+    parameters: weights, in the order in which they are recorded. optimizers: optimisers that exist already; one that is
+    made later replaces those whose weights it holds.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class OptimizerProbe:
         recorder.builder.optimizer = _describe_all(optimizers)
 
     def attach(self) -> None:
-        """Add hooks to every weight and every optimiser, also those that are made later."""
+        """Add hooks to every weight and every optimiser, including optimisers that are made later."""
         for index, (_, parameter) in enumerate(self.parameters):
             if parameter.is_leaf and parameter.requires_grad:
                 hook: Any = partial(self._gradient_accumulated, index)
@@ -58,25 +58,25 @@ class OptimizerProbe:
         ]
 
     def detach(self) -> None:
-        """Remove all hooks: those of weights are hidden from the garbage collector, and would keep the trace alive."""
+        """Remove all hooks: the garbage collector does not see those of weights, which would keep the trace alive."""
         for handle in self._handles:
             handle.remove()
 
     def record_gradients(self) -> None:
-        """Record the gradients before clipping; called by implementations that say when all of them are there."""
+        """Record the gradients before clipping, for implementations that report when all of them are computed."""
         for index, (_, parameter) in enumerate(self.parameters):
             if parameter.grad is not None:
                 self._gradient_accumulated(index, parameter)
 
     def record_step(self) -> None:
-        """Record a step that the only optimiser has just made, while the clipped gradients are still there."""
+        """Record a step that the only optimiser has just made, before the clipped gradients are overwritten."""
         (optimizer,) = self.optimizers
         self.before_step(optimizer)
         self.after_step(optimizer)
 
     def _if_ours(self, record: Callable[[torch.optim.Optimizer], None], optimizer: torch.optim.Optimizer) -> None:
         """Record a step of an optimiser that is known, or that is new and holds our weights."""
-        # An optimiser of every other model in the process ends up here as well, so weights decide whose it is.
+        # The global hooks are called for optimisers of any other model in the process too: the weights tell them apart.
         if not any(optimizer is known for known in self.optimizers):
             new = _held_ids(optimizer) & self._own
             if not new:
@@ -88,7 +88,7 @@ class OptimizerProbe:
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Record clipped gradients and step sizes; the weights are about to move."""
-        # A second step of one optimiser before all weights were moved: the other optimisers skip this minibatch.
+        # A second step of one optimiser before all weights were updated: the other optimisers skip this minibatch.
         if optimizer in self._stepped:
             self._end_minibatch()
         log = self.recorder.operations
@@ -104,7 +104,7 @@ class OptimizerProbe:
         self._rates += [float(group["lr"]) for group in optimizer.param_groups]
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """End the minibatch if all weights have moved."""
+        """End the minibatch if all weights have been updated."""
         if self.recorder.operations is not None:
             self.recorder.operations.paused = False
         self._stepped.append(optimizer)
@@ -113,7 +113,7 @@ class OptimizerProbe:
             self._end_minibatch()
 
     def _gradient_accumulated(self, index: int, parameter: Tensor) -> None:
-        # Called once for each backward pass; the last call holds the sum, which is what counts.
+        # Called once for each backward pass: the gradient is the sum of all passes, complete at the last call.
         assert parameter.grad is not None
         self._gradients[index] = parameter.grad.detach().clone()
         self._feed_part(parameter.grad, "gradient", index)
@@ -136,7 +136,7 @@ class OptimizerProbe:
         recorder.builder.optimizer = _describe_all(self._stepped)  # without those that are never used
         recorder.record_minibatch("parameters", self.weights())
         recorder.record_minibatch("optimizer_state", self.moments())
-        # Fed only now, after everything of this minibatch was recorded: the next one shall start from right weights.
+        # Fed only now, after everything of this minibatch was recorded, so that the next one starts from right weights.
         for index, (_, parameter) in enumerate(self.parameters):
             self._feed_part(parameter.data, "parameters", index)
         self._feed_moments()
@@ -148,7 +148,7 @@ class OptimizerProbe:
         return self._vector({index: parameter for index, (_, parameter) in enumerate(self.parameters)})
 
     def moments(self) -> Array:
-        """Return the optimisers' state of the weights' shape as one vector: kind after kind, weight after weight."""
+        """Return the optimisers' moments as one vector: all first moments, then all second ones, by weight."""
         parts = [as_array(tensor).reshape(-1) for tensor in self._moment_tensors()]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
@@ -157,7 +157,7 @@ class OptimizerProbe:
         states: list[dict[str, Any]] = [
             next((state[parameter] for state in kept if parameter in state), {}) for _, parameter in self.parameters
         ]
-        # The step count is left out: it is the minibatch's number, and some optimisers keep it as a tensor, others not.
+        # The step count is left out: it repeats the minibatch's number, and only some optimisers keep it as a tensor.
         kinds = sorted({kind for state in states for kind, value in state.items() if kind != "step" and _is_big(value)})
         return [state[kind] for kind in kinds for state in states if kind in state]
 
@@ -181,7 +181,7 @@ class OptimizerProbe:
 
 
 def load_vector(tensors: Iterable[Tensor], vector: Array) -> None:
-    """Overwrite tensors, one after the other, with the numbers of a vector of their total size."""
+    """Overwrite tensors, one after the other, with the elements of a vector of their total size."""
     start = 0
     with torch.no_grad():
         for tensor in tensors:
@@ -191,7 +191,7 @@ def load_vector(tensors: Iterable[Tensor], vector: Array) -> None:
 
 
 def _held_ids(optimizer: torch.optim.Optimizer) -> set[int]:
-    """Return the ids of the weights that an optimiser moves."""
+    """Return the ids of the weights that an optimiser updates."""
     return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
 
 

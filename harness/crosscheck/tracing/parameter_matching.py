@@ -18,17 +18,17 @@ Array = NDArray[Any]
 NamedTensors = list[tuple[str, Tensor]]
 NamedShapes = Sequence[tuple[str, tuple[int, ...]]]
 Pair = Callable[[int, int], bool]
-"""Pairs a weight of the other implementation with one of ours, by index, if shapes fit and neither is paired yet."""
+"""Function that pairs a weight of the other implementation with one of ours, by index; False if the two do not fit."""
 
 _SB3_ACTOR = ("mlp_extractor.policy_net.", "action_net.", "log_std")
 _SB3_CRITIC = ("mlp_extractor.value_net.", "value_net.")
-"""Beginnings of SB3's names for the two stacks of layers of an MLP policy."""
+"""Prefixes of SB3's names for the two stacks of layers of an MLP policy."""
 _ACTOR_WORDS = ("actor", "policy", "pi", "action", "mu", "mean")
 _CRITIC_WORDS = ("critic", "value", "vf", "v_", "baseline")
-"""Parts of the names that others give to them."""
+"""Parts of the names that other implementations give to the two stacks."""
 
 _LONGEST_LIST = 64
-"""Length above which a list is taken for data, and is not searched for networks."""
+"""Length above which a list is assumed to hold data, and is not searched for networks."""
 
 
 def find_optimizers(model: Any) -> list[torch.optim.Optimizer]:
@@ -88,7 +88,7 @@ def without_unmatched(
     """
     wanted = sorted(_squeezed(shape) for _, shape in shapes)
     if _sorted_shapes(own) != wanted:
-        # The largest group first: actor and critic may have an optimiser each, beside one of a curiosity network.
+        # The largest group first: actor and critic may have an optimiser each, and a curiosity network a third.
         for size in range(len(optimizers), 0, -1):
             for group in combinations(optimizers, size):
                 parts = [part for optimizer in group for part in optimizer.param_groups]
@@ -127,9 +127,9 @@ def match_parameters(own: NamedTensors, shapes: NamedShapes, values: Array) -> N
             return True
         return False
 
-    # From the surest evidence to the weakest. Equal first values prove a counterpart: same seed, same initialisation.
-    # They are missing if the subject initialises differently, the very bug that may have to be found; then the place in
-    # a stack of layers decides, then the name, then the shape. A wrong pairing would show as a wrong initialisation.
+    # From the strongest evidence to the weakest. Equal initial values prove a pair: same seed, same initialisation. A
+    # subject that initialises differently (possibly the bug to be found) has none; then the position in a stack of
+    # layers decides, then the name, then the shape. A wrong pair would be reported as a wrong initialisation.
     _pair_by_value(own, shapes, first, pair)
     for theirs, ours in _same_stacks(own, shapes):
         pair(theirs, ours)
@@ -145,9 +145,9 @@ def match_parameters(own: NamedTensors, shapes: NamedShapes, values: Array) -> N
 
 
 def _pair_by_value(own: NamedTensors, shapes: NamedShapes, first: Sequence[Array], pair: Pair) -> None:
-    """Pair weights with equal first values, and with each its bias.
+    """Pair weights with equal initial values, and with each its bias.
 
-    Biases are zero in all layers, so their values tell nothing; they go with the matrix of their layer.
+    Biases are zero in all layers, so their values identify none: each is paired with the matrix of its layer.
     """
     biases = {name: index for index, (name, _) in enumerate(own)}
     theirs_by_name = {name: index for index, (name, _) in enumerate(shapes)}
@@ -173,7 +173,7 @@ def _same_stacks(own: NamedTensors, shapes: NamedShapes) -> list[tuple[int, int]
         stacks[name.split(".")[0] if "." in name else ""].append(index)
     pairs: list[tuple[int, int]] = []
     for beginnings, words in ((_SB3_ACTOR, _ACTOR_WORDS), (_SB3_CRITIC, _CRITIC_WORDS)):
-        # The standard deviation is no layer: some keep it beside the actor's network, others inside.
+        # The standard deviation is not a layer: some implementations keep it inside the actor's network, others do not.
         theirs = [i for i, (name, _) in enumerate(shapes) if name.startswith(beginnings) and "log_std" not in name]
         fitting = [
             (name, ours)

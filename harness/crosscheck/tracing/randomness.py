@@ -30,8 +30,8 @@ def restore_random_states(states: tuple[Any, Any, Any]) -> None:
 
 def randomness_digest() -> Array:
     """Return digests of the states of torch's and NumPy's generators, uint8 [2, 16]."""
-    # Python's is left out: SB3 never draws from it. NumPy's position counts as well as its keys, since these change
-    # only after 624 draws.
+    # Python's generator is left out: SB3 never draws from it. NumPy's position is included, since its keys change only
+    # after 624 draws.
     _, keys, position, *_ = np.random.get_state()  # noqa: NPY002
     of_numpy = digest(np.append(keys, np.uint32(position)))
     return np.frombuffer(digest(torch.get_rng_state().numpy()) + of_numpy, dtype=np.uint8).reshape(2, 16)

@@ -1,10 +1,10 @@
-"""Position of a run in time, and recording of what its probes see there.
+"""Recording of a run's arrays, each at the run's position in time.
 
-Two events tell the position of any implementation: a step of the environments begins the next place of acting, and a
-step of the optimisers ends a minibatch.
+Two events determine the position of any implementation: a step of the environments, and a step of the optimisers,
+which ends a minibatch.
 
-In a fed run the recorder also answers every recorded array with another trace's array at the same place, so that each
-stage gets right inputs, no matter what the stages before it did.
+In a fed run the recorder also returns, for every recorded array, another trace's array at the same place, so that each
+stage gets right inputs even if the stages before it are wrong.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Array = NDArray[Any]
 
 
 class StopTracing(BaseException):
-    """End of a run that has shown all that is needed. Not an Exception: implementations that catch those go on."""
+    """Signal that ends a run once enough is recorded. Not an Exception, since implementations may catch those."""
 
 
 class Recorder:
-    """Position of a run, through which probes record.
+    """Recorder of a run's arrays, each at the run's current step and minibatch.
 
     builder: accumulates the trace. fed_from: trace whose arrays replace those of the run; None unless it is a fed run.
     operations: log from which operations are collected; None if they are not needed.
@@ -52,11 +52,11 @@ class Recorder:
 
     @property
     def minibatch(self) -> int:
-        """Number of the minibatch that is being learnt from, from 1."""
+        """Number of the current minibatch of the update, from 1."""
         return self.n_minibatches + 1
 
     def record_upcoming(self, quantity: str, array: Any) -> Array:
-        """Record an array that belongs to the next step of the environments; returns the one to go on with.
+        """Record an array that belongs to the next step of the environments; return the array that the run must use.
 
         The policy acts before that step is made, and may act more than once: the last array counts.
         """
@@ -72,19 +72,19 @@ class Recorder:
             self.builder.put(self.step, 0, quantity, array)
         self._upcoming = {}
         self.builder.put(self.step, 0, "acting_randomness", randomness_digest())
-        # The state at this very point is compared: draws before it are the actions', draws after it the environments'.
+        # Generators are read exactly here, between the draws for the actions and those of the environments.
         # Operations of acting belong to no minibatch.
         if self.operations is not None:
             self.operations.clear()
 
     def record_step(self, quantity: str, array: Any) -> Array:
-        """Record an array of the current step, outside of an update; returns the one to go on with."""
+        """Record an array of the current step, outside of an update; return the array that the run must use."""
         array = as_array(array)
         self.builder.put(self.step, 0, quantity, array)
         return self.fed_array(self.step, 0, quantity, array)
 
     def record_minibatch(self, quantity: str, array: Any, minibatch: int | None = None) -> Array:
-        """Record an array of a minibatch (by default the current one); returns the one to go on with."""
+        """Record an array of a minibatch (by default the current one); return the array that the run must use."""
         array = as_array(array)
         self.builder.put(self.step, minibatch or self.minibatch, quantity, array)
         return self.fed_array(self.step, minibatch or self.minibatch, quantity, array)
@@ -96,8 +96,8 @@ class Recorder:
         moment = self.step, self.minibatch
         self.builder.add_operations(moment, self.operations.take(), self.operations.scalars)
         losses = self.builder.add_losses(moment, self.operations.losses)
-        # A single differentiated tensor is the loss. Of several, one for each optimiser say, none is; the first of them
-        # was taken for it as long as it was the only one.
+        # A single differentiated tensor is the loss. If there are several (one per optimiser, say), none of them is the
+        # loss, so the first one, recorded as the loss before the second was known, is removed again.
         if len(losses) == 1 and self.operations.losses:
             self.record_minibatch("loss", losses[0])
         elif len(losses) > 1:
@@ -110,12 +110,12 @@ class Recorder:
         self.on_progress()
 
     def fed_array(self, step: int, minibatch: int, quantity: str, array: Array) -> Array:
-        """Return what a run goes on with: the array itself, or in a fed run the other trace's at this place.
+        """Return the array that the run must use: its own, or in a fed run the other trace's at this place.
 
         Arrays of another size, or missing in the other trace, are not replaced.
         """
         other = None if self.fed_from is None else self.fed_from.get(step, minibatch, quantity)
-        # The run keeps its own shape and type: an array that broke the code behind it would hide all later stages.
+        # Shape and type stay the run's own: an array that made the code after it fail would hide all later stages.
         if other is None or other.size != array.size:
             return array
         return other.reshape(array.shape).astype(array.dtype, copy=True)

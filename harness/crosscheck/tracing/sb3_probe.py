@@ -47,12 +47,12 @@ STORED = {
 
 
 class _ReplacedOutput(torch.autograd.Function):
-    """Other numbers in the place of a result, with the gradient of the result."""
+    """Replacement of a tensor's values that keeps the tensor's gradient."""
 
     @staticmethod
-    def forward(ctx: Any, result: Tensor, numbers: Tensor) -> Tensor:
-        """Return the numbers in the shape of the result."""
-        return numbers.reshape(result.shape).to(result.dtype).clone()
+    def forward(ctx: Any, result: Tensor, values: Tensor) -> Tensor:
+        """Return the values in the shape of the result."""
+        return values.reshape(result.shape).to(result.dtype).clone()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -61,21 +61,21 @@ class _ReplacedOutput(torch.autograd.Function):
 
 
 def record_network_output(recorder: Recorder, quantity: str, result: Tensor) -> Tensor:
-    """Record an output of the networks in an update; returns the one to go on with.
+    """Record an output of the networks in an update; return the tensor that the run must use.
 
-    In a fed run its numbers are replaced while its gradient still flows into the subject's own networks: the loss is
-    then computed from right numbers, and a wrong derivative still shows in the gradient.
+    In a fed run its values are replaced while its gradient still flows into the subject's own networks: the loss is
+    then computed from right values, and a wrong derivative still changes the gradient.
     """
-    numbers = recorder.record_minibatch(quantity, result)
+    values = recorder.record_minibatch(quantity, result)
     if recorder.fed_from is None:
         return result
-    return _ReplacedOutput.apply(result, torch.as_tensor(numbers))  # type: ignore[no-untyped-call, no-any-return]
+    return _ReplacedOutput.apply(result, torch.as_tensor(values))  # type: ignore[no-untyped-call, no-any-return]
 
 
 def record_evaluation(
     recorder: Recorder, values: Tensor, log_prob: Tensor, entropy: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Record the outputs of `evaluate_actions`; returns those to go on with. Some distributions have no entropy."""
+    """Record the outputs of `evaluate_actions`; return those that the run must use. Entropy may be None."""
     return (
         record_network_output(recorder, "new_value", values),
         record_network_output(recorder, "new_log_prob", log_prob),
@@ -90,24 +90,24 @@ def probe_policy(policy: ActorCriticPolicy, recorder: Recorder) -> None:
     def recorded_forward(obs: Any, *args: Any, **kwargs: Any) -> Any:
         states: list[Any]  # hidden states of a recurrent policy
         actions, values, log_probs, *states = forward(obs, *args, **kwargs)
-        # Acting is without gradients and on one observation per environment. Anything else is not the behaviour policy
-        # at work: a subject may call the policy while it learns, or on the observation at a time limit.
+        # The behaviour policy acts without gradients and on one observation per environment. Other calls are not
+        # recorded: a subject may call the policy in its update, or on the final observation at a time limit.
         if torch.is_grad_enabled() or len(actions) != recorder.builder.n_envs:
             return actions, values, log_probs, *states
         recorder.record_upcoming("observation", obs)
         results = {"action": actions, "value": values, "log_prob": log_probs}
-        numbers = [recorder.record_upcoming(quantity, result) for quantity, result in results.items()]
+        arrays = [recorder.record_upcoming(quantity, result) for quantity, result in results.items()]
         if recorder.fed_from is None:
             return actions, values, log_probs, *states
         fed = (
             torch.as_tensor(array).reshape(result.shape).to(result.dtype)
-            for array, result in zip(numbers, results.values(), strict=True)
+            for array, result in zip(arrays, results.values(), strict=True)
         )
         return *fed, *states
 
     def recorded_evaluate_actions(obs: Any, actions: Tensor, *args: Any, **kwargs: Any) -> Any:
         values, log_prob, entropy = evaluate_actions(obs, actions, *args, **kwargs)
-        if not torch.is_grad_enabled():  # a diagnostic, from which nothing is learnt
+        if not torch.is_grad_enabled():  # a diagnostic, which enters no loss
             return values, log_prob, entropy
         recorder.record_minibatch("batch_observation", obs)
         recorder.record_minibatch("batch_action", actions)
@@ -118,11 +118,11 @@ def probe_policy(policy: ActorCriticPolicy, recorder: Recorder) -> None:
 
 
 class MinibatchCounter:
-    """Numbers of the minibatches that a buffer hands out.
+    """Counter that numbers the minibatches drawn from a buffer.
 
-    Some implementations draw the next minibatch when they have learnt from the last, others draw all of an update at
-    once. Only among the former is it known that a minibatch without an optimiser step (skipped by target_kl, say) has
-    no number, so that the next one takes it.
+    Some implementations draw the next minibatch after the optimiser step on the last, others draw all of an update at
+    once. Only with the former is it known that a minibatch got no optimiser step (skipped by target_kl, say): its
+    number is then given to the next one.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -142,7 +142,7 @@ class MinibatchCounter:
 
 
 def probe_buffer(buffer: RolloutBuffer, recorder: Recorder) -> None:
-    """Wrap a rollout buffer, to record what is stored, the estimates, and the transitions of every minibatch."""
+    """Wrap a rollout buffer, to record stored values, advantages and returns, and the minibatches drawn from it."""
     add, get_samples = buffer.add, buffer._get_samples
     compute = buffer.compute_returns_and_advantage
     counter = MinibatchCounter(recorder)
@@ -180,7 +180,7 @@ def probe_buffer(buffer: RolloutBuffer, recorder: Recorder) -> None:
 def record_stored(buffer: Any, position: int, recorder: Recorder) -> None:
     """Record one row of a rollout buffer after it was written, and overwrite it in a fed run.
 
-    Read back from the buffer, because a subject's buffer may change what it is given.
+    Values are read back from the buffer, because a subject's buffer may change its arguments.
     """
     for name, quantity in STORED.items():
         rows = getattr(buffer, name)

@@ -37,12 +37,12 @@ class Operation:
     line: int
     function: str
     after_backward: bool = False
-    """True if a loss of this minibatch was differentiated before, as for what clips the gradient."""
+    """True if a loss of this minibatch was differentiated before, as for the operations that clip the gradient."""
 
 
 @dataclass(frozen=True)
 class Transition:
-    """Answer of the vectorised environment to one step."""
+    """Observations, rewards, ends and infos that the vectorised environment returns for one step."""
 
     observations: Any
     rewards: Array
@@ -52,12 +52,12 @@ class Transition:
 
 @dataclass(frozen=True)
 class Trace:
-    """Arrays of one run at their places, and what else helps to explain them. Made by a `TraceBuilder`."""
+    """Arrays of one run at their places, with further data that help to explain them. Made by a `TraceBuilder`."""
 
     name: str
     """Name of the implementation."""
     n_steps: int = 0
-    """Steps of a rollout; 0 if the implementation has none."""
+    """Number of steps in a rollout; 0 if the implementation has no rollouts."""
     n_envs: int = 0
     arrays: Mapping[Place, Array] = field(default_factory=dict)
     moments: dict[Moment, None] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Trace:
     optimizer: str = ""
     """Kind and settings of the optimisers that made steps; "" if none was found."""
     transitions: Mapping[int, Transition] = field(default_factory=dict)
-    """Step -> answer of the environments; 0 for the first reset. Empty unless the run can feed others."""
+    """Step -> outputs of the environments; 0 for the first reset. Empty unless the run can feed others."""
     random_states: Mapping[int, Any] = field(default_factory=dict)
     """Step -> states of the global generators when the environments were called; 0 before training."""
     idle: frozenset[str] = frozenset()
@@ -100,11 +100,11 @@ class Trace:
 
 
 def digest(array: Array) -> bytes:
-    """Return 16 bytes that are equal for arrays of equal numbers and for their negatives, regardless of shape."""
+    """Return 16 bytes that are equal for equal arrays and for their negatives, regardless of shape."""
     flat = np.ascontiguousarray(array).reshape(-1)
     if flat.dtype.kind == "f":
-        # Some implementations minimise a loss, others maximise its negative. The first number that is not zero decides
-        # about the sign; adding zero turns -0.0, which has other bytes, into 0.0.
+        # Some implementations minimise a loss, others maximise its negative, so the sign is normalised: the first
+        # element that is not zero becomes positive. Adding zero turns -0.0, which has other bytes, into 0.0.
         nonzero = np.flatnonzero(flat)
         if len(nonzero) and flat[nonzero[0]] < 0:
             flat = -flat

@@ -1,4 +1,4 @@
-"""Growing record of a run, from which its trace is made when it has ended."""
+"""Builder of a run's trace: it collects arrays during the run, and makes the trace at the end."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Array = NDArray[Any]
 
 
 class TraceBuilder:
-    """Accumulator of all that is recorded of one run; its attributes are those of `Trace`.
+    """Collector of everything recorded in one run; its attributes are those of `Trace`.
 
-    n_steps: 0 if not known yet. shared: earlier trace of the same case. Arrays that are equal there are not kept twice:
+    n_steps: 0 if not known yet. shared: earlier trace of the same case, whose arrays are used where they are equal:
     weights of image policies take 7 MB each.
     """
 
@@ -39,7 +39,7 @@ class TraceBuilder:
         self._reported: dict[Moment, list[float]] = {}
 
     def put(self, step: int, minibatch: int, quantity: str, array: Array) -> None:
-        """Record a copy of an array, in place of any recorded there before."""
+        """Record a copy of an array at a place; it replaces an earlier one."""
         place = Place(step, minibatch, ORDER[quantity])
         known = None if self._shared is None else self._shared.arrays.get(place)
         # Of the many runs of a search, most arrays are equal to the baseline's.
@@ -48,7 +48,7 @@ class TraceBuilder:
         self._moments.setdefault((step, minibatch))
 
     def remove(self, step: int, minibatch: int, quantity: str) -> None:
-        """Remove an array that turned out to be another quantity, if there is one."""
+        """Remove the array at a place, if there is one."""
         self._arrays.pop(Place(step, minibatch, ORDER[quantity]), None)
 
     def add_operations(self, moment: Moment, operations: list[Operation], reported: list[float]) -> None:
@@ -65,8 +65,8 @@ class TraceBuilder:
     def live(self) -> Trace:
         """Return a view of the run so far.
 
-        Its mappings are the builder's own and go on growing, so that a run can be compared at each of its moments
-        without a copy. A trace to be kept is made by `finish`.
+        Its mappings are the builder's own and keep growing, so that a run can be compared after each step without a
+        copy. Use `finish` for a trace that is to be kept.
         """
         return Trace(
             self.name,

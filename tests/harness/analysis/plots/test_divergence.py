@@ -159,7 +159,7 @@ def test_thirty_seeds_in_four_environments_fit_on_a_page() -> None:
 
 
 def test_the_note_names_the_subject_and_the_reference() -> None:
-    assert "mine beside ppo: the largest difference" in texts(divergence_map(differences(1), "mine", "ppo"))
+    assert "mine compared with ppo: largest difference" in texts(divergence_map(differences(1), "mine", "ppo"))
 
 
 def test_the_divergence_map_is_written_as_the_same_bytes_each_time(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_divergence_has_both_sides_source_line_and_earlier_rounding() -> None:
         "line of subject ppo.py:12: loss = 0.5 * error[mask] reads batch_return",
         "optimiser of subject Adam(eps=1e-08)",
         "optimiser of reference Adam(eps=1e-05)",
-        "rounding before value: iteration 1, step 3 of the rollout",
+        "rounding since value: iteration 1, step 3 of the rollout",
         "note the subject takes no gamma: the reference is given 0.98",
         "Faults found with the reference's inputs at every stage",
         "value_loss iteration 1, epoch 2, minibatch 1 0.5 times the reference's",

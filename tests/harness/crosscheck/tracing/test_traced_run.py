@@ -113,7 +113,7 @@ def test_a_model_that_cannot_be_made_is_an_error_in_one_line() -> None:
     line = line_of(Unmakeable.__init__)
     assert (
         str(caught.value)
-        == f"mine cannot be made for CartPole15: ValueError: no, at test_traced_run.py:{line} (--env chooses others)"
+        == f"mine cannot be made for CartPole15: ValueError: no, at test_traced_run.py:{line} (--env chooses other environments)"
     )
 
 
@@ -125,7 +125,7 @@ def test_another_signature_is_answered_with_what_a_constructor_takes() -> None:
         trace_run(OnlyEnv, CASE, 0)
 
     assert str(caught.value).startswith("OnlyEnv cannot be made for CartPole15: TypeError: ")
-    assert str(caught.value).endswith(" (its constructor has to take policy, env, and settings)")
+    assert str(caught.value).endswith(" (its constructor must accept policy, env and settings)")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
