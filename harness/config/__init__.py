@@ -4,12 +4,12 @@ experiment      the validated configuration, as frozen dataclasses
 names           registered names of algorithms and the classes behind them
 documents       YAML as plain data, with the line of every value
 literals        Python literals in text, read without eval
-rules           what a single value may be
-labels          names that become folders of results
+rules           rules that a single value must satisfy
+labels          labels of algorithms and environments, which become names of folders
 hyperparams     zoo-style values: schedules, keyword arguments, wrappers
 entries         hyperparameters that an algorithm accepts
 sources         places where hyperparameters are looked up: files, the installed zoo, the experiment itself
-drafts          algorithms and environments before their hyperparameters are looked up
+drafts          algorithms and environments whose hyperparameters have not been looked up yet
 algorithm_list  the section `algorithms`
 expansions      entries of that list that stand for several algorithms
 sections        the sections seeds, environments, statistics and trusted_packages
@@ -17,7 +17,7 @@ merging         file entry, kwargs and overrides merged into one set of hyperpar
 loader          the whole file: an `ExperimentConfig`, or the list of its mistakes
 resolved        an `ExperimentConfig` written as a file that depends on no other file
 
-Only a file that contains an expansion over the catalogue imports torch.
+Reading a file imports torch only if the file contains an expansion over the catalogue.
 """
 
 from __future__ import annotations

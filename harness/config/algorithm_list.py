@@ -29,7 +29,7 @@ def read_algorithms(place: Located, known: Collection[str], problems: list[Place
         return []
     if not place.value:
         problems.append(place.error("expected at least one algorithm, got an empty list"))
-    # Single algorithms first: an entry that expands may refer to one that stands below it.
+    # Single algorithms first: an expansion may vary an algorithm that is listed below it.
     items = list(place.elements())
     single = {
         item.path: draft

@@ -1,7 +1,7 @@
 """Read YAML as plain data together with the line of every value, which error messages need.
 
 PyYAML parses and composes; this module turns its nodes into plain Python values, because PyYAML's own
-constructors forget the lines, accept duplicate keys, read `1e5` as text and `1:30` as the number 90.
+constructors drop the line numbers, accept duplicate keys, read `1e5` as text and `1:30` as the number 90.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class PlacedError(ConfigError):
-    """A ConfigError that knows its file and line, so that several can be sorted in the order of the file.
+    """A ConfigError with the file and line of the mistake, so that several can be sorted in the order of the file.
 
     Messages quote text from the file: line breaks and control characters are escaped, so that each stays one line.
     """
@@ -129,7 +129,7 @@ def _similar_file(path: Path) -> str:
 def parse_document(text: str, file: str) -> Document:
     """Parse YAML text as plain data: None, bool, int, float, str, list, and dict with text keys.
 
-    file: the name that messages show. Raises PlacedError for text that is not YAML, duplicate keys, tags other than
+    file: file name shown in messages. Raises PlacedError for text that is not YAML, duplicate keys, tags other than
     plain data (`!!python/...`), anchors that contain themselves, and aliases that expand to more than MAX_VALUES.
     """
     try:
@@ -264,7 +264,8 @@ class _Builder:
 
     def _enter(self, node: yaml.Node) -> None:
         self._tick(node)
-        # An alias is the very node object of its anchor: identity finds a node inside itself, equality would not end.
+        # An alias is the same object as its anchor, so identity finds a node inside itself; comparing by value would
+        # recurse for ever.
         if any(node is open_node for open_node in self._open):
             raise self._error(node, "an anchor contains itself")
         self._open.append(node)

@@ -25,7 +25,7 @@ class AlgorithmDraft:
     """Entry of the list `algorithms` that defines it, for messages."""
 
     variation_of: AlgorithmDraft | None = None
-    """Algorithm of the list whose hyperparameters this one shares, if an entry made it as a variation of that one."""
+    """Algorithm of the list whose hyperparameters this one shares, if an expansion made it as a variation."""
 
     @property
     def sources(self) -> tuple[str, ...]:

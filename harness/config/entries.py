@@ -135,10 +135,10 @@ def accepted_keys(algo_class: str) -> frozenset[str] | None:
 def check_entry(
     entry: Mapping[str, Located], algo_class: str, trusted: Collection[str], problems: list[PlacedError]
 ) -> dict[str, Any]:
-    """Return the entry as plain data; mistakes become problems. 1e3 becomes 1000, all else stays as it was written.
+    """Return the entry as plain data; mistakes become problems. 1e3 becomes 1000, other values stay as written.
 
     entry: key -> located value, merged from every source, so that each mistake is reported where it was written.
-    trusted: further packages, beside TRUSTED_PACKAGES, whose wrappers and policies may be named.
+    trusted: packages in addition to TRUSTED_PACKAGES whose wrappers and policies may be named.
     """
     rules = _CLOSED.get(algo_class, _SHARED)
     checked: dict[str, Any] = {}
@@ -157,7 +157,7 @@ def check_entry(
 
 def _check_key(key: str, algo_class: str) -> None:
     if key == "callback":
-        raise ConfigError("is not supported, the harness attaches its own callbacks; remove it")
+        raise ConfigError("is not supported, because the harness attaches its own callbacks; remove it")
     if key in _SET_BY_HARNESS:
         raise ConfigError("is set by the harness, remove it")
     known = accepted_keys(algo_class)

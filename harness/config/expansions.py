@@ -41,7 +41,7 @@ def _deviations(
 ) -> list[AlgorithmDraft]:
     """Return an algorithm for each deviation of the catalogue that applies to the one named by `of`.
 
-    Each trains as that one does, with a single deviation, whose id is the label. `only` and `except` choose by id.
+    Each trains like that one, but with a single deviation, whose id is its label. `only` and `except` choose by id.
     """
     if not expect_mapping(place, "such as {of: custom_ppo, except: [adam_eps_1e-8]}", problems):
         return []
@@ -50,6 +50,7 @@ def _deviations(
     base = _base(place, algorithms, problems)
     if base is None:
         return []
+    # The catalogue names references (ppo), the list names algorithms (custom_ppo): only the latter can deviate.
     reference = BORROWED[base.algo_class]
     known = _deviations_of(reference)
     if "only" in place.value and "except" in place.value:
@@ -57,13 +58,14 @@ def _deviations(
     only = _ids(place["only"], known, reference, problems) if "only" in place.value else known
     omitted = _ids(place["except"], known, reference, problems) if "except" in place.value else ()
     chosen = [name for name in known if name in only and name not in omitted]
-    if not chosen and len(problems) == n_problems:  # else a misspelt id is the cause, and is reported already
+    if not chosen and len(problems) == n_problems:  # otherwise a misspelt id, reported already, may be the cause
         problems.append(place.error("selects no deviation, expected at least one"))
     return [
         AlgorithmDraft(
             label=name,
             algo_class=DEVIANTS[base.algo_class],
             hyperparameters_of=None,
+            # Located at the expansion: a bad value of the base is still reported at the base's own line.
             kwargs={**base.kwargs, "deviations": Located(place.document, place.path, name)},
             place=place,
             variation_of=base,
@@ -75,7 +77,7 @@ def _deviations(
 def _base(
     place: Located, algorithms: Mapping[str, AlgorithmDraft], problems: list[PlacedError]
 ) -> AlgorithmDraft | None:
-    """Return the algorithm that `of` names; a problem and None if it is missing or has no deviations."""
+    """Return the algorithm that `of` names; add a problem and return None if it is missing or has no deviations."""
     if "of" not in place.value:
         problems.append(place.error("of is missing, expected the label of an algorithm in this list"))
         return None
@@ -95,7 +97,7 @@ def _base(
 
 def _deviations_of(reference: str) -> list[str]:
     """Return the ids of the deviations that apply to a reference, "ppo" or "a2c", in the catalogue's order."""
-    # Imported here: the catalogue loads torch, for which no other configuration should wait.
+    # Imported here, because the catalogue loads torch, which takes seconds and is not needed by other configurations.
     from harness.catalogue import CATALOGUE
 
     return [entry.id for entry in CATALOGUE if reference in entry.algorithms]
@@ -122,4 +124,4 @@ def _ids(place: Located, known: Collection[str], reference: str, problems: list[
 
 
 EXPANSIONS: Mapping[str, Expand] = {"deviations": _deviations}
-"""Keys that an entry may have in place of a label; no algorithm can be labelled so."""
+"""Keys that an entry may have in place of a label; an algorithm cannot have one of them as its label."""

@@ -40,7 +40,7 @@ class EnvironmentConfig:
     """Gymnasium id."""
 
     n_timesteps: int
-    """Environment steps that every algorithm trains for."""
+    """Number of environment steps of every training run."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class ReferenceScores:
-    """Scores of an environment that give the equivalence margin its unit: margin * (best - random)."""
+    """Scores of an environment that scale the equivalence margin: margin * (best - random)."""
 
     random: float
     best: float
@@ -100,7 +100,7 @@ class ExperimentConfig:
     evaluation: EvaluationConfig
     statistics: StatisticsConfig
     trusted_packages: tuple[str, ...]
-    """Packages, beside `TRUSTED_PACKAGES`, whose wrappers and policies hyperparameters may name."""
+    """Packages, in addition to `TRUSTED_PACKAGES`, whose wrappers and policies hyperparameters may name."""
 
     path: Path
     """File that was read."""

@@ -1,4 +1,4 @@
-"""Names that become folders of results: labels of algorithms, names of experiments, environment ids."""
+"""Labels of algorithms, names of experiments and environment ids, which all become names of result folders."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LABEL = matching(
 
 
 def reject_shared_folders(kind: str, folder_of: Callable[[str], str]) -> Callable[[str], None]:
-    """Return a function that raises ConfigError for the second name that would share a folder of results.
+    """Return a function that raises ConfigError for a name whose folder of results belongs to an earlier name.
 
-    kind: noun for the names in messages, such as "algorithm"; folder_of: the folder that belongs to a name.
+    kind: noun for the names in messages, such as "algorithm"; folder_of: function from a name to its folder.
     """
     seen: dict[str, str] = {}
 

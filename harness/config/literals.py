@@ -17,7 +17,7 @@ from harness.errors import ConfigError, did_you_mean
 __all__ = ["ALLOWED_NAMES", "Name", "parse_literal"]
 
 MAX_LENGTH = 10_000
-"""Characters that are parsed at most: deep nesting in long text can exhaust the parser's stack."""
+"""Largest number of characters that is parsed: deep nesting in long text can exhaust the parser's stack."""
 
 MAX_NUMBER = 1e18
 """Largest operand and result of arithmetic, so that 2**10**9 is refused before it is computed."""
@@ -67,7 +67,7 @@ Number = int | float
 
 @dataclass(frozen=True)
 class Name:
-    """A class named in a literal; only code that trains imports its `target`."""
+    """A class named in a literal; its `target` is imported only when training starts."""
 
     spelled: str
 

@@ -48,7 +48,7 @@ T = TypeVar("T")
 def load_config(path: Path, *, known_algorithms: Collection[str] = REGISTERED) -> ExperimentConfig:
     """Return the experiment that a file describes; raise ConfigError with the first mistake.
 
-    known_algorithms: names of algorithms that need no "package.module:Class".
+    known_algorithms: registered names, which need no "package.module:Class".
     """
     return parse_config(read_text(path), path, known_algorithms=known_algorithms)
 
@@ -56,7 +56,7 @@ def load_config(path: Path, *, known_algorithms: Collection[str] = REGISTERED) -
 def parse_config(text: str, path: Path, *, known_algorithms: Collection[str] = REGISTERED) -> ExperimentConfig:
     """Return the experiment that a text describes; raise ConfigError with the first mistake.
 
-    path: the name that messages show; files named in the text are relative to its folder.
+    path: file name shown in messages; files named in the text are relative to its folder.
     """
     config, problems = _read_experiment(text, path, known_algorithms)
     if config is None or problems:

@@ -36,7 +36,7 @@ def merge_hyperparams(
             problems.append(algorithm.place.placed(error))
             continue
         if source is None:
-            continue  # the file cannot be read, which is reported already
+            continue  # the file cannot be read: reported where the section was opened
         for environment in environments:
             try:
                 entry = _merge(find_entry(source, environment.env), algorithm, environment, problems)
@@ -50,6 +50,7 @@ def _merge(
     entry: Located, algorithm: AlgorithmDraft, environment: EnvironmentDraft, problems: list[PlacedError]
 ) -> dict[str, Located]:
     """Return the entry, overridden by the algorithm's kwargs, then by the environment; missing keys become problems."""
+    # Located values are merged, not plain ones: a mistake is then reported at the line of the part that won.
     parts = {**dict(entry.items()), **algorithm.kwargs, **environment.overrides}
     if "n_timesteps" not in parts:
         problems.append(environment.place.error("n_timesteps is missing, expected an integer >= 1"))
@@ -66,6 +67,8 @@ def _source_of(draft: AlgorithmDraft, sources: Mapping[str, Located | None]) -> 
     if draft.hyperparameters_of is not None:
         hint = did_you_mean(draft.hyperparameters_of, sources)
         raise ConfigError(f"hyperparameters_of: the file has no hyperparameters.{draft.hyperparameters_of}{hint}")
+    # The last source is the most general: for custom_ppo it is ppo, whose entries the zoo has. A class path cannot be
+    # suggested as a key, so the label takes its place.
     last = draft.sources[-1]
     best = last if ":" not in last else draft.label
     raise ConfigError(
@@ -86,6 +89,7 @@ def reject_unused(
     Allowed are hyperparameters of registered algorithms outside the list, and entries of a hyperparameter file for
     other environments. Entries written in the experiment itself must be for its own environments.
     """
+    # Each draft uses only the first source that exists, but the others are not mistakes: they are its fallbacks.
     used = {name for draft in drafts for name in draft.sources}
     for algorithm, source in section.items():
         if algorithm not in used and algorithm not in known:

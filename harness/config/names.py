@@ -28,7 +28,7 @@ generation of whole episodes, so that it trains far beyond a small budget.
 """
 
 BORROWED: Mapping[str, str] = {"custom_ppo": "ppo", "custom_a2c": "a2c"}
-"""Algorithm -> its reference, whose hyperparameters it uses unless the file has some for the algorithm itself."""
+"""Algorithm -> SB3's equivalent, whose hyperparameters it borrows unless the file has some for the algorithm itself."""
 
 ZOO_FILES: Mapping[str, str] = {**BORROWED, "recurrent_ppo": "ppo_lstm"}
 """Registered name -> stem of rl_zoo3's hyperparameter file, if it differs from the name."""
@@ -37,4 +37,4 @@ DEVIANTS: Mapping[str, str] = {
     "custom_ppo": "harness.catalogue.deviant:DeviantPPO",
     "custom_a2c": "harness.catalogue.deviant:DeviantA2C",
 }
-"""Class that trains a registered algorithm with deviations of the catalogue, given as its argument `deviations`."""
+"""Registered name -> class that trains it with deviations of the catalogue, given as the argument `deviations`."""

@@ -1,4 +1,4 @@
-"""Write an experiment as a single file with every hyperparameter, so that results can be repeated from it."""
+"""Write an experiment as a single file with every hyperparameter, from which the results can be reproduced."""
 
 from __future__ import annotations
 

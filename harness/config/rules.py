@@ -43,7 +43,7 @@ class Rule:
     read: Callable[[Any], Any]
 
     def __call__(self, value: object) -> Any:
-        """Return the value as the program uses it; raise ConfigError without a place."""
+        """Return the normalised value; raise ConfigError without a place."""
         try:
             return self.read(value)
         except (ValueError, OverflowError):

@@ -38,7 +38,7 @@ __all__ = [
 MAX_SEEDS = 100_000
 
 MAX_SEED = 2**32 - 1 - MAX_SEEDS
-"""Largest seed: numpy's seeds end at 2**32 - 1, and each environment of a run adds its index to the run's seed."""
+"""Largest seed: NumPy's seeds end at 2**32 - 1, and each environment of a run adds its index to the run's seed."""
 
 _PACKAGE = matching(r"[A-Za-z_]\w*", "the name of a package, without dots")
 
@@ -122,7 +122,7 @@ def read_trusted_packages(place: Located, problems: list[PlacedError]) -> tuple[
 def read_statistics(
     place: Located, envs: Collection[str], labels: Collection[str], problems: list[PlacedError]
 ) -> StatisticsConfig:
-    """Return the settings of the judgements; references and baseline must name environments and labels of the file."""
+    """Return the settings of the statistics; references and baseline must name environments and labels of the file."""
     fields = read_fields(place, _STATISTICS_RULES, problems)
     if fields.get("baseline") is not None and fields["baseline"] not in labels:
         hint = did_you_mean(fields["baseline"], labels)

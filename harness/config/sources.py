@@ -31,7 +31,7 @@ def zoo_folder() -> Path:
 def open_sources(section: Located, folder: Path, problems: list[PlacedError]) -> dict[str, Located | None] | None:
     """Return the section `hyperparameters` as algorithm -> source, which is None if it cannot be read.
 
-    folder: paths in the section are relative to it. Mistakes become problems; None is returned if the section is no
+    folder: paths in the section are relative to it. Mistakes become problems; None is returned if the section is not a
     mapping.
     """
     if not expect_mapping(section, "of algorithms to files", problems):

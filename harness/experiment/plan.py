@@ -16,7 +16,7 @@ __all__ = ["RunSpec", "plan"]
 
 @dataclass(frozen=True)
 class RunSpec:
-    """All settings that decide the outcome of one training run, and no others.
+    """Settings that determine the outcome of one training run, and no others.
 
     Two runs with equal specs on the same machine and package versions end with bit-identical parameters.
     The spec is plain data: it is sent to worker processes, written into `run.json`, and hashed by `digest`.
@@ -35,7 +35,7 @@ class RunSpec:
     """Seed of the networks, the sampled actions, the minibatches and the environments."""
 
     n_timesteps: int
-    """Environment steps to train for, counted over all parallel environments."""
+    """Number of environment steps to train for, summed over all parallel environments."""
 
     eval_freq: int
     """Environment steps between two deterministic evaluations during training, counted like n_timesteps."""

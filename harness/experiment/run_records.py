@@ -97,7 +97,7 @@ class RunRecord:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Replace a file by the text, or leave it as it was if that fails; raise OSError."""
+    """Replace the contents of a file; raise OSError and leave the file unchanged if that fails."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:

@@ -21,7 +21,7 @@ def single_run(
 ) -> ExperimentConfig:
     """Return the experiment with this single run; raise ConfigError or UnknownNameError for mistakes.
 
-    n_timesteps: None uses the budget of the hyperparameters.
+    n_timesteps: budget of the run; None for the budget that the hyperparameters contain.
     hyperparameters: a zoo-style file, or "zoo"; a class outside the zoo then trains with its constructor's defaults.
     command: shown in messages in place of a file name.
     """

@@ -89,7 +89,7 @@ class Rollout:
 class TrustRegion(BaseCallback):
     """Measures the change of the policy in each update: quantiles of pi_new(a|s) / pi_old(a|s) over the rollout.
 
-    Clipping is meant to bound this ratio, which is defined for A2C as well. Logged with the next dump are
+    PPO's clipping is meant to bound this ratio; it is defined for A2C as well. The next dump of the logger contains
     `update/ratio_q01` ... `update/ratio_q99`, and `update/kl`, the k3 estimate of KL(pi_old, pi_new).
     About `n_measurements` updates of a run are measured, evenly spaced.
 
@@ -163,7 +163,7 @@ def _merged(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 class ProgressReporter(BaseCallback):
-    """Calls `report` with the progress at most once in `seconds`, so that its cost is negligible."""
+    """Calls `report` with the progress at most once every `seconds` seconds, so that its cost is negligible."""
 
     def __init__(self, report: Callable[[Progress], None], seconds: float = 0.25) -> None:
         super().__init__()

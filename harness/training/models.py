@@ -59,7 +59,7 @@ def constructor_arguments(spec: RunSpec) -> dict[str, Any]:
             continue
         if key in SCHEDULES and value is not None:
             schedule = parse_schedule(value)
-            # rl_zoo3 turns constants into schedules too; a float gives the same numbers.
+            # rl_zoo3 turns constants into schedules too; a float gives the same values.
             arguments[key] = LinearSchedule(schedule.initial) if isinstance(schedule, Linear) else schedule
         elif key in KWARGS:
             arguments[key] = _resolved(parse_kwargs(value))

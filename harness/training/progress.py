@@ -1,4 +1,4 @@
-"""Progress messages from a training process. This module needs no torch, which the receiving process never loads."""
+"""Progress messages from a training process. The module does not import torch, since the receiver never loads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record what a run was made with: package versions, processor, commit of the harness, and time."""
+"""Provenance of a run: package versions, processor, commit of the harness, and time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def utc_now() -> str:
 
 @lru_cache(maxsize=1)
 def provenance() -> dict[str, Any]:
-    """Return the fields of a `RunRecord` that a reader needs to repeat a run: versions, cpu, git_commit."""
+    """Return the fields of a `RunRecord` that are needed to reproduce a run: versions, cpu, git_commit."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -27,7 +27,7 @@ from harness.training.provenance import provenance, utc_now
 __all__ = ["failed_record", "parameters_digest", "train_and_record", "train_run"]
 
 EVAL_SEED = 1_000_000
-"""Offset of evaluation seeds from training seeds; runs of one seed share them, whatever their algorithm."""
+"""Offset of evaluation seeds from training seeds; the runs of one seed share them, for all algorithms."""
 
 FINAL_EVAL_SEED = 2_000_000
 """Offset of the seeds of the final evaluation."""
@@ -68,7 +68,7 @@ def failed_record(spec: RunSpec, error: dict[str, str], started: str, wall_secon
 def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] = lambda _: None) -> RunRecord:
     """Train, evaluate and save one run into its folder, except for `run.json`.
 
-    report: called a few times a second with the progress. Errors of the environment or the algorithm are passed on.
+    report: called a few times a second with the progress. Errors of the environment or the algorithm are not caught.
     """
     started, clock = utc_now(), time.perf_counter()
     run_path.mkdir(parents=True, exist_ok=True)

@@ -93,7 +93,7 @@ def read_monitors(folder: Path, *, partial: bool) -> pd.DataFrame:
     n_envs = _count_envs(paths, partial=partial)
     starts, tables = zip(*(_read_monitor(path, partial=partial) for path in paths), strict=True)
     timestep = np.concatenate([n_envs * table[:, 1].cumsum() for table in tables])
-    first = min(starts)  # as Python floats: the start of an unreadable file is inf, and numpy warns of inf - inf
+    first = min(starts)  # as Python floats: the start of an unreadable file is inf, and NumPy warns of inf - inf
     since = np.repeat([start - first for start in starts], [len(table) for table in tables])
     order = np.argsort(timestep, kind="stable")
     reward, length, seconds = np.concatenate(tables)[order].T
@@ -140,7 +140,7 @@ def read_evaluations(folder: Path, *, partial: bool) -> pd.DataFrame:
 
 
 def read_progress(folder: Path, *, partial: bool) -> pd.DataFrame:
-    """Return every number that SB3's CSV logger wrote, one per row; a blank cell is absent, not zero.
+    """Return every value that SB3's CSV logger wrote, one per row; a blank cell is absent, not zero.
 
     The timestep is that of the dump. SB3's on-policy algorithms dump before they update, so a `train/` value
     describes the update before the rollout that ends there. Rows without a timestep and text are left out.
@@ -200,7 +200,7 @@ def _read_monitor(path: Path, *, partial: bool) -> tuple[float, FloatArray]:
         start = float(json.loads(header.removeprefix("#"))["t_start"])
         names = columns.split(",")
         used = [names.index(name) for name in "rlt"]
-        # numpy's reader starts ten times faster than pandas': there may be thousands of small files.
+        # NumPy's reader starts ten times faster than pandas': there may be thousands of small files.
         table = np.loadtxt(rows, delimiter=",", usecols=used, quotechar='"', ndmin=2) if rows else np.zeros((0, 3))
         if not (table[:, 1] >= 1).all():
             raise ValueError("an episode without a length")

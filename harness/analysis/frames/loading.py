@@ -41,7 +41,7 @@ class Results:
                  error ("Type: message" or ""), path (folder, or "" when there is none)
     episodes     timestep, reward, length, seconds of every training episode
     evaluations  timestep, reward, std, length, n_episodes of every evaluation during training
-    progress     timestep, key, value: every number that was logged
+    progress     timestep, key, value: every logged value
     """
 
     runs: pd.DataFrame
@@ -183,7 +183,7 @@ def _check_unique(found: list[FoundRun]) -> None:
         first = seen.setdefault((run.algo, run.env, run.seed), run)
         if first is not run:
             raise RecordError(
-                f"{run.path}: holds {run.label}, and so does {first.path}; a seed counts once, leave one of them out"
+                f"{run.path}: holds {run.label}, and so does {first.path}; a seed counts once, so leave one folder out"
             )
 
 

@@ -1,4 +1,4 @@
-"""Search for the runs below a folder; a record identifies a run of the harness, the folder names a foreign log."""
+"""Find the runs below a folder: runs of the harness by their records, foreign logs by the names of their folders."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FoundRun:
     seed: int
     status: Status
     """finished, failed: as recorded. missing: a run of the harness, interrupted before its record was written.
-    foreign: a log that the harness did not write; it is unknown if the training ended well."""
+    foreign: a log that the harness did not write; it is unknown whether training was completed."""
 
     record: RunRecord | None = None
 
@@ -50,7 +50,7 @@ def find_runs(root: Path) -> list[FoundRun]:
 
     A folder is a run if it holds `run.json` or, like a log of SB3 or rl_zoo3, a Monitor file, evaluations.npz or
     progress.csv; folders within a run (such as a second log of its evaluations) belong to it.
-    Beside runs with records, a folder without one is an interrupted run of the harness, not a foreign log.
+    Among runs with records, a folder without one is an interrupted run of the harness, not a foreign log.
 
     Raises RecordError if the folder does not exist or a record is damaged.
     """

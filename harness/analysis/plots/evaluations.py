@@ -65,7 +65,7 @@ def iqm_curves(
 
 @report_figure
 def final_scores(results: Results, *, confidence: float = 0.95) -> Figure:
-    """Draw the final score of every seed, the box of all, and their mean with Student's t interval.
+    """Draw the final score of every seed, a box plot of them, and their mean with Student's t interval.
 
     The label of a column counts failed runs. A seed has the same place within the column of every algorithm. Boxes
     need four seeds, intervals two.

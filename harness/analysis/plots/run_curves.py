@@ -26,7 +26,7 @@ class Curve:
 
     seed: int
     complete: bool
-    """False for a run that failed or was interrupted: it is drawn, but no summary counts it."""
+    """False for a run that failed or was interrupted: it is drawn, but not summarised."""
 
     timesteps: FloatArray
     values: FloatArray
@@ -48,7 +48,7 @@ CurveGroups = Mapping[tuple[str, str], CurveGroup]  # (algorithm, environment)
 
 
 def is_complete(status: str) -> bool:
-    """Return True if a summary counts the run: a failed one stopped on the way, at a level of its own."""
+    """Return True if summaries count the run: a failed run stopped early, so its last level is not comparable."""
     return status in ("finished", "foreign")
 
 
@@ -79,8 +79,8 @@ def run_curves(
 def on_grid(curves: Sequence[Curve]) -> tuple[FloatArray, FloatArray]:
     """Return a grid [T] and the curves' values on it [n, T], both empty if the curves have no time in common.
 
-    The grid is that of the curves if they share one, and otherwise spans the time that all of them cover: a seed that
-    joined or left on the way would make the mean jump.
+    The grid is that of the curves if they share one, and otherwise spans the time that all of them cover: the mean
+    would jump where a seed begins or ends.
     """
     if not curves:
         return np.zeros(0), np.zeros((0, 0))

@@ -25,7 +25,7 @@ def save_all(
     """Write NAME.svg and NAME.png for every registered figure, NAME being its function's, and return the paths.
 
     window: training episodes of the rolling mean and variance. confidence, n_resamples, bootstrap_seed: settings of
-    the bands and intervals. clip_range: trust region beside which the ratios are shown.
+    the bands and intervals. clip_range: clip range that is drawn with the probability ratios.
     A figure without any data is left out.
     The same results and settings give the same bytes. Raises OSError if the folder cannot be written.
     """

@@ -22,7 +22,7 @@ from harness.training.algorithms import import_module, import_target
 __all__ = ["check_environment", "make_eval_env", "make_training_env"]
 
 N_EVAL_ENVS = 10
-"""Evaluation episodes that run in parallel, with one forward pass of the policy per step for all."""
+"""Number of evaluation episodes that run in parallel, so that each forward pass of the policy serves all of them."""
 
 
 def check_environment(env_id: str) -> None:
@@ -70,7 +70,8 @@ _EXTRAS = {
     "BabyAI-*": ("minigrid", "minigrid"),
     "*BulletEnv-v?": ("pybullet_envs_gymnasium", "pybullet"),
 }
-"""Pattern of ids -> (module that registers them, extra that installs it): rl_zoo3 writes such ids without module."""
+"""Pattern of ids -> (module that registers them, extra that installs it), as rl_zoo3 writes these ids without a module.
+"""
 
 
 def _import_extra(env_id: str, module: str, extra: str) -> None:

@@ -33,7 +33,7 @@ def clock(seconds: float) -> str:
     return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
-class _FiguresColumn(ProgressColumn):
+class _RatesColumn(ProgressColumn):
     """Column with steps per second and return of a run, or the remaining time of all runs."""
 
     def render(self, task: Task) -> Text:
@@ -41,7 +41,7 @@ class _FiguresColumn(ProgressColumn):
 
 
 class Display:
-    """A context manager to be called with every event of an executor.
+    """Progress of a comparison on a console: a context manager that is called with every event of the executor.
 
     On a terminal it draws live bars; in a file or pipe it prints one line per ended run.
     """
@@ -62,7 +62,7 @@ class Display:
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>4.0f}%"),
-            _FiguresColumn(),
+            _RatesColumn(),
             console=console,
             disable=not console.is_terminal,
         )

@@ -1,4 +1,4 @@
-"""Jobs of an executor, and the events that it reports."""
+"""Jobs that an executor runs, and the events that it reports."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Execute runs in processes of their own, N at a time, so that the death of a worker affects only its own run.
 
-A process pool would be shorter, but loses all tasks when one of its processes is killed. The processes are forked from
-a forkserver that has loaded torch and SB3, so that a run starts in milliseconds and no random state is shared.
+A process pool would be shorter, but it loses all tasks when one of its processes is killed. The processes are forked
+from a forkserver that has loaded torch and SB3, so that a run starts in milliseconds and no random state is shared.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def run_jobs(jobs: Iterable[Job], n_workers: int, on_event: OnEvent) -> None:
         while waiting or workers:
             while waiting and len(workers) < n_workers:
                 workers.append(_start(context, waiting.popleft(), on_event))
+            # Also on the sentinels: the pipe of a dead worker stays open if a child of the worker inherited it.
             wait([w.connection for w in workers] + [w.process.sentinel for w in workers])
             workers = [worker for worker in workers if _is_running(worker, on_event)]
     finally:
@@ -65,7 +66,7 @@ def run_jobs(jobs: Iterable[Job], n_workers: int, on_event: OnEvent) -> None:
 def call_in_worker(target: str, *arguments: Any) -> Any:
     """Call the function at "module:name" in a process with torch and SB3 loaded, and return its result.
 
-    Raises HarnessError: that of the function, or one that describes another exception or the death of the process.
+    A HarnessError of the function is raised again; any other exception, or the death of the process, becomes one.
     """
     (result,) = call_in_workers(target, [arguments])
     return result
@@ -74,7 +75,7 @@ def call_in_worker(target: str, *arguments: Any) -> Any:
 def call_in_workers(target: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
     """Call a function several times in parallel, each in its own process; return the results in order of the calls.
 
-    calls: the arguments of each call. An error of one call ends the others, and so does Ctrl-C, which workers ignore.
+    calls: the arguments of each call. An error of one call, or Ctrl-C in this process, ends all calls.
     """
     context = _context()
     running = []
@@ -83,7 +84,7 @@ def call_in_workers(target: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=_call, args=(target, arguments, sender), daemon=True)
             process.start()
-            sender.close()
+            sender.close()  # the worker holds the only other copy, so its death ends the pipe instead of blocking recv
             running.append((process, receiver))
         return [_received(process, receiver) for process, receiver in running]
     except BaseException:
@@ -97,7 +98,7 @@ def call_in_workers(target: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
 
 
 def _received(process: ForkServerProcess, receiver: Connection[Any, Any]) -> Any:
-    """Return the result that a call has sent; raise the HarnessError that it sent, or one about its death."""
+    """Return the result that a worker sends; raise HarnessError if it sends one or dies."""
     try:
         result = receiver.recv()
     except EOFError:
@@ -114,9 +115,9 @@ def _context() -> ForkServerContext:
         os.environ[variable] = "1"
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([WORKER_MODULE])
-    # Ctrl-C is sent to every process of the terminal. The forkserver while it loads torch, and a worker before it
-    # ignores the signal, would print a traceback: both inherit the blocked signal. The resource tracker must run
-    # before, since starting it unblocks SIGINT.
+    # Ctrl-C is sent to every process of the terminal. A forkserver that is loading torch, and a worker that does not
+    # yet ignore the signal, would print a traceback, so both inherit a blocked SIGINT. The resource tracker must be
+    # running before, since starting it unblocks SIGINT.
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -126,6 +127,7 @@ def _context() -> ForkServerContext:
     return context
 
 
+# The two targets of processes import the worker module only when called: it loads torch, which this process need not.
 def _run(job: Job, connection: Connection[Any, Any]) -> None:
     from harness.training.executors.worker import run_main
 
@@ -162,8 +164,8 @@ def _clear(job: Job) -> None:
 
 
 def _is_running(worker: Worker, on_event: OnEvent) -> bool:
-    """Report the messages of a worker; return False after its last event, when it has ended."""
-    # Check this before reading the pipe: all messages of a dead process are in the pipe by then.
+    """Pass the messages of a worker on as events; return False once the run has ended."""
+    # Checked before the pipe is read: a process found dead here has sent everything, so nothing can be missed.
     alive = worker.process.is_alive()
     try:
         while worker.connection.poll():

@@ -27,7 +27,7 @@ PARENT_DIED = 70
 
 
 def run_main(job: Job, connection: Connection[Any, Any]) -> None:
-    """Train the job; send `Progress`, and finally the RunRecord, or the text of an OSError if it cannot be written."""
+    """Train the job; send its `Progress`, then its RunRecord, or the text of an OSError if that cannot be written."""
     _prepare()
 
     def report(progress: Progress) -> None:
@@ -52,9 +52,9 @@ def call_main(target: str, arguments: tuple[Any, ...], connection: Connection[An
 
 
 def _prepare() -> None:
-    # One thread: two split sums differently, which changes bits, and are slower on networks of this size.
+    # Several threads would split sums differently, which changes bits, and be slower on networks of this size.
     torch.set_num_threads(1)
-    # Ctrl-C is sent to the whole process group; the parent alone stops its workers.
+    # Ctrl-C is sent to the whole process group, but only the parent may stop its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.filterwarnings("ignore", category=UserWarning, module="gymnasium|pygame")
     threading.Thread(target=_die_with_parent, daemon=True).start()

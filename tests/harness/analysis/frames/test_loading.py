@@ -188,7 +188,7 @@ def test_a_seed_in_two_folders_is_an_error(tmp_path: Path) -> None:
         load_results(tmp_path)
 
     assert str(error.value) == (
-        f"{second}: holds ppo CartPole-v1 seed 0, and so does {first}; a seed counts once, leave one of them out"
+        f"{second}: holds ppo CartPole-v1 seed 0, and so does {first}; a seed counts once, so leave one folder out"
     )
 
 
