@@ -1,4 +1,4 @@
-"""The report of an experiment: tables, figures, and the summary that ends on the terminal."""
+"""Report of an experiment: tables and figures as files, and a summary on the terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["report_folders", "write_report"]
 
 
 def write_report(config: ExperimentConfig, runs_path: Path, out: Path, console: Console) -> None:
-    """Write tables and figures of an experiment below `out`, of the runs in its plan and no others."""
+    """Write tables and figures of an experiment below `out`, computed from the runs in its plan only."""
     specs = plan(config)
     results = load_results(runs_path, expected=specs)
     _write(_only_planned(results, specs), config.statistics, out, console)
@@ -48,7 +48,7 @@ def report_folders(folders: Sequence[Path], statistics: StatisticsConfig, out: P
 
 
 def _only_planned(results: Results, specs: Iterable[RunSpec]) -> Results:
-    """Return the results without runs that the plan does not name, such as seeds that were since left out."""
+    """Return the results without runs outside the plan, such as seeds that have been removed from it since."""
     planned = pd.MultiIndex.from_tuples([(spec.algo, spec.env, spec.seed) for spec in specs])
 
     def keep(table: pd.DataFrame) -> pd.DataFrame:

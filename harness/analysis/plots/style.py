@@ -71,7 +71,7 @@ _THEME: dict[Any, Any] = {
     "lines.linewidth": 1.4,
     "lines.solid_capstyle": "round",
     "axes.unicode_minus": True,
-    "svg.hashsalt": "harness",  # else the ids in an SVG are random and no two builds equal
+    "svg.hashsalt": "harness",  # otherwise the ids in an SVG are random, and no two builds are equal
     "savefig.dpi": _DPI,
 }
 
@@ -90,12 +90,12 @@ class Look:
     """Rank of the layer: higher ones are drawn on top."""
 
     def line(self, **changes: Any) -> dict[str, Any]:
-        """Keyword arguments of the algorithm's line, for `Axes.plot`."""
+        """Return the keyword arguments of the algorithm's line, for `Axes.plot`."""
         style = {"color": self.color, "ls": self.linestyle, "lw": self.width, "zorder": 3 + self.order}
         return style | {"dash_capstyle": "butt"} | changes
 
     def dots(self, size: float) -> dict[str, Any]:
-        """Keyword arguments of the algorithm's markers, for `Axes.plot`."""
+        """Return the keyword arguments of the algorithm's markers, for `Axes.plot`."""
         face = self.color if self.filled else "none"
         return {"ls": "none", "marker": self.marker, "ms": size, "mec": self.color, "mfc": face, "mew": 0.8}
 
@@ -156,7 +156,7 @@ def new_figure(
 
 
 def step_axis(axes: Axes, *, label: bool = True) -> None:
-    """Make the horizontal axis one of environment steps from zero on, with the ticks "0", "50k", "1M"."""
+    """Let the horizontal axis show environment steps from zero on, with the ticks "0", "50k", "1M"."""
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: format_steps(steps)))
@@ -173,7 +173,7 @@ def format_steps(steps: float) -> str:
 
 
 def say_empty(axes: Axes, text: str) -> None:
-    """Write into the middle of an empty panel why it is empty."""
+    """Write the reason why a panel is empty into its middle."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.5")
     axes.grid(visible=False)
     axes.tick_params(left=False, labelleft=False)  # set_yticks would empty the axes that share this one

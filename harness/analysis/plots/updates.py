@@ -39,7 +39,7 @@ def update_diagnostics(results: Results, *, clip_range: float = 0.2) -> Figure:
 
     Diagnostics: median and quartiles over the seeds, for each algorithm that logs them.
     The last row shows r = pi_new(a|s) / pi_old(a|s) over the samples of a rollout after its update: its median and
-    the range from its 1% to its 99% quantile (medians over the seeds), beside the clip range 1 ± clip_range;
+    the range from its 1% to its 99% quantile (medians over the seeds), with lines at the clip range 1 ± clip_range;
     the axis leaves out the 2% of the drawn points that are farthest from 1.
     """
     figure, grid = new_figure(len(_DIAGNOSTICS) + 1, len(results.envs), row_inches=1.1)

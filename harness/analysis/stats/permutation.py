@@ -73,11 +73,13 @@ def permutation_test(
     if n == 0 or m == 0:
         return PermutationTest(math.nan, math.nan, n, m, n_missing, 0, exact=True)
     difference = float(first.values.mean() - second.values.mean())
+    # A split is stored as its smaller group, which takes less memory: the statistic does not depend on the side.
     smaller, larger = (first.values, second.values) if n <= m else (second.values, first.values)
     scores = _standardised(np.concatenate([smaller, larger]))
     threshold = _statistic(scores[None, : smaller.size], scores)[0] - _TOLERANCE
     splits = math.comb(n + m, n)
     if splits <= MOST_SPLITS:
+        # The observed split is one of these, so that p is never 0.
         statistics = _statistic(scores[_all_splits(n + m, smaller.size)], scores)
         p_value = int((statistics >= threshold).sum()) / splits
         return PermutationTest(difference, p_value, n, m, n_missing, splits, exact=True)
@@ -109,6 +111,8 @@ def holm(p_values: npt.ArrayLike) -> FloatArray:
         raise ValueError("p-values lie between 0 and 1")
     order = made[np.argsort(raw[made], kind="stable")]
     stepped = np.minimum(1.0, np.arange(order.size, 0, -1) * raw[order])
+    # The factors fall along the order, so a product may be smaller than the one before: the running maximum keeps a
+    # test from being rejected after an earlier one was not.
     adjusted = np.full(raw.shape, np.nan)
     adjusted[order] = np.maximum.accumulate(stepped)
     return adjusted
@@ -133,6 +137,7 @@ def _statistic(chosen: FloatArray, scores: FloatArray) -> FloatArray:
     squared: FloatArray = (sums / k - others / rest) ** 2
     if k == 1:
         return squared
+    # The other group's sums follow by subtraction: gathering its scores for 184,756 splits would double the memory.
     squares = np.einsum("sk,sk->s", chosen, chosen)
     around = squares - sums**2 / k  # sum of squares about the mean of the group
     around_others = (scores @ scores - squares) - others**2 / rest
@@ -145,7 +150,7 @@ def _statistic(chosen: FloatArray, scores: FloatArray) -> FloatArray:
 
 @lru_cache(maxsize=8)
 def _all_splits(total: int, size: int) -> npt.NDArray[np.intp]:
-    """Return every choice of `size` out of `total` places, [C(total, size), size]; cached, as all pairs share n."""
+    """Return every choice of `size` out of `total` places, [C(total, size), size]; cached, as many pairs share it."""
     count = math.comb(total, size)
     places = np.fromiter(chain.from_iterable(combinations(range(total), size)), dtype=np.intp, count=count * size)
     places.flags.writeable = False

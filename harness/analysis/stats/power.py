@@ -15,11 +15,11 @@ from harness.analysis.stats.samples import FloatArray
 __all__ = ["MOST_SEEDS", "seeds_for_difference", "seeds_for_equivalence", "seeds_text"]
 
 MOST_SEEDS = 1000
-"""End of the search: a comparison that needs more seeds than this has another problem."""
+"""Largest number of seeds that is considered: more seeds than this are out of reach."""
 
 
 def seeds_for_difference(difference: float, spread: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Return the seeds per algorithm that find such a difference with the given power; inf for more than 1000.
+    """Return the number of seeds per algorithm that finds a difference with the given power; inf for more than 1000.
 
         power(n) = P(|T| > t_{1-alpha/2, nu}),  T ~ noncentral t(nu, |difference| / (spread sqrt(2/n))),  nu = 2n - 2
 
@@ -46,7 +46,7 @@ def seeds_for_difference(difference: float, spread: float, *, alpha: float = 0.0
 def seeds_for_equivalence(
     difference: float, spread: float, margin: float, *, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """Return the seeds per algorithm that show equivalence with the given power, if the difference is as estimated.
+    """Return the number of seeds per algorithm that shows equivalence with the given power at this difference.
 
         power(n) = max(0, P(T_- < -t_{1-alpha, nu}) - P(T_+ < t_{1-alpha, nu}))
         T_± ~ noncentral t(nu, (difference ± margin) / (spread sqrt(2/n))),  nu = 2n - 2

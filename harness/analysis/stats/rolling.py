@@ -21,7 +21,7 @@ class WindowSummary(NamedTuple):
 
 
 def rolling_mean(x: npt.ArrayLike, window: int) -> FloatArray:
-    """Return the mean of each number and the window - 1 before it, [T].
+    """Return the mean of each value and the window - 1 values before it, [T].
 
         m_t = (x_{t-w+1} + ... + x_t) / w
 
@@ -35,7 +35,7 @@ def rolling_mean(x: npt.ArrayLike, window: int) -> FloatArray:
 
 
 def rolling_variance(x: npt.ArrayLike, window: int) -> FloatArray:
-    """Return the unbiased variance of each number and the window - 1 before it, [T].
+    """Return the unbiased variance of each value and the window - 1 values before it, [T].
 
         v_t = sum_{k<w} (x_{t-k} - m_t)^2 / (w - 1)
 
@@ -52,7 +52,7 @@ def rolling_variance(x: npt.ArrayLike, window: int) -> FloatArray:
 
 
 def last_window(x: npt.ArrayLike, k: int) -> WindowSummary:
-    """Return mean and sample standard deviation of the last k numbers, or of all if there are fewer.
+    """Return mean and sample standard deviation of the last k values, or of all if there are fewer.
 
     x: in the order of time, [T]; NaN is dropped first. The standard deviation of one number is NaN, and so is the mean
     of none. Raises ValueError if k < 1.
@@ -69,10 +69,10 @@ def _first_of_windows(values: FloatArray, window: int) -> FloatArray:
 
 
 def _mean_rise(values: FloatArray, first: FloatArray, window: int) -> FloatArray:
-    """Return the means of the full windows, relative to the first number of each, [T - w + 1].
+    """Return the means of the full windows, relative to the first value of each, [T - w + 1].
 
     A running sum would be cheaper, but its rounding errors add up over a long run (subtracting 1e9 does not undo adding
-    it) and make the variance of a quiet stretch negative. Relative to the first number, a window of equal numbers has a
+    it) and make the variance of a quiet stretch negative. Relative to the first value, a window of equal values has a
     variance of exactly 0, which a log axis leaves out.
     """
     sums = np.zeros_like(first)

@@ -13,7 +13,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class Sample(NamedTuple):
-    """Numbers of the seeds that have one, and the count of those without."""
+    """Values of the seeds that have one, and the count of those without."""
 
     values: FloatArray
     """Finite, [n]."""
@@ -21,7 +21,7 @@ class Sample(NamedTuple):
 
     @property
     def n(self) -> int:
-        """Number of seeds that have a number."""
+        """Number of seeds that have a value."""
         return int(self.values.size)
 
 

@@ -103,7 +103,7 @@ def relative_drawdown(curve: npt.ArrayLike) -> float:
 
 
 def roughness(curve: npt.ArrayLike) -> float:
-    """Return total variation over range, at least 1: 1 for a monotone curve, 3 for a way three times as long.
+    """Return total variation over range: 1 for a monotone curve, 3 for one whose rises and falls add up to 3 ranges.
 
         sum_t |v_t - v_{t-1}| / (max_t v_t - min_t v_t)
 

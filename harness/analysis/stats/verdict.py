@@ -23,7 +23,7 @@ Outcome = Literal["better", "worse", "equivalent", "inconclusive", "identical"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Conclusion about the scores x, compared with the scores y, and its reasons."""
+    """Conclusion on the scores x, compared with the scores y, with its reasons."""
 
     outcome: Outcome
     """Outcome for x, compared with y."""
@@ -38,9 +38,11 @@ class Verdict:
     equivalence: EquivalenceTest | None
     """Test of equivalence, None without a declared margin."""
     seeds_for_difference: float = math.nan
-    """Seeds per algorithm that would show the difference seen, of an inconclusive outcome; inf for more than 1000."""
+    """Number of seeds per algorithm that would show the observed difference; inf for more than 1000, NaN unless the
+    outcome is inconclusive."""
     seeds_for_equivalence: float = math.nan
-    """Seeds per algorithm that would show equivalence, of an inconclusive outcome within the margin."""
+    """Number of seeds per algorithm that would show equivalence; NaN unless the outcome is inconclusive and a margin is
+    declared."""
 
     @property
     def reason(self) -> str:
@@ -72,7 +74,7 @@ def verdict(
 
     x, y: one number per seed, [n] and [m]; NaN is dropped and counted. p_value: from the permutation test, adjusted by
     `holm` over all comparisons made. margin: in units of return, None without a test of equivalence.
-    n_comparisons: how many `holm` was given; the seeds for a difference are those that reach alpha / n_comparisons.
+    n_comparisons: number of p-values given to `holm`; the seeds for a difference must reach alpha / n_comparisons.
     Raises ValueError for a margin that is not positive and finite.
     """
     first, second = present(x), present(y)
@@ -82,6 +84,7 @@ def verdict(
     def answer(outcome: Outcome, *reasons: str, seeds: tuple[float, float] = (math.nan, math.nan)) -> Verdict:
         return Verdict(outcome, reasons, p_value, difference, improvement, equivalence, *seeds)
 
+    # Before the number of seeds is looked at: bit-equal parameters are a proof, even for a single seed.
     if identical:
         return answer("identical", "the trained parameters are bit-equal for every seed")
     if min(first.n, second.n) < 2:
@@ -94,7 +97,7 @@ def verdict(
             winner,
             _test_clause(p_value, alpha),
             _improvement_clause(improvement, difference),
-            *_small(difference, margin),
+            *_margin_clauses(difference, margin),
         )
     if equivalence is not None and equivalence.p_value < alpha:
         return answer("equivalent", _equivalence_clause(equivalence, alpha))
@@ -104,14 +107,17 @@ def verdict(
     if equivalence is not None:
         reasons.append(_equivalence_clause(equivalence, alpha))
     spread = math.hypot(std_interval(x).estimate, std_interval(y).estimate) / math.sqrt(2)
+    # Holm's strictest level: it is not known which rank this p-value will have among those of more seeds. Equivalence
+    # is not adjusted, since each pair has one declared margin.
     seeds = (
         seeds_for_difference(difference.estimate, spread, alpha=alpha / n_comparisons),
         math.nan if margin is None else seeds_for_equivalence(difference.estimate, spread, margin, alpha=alpha),
     )
-    return answer("inconclusive", *reasons, *_seeds_clauses(*seeds, here=min(first.n, second.n)), seeds=seeds)
+    return answer("inconclusive", *reasons, *_seeds_clauses(*seeds, n_seeds=min(first.n, second.n)), seeds=seeds)
 
 
 def _winner(difference: Interval, improvement: Interval) -> Literal["better", "worse"] | None:
+    """Return the outcome on which means and probability of improvement agree; None if they do not."""
     if difference.estimate > 0.0 and improvement.low > 0.5:
         return "better"
     if difference.estimate < 0.0 and improvement.high < 0.5:
@@ -121,7 +127,7 @@ def _winner(difference: Interval, improvement: Interval) -> Literal["better", "w
 
 def _test_clause(p_value: float, alpha: float, smallest: float = 0.0) -> str:
     clause = f"permutation test p = {p_value:.3g}, {'below' if p_value < alpha else 'not below'} {alpha:g}"
-    if smallest >= alpha:
+    if smallest >= alpha:  # otherwise readers would take the lack of seeds for a lack of difference
         clause += f" (with so few seeds it cannot fall below {smallest:.2g})"
     return clause
 
@@ -139,15 +145,16 @@ def _equivalence_clause(test: EquivalenceTest, alpha: float) -> str:
     return f"equivalence within ±{test.margin:.4g} has p = {test.p_value:.3g}, {relation} {alpha:g}"
 
 
-def _small(difference: Interval, margin: float | None) -> tuple[str, ...]:
+def _margin_clauses(difference: Interval, margin: float | None) -> tuple[str, ...]:
+    """Return a warning if a significant difference is smaller than the margin, and thus too small to matter."""
     if margin is None or abs(difference.estimate) >= margin:
         return ()
     return (f"the difference of {difference.estimate:.4g} is smaller than the margin of ±{margin:.4g}",)
 
 
-def _seeds_clauses(for_difference: float, for_equivalence: float, *, here: int) -> tuple[str, ...]:
-    """Return the seeds that 80% power needs in words; of equivalence only if it could be shown at all."""
-    if for_difference <= here:  # the number comes from a t test, which need not agree with the rules
+def _seeds_clauses(for_difference: float, for_equivalence: float, *, n_seeds: int) -> tuple[str, ...]:
+    """Return in words how many seeds 80% power needs; for equivalence only if some number of seeds can show it."""
+    if for_difference <= n_seeds:  # the number comes from a t test, which need not agree with the rules
         difference = f"such a difference usually shows at {seeds_text(for_difference)} seeds"
     else:
         about = "" if math.isinf(for_difference) else "about "

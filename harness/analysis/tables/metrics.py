@@ -1,4 +1,4 @@
-"""All metrics, each declared once: how a run is measured, what the number means, and where readers find it.
+"""All metrics, each declared once: its measurement on a run, its meaning, and the tables in which it appears.
 
 An entry of METRICS is a column of runs.csv and of summary.csv; every other appearance is declared with it.
 """
@@ -20,7 +20,7 @@ from harness.analysis.tables.seed_estimates import Estimate, Shown, iqm, mean, m
 __all__ = ["METRICS", "RETURN", "Metric", "compared_in", "named_estimates"]
 
 RETURN = "return"
-"""Unit of the scores: what an environment's rewards add up to over an episode."""
+"""Unit of the scores: the sum of an environment's rewards over an episode."""
 
 ComparedIn = Literal["pairwise", "stability"]
 
@@ -46,7 +46,7 @@ class Metric:
 
     measure: Callable[[RunData], float] | None
     """Function from a complete run to its number, NaN if the run did not log what is needed.
-    None: the number stands in the run's record, of failed runs, too."""
+    None: the number is read from the run's record, which failed runs have, too."""
 
     estimates: tuple[Estimate, ...] = (Estimate(mean),)
     """Estimates over seeds in the summary."""

@@ -16,7 +16,7 @@ COVERAGE_TRIALS = 500
 
 
 def table_notes(metrics: pd.DataFrame, statistics: StatisticsConfig) -> dict[str, str]:
-    """Return the notes of each table by its name: all that a reader must know to trust its numbers."""
+    """Return the notes of each table by its name: methods and definitions that its readers need."""
     percent = f"{100 * statistics.confidence:g}%"
     estimates = " ".join(
         estimate.note.format(percent=percent, statistics=statistics)
@@ -37,8 +37,8 @@ def table_notes(metrics: pd.DataFrame, statistics: StatisticsConfig) -> dict[str
             f"{statistics.equivalence_margin:.0%} of (best minus random), as declared in the configuration."
         ),
         "stability": (
-            "Each measure is one number per run; a policy that learns nothing is perfectly stable, so read this beside "
-            f"the scores. All are tested by the exact permutation test, Holm-adjusted over all rows.\n\n{measures}"
+            "Each measure is one number per run; a policy that learns nothing is perfectly stable, so compare the "
+            f"scores as well. All are tested by the exact permutation test, Holm-adjusted over all rows.\n\n{measures}"
         ),
     }
 

@@ -31,7 +31,7 @@ STABILITY_COLUMNS = (
 def pairwise_table(comparisons: Sequence[Comparison], statistics: StatisticsConfig) -> pd.DataFrame:
     """Return a row for each comparison of scores: first minus second, and the verdict on the first.
 
-    The column `measure` is there only if more than one metric is declared for this table.
+    The column `measure` exists only if more than one metric is declared for this table.
     """
     rows = [_pairwise_row(comparison, statistics) for comparison in comparisons]
     measure = ("measure",) if len(compared_in("pairwise")) > 1 else ()
@@ -92,7 +92,7 @@ def _stability_row(comparison: Comparison) -> dict[str, Any]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    # A single algorithm makes no pair, and its table must still have a header.
+    # A single algorithm makes no pair, but its table must still have a header.
     return pd.DataFrame(rows, columns=list(columns))
 
 

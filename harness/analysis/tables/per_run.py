@@ -1,4 +1,4 @@
-"""Table of runs: one number for each run and metric, which all statistics are computed over."""
+"""Table of runs: one number for each run and metric, from which all statistics are computed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run_metrics(results: Results, statistics: StatisticsConfig) -> pd.DataFrame:
     episodes, evaluations, progress = map(_by_run, (results.episodes, results.evaluations, results.progress))
     rows = []
     for run in runs.to_dict("records"):
-        # Half a training is not comparable with a whole one.
+        # A training that was interrupted or failed cannot be compared with a complete one.
         if run["status"] in ("finished", "foreign"):
             key = (run["algo"], run["env"], run["seed"])
             data = RunData(episodes(key), evaluations(key), progress(key), statistics)

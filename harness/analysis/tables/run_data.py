@@ -1,4 +1,4 @@
-"""Everything that one run logged, in the forms that metrics are measured on."""
+"""Data of one run, in the forms on which metrics are measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["RunData"]
 FloatArray = npt.NDArray[np.float64]
 
 GRID_POINTS = 101
-"""Points at which a training curve is read: one step between neighbours is 1% of the training."""
+"""Number of points at which a training curve is read: neighbours are 1% of the training apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class RunData:
 
     @cached_property
     def rolling_variance(self) -> FloatArray:
-        """Variance of the returns in each full window of episodes; empty if there are no more episodes than fit one."""
+        """Variance of the returns in each full window of episodes; empty unless there are more episodes than in one."""
         if not self._has_windows:
             return np.zeros(0)
         window = self.statistics.smoothing_window
@@ -53,9 +53,9 @@ class RunData:
         return stats.interpolate_curve(steps, smoothed, np.linspace(steps[0], steps[-1], GRID_POINTS))
 
     def logged(self, *keys: str) -> pd.DataFrame:
-        """Return what was logged under the keys: a row for each dump, a column for each key, NaN where one is absent.
+        """Return the values logged under the keys: a row for each dump, a column for each key, NaN if absent.
 
-        Rows with the same timestep stay apart: the last two updates of a run are logged at the same timestep.
+        Rows with the same timestep are kept apart: the last two updates of a run are logged at the same timestep.
         """
         rows = self.progress[self.progress["key"].isin(keys)]
         if rows.empty:

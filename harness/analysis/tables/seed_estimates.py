@@ -1,4 +1,4 @@
-"""Estimates over the seeds of one algorithm, and the columns in which readers find them."""
+"""Estimates over the seeds of one algorithm, and the columns in which they are shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.config import StatisticsConfig
 __all__ = ["BOOTSTRAP_SEED", "Estimate", "Shown", "iqm", "mean", "mean_with_limits", "std"]
 
 BOOTSTRAP_SEED = 0
-"""Seed of every generator that a table draws from: the same results give the same table."""
+"""Seed of every generator from which a table draws: equal results give equal tables."""
 
 
 @dataclass(frozen=True)

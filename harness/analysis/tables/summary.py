@@ -17,8 +17,8 @@ def summary_table(metrics: pd.DataFrame, statistics: StatisticsConfig) -> pd.Dat
     """Return a row for each environment and each algorithm that was run there.
 
     metrics: from `run_metrics`. Columns NAME_low and NAME_high are the limits of the interval of NAME.
-    n_runs: all planned runs; n_seeds: those with a score. Failed and missing runs are counted, and never replaced by
-    a number.
+    n_runs: number of planned runs; n_seeds: number of runs with a score. Failed and missing runs are counted, and no
+    number is substituted for them.
     """
     groups = metrics.groupby(["env", "algo"], observed=True, sort=True)
     return pd.DataFrame([_row(str(env), str(algo), runs, statistics) for (env, algo), runs in groups])

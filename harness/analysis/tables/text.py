@@ -83,7 +83,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], notes: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write NAME.csv, and NAME.md with its notes for tables that have readers; return the paths."""
+    """Write NAME.csv for each table, and NAME.md with notes for the tables FOR_READERS; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, table in tables.items():
