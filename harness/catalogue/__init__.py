@@ -1,9 +1,9 @@
-"""The catalogue of mistakes: ways in which a PPO can differ from Stable-Baselines3's, under one id each.
+"""Catalogue of mistakes: ways in which a PPO can differ from Stable-Baselines3's, each under one id.
 
-Most are deviations: changes of CustomPPO. CustomPPO equals SB3's PPO to the bit, so that with a deviation it equals
-SB3's PPO with the same mistake, which is what makes an explanation exact. Where people write a mistake in several ways
-with different bits, each way is an entry, or the description says which one is meant. The other mistakes are known from
-single functions, and only function checks name them.
+Most are deviations: changes of CustomPPO. CustomPPO equals SB3's PPO to the bit, and CustomPPO with a deviation equals
+SB3's PPO with the same mistake, so an explanation can be exact. If a mistake can be written in several ways that round
+differently, each way is an entry, or the description says which one is meant. The other mistakes are known from single
+functions, and only function checks name them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ MISTAKES: tuple[Mistake, ...] = (
     *SCHEDULES,
     *OPTIMISATION,
 )
-"""All known mistakes, from the first weights to the optimiser's step."""
+"""All known mistakes, from the initial weights to the optimiser's step."""
 
 CATALOGUE: tuple[Deviation, ...] = tuple(mistake for mistake in MISTAKES if isinstance(mistake, Deviation))
 """All mistakes that CustomPPO can be trained with, in the order in which they are applied: those that replace a part of
@@ -72,10 +72,10 @@ _ONLY_CHECKED = {mistake.id: mistake for mistake in MISTAKES if mistake.id not i
 
 
 def deviation(name: str) -> Deviation:
-    """Return the deviation with this id; raises UnknownNameError."""
+    """Return the deviation with this id; raise UnknownNameError."""
     if name in _ONLY_CHECKED:
         reason = _ONLY_CHECKED[name].no_deviation
-        raise UnknownNameError(f"{name!r} is a mistake that only function checks name, no deviation: {reason}")
+        raise UnknownNameError(f"{name!r} is a mistake for function checks only, not a deviation: {reason}")
     if name not in _BY_ID:
         hint = did_you_mean(name, _BY_ID) or "; `python -m harness.catalogue` lists them"
         raise UnknownNameError(f"deviation {name!r} is not in the catalogue{hint}")

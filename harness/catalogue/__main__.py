@@ -16,7 +16,7 @@ from harness.errors import did_you_mean
 __all__ = ["details", "deviation_table", "main", "mistake_table"]
 
 _WIDTH_IN_A_FILE = 200
-"""Columns if the output is no terminal, so that rows can be searched line by line."""
+"""Width in characters if the output is not a terminal, so that rows can be searched line by line."""
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
@@ -28,7 +28,7 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 
 def deviation_table() -> Table:
-    """Table with a row for each deviation."""
+    """Return a table with a row for each deviation."""
     title = f"{len(CATALOGUE)} deviations from PPO and A2C of Stable-Baselines3, which CustomPPO can be trained with"
     table = _table(title, ("id", "first divergence at", "of", "difference from SB3"))
     for entry in CATALOGUE:
@@ -37,7 +37,7 @@ def deviation_table() -> Table:
 
 
 def mistake_table() -> Table:
-    """Table with a row for each mistake that only function checks name."""
+    """Return a table with a row for each mistake that only function checks name."""
     others = [mistake for mistake in MISTAKES if not isinstance(mistake, Deviation)]
     table = _table(
         f"{len(others)} more mistakes, which only function checks name", ("id", "role", "difference from SB3")
@@ -48,7 +48,7 @@ def mistake_table() -> Table:
 
 
 def details(mistake: Mistake) -> Iterator[str]:
-    """Yield all that the catalogue says about one mistake, line by line."""
+    """Yield the lines of the full description of one mistake."""
     yield mistake.id
     yield f"  difference from SB3: {mistake.description}"
     if isinstance(mistake, Deviation):
@@ -57,19 +57,19 @@ def details(mistake: Mistake) -> Iterator[str]:
         yield f"  remedy:              {mistake.remedy}"
         yield f"  source:              {mistake.source}"
     else:
-        yield f"  not trained with:    {mistake.no_deviation}"
+        yield f"  not a deviation:     {mistake.no_deviation}"
     roles = [role for role, hint in mistake.hints.items() if hint]
     if roles:
         yield f"  function checks:     {', '.join(roles)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print tables or entries; returns 0, or 2 if an id is unknown."""
+    """Print tables or entries; return 0, or 2 if an id is unknown."""
     parser = argparse.ArgumentParser(
         prog="python -m harness.catalogue",
         description="List the known mistakes in implementations of PPO, each with the id that every command uses.",
     )
-    parser.add_argument("ids", nargs="*", metavar="ID", help="print all about these mistakes instead of the list")
+    parser.add_argument("ids", nargs="*", metavar="ID", help="describe these mistakes in full instead of listing all")
     ids = parser.parse_args(arguments).ids
     by_id = {mistake.id: mistake for mistake in MISTAKES}
     for unknown in (name for name in ids if name not in by_id):

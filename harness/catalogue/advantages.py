@@ -1,4 +1,4 @@
-"""Mistakes around the estimate of advantages: its arguments, its results, the end of the rollout."""
+"""Mistakes in the use of the advantage estimate: its arguments, its results, the end of the rollout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.catalogue.estimates import (
     normalised,
 )
 from harness.catalogue.mistake import Mistake, checked_only
-from harness.catalogue.patching import PPO_ONLY, WALK, Surgery, huang, with_settings, wrap
+from harness.catalogue.patching import PPO_ONLY, WALK, Patch, huang, with_settings, wrap
 
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
@@ -45,10 +45,10 @@ def _starts_not_shifted(
     return found
 
 
-def _last_values(change: Callable[[Tensor, TrajectoryMemory], Tensor]) -> Surgery:
-    """Return surgery that replaces the values [N, 1] after a rollout by change(values, memory)."""
+def _last_values(change: Callable[[Tensor, TrajectoryMemory], Tensor]) -> Patch:
+    """Return a patch that replaces the values [N, 1] after a rollout by change(values, memory)."""
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         def finish(original: Callable[..., None], observations: Any, dones: Any) -> None:
             predict = model.policy.predict_values
             wrap(model.policy, "predict_values", lambda value, obs: change(value(obs), model.rollout_buffer))
@@ -59,7 +59,7 @@ def _last_values(change: Callable[[Tensor, TrajectoryMemory], Tensor]) -> Surger
 
         wrap(model.agent, "finish_rollout", finish)
 
-    return surgery
+    return patch
 
 
 def _last_dones_ignored(
@@ -172,7 +172,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
         source="bmazoure/ppo_jax#2",
         remedy="Bootstrap the rollout with V of the observation after its last step",
         shows="an episode that continues after a rollout",
-        surgery=_last_values(lambda found, memory: torch.zeros_like(found)),
+        patch=_last_values(lambda found, memory: torch.zeros_like(found)),
         hints={"advantages": "the last value is taken as zero, as if the rollout ended every episode"},
         formulas={"advantages": bootstrapped_from(lambda values, last: np.zeros_like(last))},
     ),
@@ -183,7 +183,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
         source="vwxyzjn/cleanrl#16",
         remedy="Bootstrap the rollout with V of the observation after its last step",
         shows="an episode that continues after a rollout",
-        surgery=_last_values(lambda found, memory: torch.from_numpy(memory.values[-1:].T)),
+        patch=_last_values(lambda found, memory: torch.from_numpy(memory.values[-1:].T)),
         hints={
             "advantages": "the last step is bootstrapped from its own value, values[-1] in the place of last_values"
         },

@@ -1,4 +1,4 @@
-"""Mistakes in the batch of an update: its order, and quantities that are recomputed in the update."""
+"""Mistakes in the batch of an update: its order, and values that are recomputed during the update."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import (
     PPO_ONLY,
     WALK,
-    Surgery,
+    Patch,
     before_each_epoch,
     huang,
     with_update_of,
@@ -74,13 +74,13 @@ def _advantages_again(model: CustomPPO) -> None:
     before_each_epoch(prepare)(model)
 
 
-def _normalised_over_rollout(of: Callable[[Any], Any]) -> Surgery:
-    """Return surgery that normalises minibatches by mean and standard deviation of the rollout.
+def _normalised_over_rollout(of: Callable[[Any], Any]) -> Patch:
+    """Return a patch that normalises minibatches by mean and standard deviation of the rollout.
 
     of: from the advantages of the rollout, float32 [N * T], to an array or tensor with `mean` and `std`.
     """
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         def normalise(advantages: Tensor) -> Tensor:
             everything = of(np.ascontiguousarray(model.rollout_buffer.advantages.T).reshape(-1))
             normalised: Tensor = (advantages - everything.mean()) / (everything.std() + 1e-8)
@@ -88,7 +88,7 @@ def _normalised_over_rollout(of: Callable[[Any], Any]) -> Surgery:
 
         model.agent.recipe = model.agent.recipe.replace(normalize_advantages=normalise)
 
-    return surgery
+    return patch
 
 
 BATCHES: tuple[Deviation, ...] = (
@@ -99,7 +99,7 @@ BATCHES: tuple[Deviation, ...] = (
         source="tensorforce/tensorforce#312",
         remedy="Keep the log-probabilities stored in the rollout",
         shows="more than one epoch",
-        surgery=before_each_epoch(_log_probs_again),
+        patch=before_each_epoch(_log_probs_again),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -109,7 +109,7 @@ BATCHES: tuple[Deviation, ...] = (
         source="michaelnny/deep_rl_zoo#5",
         remedy="Estimate advantages once per update",
         shows="more than one epoch",
-        surgery=_advantages_again,
+        patch=_advantages_again,
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -119,7 +119,7 @@ BATCHES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Swap the axes of every array before flattening",
         shows="more than one environment",
-        surgery=with_update_of(_advantages_by_time),
+        patch=with_update_of(_advantages_by_time),
     ),
     Deviation(
         id="advantages_normalised_per_rollout",
@@ -128,7 +128,7 @@ BATCHES: tuple[Deviation, ...] = (
         source=huang("core detail 7"),
         remedy="Normalise the advantages of each minibatch",
         shows="normalize_advantage; with one minibatch only through the biased standard deviation",
-        surgery=_normalised_over_rollout(np.asarray),
+        patch=_normalised_over_rollout(np.asarray),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -138,7 +138,7 @@ BATCHES: tuple[Deviation, ...] = (
         source="zhangchuheng123/Reinforcement-Implementation#3",
         remedy="Normalise the advantages of each minibatch",
         shows="normalize_advantage and more than one minibatch",
-        surgery=_normalised_over_rollout(torch.from_numpy),
+        patch=_normalised_over_rollout(torch.from_numpy),
         algorithms=PPO_ONLY,
     ),
 )

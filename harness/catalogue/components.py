@@ -1,7 +1,7 @@
-"""The distributions of custom_ppo taken apart into the components of an action, for formulas that join them wrongly.
+"""Components of action distributions, for wrong formulas of log-probabilities and entropies.
 
 A formula of a log-probability takes the parameters of a distribution and actions, and one of an entropy the parameters
-alone; the result is [B]. Formulas of one mistake are kept by the name of their distribution.
+alone; the result is [B]. The formulas of one mistake are a mapping from names of distributions to functions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CustomPPO and CustomA2C with deviations: models that train as a subject with exactly these mistakes would."""
+"""CustomPPO and CustomA2C with deviations: they train exactly like a subject that has only these mistakes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["DeviantA2C", "DeviantPPO"]
 
 
 class _Deviant(CustomPPO):
-    """Applies deviations: all their settings, then all their recipes, then, on the model that was made, all surgery."""
+    """Applies deviations: all their settings, then all their recipes, then, on the model that was made, all patches."""
 
     deviations: tuple[Deviation, ...] = ()
 
@@ -21,8 +21,8 @@ class _Deviant(CustomPPO):
         self, policy: Any, env: Any, *, deviations: str | Deviation | Sequence[str | Deviation] = (), **settings: Any
     ) -> None:
         given = [deviations] if isinstance(deviations, str | Deviation) else deviations
-        # The catalogue has deviations that replace a part before those that wrap one: in the other order the wrapper
-        # would be lost with the replaced part.
+        # In the catalogue, deviations that replace a part come before those that wrap one: in the other order the
+        # wrapper would be lost with the replaced part.
         place = {entry.id: number for number, entry in enumerate(CATALOGUE)}
         entries = [deviation(entry) if isinstance(entry, str) else entry for entry in given]
         self.deviations = tuple(sorted(entries, key=lambda entry: place.get(entry.id, len(place))))
@@ -45,11 +45,11 @@ class _Deviant(CustomPPO):
         self.engine = "autograd"  # the engine that calls every part of the recipe, and whose methods can be wrapped
         super()._setup_model()
         for entry in self.deviations:
-            if entry.surgery is not None:
-                entry.surgery(self)
+            if entry.patch is not None:
+                entry.patch(self)
 
     def _excluded_save_params(self) -> list[str]:
-        # A method wrapped by surgery refers to the model itself, which would be saved with it.
+        # A method wrapped by a patch refers to the model itself, which would be saved with it.
         wrapped = [name for name, value in vars(self).items() if callable(value) and hasattr(type(self), name)]
         return [*super()._excluded_save_params(), *wrapped, "deviations"]
 
@@ -58,7 +58,7 @@ class DeviantPPO(_Deviant):
     """CustomPPO with deviations: ids of the catalogue, or `Deviation` objects; applied in the order of the catalogue.
 
     The other arguments are those of CustomPPO, by name; the engine is always autograd. A saved file keeps weights,
-    settings and recipe, but no surgery: a loaded model predicts as before, and trains without the surgery.
+    settings and recipe, but no patches: a loaded model predicts as before, and trains without them.
     Raises UnknownNameError for an id that is not in the catalogue.
     """
 

@@ -1,4 +1,4 @@
-"""A mistake that CustomPPO can be trained with: one named way in which a PPO can differ from Stable-Baselines3's."""
+"""Deviation: a mistake of the catalogue that CustomPPO can be trained with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Deviation"]
 
 @dataclass(frozen=True)
 class Deviation(Mistake):
-    """A small change of CustomPPO: its `settings`, its `recipe` and its `surgery`, applied in this order.
+    """A small change of CustomPPO: its `settings`, its `recipe` and its `patch`, applied in this order.
 
     Deviations can be combined: each is applied to the result of the ones before.
     """
@@ -28,9 +28,10 @@ class Deviation(Mistake):
     remedy: str
     """Change that makes the implementation equal to SB3, in one line."""
     shows: str = ""
-    """Condition under which it makes a difference, for example "Box actions and a sample outside the bounds"."""
-    surgery: Callable[[CustomPPO], None] | None = None
-    """Changes a model that was just made, where no part of a recipe can express the mistake: it may wrap methods of
-    the model, its `agent`, its `rollout_buffer` or its `policy` by setting an attribute of that name on the object."""
+    """Condition under which it has an effect, for example "Box actions and a sample outside the bounds"."""
+    patch: Callable[[CustomPPO], None] | None = None
+    """Function that changes a newly made model, for a mistake that no part of a recipe can express: it may wrap methods
+    of the model, its `agent`, its `rollout_buffer` or its `policy` by setting an attribute of that name on the object.
+    """
     algorithms: tuple[str, ...] = field(default=("ppo", "a2c"))
     """Reference algorithms from which it deviates."""

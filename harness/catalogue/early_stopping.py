@@ -27,9 +27,9 @@ __all__ = ["EARLY_STOPPING"]
 
 
 def _kl_estimated_by(estimate: Callable[[Tensor], Tensor]) -> Callable[[CustomPPO], None]:
-    """Return surgery that estimates the KL by the mean of estimate(log_prob - old_log_prob)."""
+    """Return a patch that estimates the KL by the mean of estimate(log_prob - old_log_prob)."""
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         def forward(original: Callable[..., Any], batch: Any, *rest: Any) -> Any:
             terms = original(batch, *rest)
             with torch.no_grad():
@@ -38,7 +38,7 @@ def _kl_estimated_by(estimate: Callable[[Tensor], Tensor]) -> Callable[[CustomPP
 
         wrap_engine(model, "forward", forward)
 
-    return surgery
+    return patch
 
 
 class _Stop(Exception):  # noqa: N818 - no error: the update has ended
@@ -94,7 +94,7 @@ def _stopping_between_epochs(model: CustomPPO, *, by_any: bool) -> None:
             original(batch, report)
         except _Stop:
             report.stopped_early = True
-            # The epoch that has just begun does not count; the report keeps the numbers of the one before.
+            # The epoch that has just begun does not count; the report keeps the values of the one before.
             report.n_epochs, report.approx_kls = report.n_epochs - 1, list(kls)
         finally:
             agent.recipe = recipe
@@ -143,7 +143,7 @@ EARLY_STOPPING: tuple[Deviation, ...] = (
         source="DLR-RM/stable-baselines3#419",
         remedy="Compare the KL with target_kl before the step",
         shows="a target_kl that is exceeded",
-        surgery=_stopping_after_step,
+        patch=_stopping_after_step,
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -153,7 +153,7 @@ EARLY_STOPPING: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl, ppo.py",
         remedy="Compare the KL of every minibatch with target_kl before its step",
         shows="a target_kl that is exceeded",
-        surgery=partial(_stopping_between_epochs, by_any=False),
+        patch=partial(_stopping_between_epochs, by_any=False),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -163,7 +163,7 @@ EARLY_STOPPING: tuple[Deviation, ...] = (
         source="kashif/firedup#3",
         remedy="End the update before the step of that minibatch",
         shows="a target_kl that is exceeded",
-        surgery=partial(_stopping_between_epochs, by_any=True),
+        patch=partial(_stopping_between_epochs, by_any=True),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -173,7 +173,7 @@ EARLY_STOPPING: tuple[Deviation, ...] = (
         source="openai/spinningup#137",
         remedy="End the update, not only the epoch",
         shows="a target_kl that is exceeded before the last epoch",
-        surgery=_stopping_epoch_only,
+        patch=_stopping_epoch_only,
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -183,7 +183,7 @@ EARLY_STOPPING: tuple[Deviation, ...] = (
         source="DLR-RM/stable-baselines3#417",
         remedy="Estimate the KL by the mean of (ratio - 1) - log ratio",
         shows="a target_kl that one of the two estimates exceeds",
-        surgery=_kl_estimated_by(lambda log_ratio: -log_ratio),
+        patch=_kl_estimated_by(lambda log_ratio: -log_ratio),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -193,7 +193,7 @@ EARLY_STOPPING: tuple[Deviation, ...] = (
         source="openai/baselines, ppo2 (approxkl)",
         remedy="Estimate the KL by the mean of (ratio - 1) - log ratio",
         shows="a target_kl that one of the two estimates exceeds",
-        surgery=_kl_estimated_by(lambda log_ratio: 0.5 * log_ratio**2),
+        patch=_kl_estimated_by(lambda log_ratio: 0.5 * log_ratio**2),
         algorithms=PPO_ONLY,
     ),
 )

@@ -1,4 +1,4 @@
-"""Changes that look like deviations and train to the same bits, so that they must not be reported as causes."""
+"""Changes that look like deviations but train to the same bits, so that they must not be reported as causes."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
         stage="parameters",
         source=huang("core detail 10"),
         remedy="None is needed: optimisers treat every parameter separately",
-        surgery=_two_optimizers,
+        patch=_two_optimizers,
     ),
     Deviation(
         id="first_episode_start_lost",
@@ -96,7 +96,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
         stage="episode_start",
         source="AgileRL/AgileRL#425",
         remedy="None is needed without a recurrent network: the first row is never read",
-        surgery=_first_starts_lost,
+        patch=_first_starts_lost,
     ),
     Deviation(
         id="zero_grad_to_zeros",
@@ -104,7 +104,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
         stage="gradient",
         source=WALK,
         remedy="None is needed if all parameters get a gradient",
-        surgery=_zeros_instead_of_none,
+        patch=_zeros_instead_of_none,
     ),
     Deviation(
         id="parameters_in_reverse_order",
@@ -137,7 +137,7 @@ EQUIVALENT: tuple[Deviation, ...] = (
         stage="acting_randomness",
         source="DLR-RM/stable-baselines3#1480",
         remedy="None is needed: the mode draws no random numbers",
-        surgery=_predicts_meanwhile,
+        patch=_predicts_meanwhile,
     ),
     Deviation(
         id="half_value_loss_with_twice_its_weight",

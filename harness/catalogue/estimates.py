@@ -25,7 +25,7 @@ def following(values: Array, starts: Array, last_values: Array, dones: Array) ->
 
 
 def summed(terms: Array, decay: Array, last: Any = 0) -> Array:
-    """Return x_t = terms_t + decay_t * x_{t+1}, [T, N], with `last` in the place of row T."""
+    """Return x_t = terms_t + decay_t * x_{t+1}, [T, N], with `last` in place of row T."""
     sums = np.empty_like(terms)
     for step in reversed(range(len(terms))):
         last = terms[step] + decay[step] * last
@@ -82,7 +82,7 @@ def _by_recursion(
 def recursion(**changed: Callable[..., Array]) -> Callable[[Recipe], Recipe]:
     """Return a change of a recipe that replaces the target or the decay of GAE, or both.
 
-    Two such changes go together: the second keeps what the first has replaced.
+    Two such changes can be combined: the second keeps what the first has replaced.
     """
 
     def recipe(given: Recipe) -> Recipe:

@@ -1,6 +1,6 @@
-"""A mistake as a pure function: SB3's parts with the mistake in them, on arguments instead of on a training run.
+"""Mistakes as pure functions: parts of SB3's PPO with the mistake in them, applied to arguments.
 
-The same change of a recipe serves a training run, whose bits it determines, and a function check.
+The same change of a recipe serves training runs, which it must reproduce to the bit, and function checks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SETTINGS = {
 
 
 def _changed(mistake: Mistake, **arguments: Any) -> tuple[Recipe, dict[str, Any]]:
-    """Return the recipe and the settings that an implementation with this mistake computes by."""
+    """Return the recipe and the settings of an implementation with this mistake."""
     settings = {**SETTINGS, **arguments}
     if mistake.settings is not None:
         settings.update(mistake.settings(settings))
@@ -55,7 +55,7 @@ def policy_loss(
 ) -> tuple[Tensor, Tensor]:
     """Return the policy's loss of each transition, [B], and of the minibatch.
 
-    The first has another shape where that is the mistake.
+    The first has another shape if that is the mistake.
     """
     recipe, settings = _changed(mistake, clip_range=clip_range)
     objective = recipe.policy_loss.objective(log_prob, old_log_prob, advantages, settings["clip_range"])
@@ -103,7 +103,7 @@ def total_loss(
     vf_coef: float,
     normalize_advantage: bool,
 ) -> Tensor:
-    """Return the whole loss of a minibatch, as `custom_ppo.agent.AutogradEngine` puts it together."""
+    """Return the whole loss of a minibatch, composed as in `custom_ppo.engines`' autograd engine."""
     recipe, settings = _changed(mistake, clip_range=clip_range, ent_coef=ent_coef, vf_coef=vf_coef)
     if normalize_advantage:
         advantages = normalisation(mistake)(advantages)
@@ -115,6 +115,6 @@ def total_loss(
 
 
 def distribution_formula(mistake: Mistake, role: Role, distribution: str) -> Callable[..., Tensor] | None:
-    """Return the function of a distribution's parameters (and actions) with this mistake; None where it has none."""
+    """Return the function of a distribution's parameters (and actions) with this mistake; None if it has none."""
     formula: Callable[..., Tensor] | None = mistake.formulas.get(role, {}).get(distribution)
     return formula

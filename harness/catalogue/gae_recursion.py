@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from harness.catalogue.deviation import Deviation
@@ -17,9 +15,6 @@ from harness.catalogue.estimates import (
 )
 from harness.catalogue.mistake import Mistake, checked_only
 from harness.catalogue.patching import WALK, huang, with_parts
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["GAE_RECURSION"]
 

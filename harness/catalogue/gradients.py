@@ -68,7 +68,7 @@ GRADIENTS: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Call optimizer.zero_grad() before loss.backward()",
         shows="more than one step",
-        surgery=_accumulated,
+        patch=_accumulated,
     ),
     Deviation(
         id="gradients_not_clipped",
@@ -95,7 +95,7 @@ GRADIENTS: tuple[Deviation, ...] = (
         source=huang("core detail 11"),
         remedy="Clip the joint norm of all parameters",
         shows="a gradient longer than max_grad_norm",
-        surgery=_per_network,
+        patch=_per_network,
     ),
     Deviation(
         id="gradients_clipped_by_value",

@@ -229,7 +229,7 @@ INITIALISATION: tuple[Deviation, ...] = (
         source="openai/spinningup#310",
         remedy="Seed once, before the networks are made",
         shows="a seed",
-        surgery=_torch_seeded_again,
+        patch=_torch_seeded_again,
     ),
     Deviation(
         id="environments_share_seed",
@@ -238,6 +238,6 @@ INITIALISATION: tuple[Deviation, ...] = (
         source="Farama-Foundation/Gymnasium#1468",
         remedy="Seed environment i with seed + i",
         shows="a seed and more than one environment",
-        surgery=_one_seed_for_all,
+        patch=_one_seed_for_all,
     ),
 )

@@ -17,7 +17,7 @@ from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import (
     PPO_ONLY,
     WALK,
-    Surgery,
+    Patch,
     huang,
     with_parts,
     with_settings,
@@ -52,10 +52,10 @@ def _by_own_generator(model: CustomPPO) -> None:
     _keep_order(model, np.random.default_rng(model.seed).permutation)
 
 
-def _ordered(make: Callable[[PPOAgent, Callable[[int], Order]], Callable[[int], Order]]) -> Surgery:
-    """Return surgery that calls make(agent, the recipe's order) in every update for the order of its epochs."""
+def _ordered(make: Callable[[PPOAgent, Callable[[int], Order]], Callable[[int], Order]]) -> Patch:
+    """Return a patch that calls make(agent, the recipe's order) in every update for the order of its epochs."""
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         agent, shuffled = model.agent, model.agent.recipe.minibatch_order
         current = [shuffled]
 
@@ -66,7 +66,7 @@ def _ordered(make: Callable[[PPOAgent, Callable[[int], Order]], Callable[[int], 
         agent.recipe = agent.recipe.replace(minibatch_order=lambda n: current[0](n))
         wrap(agent, "learn_from", learn)
 
-    return surgery
+    return patch
 
 
 def _once(_: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
@@ -81,7 +81,7 @@ def _once(_: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Orde
 
 
 def _in_place(_: PPOAgent, shuffled: Callable[[int], Order]) -> Callable[[int], Order]:
-    # Shuffling in place draws the same numbers as a permutation, but starts from the order of the epoch before.
+    # Shuffling in place draws the same random numbers as a permutation, but starts from the epoch before's order.
     last: list[Order] = []
 
     def order(n: int) -> Order:
@@ -139,7 +139,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         source="leggedrobotics/rsl_rl#148",
         remedy="Shuffle in every epoch",
         shows="more than one epoch",
-        surgery=_ordered(_once),
+        patch=_ordered(_once),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -149,7 +149,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl, ppo.py",
         remedy="Draw a new permutation in every epoch; it takes the same random numbers",
         shows="more than one epoch",
-        surgery=_ordered(_in_place),
+        patch=_ordered(_in_place),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -158,7 +158,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         stage="minibatch",
         source=WALK,
         remedy="Draw a new permutation in every epoch; it takes the same random numbers",
-        surgery=_in_place_for_ever,
+        patch=_in_place_for_ever,
     ),
     Deviation(
         id="shuffled_by_torch",
@@ -182,7 +182,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         stage="minibatch",
         source=WALK,
         remedy="Shuffle by np.random.permutation (global generator), or accept another order",
-        surgery=_by_own_generator,
+        patch=_by_own_generator,
     ),
     Deviation(
         id="sampled_with_replacement",
@@ -199,7 +199,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl, ppo.py",
         remedy="Swap the axes before flattening, or accept another order",
         shows="more than one environment",
-        surgery=with_update_of(_by_time),
+        patch=with_update_of(_by_time),
     ),
     Deviation(
         id="last_partial_minibatch_dropped",
@@ -208,7 +208,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         source="DLR-RM/stable-baselines3#1025",
         remedy="Keep the last minibatch of an epoch even if it is smaller",
         shows="a batch_size that does not divide n_steps * n_envs",
-        surgery=_ordered(_whole_ones),
+        patch=_ordered(_whole_ones),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -218,7 +218,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         source="bmazoure/ppo_jax#1",
         remedy="Go through all minibatches of an epoch",
         shows="more than one minibatch",
-        surgery=_ordered(_first_one),
+        patch=_ordered(_first_one),
         algorithms=PPO_ONLY,
     ),
     Deviation(
@@ -238,7 +238,7 @@ MINIBATCHES: tuple[Deviation, ...] = (
         source="openai/baselines, ppo2 (nminibatches)",
         remedy="Put batch_size transitions into every minibatch",
         shows="a batch_size that is not the square root of n_steps * n_envs",
-        surgery=_size_is_number,
+        patch=_size_is_number,
         algorithms=PPO_ONLY,
     ),
     Deviation(

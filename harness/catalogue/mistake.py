@@ -1,4 +1,4 @@
-"""An entry of the catalogue: one named mistake that people make when they write PPO."""
+"""Mistake: an entry of the catalogue, made by people who write PPO."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Role = Literal[
     "entropy",
     "entropy_gradient",
 ]
-"""Quantity that a function under check computes; `formulas` says which arguments a formula of each role takes.
+"""Result that a checked function computes; the module `formulas` shows the arguments of each role.
 
 own_normalisation: policy losses that normalise advantages which are normalised already.
-*_gradient: mistakes that leave the value right and change what is learnt.
+*_gradient: mistakes that give the right value and a wrong gradient.
 """
 ROLES: tuple[Role, ...] = Role.__args__  # type: ignore[attr-defined]
 
@@ -39,18 +39,18 @@ COMBINED = "two mistakes at once, which a search finds as two deviations"
 class Mistake:
     """One way to get a formula wrong; a `Deviation` is a mistake that CustomPPO can be trained with.
 
-    A function check names the mistake by its hint when the function under check gives the numbers of the mistake. They
-    come from `settings` and `recipe`, which are changes of SB3's PPO, or from a formula written for that role.
+    A function check prints the mistake's hint if the checked function gives the results of the mistake. These come from
+    `settings` and `recipe`, which are changes of SB3's PPO, or from a formula written for that role.
     """
 
     id: str
     """Name that is unique in the catalogue: letters, digits, "_" and "-", for example "adam_eps_1e-8"."""
     description: str
-    """Difference from SB3, in one line, said of the implementation that has it."""
+    """Difference from SB3, in one line: a statement about the implementation that has it."""
     hints: Mapping[Role, str] = field(default_factory=dict, kw_only=True)
-    """Text that a function check of this role prints; "" leaves the mistake out where others have the same numbers."""
+    """Text that a function check of this role prints; "" leaves the mistake out because another gives equal results."""
     formulas: Mapping[Role, Any] = field(default_factory=dict, kw_only=True)
-    """Pure functions for the roles whose numbers neither `settings` nor `recipe` changes; for distributions a mapping
+    """Pure functions for the roles whose results neither `settings` nor `recipe` changes; for distributions a mapping
     from the distribution to its function."""
     settings: Callable[[dict[str, Any]], Mapping[str, Any]] | None = field(default=None, kw_only=True)
     """Function from all keyword arguments of the algorithm (hyperparameters, policy_kwargs ...), with defaults, to the
@@ -71,7 +71,7 @@ def checked_only(
     recipe: Callable[[Recipe], Recipe] | None = None,
     why: str = UNSEEN,
 ) -> Mistake:
-    """Return a mistake that function checks of one role name, and that CustomPPO is not trained with (`why`)."""
+    """Return a mistake that function checks of one role can name; why: reason why it is not a deviation."""
     return Mistake(
         id,
         hint,

@@ -134,7 +134,7 @@ NORMALISATION: tuple[Mistake, ...] = (
         source="DLR-RM/stable-baselines3#325",
         remedy="Do not normalise a minibatch of one transition",
         shows="normalize_advantage and a last minibatch of one transition",
-        surgery=_unguarded,
+        patch=_unguarded,
         hints={
             "normalisation": "a minibatch of one transition is normalised as well, which is NaN: its deviation is 0 / 0"
         },

@@ -218,7 +218,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Create the optimiser once",
         shows="a second update",
-        surgery=_forgetful,
+        patch=_forgetful,
     ),
     Deviation(
         id="two_steps_per_minibatch",
@@ -226,7 +226,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
         stage="minibatch",
         source=WALK,
         remedy="Call optimizer.step() once",
-        surgery=_two_steps,
+        patch=_two_steps,
     ),
     Deviation(
         id="log_std_not_in_optimizer",
@@ -235,7 +235,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
         source="nikhilbarhate99/PPO-PyTorch#23",
         remedy="Pass all parameters of the policy to the optimiser",
         shows="Box actions",
-        surgery=_without,
+        patch=_without,
     ),
     Deviation(
         id="log_std_fixed",
@@ -244,7 +244,7 @@ OPTIMISATION: tuple[Deviation, ...] = (
         source="nikhilbarhate99/PPO-PyTorch#23",
         remedy="Make log_std a trained parameter",
         shows="Box actions",
-        surgery=_fixed,
+        patch=_fixed,
         hints={"log_prob_gradient": "log_std is detached: it is never trained"},
         formulas={"log_prob_gradient": {"diag_gaussian": _log_prob_with_fixed_std}},
     ),

@@ -1,4 +1,4 @@
-"""Building blocks of deviations: functions that make a change of settings, of a recipe, or of one model (surgery).
+"""Building blocks of deviations: functions that make a change of settings, of a recipe, or of one model (patches).
 
 A wrapped method keeps its name and its arguments, so that several deviations can wrap it one after the other.
 """
@@ -42,8 +42,8 @@ __all__ = [
     "wrap_steps",
 ]
 
-Surgery = Callable[["CustomPPO"], None]
-"""Change of a model that was just made; see `Deviation.surgery`."""
+Patch = Callable[["CustomPPO"], None]
+"""Change of a model that was just made; see `Deviation.patch`."""
 Steps = tuple[Any, Any, Any, Any]
 """Observations, rewards, dones and infos of N environments."""
 
@@ -51,7 +51,7 @@ PPO_ONLY = ("ppo",)
 A2C_ONLY = ("a2c",)
 
 WALK = "walk through SB3's source"
-"""Source of a deviation that was found by asking of every line of SB3 in which other way it could be written."""
+"""Source of a deviation that was found by going through SB3's code line by line, looking for other ways to write it."""
 
 
 def huang(detail: str) -> str:
@@ -63,12 +63,12 @@ def huang(detail: str) -> str:
 
 
 def with_settings(**changed: Any) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
-    """Return a change of settings to these values, whatever the user asked for."""
+    """Return a change of settings to these values, which override the user's."""
     return lambda _: changed
 
 
 def with_policy_kwargs(**changed: Any) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
-    """Return a change of settings to these policy_kwargs, beside the user's others."""
+    """Return a change of settings to these policy_kwargs, which override the user's; others are kept."""
     return lambda given: {"policy_kwargs": {**(given.get("policy_kwargs") or {}), **changed}}
 
 
@@ -100,7 +100,7 @@ def with_reduction(changed: Callable[[Tensor], Tensor]) -> Callable[[Recipe], Re
     return lambda recipe: recipe.replace(policy_loss=recipe.policy_loss.replace(reduction=changed))
 
 
-# surgery
+# patches
 
 
 def wrap(owner: Any, method: str, wrapper: Callable[..., Any]) -> None:
@@ -120,7 +120,7 @@ def wrap_engine(model: CustomPPO, method: str, wrapper: Callable[..., Any]) -> N
 
 
 class _Environments:
-    """Environments whose steps return changed results; everything else is the original environments'."""
+    """Environments whose steps return changed results; all other attributes are those of the original environments."""
 
     def __init__(self, env: Any, change: Callable[..., Steps]) -> None:
         self._env = env
@@ -143,26 +143,26 @@ def wrap_steps(model: CustomPPO, change: Callable[..., Steps]) -> None:
     wrap(model, "collect_rollouts", collect)
 
 
-def with_stored_step(change: Callable[..., tuple[Any, ...]]) -> Surgery:
-    """Return surgery that stores other steps.
+def with_stored_step(change: Callable[..., tuple[Any, ...]]) -> Patch:
+    """Return a patch that stores other steps.
 
     change: from (model, observations, step, rewards, episode_starts) to the last four as they are stored.
     """
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         wrap(model.agent, "remember", lambda original, *given: original(*change(model, *given)))
 
-    return surgery
+    return patch
 
 
-def with_update_of(change: Callable[[PPOAgent, Batch], tuple[Batch, Recipe]]) -> Surgery:
-    """Return surgery that gives every update another batch or another recipe.
+def with_update_of(change: Callable[[PPOAgent, Batch], tuple[Batch, Recipe]]) -> Patch:
+    """Return a patch that gives every update another batch or another recipe.
 
     change: from the agent and its batch to those of this update. The recipe serves the loop over epochs and
     minibatches; the loss comes from the engine, which was made with the agent's own recipe before.
     """
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         def learn(original: Callable[..., None], batch: Batch, report: Any) -> None:
             agent = model.agent
             recipe = agent.recipe
@@ -174,11 +174,11 @@ def with_update_of(change: Callable[[PPOAgent, Batch], tuple[Batch, Recipe]]) ->
 
         wrap(model.agent, "learn_from", learn)
 
-    return surgery
+    return patch
 
 
-def before_each_epoch(prepare: Callable[[PPOAgent, Batch, int], None]) -> Surgery:
-    """Return surgery that calls prepare(agent, batch, epoch) before the minibatches of each epoch, counted from 0.
+def before_each_epoch(prepare: Callable[[PPOAgent, Batch, int], None]) -> Patch:
+    """Return a patch that calls prepare(agent, batch, epoch) before the minibatches of each epoch, counted from 0.
 
     It may write into the tensors of the batch, which are copies of the memory's.
     """
@@ -196,5 +196,5 @@ def before_each_epoch(prepare: Callable[[PPOAgent, Batch, int], None]) -> Surger
 
 
 def action_dimensions(space: spaces.Space[Any]) -> int:
-    """Return how many numbers make up one action, 1 for Discrete."""
+    """Return the number of components of an action, 1 for Discrete."""
     return int(np.prod(space.shape)) if space.shape else 1

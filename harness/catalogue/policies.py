@@ -23,7 +23,7 @@ from harness.catalogue.components import (
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import (
     WALK,
-    Surgery,
+    Patch,
     action_dimensions,
     with_settings,
     wrap,
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 __all__ = ["POLICIES"]
 
 
-def _actor_output(change: Callable[[Tensor, Any], Tensor], *kinds: type[spaces.Space[Any]]) -> Surgery:
-    """Return surgery that changes the output of the actor's last layer, for action spaces of these kinds."""
+def _actor_output(change: Callable[[Tensor, Any], Tensor], *kinds: type[spaces.Space[Any]]) -> Patch:
+    """Return a patch that changes the output of the actor's last layer, for action spaces of these kinds."""
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         if isinstance(model.action_space, kinds):
             layer = model.policy.action_net
             wrap(layer, "forward", lambda original, latent: change(original(latent), model.action_space))
 
-    return surgery
+    return patch
 
 
 def _softmax(logits: Tensor, nvec: Sequence[int] | None = None) -> Tensor:
@@ -67,17 +67,17 @@ def _std_of_log_variance(log_std: Tensor) -> Tensor:
     return (0.5 * log_std).exp()
 
 
-def _std(of_log_std: Callable[[Tensor], Tensor]) -> Surgery:
-    """Return surgery that makes the standard deviation of a Gaussian policy another function of log_std."""
+def _std(of_log_std: Callable[[Tensor], Tensor]) -> Patch:
+    """Return a patch that makes the standard deviation of a Gaussian policy another function of log_std."""
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         def distribution(original: Callable[[Tensor], Any], latent_pi: Tensor) -> Any:
             found = original(latent_pi)
             return with_std(found, of_log_std(model.policy.log_std)) if isinstance(found, DiagGaussian) else found
 
         wrap(model.policy, "_distribution", distribution)
 
-    return surgery
+    return patch
 
 
 def _mean(total: Tensor, n: int) -> Tensor:
@@ -106,17 +106,17 @@ def _mean_while_learning(model: CustomPPO) -> None:
     wrap(model.policy, "evaluate_actions", evaluate)
 
 
-def _new_log_prob(of: Callable[[CustomPPO, Callable[..., Any], Any, Tensor], Any]) -> Surgery:
-    """Return surgery that replaces `evaluate_actions` in the update, for Box actions.
+def _new_log_prob(of: Callable[[CustomPPO, Callable[..., Any], Any, Tensor], Any]) -> Patch:
+    """Return a patch that replaces `evaluate_actions` in the update, for Box actions.
 
     of: from (model, original, observations, actions) to values, log-probabilities and entropies.
     """
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         if isinstance(model.action_space, spaces.Box):
             wrap(model.policy, "evaluate_actions", lambda *given: of(model, *given))
 
-    return surgery
+    return patch
 
 
 def _of_clipped(model: CustomPPO, original: Callable[..., Any], obs: Any, actions: Tensor) -> Any:
@@ -155,10 +155,10 @@ def _greedy(model: CustomPPO) -> None:
     wrap(model.policy, "forward", lambda original, obs, deterministic=False: original(obs, True))
 
 
-def _acting_log_prob(of: Callable[[CustomPPO, Any, Tensor], Tensor]) -> Surgery:
-    """Return surgery that stores the log-probability of another action: of(model, distribution, sample)."""
+def _acting_log_prob(of: Callable[[CustomPPO, Any, Tensor], Tensor]) -> Patch:
+    """Return a patch that stores the log-probability of another action: of(model, distribution, sample)."""
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         def forward(original: Callable[..., Any], obs: Any, deterministic: bool = False) -> Any:
             actions, values, _ = original(obs, deterministic)
             distribution = model.policy.get_distribution(obs)
@@ -166,7 +166,7 @@ def _acting_log_prob(of: Callable[[CustomPPO, Any, Tensor], Tensor]) -> Surgery:
 
         wrap(model.policy, "forward", forward)
 
-    return surgery
+    return patch
 
 
 def _second_sample(model: CustomPPO, distribution: Any, actions: Tensor) -> Tensor:
@@ -209,7 +209,7 @@ POLICIES: tuple[Deviation, ...] = (
         stage="action",
         source="openai/spinningup#181",
         remedy="Sample the action while training; take the mode only to evaluate",
-        surgery=_greedy,
+        patch=_greedy,
     ),
     Deviation(
         id="log_prob_of_second_sample",
@@ -217,7 +217,7 @@ POLICIES: tuple[Deviation, ...] = (
         stage="log_prob",
         source="liber145/rlpack#5",
         remedy="Sample once, and compute the log-probability of that action",
-        surgery=_acting_log_prob(_second_sample),
+        patch=_acting_log_prob(_second_sample),
     ),
     Deviation(
         id="log_prob_of_clipped_action",
@@ -226,7 +226,7 @@ POLICIES: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl#240",
         remedy="Compute the log-probability of the sample before it is clipped to the bounds",
         shows="Box actions and a sample outside the bounds",
-        surgery=_acting_log_prob(_clipped_sample),
+        patch=_acting_log_prob(_clipped_sample),
     ),
     Deviation(
         id="new_log_prob_of_clipped_action",
@@ -235,7 +235,7 @@ POLICIES: tuple[Deviation, ...] = (
         source="thu-ml/tianshou#312",
         remedy="Compute the log-probability of the sample before it is clipped to the bounds, in both places",
         shows="Box actions and a sample outside the bounds",
-        surgery=_new_log_prob(_of_clipped),
+        patch=_new_log_prob(_of_clipped),
     ),
     Deviation(
         id="tanh_correction_while_learning",
@@ -244,7 +244,7 @@ POLICIES: tuple[Deviation, ...] = (
         source="automl/Mighty#118",
         remedy="Correct the density in rollout and update if the policy is squashed, otherwise in neither",
         shows="Box actions",
-        surgery=_new_log_prob(_tanh_corrected),
+        patch=_new_log_prob(_tanh_corrected),
         hints={"log_prob": "sum log(1 - tanh(a)^2) is subtracted, as if actions were squashed"},
         formulas={"log_prob": {"diag_gaussian": _log_prob_with_tanh_correction}},
     ),
@@ -255,7 +255,7 @@ POLICIES: tuple[Deviation, ...] = (
         source="JuliaReinforcementLearning/ReinforcementLearningZoo.jl#169",
         remedy="Sum the log-probabilities over the action dimensions",
         shows="more than one action dimension",
-        surgery=_mean_over_dimensions,
+        patch=_mean_over_dimensions,
         hints={"log_prob": "the mean over the components of an action instead of their sum"},
         formulas={"log_prob": of_log_probs(SEVERAL, lambda parts: _mean(parts.sum(dim=1), parts.shape[1]))},
     ),
@@ -266,7 +266,7 @@ POLICIES: tuple[Deviation, ...] = (
         source="AI4Finance-Foundation/ElegantRL#273",
         remedy="Sum the log-probabilities over the action dimensions in rollout and update",
         shows="more than one action dimension",
-        surgery=_mean_while_learning,
+        patch=_mean_while_learning,
     ),
     Deviation(
         id="entropy_mean_over_dimensions",
@@ -275,7 +275,7 @@ POLICIES: tuple[Deviation, ...] = (
         source="Toni-SM/skrl#434",
         remedy="Sum the entropies over the action dimensions",
         shows="more than one action dimension; training changes only with ent_coef > 0",
-        surgery=_mean_entropy,
+        patch=_mean_entropy,
         hints={"entropy": "the mean over the components of an action instead of their sum"},
         formulas={"entropy": of_entropies(SEVERAL, lambda parts: _mean(parts.sum(dim=1), parts.shape[1]))},
     ),
@@ -286,7 +286,7 @@ POLICIES: tuple[Deviation, ...] = (
         source="hill-a/stable-baselines#1060",
         remedy="Take exp(log_std) as the standard deviation",
         shows="Box actions without gSDE; from the first step if log_std_init is not 0",
-        surgery=_std(_std_of_log_variance),
+        patch=_std(_std_of_log_variance),
         hints={
             "log_prob": "log_std is taken as the logarithm of the variance: std = exp(log_std / 2)",
             "entropy": "log_std is taken as the logarithm of the variance",
@@ -303,7 +303,7 @@ POLICIES: tuple[Deviation, ...] = (
         source="Andrychowicz et al. 2021, arXiv 2006.05990",
         remedy="Take exp(log_std) as the standard deviation",
         shows="Box actions without gSDE",
-        surgery=_std(functional.softplus),
+        patch=_std(functional.softplus),
         hints={"log_prob": "softplus(log_std) in the place of exp(log_std)"},
         formulas={"log_prob": log_prob_with_std(functional.softplus)},
     ),
@@ -314,7 +314,7 @@ POLICIES: tuple[Deviation, ...] = (
         source="nikhilbarhate99/PPO-PyTorch, PPO.py",
         remedy="Leave the last layer of the actor linear",
         shows="Box actions",
-        surgery=_actor_output(lambda mean, _: torch.tanh(mean), spaces.Box),
+        patch=_actor_output(lambda mean, _: torch.tanh(mean), spaces.Box),
         hints={"log_prob": "the mean is squashed by tanh first"},
         formulas={"log_prob": {"diag_gaussian": _log_prob_of_squashed_mean}},
     ),
@@ -325,7 +325,7 @@ POLICIES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Pass the output of the last layer as logits, or its softmax as probs",
         shows="Discrete or MultiDiscrete actions",
-        surgery=_actor_output(_softmax_of_space, spaces.Discrete, spaces.MultiDiscrete),
+        patch=_actor_output(_softmax_of_space, spaces.Discrete, spaces.MultiDiscrete),
         hints={"log_prob": "a softmax of a softmax"},
         formulas={"log_prob": _SOFTMAX_TWICE},
     ),
@@ -336,7 +336,7 @@ POLICIES: tuple[Deviation, ...] = (
         source="DLR-RM/stable-baselines3#1929",
         remedy="Call reset_noise() only while collecting rollouts",
         shows="use_sde",
-        surgery=_noise_drawn_while_learning,
+        patch=_noise_drawn_while_learning,
     ),
     Deviation(
         id="sde_noise_teaches_features",
@@ -345,7 +345,7 @@ POLICIES: tuple[Deviation, ...] = (
         source="DLR-RM/stable-baselines3#52",
         remedy="Detach the features that the noise depends on (learn_features=False)",
         shows="use_sde",
-        surgery=_noise_teaches_features,
+        patch=_noise_teaches_features,
     ),
     Deviation(
         id="sde_sample_freq_ignored",

@@ -1,4 +1,4 @@
-"""Mistakes in the policy loss beside the clipping: its reduction, and the arguments of the surrogate."""
+"""Mistakes in the policy loss other than its clipping: its reduction, and the arguments of the surrogate."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ POLICY_LOSSES: tuple[Mistake, ...] = (
         source=WALK,
         remedy="Take the mean over the minibatch",
         shows="a batch_size that does not divide n_steps * n_envs",
-        surgery=_over_nominal_size,
+        patch=_over_nominal_size,
         algorithms=PPO_ONLY,
     ),
     Deviation(

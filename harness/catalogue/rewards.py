@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.catalogue import timeouts
 from harness.catalogue.deviation import Deviation
-from harness.catalogue.patching import WALK, Surgery, huang, with_parts, with_stored_step, wrap, wrap_steps
+from harness.catalogue.patching import WALK, Patch, huang, with_parts, with_stored_step, wrap, wrap_steps
 
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["REWARDS"]
 
 
-def _stored_rewards(change: Callable[[Any], Any]) -> Surgery:
-    """Return surgery that changes rewards where they are stored, including the bootstrap at a time limit."""
+def _stored_rewards(change: Callable[[Any], Any]) -> Patch:
+    """Return a patch that changes rewards where they are stored, including the bootstrap at a time limit."""
     return with_stored_step(
         lambda model, observations, step, rewards, starts: (observations, step, change(rewards), starts)
     )
@@ -35,13 +35,13 @@ def _late_rewards(model: CustomPPO) -> None:
     wrap(model.agent, "remember", remember)
 
 
-def _rewards(change: Callable[[Any], Any]) -> Surgery:
-    """Return surgery that changes rewards where the environment returns them, before a bootstrap is added."""
+def _rewards(change: Callable[[Any], Any]) -> Patch:
+    """Return a patch that changes rewards where the environment returns them, before a bootstrap is added."""
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         wrap_steps(model, lambda observations, rewards, dones, infos: (observations, change(rewards), dones, infos))
 
-    return surgery
+    return patch
 
 
 def _reward_alone(reward: float, terminal_value: Any, gamma: float) -> Any:
@@ -56,10 +56,10 @@ def _value_alone(reward: float, terminal_value: Any, gamma: float) -> Any:
     return gamma * terminal_value
 
 
-def _limits(change: Callable[[CustomPPO, Any, int, dict[str, Any]], dict[str, Any]]) -> Surgery:
-    """Return surgery that replaces the info of every done by change(model, next observations, environment, info)."""
+def _limits(change: Callable[[CustomPPO, Any, int, dict[str, Any]], dict[str, Any]]) -> Patch:
+    """Return a patch that replaces the info of every done by change(model, next observations, environment, info)."""
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         def changed(observations: Any, rewards: Any, dones: Any, infos: Any) -> Any:
             infos = [
                 change(model, observations, i, info) if done else info
@@ -69,7 +69,7 @@ def _limits(change: Callable[[CustomPPO, Any, int, dict[str, Any]], dict[str, An
 
         wrap_steps(model, changed)
 
-    return surgery
+    return patch
 
 
 def _row(observations: Any, i: int) -> Any:
@@ -135,7 +135,7 @@ REWARDS: tuple[Deviation, ...] = (
         stage="stored_reward",
         source=WALK,
         remedy="Store the reward that the stored action earned",
-        surgery=_late_rewards,
+        patch=_late_rewards,
     ),
     Deviation(
         id="rewards_clipped",
@@ -144,7 +144,7 @@ REWARDS: tuple[Deviation, ...] = (
         source=huang("Atari detail 6"),
         remedy="Leave rewards as the environment returns them",
         shows="rewards beyond -1 and 1",
-        surgery=_rewards(lambda rewards: np.clip(rewards, -1, 1)),
+        patch=_rewards(lambda rewards: np.clip(rewards, -1, 1)),
     ),
     Deviation(
         id="rewards_clipped_with_bootstrap",
@@ -153,7 +153,7 @@ REWARDS: tuple[Deviation, ...] = (
         source=huang("continuous detail 9"),
         remedy="Leave rewards as the environment returns them",
         shows="rewards beyond -1 and 1, or a time limit",
-        surgery=_stored_rewards(lambda rewards: np.clip(rewards, -1, 1)),
+        patch=_stored_rewards(lambda rewards: np.clip(rewards, -1, 1)),
     ),
     Deviation(
         id="rewards_are_signs",
@@ -162,7 +162,7 @@ REWARDS: tuple[Deviation, ...] = (
         source=huang("Atari detail 6"),
         remedy="Leave rewards as the environment returns them",
         shows="rewards other than -1, 0 and 1",
-        surgery=_rewards(np.sign),
+        patch=_rewards(np.sign),
     ),
     Deviation(
         id="rewards_are_signs_with_bootstrap",
@@ -171,7 +171,7 @@ REWARDS: tuple[Deviation, ...] = (
         source=huang("Atari detail 6"),
         remedy="Leave rewards as the environment returns them",
         shows="rewards other than -1, 0 and 1, or a time limit",
-        surgery=_stored_rewards(np.sign),
+        patch=_stored_rewards(np.sign),
     ),
     Deviation(
         id="rewards_scaled_by_0-1",
@@ -179,7 +179,7 @@ REWARDS: tuple[Deviation, ...] = (
         stage="stored_reward",
         source=huang("continuous detail 8"),
         remedy="Leave rewards as the environment returns them",
-        surgery=_rewards(lambda rewards: rewards * 0.1),
+        patch=_rewards(lambda rewards: rewards * 0.1),
     ),
     Deviation(
         id="rewards_scaled_by_0-1_with_bootstrap",
@@ -188,7 +188,7 @@ REWARDS: tuple[Deviation, ...] = (
         source=huang("continuous detail 8"),
         remedy="Leave rewards as the environment returns them",
         shows="a time limit, to be distinguished from rewards_scaled_by_0-1",
-        surgery=_stored_rewards(lambda rewards: 0.1 * rewards),
+        patch=_stored_rewards(lambda rewards: 0.1 * rewards),
     ),
     Deviation(
         id="timeout_is_termination",
@@ -210,7 +210,7 @@ REWARDS: tuple[Deviation, ...] = (
         source="DLR-RM/stable-baselines3#1864",
         remedy="Bootstrap only where TimeLimit.truncated is set",
         shows="a termination",
-        surgery=_limits(_every_end_is_a_limit),
+        patch=_limits(_every_end_is_a_limit),
         hints={
             "advantages_with_timeouts": "terminations are bootstrapped as well: V(terminal state) counts at every end"
         },
@@ -223,7 +223,7 @@ REWARDS: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Bootstrap only where TimeLimit.truncated is set",
         shows="an episode that ends",
-        surgery=_limits(_limits_exchanged),
+        patch=_limits(_limits_exchanged),
         hints={
             "advantages_with_timeouts": (
                 "terminations are bootstrapped and time limits are not: the two flags are exchanged"
@@ -238,7 +238,7 @@ REWARDS: tuple[Deviation, ...] = (
         source="Unity-Technologies/ml-agents#574",
         remedy='Take the value of info["terminal_observation"]',
         shows="a time limit",
-        surgery=_limits(_terminal_is_reset),
+        patch=_limits(_terminal_is_reset),
     ),
     Deviation(
         id="bootstrap_with_last_value",
@@ -247,7 +247,7 @@ REWARDS: tuple[Deviation, ...] = (
         source=WALK,
         remedy='Take the value of info["terminal_observation"]',
         shows="a time limit",
-        surgery=_value_of_last,
+        patch=_value_of_last,
     ),
     Deviation(
         id="bootstrap_with_raw_observation",
@@ -256,7 +256,7 @@ REWARDS: tuple[Deviation, ...] = (
         source="SB3's changelog, pre-releases of 1.0",
         remedy="Normalise the terminal observation like every other observation",
         shows="VecNormalize and a time limit",
-        surgery=_raw_terminal_observation,
+        patch=_raw_terminal_observation,
     ),
     Deviation(
         id="bootstrap_undiscounted",

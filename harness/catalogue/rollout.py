@@ -1,4 +1,4 @@
-"""Mistakes in the rollout: the actions that environments get, and the steps that are stored."""
+"""Mistakes in the rollout: the actions passed to the environments, and the steps that are stored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from custom_ppo.recipe import Recipe, rescaled_to_bounds
 from harness.catalogue import timeouts
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.estimates import Array, Estimates
-from harness.catalogue.patching import WALK, Surgery, huang, with_parts, with_stored_step, wrap, wrap_steps
+from harness.catalogue.patching import WALK, Patch, huang, with_parts, with_stored_step, wrap, wrap_steps
 
 if TYPE_CHECKING:
     from custom_ppo import CustomPPO
@@ -54,14 +54,14 @@ def _no_starts(model: CustomPPO, observations: Any, step: Any, rewards: Any, sta
     return observations, step, rewards, np.zeros_like(starts)
 
 
-def _remembering_of_step(change: Callable[..., tuple[Any, ...]]) -> Surgery:
-    """Return surgery that stores other steps.
+def _remembering_of_step(change: Callable[..., tuple[Any, ...]]) -> Patch:
+    """Return a patch that stores other steps.
 
     change: from (what the environments returned, observations, step, rewards, episode_starts) to the last four as they
     are stored.
     """
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         last: list[Any] = []
 
         def keep(*step: Any) -> Any:
@@ -71,7 +71,7 @@ def _remembering_of_step(change: Callable[..., tuple[Any, ...]]) -> Surgery:
         wrap_steps(model, keep)
         wrap(model.agent, "remember", lambda original, *given: original(*change(tuple(last), *given)))
 
-    return surgery
+    return patch
 
 
 def _next_observation(after: Any, observations: Any, step: Any, rewards: Any, starts: Any) -> tuple[Any, ...]:
@@ -86,10 +86,10 @@ def _truncated(info: Any) -> bool:
     return bool(info.get("TimeLimit.truncated", False))
 
 
-def _ends_without_limits(*, at_the_end: bool) -> Surgery:
-    """Return surgery that stores only terminations as ends; at_the_end: also after the last step of a rollout."""
+def _ends_without_limits(*, at_the_end: bool) -> Patch:
+    """Return a patch that stores only terminations as ends; at_the_end: also after the last step of a rollout."""
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         ended: list[Any] = []  # flags [N] of the last step, True where an episode terminated
 
         def keep(observations: Any, rewards: Any, dones: Any, infos: Any) -> Any:
@@ -106,7 +106,7 @@ def _ends_without_limits(*, at_the_end: bool) -> Surgery:
         if at_the_end:
             wrap(model.agent, "finish_rollout", lambda original, observations, dones: original(observations, ended[0]))
 
-    return surgery
+    return patch
 
 
 def _reset_between_rollouts(model: CustomPPO) -> None:
@@ -132,10 +132,10 @@ def _in_training_mode(model: CustomPPO) -> None:
     wrap(model.agent, "start_rollout", start)
 
 
-def _draw_while_acting(draw: Callable[[], Any]) -> Surgery:
-    """Return surgery that draws a random number after every action, and discards it."""
+def _draw_while_acting(draw: Callable[[], Any]) -> Patch:
+    """Return a patch that draws a random number after every action, and discards it."""
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         def act(original: Callable[[Any], Any], observations: Any) -> Any:
             step = original(observations)
             draw()
@@ -143,7 +143,7 @@ def _draw_while_acting(draw: Callable[[], Any]) -> Surgery:
 
         wrap(model.agent, "act", act)
 
-    return surgery
+    return patch
 
 
 def _gae_without_starts(
@@ -196,7 +196,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="hill-a/stable-baselines#36",
         remedy="Store the sample before it is clipped for the environment",
         shows="Box actions and a sample outside the bounds",
-        surgery=with_stored_step(_clipped_action),
+        patch=with_stored_step(_clipped_action),
     ),
     Deviation(
         id="next_observation_stored",
@@ -204,7 +204,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         stage="stored_observation",
         source="Farama-Foundation/SuperSuit#116",
         remedy="Store a copy of the observation in which the action was sampled",
-        surgery=_remembering_of_step(_next_observation),
+        patch=_remembering_of_step(_next_observation),
     ),
     Deviation(
         id="episode_starts_one_step_early",
@@ -213,7 +213,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="DLR-RM/stable-baselines3#105",
         remedy="Store with each observation the dones of the step before: 1 for the first of an episode",
         shows="an episode that ends",
-        surgery=_remembering_of_step(_dones_of_this_step),
+        patch=_remembering_of_step(_dones_of_this_step),
     ),
     Deviation(
         id="episode_starts_lost",
@@ -222,7 +222,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="vietnh1009/Super-mario-bros-PPO-pytorch#21",
         remedy="Store the done flags of the step before with every step",
         shows="an episode that ends within a rollout; the first row is never read",
-        surgery=with_stored_step(_no_starts),
+        patch=with_stored_step(_no_starts),
         hints={"advantages": "episode_starts are ignored: only the end of the rollout is masked"},
         formulas={"advantages": _gae_without_starts},
     ),
@@ -233,10 +233,10 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl#198",
         remedy="Count terminated or truncated as the end of an episode, and bootstrap at a time limit",
         shows="a time limit within a rollout",
-        surgery=_ends_without_limits(at_the_end=True),
+        patch=_ends_without_limits(at_the_end=True),
         hints={
             "advantages_with_timeouts": (
-                "time limits do not end episodes: the next episode's first value counts beside V(terminal state)"
+                "time limits do not end episodes: the next episode's first value is added to V(terminal state)"
             )
         },
         formulas={"advantages_with_timeouts": timeouts.treated_as(timeouts.terminations, timeouts.time_limits)},
@@ -248,7 +248,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl#198",
         remedy="Count terminated or truncated as the end of an episode, and bootstrap at a time limit",
         shows="a time limit within a rollout",
-        surgery=_ends_without_limits(at_the_end=False),
+        patch=_ends_without_limits(at_the_end=False),
     ),
     Deviation(
         id="environments_reset_between_rollouts",
@@ -256,7 +256,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         stage="observation",
         source=WALK,
         remedy="Continue from the last observation of the rollout before",
-        surgery=_reset_between_rollouts,
+        patch=_reset_between_rollouts,
     ),
     Deviation(
         id="n_steps_of_all_environments",
@@ -265,7 +265,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Make n_steps in each environment",
         shows="more than one environment",
-        surgery=_steps_of_all_environments,
+        patch=_steps_of_all_environments,
     ),
     Deviation(
         id="collects_in_training_mode",
@@ -274,7 +274,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         source="DLR-RM/stable-baselines3#535",
         remedy="Call policy.set_training_mode(False) before a rollout, and (True) before an update",
         shows="dropout or batch normalisation",
-        surgery=_in_training_mode,
+        patch=_in_training_mode,
     ),
     Deviation(
         id="torch_drawn_while_acting",
@@ -282,7 +282,7 @@ ROLLOUT: tuple[Deviation, ...] = (
         stage="acting_randomness",
         source=WALK,
         remedy="Draw from a generator of your own, or not at all",
-        surgery=_draw_while_acting(lambda: torch.rand(1)),
+        patch=_draw_while_acting(lambda: torch.rand(1)),
     ),
     Deviation(
         id="numpy_drawn_while_acting",
@@ -290,6 +290,6 @@ ROLLOUT: tuple[Deviation, ...] = (
         stage="acting_randomness",
         source=WALK,
         remedy="Draw from a generator of your own, or not at all",
-        surgery=_draw_while_acting(lambda: np.random.rand()),  # noqa: NPY002
+        patch=_draw_while_acting(lambda: np.random.rand()),  # noqa: NPY002
     ),
 )

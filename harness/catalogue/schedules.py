@@ -9,7 +9,7 @@ from custom_ppo.config import value_at
 from harness.catalogue.deviation import Deviation
 from harness.catalogue.patching import (
     WALK,
-    Surgery,
+    Patch,
     huang,
     with_settings,
     wrap,
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["SCHEDULES"]
 
 
-def _progress(change: Callable[[CustomPPO, float], float]) -> Surgery:
-    """Return surgery that evaluates schedules at change(model, progress remaining)."""
+def _progress(change: Callable[[CustomPPO, float], float]) -> Patch:
+    """Return a patch that evaluates schedules at change(model, progress remaining)."""
 
-    def surgery(model: CustomPPO) -> None:
+    def patch(model: CustomPPO) -> None:
         wrap(model.agent, "update", lambda original, remaining: original(change(model, remaining)))
 
-    return surgery
+    return patch
 
 
 def _late(model: CustomPPO) -> None:
@@ -76,7 +76,7 @@ SCHEDULES: tuple[Deviation, ...] = (
         source="vwxyzjn/cleanrl, ppo.py",
         remedy="Evaluate the schedules after the rollout: its steps count as progress",
         shows="a schedule; if only clip_range has one, the surrogate differs first",
-        surgery=_late,
+        patch=_late,
     ),
     Deviation(
         id="schedules_stand_still",
@@ -85,7 +85,7 @@ SCHEDULES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Update the progress before every update",
         shows="a schedule; if only clip_range has one, the surrogate differs first",
-        surgery=_progress(lambda model, remaining: 1.0),
+        patch=_progress(lambda model, remaining: 1.0),
     ),
     Deviation(
         id="schedules_reversed",
@@ -94,6 +94,6 @@ SCHEDULES: tuple[Deviation, ...] = (
         source=WALK,
         remedy="Evaluate schedules at the progress remaining, which falls from 1 to 0",
         shows="a schedule; if only clip_range has one, the surrogate differs first",
-        surgery=_progress(lambda model, remaining: 1.0 - remaining),
+        patch=_progress(lambda model, remaining: 1.0 - remaining),
     ),
 )

@@ -32,20 +32,20 @@ __all__ = ["SURROGATES"]
 Objective = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
-def _surrogate(of: Callable[[Tensor, Tensor, float], Tensor]) -> Objective:
-    """Return the objective of(ratio, advantages, clip_range)."""
+def _surrogate(formula: Callable[[Tensor, Tensor, float], Tensor]) -> Objective:
+    """Return the objective formula(ratio, advantages, clip_range)."""
 
     def changed(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
-        return of(torch.exp(log_prob - old_log_prob), advantages, clip_range)
+        return formula(torch.exp(log_prob - old_log_prob), advantages, clip_range)
 
     return changed
 
 
-def _of_ratio(of: Callable[[Tensor, Tensor], Tensor]) -> Objective:
-    """Return SB3's objective of another ratio, of(log_prob, old_log_prob)."""
+def _of_ratio(ratio: Callable[[Tensor, Tensor], Tensor]) -> Objective:
+    """Return SB3's objective with another ratio, ratio(log_prob, old_log_prob)."""
 
     def changed(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
-        return _clipped(of(log_prob, old_log_prob), advantages, clip_range)
+        return _clipped(ratio(log_prob, old_log_prob), advantages, clip_range)
 
     return changed
 
@@ -137,7 +137,7 @@ SURROGATES: tuple[Mistake, ...] = (
         source="higgsfield-ai/higgsfield#20",
         remedy="Keep the log-probabilities stored in the rollout",
         shows="more than one minibatch; rounding in the first; differs from ratio_to_itself only with target_kl",
-        surgery=_own_log_prob,
+        patch=_own_log_prob,
         algorithms=PPO_ONLY,
     ),
     Deviation(

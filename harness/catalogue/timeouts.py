@@ -1,7 +1,7 @@
-"""Wrong treatments of time limits in a function for advantages that gets terminations and truncations apart.
+"""Wrong treatments of time limits in a function for advantages that takes terminations and truncations separately.
 
-A formula takes the arrays of a rollout and returns (advantages, returns): custom_ppo's `gae` on what SB3 would keep if
-these steps ended an episode and those were bootstrapped.
+A formula takes the arrays of a rollout and returns (advantages, returns): custom_ppo's `gae` on the arrays that SB3
+would store if certain steps ended an episode, and certain steps were bootstrapped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Rollout:
-    """T steps of N environments, whose episodes end by themselves or are cut by a time limit."""
+    """T steps of N environments, whose episodes terminate or are truncated."""
 
     rewards: NDArray[np.float32]
     values: NDArray[np.float32]
@@ -41,14 +41,14 @@ class Rollout:
     last_values: NDArray[np.float32]
     """V of the states after the last step (after resets), [N]."""
     terminal_values: NDArray[np.float32]
-    """V of the states that ended an episode, [T, N]; read where one did."""
+    """V of the states that ended an episode, [T, N]; not read elsewhere."""
     terminations: Flags
     truncations: Flags
     gamma: float
     gae_lambda: float
 
     def stored(self, ends: Flags, bootstraps: Flags) -> dict[str, Any]:
-        """Arguments of `gae` if `ends` ended an episode and gamma * V(terminal state) was added at `bootstraps`."""
+        """Return the arguments of `gae` if episodes end at `ends`, and `bootstraps` get gamma * V(terminal state)."""
         flags = ends.astype(np.float32)
         bonus = self.gamma * self.terminal_values * bootstraps
         return {
@@ -66,32 +66,32 @@ Steps = Callable[[Rollout], Flags]
 
 
 def any_end(rollout: Rollout) -> Flags:
-    """Return the steps that ended an episode, by itself or by a time limit."""
+    """Return True for each step that ended an episode, by termination or truncation."""
     return np.asarray(rollout.terminations | rollout.truncations)
 
 
 def terminations(rollout: Rollout) -> Flags:
-    """Return the steps that ended an episode by itself."""
+    """Return True for each step that terminated an episode."""
     return rollout.terminations
 
 
 def time_limits(rollout: Rollout) -> Flags:
-    """Return the steps that were cut by a time limit alone."""
+    """Return True for each step that was truncated and did not terminate."""
     return np.asarray(rollout.truncations & ~rollout.terminations)
 
 
 def never(rollout: Rollout) -> Flags:
-    """Return no step."""
+    """Return False for every step."""
     return np.zeros_like(rollout.truncations)
 
 
 def treated_as(ends: Steps, bootstraps: Steps) -> Callable[[Rollout], Estimates]:
-    """Return the estimates of a rollout in which only these steps end an episode, and only those are bootstrapped."""
+    """Return a function that estimates as if episodes ended only at `ends`, and only `bootstraps` were bootstrapped."""
     return lambda rollout: gae(**rollout.stored(ends(rollout), bootstraps(rollout)))
 
 
 def _recursion_across(uncut: Steps, bootstraps: Steps) -> Callable[[Rollout], Estimates]:
-    """Return estimates whose TD errors end with every episode, and whose recursion goes on across some ends."""
+    """Return a function whose TD errors stop at every end of an episode, while its recursion continues at `uncut`."""
 
     def estimate(rollout: Rollout) -> Estimates:
         stored = rollout.stored(any_end(rollout), bootstraps(rollout))

@@ -1,4 +1,4 @@
-"""Checks of single functions of a PPO: their numbers against those of SB3's running code.
+"""Checks of single functions of a PPO: their results are compared with those of SB3's running code.
 
     from harness.crosscheck import check_gae
 

@@ -75,7 +75,7 @@ def check_gae(
     rewards, values: float32 [T, N], T steps of N environments; V of the states in which the agent acted.
     episode_starts: float32 [T, N], 1 where that state is the first of an episode. Row 0 does not matter.
     last_values, dones: [N], the value and done flag (bool) of the state after the last step, in the place of row T.
-    Time limits are not arguments: SB3 has added gamma * V(terminal state) to the reward of such a step.
+    Time limits are not arguments: SB3 has already added gamma * V(terminal state) to the reward of a truncated step.
 
     timeouts=True checks a function that treats time limits itself, with Gymnasium's flags:
 
@@ -83,9 +83,9 @@ def check_gae(
 
     next_values: [T, N], V of the state that each step led to, before any reset: V(terminal state) where an episode
     ended or was cut. terminations, truncations: bool [T, N]; where both are true the step is a termination.
-    The expected numbers are those that SB3 collects from environments with these steps.
+    The expected results are those that SB3 collects from environments with these steps.
 
-    one_env=True gives arrays without the axis N, [T], and numbers instead of [N].
+    one_env=True passes arrays [T] without the axis N, and a number in place of each array [N].
     Arguments are NumPy arrays; results may be lists, arrays or tensors. A function may return the advantages alone.
     A function with other arguments is adapted in a few lines, for instance one that takes the dones of each step:
 
@@ -116,7 +116,7 @@ def _plain(seed: int, one_env: bool) -> FunctionCheck:
 
 
 def timeout_check(seed: int, one_env: bool) -> FunctionCheck:
-    """Return the check of a function for advantages that gets terminations and truncations apart."""
+    """Return the check of a function for advantages that distinguishes terminations from truncations."""
     return FunctionCheck(
         name="check_gae",
         calls=TIMEOUT_CALLS,
@@ -181,7 +181,7 @@ def _of_one_env(check: FunctionCheck) -> FunctionCheck:
         return value[:, 0] if value.ndim == 2 else value[0].item()
 
     def of_one(mistake: KnownMistake) -> KnownMistake:
-        return replace(mistake, numbers=lambda inputs: squeezed(mistake.numbers(inputs)))
+        return replace(mistake, outputs=lambda inputs: squeezed(mistake.outputs(inputs)))
 
     return replace(
         check,

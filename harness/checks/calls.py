@@ -1,4 +1,4 @@
-"""Call of an unknown function: an exception, a changed argument or an unusable result is a finding."""
+"""Call of a subject, whose exceptions, changed arguments and unusable results are findings."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class SubjectError(Exception):
 
 
 def call_subject(check: FunctionCheck, subject: Callable[..., Any], inputs: Inputs) -> Outputs:
-    """Return the subject's numbers for these inputs; raises SubjectError if there are none to compare."""
+    """Return the subject's results for these inputs; raise SubjectError if they cannot be compared."""
     arguments = check.arrange(inputs)
     given = {name: _handed_over(value, check, name) for name, value in arguments.items()}
     positional = [value for name, value in given.items() if name not in check.keywords]
     named = {name: value for name, value in given.items() if name in check.keywords}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # a case of huge ratios is meant to overflow
+        warnings.simplefilter("ignore")  # cases with huge ratios overflow on purpose
         try:
             result = subject(*positional, **named)
         except Exception as error:
@@ -46,7 +46,10 @@ def call_subject(check: FunctionCheck, subject: Callable[..., Any], inputs: Inpu
 
 
 def as_array(result: Any, what: str) -> Array:
-    """Return a number, list, array or tensor as an array of float64; raises UnusableError for anything else."""
+    """Return a number, list, array or tensor as an array of float64; raise UnusableError for anything else.
+
+    what: noun for the result in the message.
+    """
     if isinstance(result, Tensor):
         result = result.detach().cpu()
         array = (result.double() if result.is_floating_point() else result).numpy()

@@ -1,4 +1,4 @@
-"""Data types of a check: cases, arguments and how they may be simplified, known mistakes."""
+"""Data types of a check: cases, arguments with the ways to simplify them, and known mistakes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Array = NDArray[Any]
 Inputs = Mapping[str, Any]
 """Name -> NumPy array, number or None."""
 Outputs = Mapping[str, Array]
-"""Name of a result -> its numbers, for example "advantages" -> [T, N]."""
+"""Name of a result -> its array, for example "advantages" -> [T, N]."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One set of inputs, named by the edge that it lies on."""
+    """One set of inputs, named after the edge case that it covers."""
 
     name: str
     inputs: Inputs
@@ -47,8 +47,8 @@ class KnownMistake:
     """Name in the catalogue of mistakes."""
     hint: str
     """Text that is printed as the probable cause."""
-    numbers: Callable[[Inputs], Outputs]
-    """Function from the inputs of a case to the numbers that the mistake gives."""
+    outputs: Callable[[Inputs], Outputs]
+    """Function from the inputs of a case to the results of a function with this mistake."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ class Argument:
     """Ways to make one input smaller or simpler."""
 
     axes: tuple[str, ...] = ()
-    """Name of each axis, for example ("T", "N"): a row is cut from all arguments that have the axis. An axis without a
-    name ("") keeps its length."""
+    """Name of each axis, for example ("T", "N"): a row is removed from all arguments that have the axis. An axis
+    without a name ("") keeps its length."""
     simpler: Sequence[float | bool | None] = ()
-    """Numbers that may replace each of its numbers, the simplest first."""
+    """Values that may replace each of its elements, the simplest first."""
     rounded: bool = False
-    """True if rounded numbers are valid, too."""
+    """True if rounded values are valid, too."""
 
 
 REAL = Argument(simpler=(0.0, 1.0), rounded=True)
@@ -83,13 +83,13 @@ class FunctionCheck:
     cases: Sequence[Case]
     """Cases, the simplest first: the first one that fails is shown."""
     expected: Callable[[Inputs, Sequence[str]], Outputs]
-    """Function from inputs and names of results to SB3's numbers for at least these results, by running SB3's code."""
+    """Function from inputs and names of results to at least these results, computed by SB3's own code."""
     read: Callable[[Any, Inputs, Mapping[str, Any]], Outputs]
-    """Function from the subject's result, the inputs and its arguments to named numbers; raises UnusableError."""
+    """Function from the subject's result, the inputs and its arguments to named arrays; raises UnusableError."""
     magnitude: Callable[[Inputs, Outputs], Outputs]
-    """Function to the size of the summands of each result: rounding errors are relative to it."""
+    """Function from inputs and expected results to the size of each one's summands: rounding is relative to it."""
     mistakes: Sequence[KnownMistake] = ()
-    """Mistakes that are tried when the subject's numbers are wrong."""
+    """Mistakes that are tried when the subject's results are wrong."""
     arrange: Callable[[Inputs], Inputs] = _as_they_are
     """Function from the inputs of a case to the arguments of the subject, in order."""
     keywords: frozenset[str] = frozenset()
@@ -101,16 +101,16 @@ class FunctionCheck:
 
 
 class UnusableError(Exception):
-    """A result of the subject cannot be compared; the message describes it and the expected result."""
+    """Error for a result that cannot be compared; the message describes it and the expected result."""
 
 
 def generator(seed: Any) -> np.random.Generator:
-    """Return the random generator of a check; raises HarnessError for an invalid seed."""
+    """Return the random generator of a check; raise HarnessError for an invalid seed."""
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise HarnessError(f"the seed of a check must be an integer of at least 0, got {seed!r}")
     return np.random.default_rng(int(seed))
 
 
-def float32(numbers: Any) -> NDArray[np.float32]:
-    """Return the numbers as float32, the type in which a subject gets them."""
-    return np.asarray(numbers, dtype=np.float32)
+def float32(values: Any) -> NDArray[np.float32]:
+    """Return the values as float32, the type in which they are passed to a subject."""
+    return np.asarray(values, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Results of a check: a short report if all numbers are right, else an exception with the smallest wrong input."""
+"""Results of a check: a short report if all results are right, else an exception with the smallest failing input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH = 110
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Report of a check in which every case gave SB3's numbers."""
+    """Report of a check in which every case gave SB3's results."""
 
     name: str
     """Name of the check, for example "check_gae"."""
@@ -67,21 +67,21 @@ class Finding:
 
 @dataclass(eq=False, repr=False)
 class CheckFailed(AssertionError):  # noqa: N818  it reads as what it is in a test's output
-    """The function does not give SB3's numbers; printed, it shows the smallest input for which it does not."""
+    """Failure of a function to give SB3's results; its text shows the smallest failing input."""
 
     name: str
     """Name of the check."""
     case: str
-    """Name of the first wrong case, which says the edge it lies on."""
+    """Name of the first wrong case, which describes the edge case."""
     inputs: Inputs
     """Arguments that show the fault, made as small as possible."""
     finding: Finding
     """Fault for these arguments."""
     got: Outputs
     expected: Outputs
-    """SB3's numbers for these arguments."""
+    """SB3's results for these arguments."""
     hint: str
-    """Probable cause, in words; empty if no known mistake gives these numbers."""
+    """Probable cause, in words; empty if no known mistake gives these results."""
     wrong: Sequence[str]
     """Names of all wrong cases."""
     right: Sequence[str]
@@ -141,7 +141,7 @@ def _shape(value: Any) -> str:
 
 
 def described(value: Any, most: int = 24) -> str:
-    """Return numbers as Python writes them, with the fewest digits that identify a float32 number."""
+    """Return values as Python writes them, with the fewest digits that identify a float32 number."""
     if isinstance(value, np.ndarray):
         if value.size > most:
             return f"{described(value.ravel()[:most])[:-1]}, ...]  ({value.size} numbers)"

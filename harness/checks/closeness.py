@@ -1,4 +1,4 @@
-"""Equality of numbers: to the bit, or within the rounding of float32."""
+"""Equality of arrays: to the bit, or within the rounding of float32."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Distance:
 def distance(got: Array, expected: Array, magnitude: Array) -> Distance:
     """Return the difference of `got` from `expected`.
 
-    magnitude: size of the numbers that rounding errors are relative to, an array that broadcasts.
+    magnitude: size to which rounding errors are relative, an array that broadcasts.
     """
     got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     with np.errstate(invalid="ignore", over="ignore"):

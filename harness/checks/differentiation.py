@@ -1,4 +1,4 @@
-"""Common part of the checks of gradients: gradients of a function's result, compared with SB3's."""
+"""Common part of all gradient checks: the gradients of a function's result are compared with SB3's."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from harness.checks.known_mistakes import WrongLoss
 __all__ = ["gradient_check", "gradient_of", "gradients"]
 
 UNSETTLED = ("clip range 0", "ratio beyond float32, clipped")
-"""Cases whose gradient depends on how the loss is written: exactly on the border of the clip, and infinity times 0."""
+"""Cases whose gradient depends on how the loss is written: exactly at the edge of the clip range, or infinity times 0.
+"""
 
 
 def gradients(result: Any, given: Mapping[str, Any], leaves: Sequence[str], *, one_number: bool) -> Outputs:
-    """Return the gradients of a function's result with respect to `leaves`; raises UnusableError if there are none.
+    """Return the gradients of a function's result with respect to `leaves`; raise UnusableError if there are none.
 
     result: a tensor, or a mapping with the gradient of each leaf. given: the arguments of the function.
     one_number: True for a loss of the minibatch, False for one number per row.
@@ -45,7 +46,9 @@ def gradients(result: Any, given: Mapping[str, Any], leaves: Sequence[str], *, o
     try:
         found = torch.autograd.grad(result.sum(), [given[name] for name in leaves], allow_unused=True)
     except RuntimeError as error:
-        raise UnusableError(f"returned what cannot be differentiated: {' '.join(str(error).split())}") from error
+        raise UnusableError(
+            f"returned a tensor that cannot be differentiated: {' '.join(str(error).split())}"
+        ) from error
     return {
         gradient_of(name): np.zeros(given[name].shape) if gradient is None else as_array(gradient, name)
         for name, gradient in zip(leaves, found, strict=True)
@@ -89,7 +92,7 @@ def gradient_check(
         leaves=frozenset(leaves),
     )
 
-    def numbers(formula: Callable[..., Tensor], inputs: Inputs) -> Outputs:
+    def evaluated(formula: Callable[..., Tensor], inputs: Inputs) -> Outputs:
         given = {
             name: torch.from_numpy(value.copy()).requires_grad_(name in leaves)
             if isinstance(value, np.ndarray)
@@ -104,7 +107,7 @@ def gradient_check(
     return replace(
         check,
         mistakes=[
-            KnownMistake(wrong.id, wrong.hint, lambda inputs, loss=wrong.loss: numbers(loss, arrange(inputs)))  # type: ignore[misc]
+            KnownMistake(wrong.id, wrong.hint, lambda inputs, loss=wrong.loss: evaluated(loss, arrange(inputs)))  # type: ignore[misc]
             for wrong in mistakes
         ],
     )

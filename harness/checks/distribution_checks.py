@@ -131,7 +131,7 @@ def check_known(check: str, distribution: str, known: Sequence[str]) -> None:
     if distribution in known:
         return
     if distribution in PARAMETERS:
-        raise HarnessError(f"{check}: SB3 has no closed form for the entropy of {distribution!r}, so nothing to check")
+        raise HarnessError(f"{check}: SB3 has no closed form for the entropy of {distribution!r}: it cannot be checked")
     raise HarnessError(
         f"{check}: unknown distribution {distribution!r}{did_you_mean(str(distribution), known)}; "
         f"there are {', '.join(known)}"
@@ -139,7 +139,7 @@ def check_known(check: str, distribution: str, known: Sequence[str]) -> None:
 
 
 def tensors_of(inputs: Inputs) -> dict[str, Any]:
-    """Return the inputs with tensors in the place of arrays."""
+    """Return the inputs with tensors in place of arrays."""
     return {name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in inputs.items()}
 
 

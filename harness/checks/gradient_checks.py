@@ -50,7 +50,7 @@ def check_gradient(
     tolerance: Tolerance = "rounding",
     seed: int = 0,
 ) -> CheckReport:
-    """Compare the gradients of a loss with SB3's: a loss with the right value may have wrong gradients.
+    """Compare the gradients of a loss with SB3's, since a loss with the right value may have wrong gradients.
 
     term              fn, and the tensors whose gradients are compared
     "total"           fn(log_prob, old_log_prob, advantages, values, old_values, returns, entropy,
@@ -61,13 +61,13 @@ def check_gradient(
     "log_prob"        as for check_log_prob, [B] (with `distribution`);  gradients of the sum, for each parameter
     "entropy"         as for check_entropy, [B] (with `distribution`);  the same
 
-    The whole loss gets advantages that are not normalised, and normalises them itself, as SB3's train() does;
-    normalize_advantage=False is for a loss that does not.
+    The whole loss is given advantages that are not normalised, and normalises them itself, as SB3's train() does;
+    normalize_advantage=False is for a loss that does not normalise them.
     The function returns a PyTorch tensor, which is differentiated here, or gradients that were computed by other means
     (by hand, by another framework): a dict {"log_prob": [B], "values": [B], "entropy": [B]}.
 
-    tolerance, seed, result and exceptions: as for `check_gae`. Cases exactly on the border of the clip are left out:
-    there the gradient depends on how min and clip are written.
+    tolerance, seed, result and exceptions: as for `check_gae`. Cases exactly at the edge of the clip range are left
+    out, since the gradient there depends on how min and clip are written.
     """
     if term not in TERMS:
         raise HarnessError(

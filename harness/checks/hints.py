@@ -1,4 +1,4 @@
-"""The probable cause of wrong numbers: a known mistake that gives exactly these numbers, or a constant factor."""
+"""Probable cause of wrong results: a known mistake that gives exactly these results, or a constant factor."""
 
 from __future__ import annotations
 
@@ -14,37 +14,38 @@ from harness.checks.closeness import distance
 __all__ = ["NO_HINT", "Hint", "probable_cause"]
 
 Answer = tuple[Outputs, Outputs, Outputs]
-"""Numbers of the subject, expected numbers, and the magnitude of the latter."""
+"""Results of the subject, expected results, and the magnitude of the latter."""
 Judged = Mapping[str, Answer]
 """Name of a case -> its answer."""
 
 
 @dataclass(frozen=True)
 class Hint:
-    """Probable cause of wrong numbers."""
+    """Probable cause of wrong results."""
 
     text: str
-    """Description for people; "" where nothing is known to give these numbers."""
+    """Description for people; "" if no known mistake gives these results."""
     mistakes: tuple[str, ...] = ()
-    """Ids of the mistakes that the text names, as the catalogue has them."""
+    """Ids, in the catalogue, of the mistakes that the text names."""
 
 
 NO_HINT = Hint("")
 
 
 def probable_cause(check: FunctionCheck, judged: Judged, wrong: Sequence[str]) -> Hint:
-    """Return what may be behind the wrong numbers.
+    """Return the probable cause of the wrong results.
 
-    The best of: a mistake that gives the subject's numbers in every case; one for each wrong result, where there are
-    several; a constant factor; a mistake that gives its numbers in at least half of the wrong cases.
+    It is the first of these that is found: a mistake that gives the subject's results in every case; if several results
+    are wrong, one such mistake for each; a constant factor; a mistake that gives the subject's results in at least half
+    of the wrong cases.
     """
     answered = {name: answer for name, answer in judged.items() if answer[0]}
-    # A mistake is compared within rounding, so numbers that differ by rounding alone would fit every mistake that is
-    # right in these cases.
+    # Mistakes are compared within rounding. Cases that are wrong by rounding alone (tolerance "exact") are left out:
+    # every mistake without effect in them would fit.
     failed = [name for name in wrong if name in answered and _wrong_results(answered[name])]
     if not failed:
         return NO_HINT
-    known = _KnownNumbers(check, answered)
+    known = _KnownOutputs(check, answered)
     results = answered[failed[0]][0]
     order = [*failed, *(name for name in answered if name not in failed)]  # most mistakes fail in the failed cases
     everywhere = f"\n  (it gives the same numbers in all {len(answered)} cases)"
@@ -70,49 +71,49 @@ def _ids(mistakes: Iterable[KnownMistake]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(mistake.id for mistake in mistakes))
 
 
-class _KnownNumbers:
-    """Numbers of every known mistake, computed at first use."""
+class _KnownOutputs:
+    """Results of every known mistake, computed at first use."""
 
     def __init__(self, check: FunctionCheck, answered: Judged) -> None:
         self._mistakes = check.mistakes
         self._inputs = {case.name: case.inputs for case in check.cases}
         self._answered = answered
-        self._numbers: dict[tuple[str, str], Outputs] = {}
+        self._outputs: dict[tuple[str, str], Outputs] = {}
 
     def that_explain(self, cases: Iterable[str], results: Collection[str]) -> list[KnownMistake]:
-        """Return the mistakes that give the subject's numbers for these results in all these cases."""
+        """Return the mistakes that give the subject's values of these results in all these cases."""
         names = list(cases)
         return [mistake for mistake in self._mistakes if all(self._gives(mistake, case, results) for case in names)]
 
     def count(self, mistake: KnownMistake, cases: Iterable[str], results: Collection[str]) -> int:
-        """Return the number of cases in which a mistake gives the subject's numbers."""
+        """Return the number of cases in which a mistake gives the subject's results."""
         return sum(self._gives(mistake, case, results) for case in cases)
 
     def _gives(self, mistake: KnownMistake, case: str, results: Collection[str]) -> bool:
         got, expected, magnitude = self._answered[case]
-        numbers = self._of(mistake, case)
+        known = self._outputs_of(mistake, case)
         return all(
-            name in numbers
-            and numbers[name].shape == got[name].shape
-            and not distance(got[name], numbers[name], _size(name, got, expected, magnitude)).wrong(exact=False).any()
+            name in known
+            and known[name].shape == got[name].shape
+            and not distance(got[name], known[name], _size(name, got, expected, magnitude)).wrong(exact=False).any()
             for name in results
             if name in got
         )
 
-    def _of(self, mistake: KnownMistake, case: str) -> Outputs:
+    def _outputs_of(self, mistake: KnownMistake, case: str) -> Outputs:
         key = mistake.hint, case
-        if key not in self._numbers:
+        if key not in self._outputs:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 try:
-                    self._numbers[key] = mistake.numbers(self._inputs[case])
-                except (ValueError, RuntimeError, IndexError, TypeError):  # no formula for shapes like these
-                    self._numbers[key] = {}
-        return self._numbers[key]
+                    self._outputs[key] = mistake.outputs(self._inputs[case])
+                except (ValueError, RuntimeError, IndexError, TypeError):  # the formula does not fit these shapes
+                    self._outputs[key] = {}
+        return self._outputs[key]
 
 
 def _size(name: str, got: Outputs, expected: Outputs, magnitude: Outputs) -> Array:
-    """Return the size that the rounding errors of the subject's numbers are relative to."""
+    """Return the size to which the rounding errors of the subject's results are relative."""
     size = np.abs(np.nan_to_num(got[name], posinf=0.0, neginf=0.0))
     known = magnitude[name] if expected[name].shape == size.shape else np.max(magnitude[name], initial=0.0)
     return np.asarray(np.maximum(size, known))

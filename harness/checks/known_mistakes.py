@@ -62,7 +62,7 @@ def _tensors(inputs: Inputs) -> list[Any]:
 def advantage_mistakes() -> tuple[KnownMistake, ...]:
     """Return wrong advantages and returns, from the arrays of SB3's buffer."""
 
-    def numbers(mistake: Mistake) -> Callable[[Inputs], Outputs]:
+    def evaluated(mistake: Mistake) -> Callable[[Inputs], Outputs]:
         estimate = catalogue.advantage_formula(mistake)
 
         def outputs(inputs: Inputs) -> Outputs:
@@ -72,18 +72,18 @@ def advantage_mistakes() -> tuple[KnownMistake, ...]:
 
         return outputs
 
-    return tuple(KnownMistake(mistake.id, hint, numbers(mistake)) for mistake, hint in _named("advantages"))
+    return tuple(KnownMistake(mistake.id, hint, evaluated(mistake)) for mistake, hint in _named("advantages"))
 
 
 def timeout_mistakes() -> tuple[KnownMistake, ...]:
     """Return wrong advantages and returns, from terminations and truncations."""
 
-    def numbers(mistake: Mistake) -> Callable[[Inputs], Outputs]:
+    def evaluated(mistake: Mistake) -> Callable[[Inputs], Outputs]:
         estimate = mistake.formulas["advantages_with_timeouts"]
         return lambda inputs: dict(zip(("advantages", "returns"), estimate(Rollout(**inputs)), strict=True))
 
     return tuple(
-        KnownMistake(mistake.id, hint, numbers(mistake)) for mistake, hint in _named("advantages_with_timeouts")
+        KnownMistake(mistake.id, hint, evaluated(mistake)) for mistake, hint in _named("advantages_with_timeouts")
     )
 
 
@@ -98,7 +98,7 @@ def _losses(total: Tensor, each: Tensor | None) -> Outputs:
     return outputs
 
 
-def _policy_numbers(
+def _evaluated_policy_loss(
     mistake: Mistake, normalize: Callable[[Tensor], Tensor] = lambda advantages: advantages
 ) -> Callable[[Inputs], Outputs]:
     def outputs(inputs: Inputs) -> Outputs:
@@ -112,7 +112,7 @@ def _policy_numbers(
 def policy_mistakes() -> tuple[KnownMistake, ...]:
     """Return wrong losses of the policy, for functions that use advantages as they are."""
     return tuple(
-        KnownMistake(mistake.id, hint, _policy_numbers(mistake))
+        KnownMistake(mistake.id, hint, _evaluated_policy_loss(mistake))
         for mistake, hint in _named("policy_loss", "own_normalisation")
     )
 
@@ -120,11 +120,11 @@ def policy_mistakes() -> tuple[KnownMistake, ...]:
 def normalizing_policy_mistakes() -> tuple[KnownMistake, ...]:
     """Return wrong losses of the policy, for functions that normalise advantages themselves."""
     normalisations = [
-        KnownMistake(mistake.id, hint, _policy_numbers(mistake, catalogue.normalisation(mistake)))
+        KnownMistake(mistake.id, hint, _evaluated_policy_loss(mistake, catalogue.normalisation(mistake)))
         for mistake, hint in _named("normalisation")
     ]
     losses = [
-        KnownMistake(mistake.id, hint, _policy_numbers(mistake, normalize_advantages))
+        KnownMistake(mistake.id, hint, _evaluated_policy_loss(mistake, normalize_advantages))
         for mistake, hint in _named("policy_loss")
     ]
     return (*normalisations, *losses)
@@ -133,7 +133,7 @@ def normalizing_policy_mistakes() -> tuple[KnownMistake, ...]:
 def value_mistakes(*, clipping: bool) -> tuple[KnownMistake, ...]:
     """Return wrong losses of the critic; clipping=False leaves out mistakes in the clipping."""
 
-    def numbers(mistake: Mistake) -> Callable[[Inputs], Outputs]:
+    def evaluated(mistake: Mistake) -> Callable[[Inputs], Outputs]:
         def outputs(inputs: Inputs) -> Outputs:
             values, old_values, returns, clip_range_vf = _tensors(inputs)
             total = catalogue.value_loss(mistake, values, old_values, returns, clip_range_vf)
@@ -146,7 +146,7 @@ def value_mistakes(*, clipping: bool) -> tuple[KnownMistake, ...]:
         return outputs
 
     return tuple(
-        KnownMistake(mistake.id, hint, numbers(mistake))
+        KnownMistake(mistake.id, hint, evaluated(mistake))
         for mistake, hint in _named("value_loss")
         if clipping or "clip" not in hint
     )
@@ -200,11 +200,11 @@ def _formulas(distribution: str, *roles: Role) -> Iterator[tuple[Mistake, str, C
 def log_prob_mistakes(distribution: str) -> tuple[KnownMistake, ...]:
     """Return wrong log-probabilities of a distribution."""
 
-    def numbers(formula: Callable[..., Tensor]) -> Callable[[Inputs], Outputs]:
+    def evaluated(formula: Callable[..., Tensor]) -> Callable[[Inputs], Outputs]:
         return lambda inputs: {"log_prob": formula(*_tensors(inputs)).double().numpy()}
 
     return tuple(
-        KnownMistake(mistake.id, hint, numbers(formula))
+        KnownMistake(mistake.id, hint, evaluated(formula))
         for mistake, hint, formula in _formulas(distribution, "log_prob")
     )
 
@@ -212,7 +212,7 @@ def log_prob_mistakes(distribution: str) -> tuple[KnownMistake, ...]:
 def entropy_mistakes(distribution: str) -> tuple[KnownMistake, ...]:
     """Return wrong entropies of a distribution."""
 
-    def numbers(formula: Callable[..., Tensor]) -> Callable[[Inputs], Outputs]:
+    def evaluated(formula: Callable[..., Tensor]) -> Callable[[Inputs], Outputs]:
         def outputs(inputs: Inputs) -> Outputs:
             *parameters, _ = _tensors(inputs)
             entropy = formula(*parameters).double()
@@ -223,7 +223,7 @@ def entropy_mistakes(distribution: str) -> tuple[KnownMistake, ...]:
         return outputs
 
     return tuple(
-        KnownMistake(mistake.id, hint, numbers(formula))
+        KnownMistake(mistake.id, hint, evaluated(formula))
         for mistake, hint, formula in _formulas(distribution, "entropy")
     )
 

@@ -21,7 +21,7 @@ from harness.errors import HarnessError, did_you_mean
 __all__ = ["Tolerance", "run_check"]
 
 NOT_REPEATABLE = Hint(
-    "the function gives other numbers for the same input the next time: it draws random numbers, or keeps a state"
+    "a second call with the same input gives other results: the function draws random numbers, or keeps a state"
 )
 
 Tolerance = Literal["rounding", "exact"]
@@ -29,7 +29,7 @@ Tolerance = Literal["rounding", "exact"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """Comparison of the subject's numbers with SB3's for one input."""
+    """Comparison of the subject's results with SB3's for one input."""
 
     got: Outputs
     expected: Outputs
@@ -39,9 +39,9 @@ class Judgement:
 
 
 def run_check(check: FunctionCheck, subject: Callable[..., Any], tolerance: Tolerance) -> CheckReport:
-    """Return a report if all cases are equal; raises CheckFailed if one is not, HarnessError for wrong arguments.
+    """Return a report if all cases are equal; raise CheckFailed if one is not, HarnessError for wrong arguments.
 
-    The state of the global random generators is restored, whatever the subject or SB3 draws.
+    The state of the global random generators is restored afterwards.
     """
     if not callable(subject):
         raise HarnessError(f"{check.name}: expected a function, got {subject!r}; it is called as {check.calls}")
@@ -51,10 +51,8 @@ def run_check(check: FunctionCheck, subject: Callable[..., Any], tolerance: Tole
             f"{did_you_mean(str(tolerance), ('rounding', 'exact'))}"
         )
     exact = tolerance == "exact"
-    with (
-        preserved_randomness(),
-        torch.enable_grad(),
-    ):  # SB3's update needs gradients, even if the caller has switched them off
+    # SB3's update needs gradients, even if the caller has switched them off.
+    with preserved_randomness(), torch.enable_grad():
         judged = {case.name: judge(check, subject, case.inputs, exact=exact) for case in check.cases}
         if any(judgement.finding for judgement in judged.values()):
             raise _failure(check, subject, judged, exact=exact)
@@ -62,7 +60,7 @@ def run_check(check: FunctionCheck, subject: Callable[..., Any], tolerance: Tole
 
 
 def judge(check: FunctionCheck, subject: Callable[..., Any], inputs: Inputs, *, exact: bool) -> Judgement:
-    """Compare the subject's numbers for one input with SB3's."""
+    """Compare the subject's results for one input with SB3's."""
     try:
         got = call_subject(check, subject, inputs)
     except SubjectError as error:

@@ -1,4 +1,4 @@
-"""Expected numbers: Stable-Baselines3's own code, run on crafted inputs. None of its formulas is written here."""
+"""Expected results, computed by Stable-Baselines3's own code on crafted inputs; none of its formulas is retyped."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def update(
     vf_coef: float = 0.0,
     normalize_advantage: bool = False,
 ) -> Update:
-    """Run SB3's PPO.train() on one minibatch with these network outputs and stored numbers, each [B]; None is zeros.
+    """Run SB3's PPO.train() on one minibatch with these network outputs and stored values, each [B]; None is zeros.
 
     The policy returns the given log-probabilities, values and entropies, as leaves of the graph.
     """
@@ -116,7 +116,7 @@ def _gradient(leaf: Tensor) -> NDArray[np.float32]:
 
 
 class _InOrder(RolloutBuffer):
-    """SB3's buffer with one minibatch in order instead of shuffled, so that sums have the order of the inputs."""
+    """SB3's buffer that yields one minibatch, not shuffled, so that sums have the order of the inputs."""
 
     def get(self, batch_size: int | None = None) -> Any:
         """Yield one minibatch with all transitions."""
@@ -124,7 +124,7 @@ class _InOrder(RolloutBuffer):
 
 
 class _CraftedPolicy(ActorCriticPolicy):
-    """SB3's policy with tables in the place of its networks."""
+    """SB3's policy with tables in place of its networks."""
 
     crafted: tuple[Tensor, Tensor, Tensor]
     """Values, log-probabilities and entropies of the minibatch."""
@@ -132,7 +132,7 @@ class _CraftedPolicy(ActorCriticPolicy):
     """Value of each state; an observation is the number of its state."""
 
     def evaluate_actions(self, obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return the crafted numbers, whatever the observations."""
+        """Return the crafted outputs; observations and actions are ignored."""
         return self.crafted
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
@@ -165,7 +165,7 @@ class _Script(gym.Env[NDArray[np.float32], np.int64]):
     action_space = ACTIONS
 
     def __init__(self, steps: Sequence[tuple[float, bool, bool, int, int]] = (), first: int = 0) -> None:
-        """Take for each step: reward, terminated, truncated, the state reached, and the state of a reset after it."""
+        """Set the steps (reward, terminated, truncated, state reached, state after a reset) and the first state."""
         self._steps = list(steps)
         self._next = 0
         self._after_reset = first
@@ -207,7 +207,7 @@ def advantages_with_timeouts(
     gamma: float,
     gae_lambda: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the advantages and returns that SB3's PPO has in its buffer after it collected these steps.
+    """Return the advantages and returns in the buffer of SB3's PPO after it has collected these steps.
 
     values: V of the states in which it acted, [T, N]; last_values: V of the states after the last step (after resets),
     [N]; terminal_values: V of the states that ended an episode, [T, N], read where one ended.

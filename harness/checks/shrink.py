@@ -1,4 +1,4 @@
-"""Reduction of an input that shows a failure: fewer rows, then simpler numbers."""
+"""Reduction of a failing input to a small one: fewer rows, then simpler values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def shrink(
 
 
 class _Trials:
-    """Limited number of trials of `still_fails`; when they are used up, every answer is False."""
+    """Limited number of trials of `still_fails`; when none is left, `fails` returns False."""
 
     def __init__(self, still_fails: Callable[[Inputs], bool]) -> None:
         self._still_fails = still_fails
@@ -60,7 +60,7 @@ def _cut_down(inputs: dict[str, Any], arguments: Mapping[str, Argument], trial: 
 
 
 def _simplified(inputs: dict[str, Any], arguments: Mapping[str, Argument], trial: _Trials) -> dict[str, Any]:
-    """Return inputs with each number as simple as possible, one number after the other."""
+    """Return inputs with each element as simple as possible, changed one after the other."""
     for name, argument in arguments.items():
         for index in _places(inputs[name], argument):
             for number in _simpler(_at(inputs[name], index), argument):

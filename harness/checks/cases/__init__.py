@@ -1,1 +1,1 @@
-"""Edge cases and random inputs, by the kind of function that is checked."""
+"""Edge cases and random inputs, one module for each kind of function."""

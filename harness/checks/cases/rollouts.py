@@ -14,7 +14,7 @@ __all__ = ["gae_cases", "timeout_cases"]
 
 
 def _rollout(rng: np.random.Generator, n_steps: int, n_envs: int, **changes: Any) -> dict[str, Any]:
-    """Return a rollout of random numbers in which no episode ends, with these changes."""
+    """Return a random rollout in which no episode ends, with `changes` in place of some of its inputs."""
     shape = (n_steps, n_envs)
     inputs = {
         "rewards": float32(rng.normal(size=shape)),
@@ -79,7 +79,7 @@ def gae_cases(seed: int, one_env: bool) -> Iterator[Case]:
 
 
 def timeout_cases(seed: int, one_env: bool) -> Iterator[Case]:
-    """Rollouts in which episodes end and are cut, the simplest first."""
+    """Yield rollouts in which episodes terminate and are truncated, the simplest first."""
     rng = generator(seed)
     n = 1 if one_env else 3
 

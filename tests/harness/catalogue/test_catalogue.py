@@ -89,7 +89,7 @@ def test_an_entry_says_what_it_is_in_lines_without_a_full_stop(entry: Deviation)
 
 @pytest.mark.parametrize("entry", EVERYTHING, ids=lambda entry: entry.id)
 def test_an_entry_does_something_to_algorithms_that_exist(entry: Deviation) -> None:
-    assert entry.settings or entry.recipe or entry.surgery
+    assert entry.settings or entry.recipe or entry.patch
     assert entry.algorithms
     assert set(entry.algorithms) <= {"ppo", "a2c"}
 
@@ -214,7 +214,7 @@ def test_the_catalogue_prints_all_about_a_mistake() -> None:
     assert done.returncode == 0
     assert "  remedy:              Leave the surrogate unbounded" in done.stdout
     assert "  makes a difference:  only with a ratio above 3" in done.stdout
-    assert "  not trained with:    known from single functions" in done.stdout
+    assert "  not a deviation:     known from single functions" in done.stdout
 
 
 def test_an_unknown_id_is_answered_with_the_nearest_one() -> None:

@@ -69,13 +69,13 @@ def test_all_settings_come_before_all_recipes_and_these_before_all_surgery() -> 
             seen.append(f"recipe {name}")
             return found
 
-        def surgery(made: Any) -> None:
-            seen.append(f"surgery {name} {made.n_epochs}")
+        def patch(made: Any) -> None:
+            seen.append(f"patch {name} {made.n_epochs}")
 
-        return Deviation(name, "", "loss", "", "", settings=settings, recipe=recipe, surgery=surgery)
+        return Deviation(name, "", "loss", "", "", settings=settings, recipe=recipe, patch=patch)
 
     model([entry("a"), entry("b")])
-    assert seen == ["settings a 10", "settings b 11", "recipe a", "recipe b", "surgery a 12", "surgery b 12"]
+    assert seen == ["settings a 10", "settings b 11", "recipe a", "recipe b", "patch a 12", "patch b 12"]
 
 
 def test_the_update_is_always_autograds() -> None:

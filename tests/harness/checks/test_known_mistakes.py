@@ -97,7 +97,7 @@ def test_a_wrong_treatment_of_time_limits_is_named(one: Any) -> None:
     judged = {}
     for case in check.cases:
         expected = check.expected(case.inputs, ())
-        judged[case.name] = (one.numbers(case.inputs), expected, check.magnitude(case.inputs, expected))
+        judged[case.name] = (one.outputs(case.inputs), expected, check.magnitude(case.inputs, expected))
     hint = probable_cause(check, judged, list(judged))
     assert hint.text.splitlines()[0] == one.hint
     assert hint.mistakes == (one.id,)

@@ -77,7 +77,7 @@ def _nudged_once(model: Any) -> None:
     wrap(model.agent, "update", update)
 
 
-NUDGED_ONCE = Deviation(id="nudged_once", stage="value", surgery=_nudged_once, **TEXT)
+NUDGED_ONCE = Deviation(id="nudged_once", stage="value", patch=_nudged_once, **TEXT)
 
 
 class Moved(PPO):
@@ -101,8 +101,8 @@ def _moved(model: Any, *, nudged: bool) -> None:
     wrap(model.agent, "update", update)
 
 
-MOVED = Deviation(id="moved", stage="value", surgery=partial(_moved, nudged=False), **TEXT)
-MOVED_AND_NUDGED = Deviation(id="moved_and_nudged", stage="value", surgery=partial(_moved, nudged=True), **TEXT)
+MOVED = Deviation(id="moved", stage="value", patch=partial(_moved, nudged=False), **TEXT)
+MOVED_AND_NUDGED = Deviation(id="moved_and_nudged", stage="value", patch=partial(_moved, nudged=True), **TEXT)
 
 
 class Rounding(Nudged):

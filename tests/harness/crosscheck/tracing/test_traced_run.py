@@ -112,8 +112,8 @@ def test_a_model_that_cannot_be_made_is_an_error_in_one_line() -> None:
 
     line = line_of(Unmakeable.__init__)
     assert (
-        str(caught.value)
-        == f"mine cannot be made for CartPole15: ValueError: no, at test_traced_run.py:{line} (--env chooses other environments)"
+        str(caught.value) == f"mine cannot be made for CartPole15: ValueError: no, at test_traced_run.py:{line} "
+        "(--env chooses other environments)"
     )
 
 
