@@ -20,7 +20,7 @@ EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
 MAX_SEEDS = 10_000
-"""Seeds of one cross-check at most; a larger number is taken for a typing mistake."""
+"""Largest number of seeds of one cross-check; a larger one is assumed to be a typing mistake."""
 
 app = typer.Typer(
     help="Train PPO implementations under identical conditions, check them against SB3, and compare them honestly.",
@@ -86,7 +86,7 @@ def _run(experiment: Any, folder: Path, n_workers: int) -> None:
     if failed:
         table = folder / "tables" / "runs.csv"
         console.print(
-            f"{failed} run{'s' if failed > 1 else ''} failed: see the column error of {table}, "
+            f"{failed} run{'s' if failed > 1 else ''} failed: see the column `error` of {table}, "
             "and the traceback in the run.json of each run",
             markup=False,
             highlight=False,
@@ -185,9 +185,9 @@ def crosscheck(
         typer.Option(help="Draw the largest difference for each seed and update; writes FIGURE.svg and .png."),
     ] = None,
 ) -> None:
-    """Compare an implementation with SB3, number by number: find the first divergence, and explain it.
+    """Compare everything that an implementation computes with SB3: find the first divergence, and explain it.
 
-    Exit code 0 if all numbers are bit-identical, 1 if any differs.
+    Exit code 0 if all compared arrays are bit-identical, 1 if any differs.
     """
     from harness.crosscheck.command import run_crosscheck
 

@@ -15,19 +15,19 @@ __all__ = ["ConfigError", "HarnessError", "RecordError", "UnknownNameError", "di
 
 
 class HarnessError(Exception):
-    """An error that the user can correct; its message is one line with place, problem and remedy."""
+    """Error that the user can correct; its message is one line with place, problem and remedy."""
 
 
 class ConfigError(HarnessError):
-    """A configuration file is invalid."""
+    """Mistake in a configuration file."""
 
 
 class UnknownNameError(HarnessError):
-    """A name (algorithm, environment, class) cannot be found or imported."""
+    """Name (of an algorithm, environment or class) that cannot be found or imported."""
 
 
 class RecordError(HarnessError):
-    """A folder of results is damaged, foreign, or made with other settings."""
+    """Folder of results that is damaged, foreign, or made with other settings."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

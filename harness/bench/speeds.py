@@ -1,4 +1,4 @@
-"""Training speeds of CustomPPO and SB3's PPO, and their table. Needs no torch."""
+"""Training speeds of CustomPPO and SB3's PPO, and a table of them. The module does not import torch."""
 
 from __future__ import annotations
 

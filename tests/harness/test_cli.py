@@ -345,7 +345,7 @@ def test_failed_runs_exit_with_1_and_name_the_files_to_read(harness: Harness, mo
 
     assert harness("compare", config(), "--out", "here[1]") == (
         1,
-        "2 runs failed: see the column error of here[1]/tables/runs.csv, "
+        "2 runs failed: see the column `error` of here[1]/tables/runs.csv, "
         "and the traceback in the run.json of each run\n",
         "",
     )
