@@ -37,7 +37,7 @@ smoke: $(STAMP) ## run a tiny comparison in under a minute; write results/smoke
 report: $(STAMP) ## rebuild tables and figures of results/compare without training
 	$(BIN)/harness report results/compare $(ARGS)
 
-crosscheck: $(STAMP) ## compare CustomPPO and CustomA2C with SB3's, number by number, for ten seeds
+crosscheck: $(STAMP) ## compare CustomPPO and CustomA2C with SB3's, array by array, for ten seeds
 	$(BIN)/harness crosscheck custom_ppo --seeds 0-9 $(ARGS)
 	$(BIN)/harness crosscheck custom_a2c --reference a2c --seeds 0-9 $(ARGS)
 

@@ -41,16 +41,16 @@ __all__ = [
 ]
 
 WIDTH = 120
-"""Columns of a failure's text."""
+"""Width of a failure's text, in characters."""
 
 BY_DISTRIBUTION = ("log_prob", "entropy")
-"""Checks that need to know which distribution the function belongs to."""
+"""Checks of functions that belong to a distribution."""
 
 CHECKS = ("gae", "clipped_loss", "value_loss", *BY_DISTRIBUTION, "gradient")
 
 
 class CrosscheckFailed(AssertionError):  # noqa: N818  it reads well as a test's outcome, as CheckFailed does
-    """The subject differs from the reference; its text is the cross-check's, and `result` holds all of it."""
+    """Failure of a subject that differs from its reference; its text is the cross-check's, and `result` its data."""
 
     def __init__(self, text: str, result: Crosscheck) -> None:
         super().__init__(text)
@@ -59,13 +59,13 @@ class CrosscheckFailed(AssertionError):  # noqa: N818  it reads well as a test's
 
 @dataclass(frozen=True, repr=False)
 class PPOCheck:
-    """One run of a subject beside its reference: call it to run it."""
+    """Cross-check of one run of a subject; call it to run it."""
 
     subject: str | type[Any]
     reference: str
     profile: str | Profile
     env: str
-    """Environment of the profile, or another one that gets the settings of its first."""
+    """Environment of the profile, or another one, which gets the settings of the profile's first case."""
     seed: int
     allow_rounding: bool
     options: Mapping[str, Any]
@@ -80,7 +80,7 @@ class PPOCheck:
         return f"<{self.name}>"  # pytest prints it above every failure
 
     def __call__(self) -> Crosscheck:
-        """Train the subject and its reference; return the answer, or raise CrosscheckFailed where they differ."""
+        """Train the subject and its reference; return the result, or raise CrosscheckFailed if they differ."""
         __tracebackhide__ = True
         from harness.crosscheck import crosscheck
 
@@ -97,17 +97,17 @@ class NamedCheck:
     """One check of a function: call it to run it."""
 
     name: str
-    """Name of the test: that of the check, and what the function belongs to, as in "log_prob-categorical"."""
+    """Name of the test: the check, and the distribution or term of the function, as in "log_prob-categorical"."""
     function: str | Callable[..., Any]
     arguments: tuple[str, ...]
-    """Distribution or term that the check needs to know."""
+    """Distribution or term that is passed to the check."""
     options: Mapping[str, Any]
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
     def __call__(self) -> CheckReport:
-        """Run all cases of the check; return its report, or raise CheckFailed for a wrong number."""
+        """Run all cases of the check; return its report, or raise CheckFailed if a result is wrong."""
         __tracebackhide__ = True
         from harness import checks
 
@@ -143,8 +143,8 @@ def parametrize_with_ppo_checks(
     known_failures: name of a test, or a shell pattern for several ("Pendulum20-*"), to the reason why it fails. Such a
         test is expected to fail with a difference (xfail): when it passes, or cannot run at all, pytest reports it.
 
-    Names of tests are like "TightBounds-seed0". Raises HarnessError for a profile or a known failure that does not
-    exist, and for no seeds.
+    Names of tests are like "TightBounds-seed0". Raises HarnessError for an unknown profile, for a known failure that
+    matches no test, and if there are no seeds.
     """
     known = named_profile(profile) if isinstance(profile, str) else profile
     chosen_envs = tuple(envs) or tuple(case.env for case in known.cases)
@@ -179,8 +179,8 @@ def parametrize_with_function_checks(
     options: name of a check to its keyword arguments, as in {"gae": {"one_env": True}}.
     known_failures: name of a test to the reason why it fails, as in `parametrize_with_ppo_checks`.
 
-    Names of tests are like "gae", "log_prob-diag_gaussian" or "gradient-policy". Raises HarnessError for a name that
-    does not exist, and for no function.
+    Names of tests are like "gae", "log_prob-diag_gaussian" or "gradient-policy". Raises HarnessError for an unknown
+    name, and if no function is given.
     """
     given: dict[str, Any] = {
         "gae": gae,
@@ -214,7 +214,8 @@ def _parametrized(checks: Sequence[_Check], known_failures: Mapping[str, str]) -
     for pattern in known_failures:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise HarnessError(
-                f"known failure {pattern!r} is no test{did_you_mean(pattern, names)} (there are: {', '.join(names)})"
+                f"known failure {pattern!r} matches no test{did_you_mean(pattern, names)} "
+                f"(there are: {', '.join(names)})"
             )
     return pytest.mark.parametrize(
         "check",
@@ -223,7 +224,7 @@ def _parametrized(checks: Sequence[_Check], known_failures: Mapping[str, str]) -
 
 
 def _marks(name: str, known_failures: Mapping[str, str]) -> tuple[pytest.MarkDecorator, ...]:
-    # Only a wrong number is excused: a subject that cannot be imported is a failure of another kind.
+    # Only a wrong result is excused: a subject that cannot be imported is a failure of another kind.
     return tuple(
         pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError)
         for pattern, reason in known_failures.items()

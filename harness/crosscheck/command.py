@@ -73,7 +73,7 @@ def _check_writable(*paths: Path | None) -> None:
 
 def _draw(result: Crosscheck, path: Path) -> None:
     """Draw the largest difference of every seed and minibatch, as SVG and PNG."""
-    from harness.analysis.plots.divergence import divergence_map
+    from harness.analysis.plots.divergence_figure import divergence_map
     from harness.analysis.plots.style import save_figure
 
     rows = [

@@ -145,7 +145,7 @@ def test_names_say_environment_and_seed_or_the_function() -> None:
         (
             parametrize_with_ppo_checks,
             {"subject": "a:B", "envs": ("TightBounds",), "seeds": (0,), "known_failures": {"TightBound-seed0": "?"}},
-            "known failure 'TightBound-seed0' is no test, did you mean TightBounds-seed0? (there are: TightBounds-seed",
+            "known failure 'TightBound-seed0' matches no test, did you mean TightBounds-seed0? (there are: TightBounds",
         ),
         (parametrize_with_function_checks, {}, "nothing to check: no test would be made"),
         (parametrize_with_function_checks, {"log_prob": "a:b"}, "log_prob needs a distribution for the function: log"),

@@ -98,7 +98,7 @@ def test_every_entry_of_the_zoo_is_accepted(name: str) -> None:
         ("rms_prop_eps: 1", "rms_prop_eps: unknown key"),
         (
             "callback: os.system",
-            "callback: is not supported, the harness attaches its own callbacks; remove it",
+            "callback: is not supported, because the harness attaches its own callbacks; remove it",
         ),
         (
             "env_wrapper: my_package.Wrapper",

@@ -12,8 +12,8 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from harness.analysis.plots import divergence
-from harness.analysis.plots.divergence import divergence_map
+from harness.analysis.plots import divergence_figure
+from harness.analysis.plots.divergence_figure import divergence_map
 from harness.analysis.plots.style import save_figure
 from harness.crosscheck.comparing.divergence import ROUNDING
 from tests.harness.analysis.plots.artists import legend_labels, texts
@@ -53,7 +53,7 @@ def colour_of(size: float) -> str:
 
 
 def legend_colours() -> list[str]:
-    return [to_hex(patch.get_facecolor()) for patch in divergence._legend(missing=False)]
+    return [to_hex(patch.get_facecolor()) for patch in divergence_figure._legend(missing=False)]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def legend_colours() -> list[str]:
     ],
 )
 def test_a_cell_has_the_colour_that_the_legend_has_for_its_size(size: float, label: str) -> None:
-    labels = [str(patch.get_label()) for patch in divergence._legend(missing=False)]
+    labels = [str(patch.get_label()) for patch in divergence_figure._legend(missing=False)]
 
     assert colour_of(size) == legend_colours()[labels.index(label)]
 
@@ -80,7 +80,7 @@ def test_rounding_is_blue_and_more_is_red() -> None:
         text = colour_of(size)
         return int(text[5:], 16) > int(text[1:3], 16)
 
-    assert divergence._ROUNDING == ROUNDING
+    assert divergence_figure._ROUNDING == ROUNDING
     assert [is_blue(size) for size in (1e-9, ROUNDING * 0.99, ROUNDING * 1.01, 1, np.inf)] == [True] * 2 + [False] * 3
 
 
