@@ -149,7 +149,7 @@ def crosscheck(
     ],
     reference: Annotated[str, typer.Option(help="Algorithm to compare with: ppo, a2c, or any other.")] = "ppo",
     env: Annotated[
-        list[str] | None, typer.Option(help="Gymnasium id; can be given several times. Default: those of the profile.")
+        list[str] | None, typer.Option(help="Gymnasium id; can be given several times. Default: the profile's.")
     ] = None,
     seeds: Annotated[str, typer.Option(help="Range such as 0-9, or one seed.")] = "0-4",
     profile: Annotated[
@@ -159,12 +159,12 @@ def crosscheck(
         Path | None, typer.Option(help="Zoo-style YAML file with an entry for each --env, used instead of the profile.")
     ] = None,
     updates: Annotated[
-        int | None, typer.Option(min=1, help="Number of updates to compare. Default: that of the profile.")
+        int | None, typer.Option(min=1, help="Number of updates to compare. Default: the profile's.")
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Search the catalogue for the mistakes that explain a divergence.")
     ] = False,
-    seconds: Annotated[float, typer.Option(min=1, help="Time limit of the search, in seconds.")] = 120.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Time limit of --explain, in seconds.")] = 120.0,
     copy_weights: Annotated[
         bool, typer.Option("--copy-weights", help="Start with the initial weights and random state of the reference.")
     ] = False,
@@ -179,13 +179,13 @@ def crosscheck(
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Number of torch threads.")] = 1,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all findings into this file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the whole result into this file.")] = None,
     figure: Annotated[
         Path | None,
         typer.Option(help="Draw the largest difference for each seed and update; writes FIGURE.svg and .png."),
     ] = None,
 ) -> None:
-    """Compare everything that an implementation computes with SB3: find the first divergence, and explain it.
+    """Compare everything that an implementation computes with SB3: find the first divergence, and its cause.
 
     Exit code 0 if all compared arrays are bit-identical, 1 if any differs.
     """
@@ -235,7 +235,10 @@ def _seed_range(text: str) -> range:
 
 @app.command()
 def bench(
-    env: Annotated[list[str] | None, typer.Option(help="Gymnasium id; can be given several times.")] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(help="Gymnasium id; can be given several times. Default: CartPole-v1 and Pendulum-v1."),
+    ] = None,
     pairs: Annotated[int, typer.Option(min=1, help="Number of pairs of runs, one of each implementation.")] = 5,
     n_timesteps: Annotated[int, typer.Option(min=1, help="Environment steps of each run.")] = 20_000,
 ) -> None:

@@ -3,7 +3,7 @@
 Most are deviations: changes of CustomPPO. CustomPPO equals SB3's PPO to the bit, and CustomPPO with a deviation equals
 SB3's PPO with the same mistake, so an explanation can be exact. If a mistake can be written in several ways that round
 differently, each way is an entry, or the description says which one is meant. The other mistakes are known from single
-functions, and only function checks name them.
+functions, and only function checks report them.
 """
 
 from __future__ import annotations

@@ -37,10 +37,10 @@ def deviation_table() -> Table:
 
 
 def mistake_table() -> Table:
-    """Return a table with a row for each mistake that only function checks name."""
+    """Return a table with a row for each mistake that only function checks report."""
     others = [mistake for mistake in MISTAKES if not isinstance(mistake, Deviation)]
     table = _table(
-        f"{len(others)} more mistakes, which only function checks name", ("id", "role", "difference from SB3")
+        f"{len(others)} more mistakes, reported by function checks only", ("id", "role", "difference from SB3")
     )
     for mistake in others:
         table.add_row(mistake.id, ", ".join(role for role, hint in mistake.hints.items() if hint), mistake.description)

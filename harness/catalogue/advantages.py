@@ -184,9 +184,7 @@ ADVANTAGES: tuple[Mistake, ...] = (
         remedy="Bootstrap the rollout with V of the observation after its last step",
         shows="an episode that continues after a rollout",
         patch=_last_values(lambda found, memory: torch.from_numpy(memory.values[-1:].T)),
-        hints={
-            "advantages": "the last step is bootstrapped from its own value, values[-1] in the place of last_values"
-        },
+        hints={"advantages": "the last step is bootstrapped from its own value, values[-1] instead of last_values"},
         formulas={"advantages": bootstrapped_from(lambda values, last: values[-1])},
     ),
     Deviation(

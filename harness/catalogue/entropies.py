@@ -148,12 +148,12 @@ ENTROPIES: tuple[Mistake, ...] = (
     ),
     _mistake(
         "entropy_of_std_for_log_std",
-        "the standard deviation in the place of its logarithm",
+        "the standard deviation instead of its logarithm",
         _gaussian(lambda log_std: log_std.exp() + 0.5 + 0.5 * LOG_2PI),
     ),
     _mistake(
         "entropy_one_for_all_rows",
-        "one entropy for all rows: [A] or [] in the place of [B]",
+        "one entropy for all rows: [A] or [] instead of [B]",
         {"diag_gaussian": lambda mean, log_std: log_std + 0.5 + 0.5 * LOG_2PI},
     ),
     # gSDE

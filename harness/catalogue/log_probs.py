@@ -161,7 +161,7 @@ LOG_PROBS: tuple[Mistake, ...] = (
         "log(p + 1e-8), which bounds the log-probability of unlikely actions",
         _choice(lambda logits: torch.log(logits.softmax(1) + 1e-8)),
     ),
-    _mistake("sigmoid_for_softmax", "sigmoid in the place of softmax", _choice(functional.logsigmoid)),
+    _mistake("sigmoid_for_softmax", "sigmoid instead of softmax", _choice(functional.logsigmoid)),
     _mistake(
         "logits_as_probabilities",
         "logits are taken as probabilities",

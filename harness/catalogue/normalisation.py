@@ -97,7 +97,7 @@ NORMALISATION: tuple[Mistake, ...] = (
         remedy="Normalise by the unbiased standard deviation: torch.std",
         shows="normalize_advantage",
         recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / (advantages.std(unbiased=False) + 1e-8)),
-        hints={"normalisation": "advantages are normalised with n in the place of n - 1"},
+        hints={"normalisation": "advantages are normalised with n instead of n - 1"},
     ),
     Deviation(
         id="advantages_normalised_by_numpy",
@@ -116,7 +116,7 @@ NORMALISATION: tuple[Mistake, ...] = (
         remedy="Add 1e-8 to the standard deviation",
         shows="normalize_advantage",
         recipe=_guarded(lambda advantages: (advantages - advantages.mean()) / (advantages.std() + 1e-5)),
-        hints={"normalisation": "advantages are normalised with an epsilon of 1e-5 in the place of 1e-8"},
+        hints={"normalisation": "advantages are normalised with an epsilon of 1e-5 instead of 1e-8"},
     ),
     Deviation(
         id="advantage_eps_inside_sqrt",

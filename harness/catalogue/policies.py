@@ -304,7 +304,7 @@ POLICIES: tuple[Deviation, ...] = (
         remedy="Take exp(log_std) as the standard deviation",
         shows="Box actions without gSDE",
         patch=_std(functional.softplus),
-        hints={"log_prob": "softplus(log_std) in the place of exp(log_std)"},
+        hints={"log_prob": "softplus(log_std) instead of exp(log_std)"},
         formulas={"log_prob": log_prob_with_std(functional.softplus)},
     ),
     Deviation(

@@ -335,7 +335,7 @@ SURROGATES: tuple[Mistake, ...] = (
     checked_only(
         "penalty_for_clip",
         "policy_loss",
-        "a penalty in the place of the clip: ratio * A - beta * KL, with beta = clip_range",
+        "a penalty instead of the clip: ratio * A - beta * KL, with beta = clip_range",
         recipe=with_objective(losses.kl_penalty),
     ),
     checked_only(

@@ -74,7 +74,7 @@ def check_gae(
 
     rewards, values: float32 [T, N], T steps of N environments; V of the states in which the agent acted.
     episode_starts: float32 [T, N], 1 where that state is the first of an episode. Row 0 does not matter.
-    last_values, dones: [N], the value and done flag (bool) of the state after the last step, in the place of row T.
+    last_values, dones: [N], the value and done flag (bool) of the state after the last step, in place of row T.
     Time limits are not arguments: SB3 has already added gamma * V(terminal state) to the reward of a truncated step.
 
     timeouts=True checks a function that treats time limits itself, with Gymnasium's flags:

@@ -28,7 +28,7 @@ class CheckReport:
     compared: Sequence[str]
     """Names of the results that the function returned, for example "advantages"."""
     largest_difference: float
-    """Largest absolute difference; 0 if every number is equal to the bit."""
+    """Largest absolute difference; 0 if every element is equal to the bit."""
     largest_ulps: float
     """Largest difference in units of float32's rounding at the size of the summands."""
     largest_in: str
@@ -36,7 +36,7 @@ class CheckReport:
 
     @property
     def bit_equal(self) -> bool:
-        """True if every number is equal to SB3's to the bit."""
+        """True if every element is equal to SB3's to the bit."""
         return self.largest_difference == 0
 
     def __str__(self) -> str:
@@ -144,7 +144,7 @@ def described(value: Any, most: int = 24) -> str:
     """Return values as Python writes them, with the fewest digits that identify a float32 number."""
     if isinstance(value, np.ndarray):
         if value.size > most:
-            return f"{described(value.ravel()[:most])[:-1]}, ...]  ({value.size} numbers)"
+            return f"{described(value.ravel()[:most])[:-1]}, ...]  ({value.size} elements)"
         return described(value.tolist())
     if isinstance(value, list):
         return "[" + ", ".join(described(item) for item in value) + "]"
@@ -159,5 +159,5 @@ def first_difference(name: str, got: Array, expected: Array, wrong: Array) -> st
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     place = f"{name}{list(index)}" if index else name
     count = int(np.count_nonzero(wrong))
-    others = f" ({count} of {wrong.size} numbers are wrong)" if count > 1 else ""
+    others = f" ({count} of {wrong.size} elements are wrong)" if count > 1 else ""
     return f"{place} is {described(float(got[index]))}, expected {described(float(expected[index]))}{others}"

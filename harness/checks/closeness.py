@@ -15,7 +15,7 @@ ULPS = 8
 """Units of float32, at the size of the summands, up to which a difference counts as rounding.
 
 41 correct functions in float64 or in other orders of operations were at most 1.6 units away under 60 seeds; an epsilon
-of 1e-5 in the place of 1e-8 is 80 units away for numbers around 1.
+of 1e-5 instead of 1e-8 is 80 units away for numbers around 1.
 """
 
 EPSILON = float(np.finfo(np.float32).eps)
@@ -33,7 +33,7 @@ class Distance:
 
     @property
     def bit_equal(self) -> bool:
-        """True if all numbers are the same."""
+        """True if all elements are equal."""
         return self.largest == 0
 
     def wrong(self, *, exact: bool) -> NDArray[np.bool_]:

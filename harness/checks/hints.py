@@ -13,10 +13,10 @@ from harness.checks.closeness import distance
 
 __all__ = ["NO_HINT", "Hint", "probable_cause"]
 
-Answer = tuple[Outputs, Outputs, Outputs]
+Results = tuple[Outputs, Outputs, Outputs]
 """Results of the subject, expected results, and the magnitude of the latter."""
-Judged = Mapping[str, Answer]
-"""Name of a case -> its answer."""
+Judged = Mapping[str, Results]
+"""Name of a case -> its results."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def probable_cause(check: FunctionCheck, judged: Judged, wrong: Sequence[str]) -
     known = _KnownOutputs(check, answered)
     results = answered[failed[0]][0]
     order = [*failed, *(name for name in answered if name not in failed)]  # most mistakes fail in the failed cases
-    everywhere = f"\n  (it gives the same numbers in all {len(answered)} cases)"
+    everywhere = f"\n  (it gives the same results in all {len(answered)} cases)"
     if found := known.that_explain(order, results):
         return Hint(f"{' / or: '.join(one.hint for one in found[:2])}{everywhere}", _ids(found[:2]))
     wrong_results = {name for case in failed for name in _wrong_results(answered[case])}
@@ -62,7 +62,7 @@ def probable_cause(check: FunctionCheck, judged: Judged, wrong: Sequence[str]) -
     counts = [(known.count(mistake, failed, results), mistake) for mistake in check.mistakes]
     count, best = max(counts, key=lambda counted: counted[0], default=(0, None))
     if best is not None and count and 2 * count >= len(failed):
-        fits = f"it gives the same numbers in {count} of the {len(failed)} wrong cases"
+        fits = f"it gives the same results in {count} of the {len(failed)} wrong cases"
         return Hint(f"in part: {best.hint}\n  ({fits})", _ids([best]))
     return NO_HINT
 
@@ -119,7 +119,7 @@ def _size(name: str, got: Outputs, expected: Outputs, magnitude: Outputs) -> Arr
     return np.asarray(np.maximum(size, known))
 
 
-def _wrong_results(answer: Answer) -> list[str]:
+def _wrong_results(answer: Results) -> list[str]:
     """Return the names of the results that differ from the expected ones by more than rounding."""
     got, expected, magnitude = answer
     return [
@@ -130,7 +130,7 @@ def _wrong_results(answer: Answer) -> list[str]:
     ]
 
 
-def _constant_factor(failed: Sequence[Answer]) -> str:
+def _constant_factor(failed: Sequence[Results]) -> str:
     """Return a sentence if one factor explains a result in every case, else ""."""
     for name in failed[0][0]:
         got = [answer[0][name].ravel() for answer in failed if name in answer[0]]

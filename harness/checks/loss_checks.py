@@ -185,7 +185,7 @@ def _normalized_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
 
 
 def _value_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
-    """Return the size of squared errors, which carry the rounding errors of the numbers that were subtracted."""
+    """Return the size of squared errors, with the rounding errors of their operands."""
     values, old, returns = (torch.from_numpy(inputs[name]).double() for name in ("values", "old_values", "returns"))
     clip_range_vf = inputs["clip_range_vf"]
     clipped = values if clip_range_vf is None else clipped_values(values, old, clip_range_vf)

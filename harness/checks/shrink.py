@@ -98,7 +98,7 @@ def _without(inputs: Mapping[str, Any], arguments: Mapping[str, Argument], axis:
 
 
 Place = tuple[int, ...] | None
-"""Index of a number in its argument; None for the whole argument."""
+"""Index of an element in its argument; None for the whole argument."""
 
 
 def _places(value: Any, argument: Argument) -> Iterator[Place]:
@@ -124,7 +124,7 @@ def _with(value: Any, place: Place, number: Any) -> Any:
 
 
 def _simpler(number: Any, argument: Argument) -> Iterator[Any]:
-    """Yield simpler numbers than this one, the simplest first; for a whole array only the simplest number."""
+    """Yield simpler values than this one, the simplest first; for a whole array only the simplest value."""
     if isinstance(number, np.ndarray):
         yield from (simplest for simplest in argument.simpler[:1] if np.any(number != simplest))
         return
@@ -137,7 +137,7 @@ def _simpler(number: Any, argument: Argument) -> Iterator[Any]:
 
 
 def _complexity(number: Any, argument: Argument) -> tuple[float, float]:
-    """Return the rank of a number, lowest for the simplest; numbers of one rank never replace each other."""
+    """Return the rank of a value, lowest for the simplest; values of one rank never replace each other."""
     if number in argument.simpler:
         return (0, list(argument.simpler).index(number))
     if not math.isfinite(number):

@@ -1,7 +1,8 @@
 """Profiles: environments and hyperparameters under which two implementations are compared.
 
 Default hyperparameters hide about a third of all mistakes: a clip range that is never reached, an entropy coefficient
-of zero, a time limit that no episode meets. The stress profile makes all of these matter within three short updates.
+of zero, a time limit that no episode reaches. With the stress profile all of these have an effect within three short
+updates.
 """
 
 from __future__ import annotations

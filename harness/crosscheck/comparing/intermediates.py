@@ -22,9 +22,9 @@ INTERMEDIATES: Sequence[str] = tuple(
 )
 """Names of the searchable quantities from the minibatch's inputs to the loss, in order."""
 
-# Normalised advantages have a mean of zero, whatever they are divided by, so the policy term may come out right (as
-# nearly zero) with every part of it wrong, and the whole loss is then right as well. A ratio stays near one whatever
-# the policy observes, so it is evidence about the log-probabilities only.
+# Normalised advantages have a mean of zero even if they are divided by a wrong number, so the policy term may be right
+# (nearly zero) although each of its parts is wrong, and the whole loss is then right as well. A ratio is near one for
+# any observations, so a right ratio is evidence about the log-probabilities only.
 _NOT_IMPLIED: Mapping[str, frozenset[str]] = {
     "loss": ancestors("policy_loss") | {"policy_loss"},
     "ratio": frozenset(("batch_observation",)),

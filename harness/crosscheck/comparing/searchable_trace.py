@@ -57,7 +57,7 @@ class SearchableTrace:
         return self.named_ranks | searchable | moved | _SHOWN_BY_ALL
 
     def hides(self, rank: int) -> bool:
-        """Return True if an intermediate of this rank has no name of its own, and has to be searched for."""
+        """Return True if an intermediate of this rank was not recorded by name, and has to be searched for."""
         return rank >= FIRST_LOCAL or rank not in self.named_ranks
 
     def search(self, moment: Moment, wanted: Array) -> Array | None:

@@ -14,7 +14,7 @@ __all__ = ["as_json"]
 
 
 def as_json(result: Crosscheck) -> dict[str, Any]:
-    """Return everything that was found, with lists for tuples and None for numbers that are not finite."""
+    """Return the result as JSON data: tuples become lists, and numbers that are not finite become None."""
     data = _crosscheck(result)
     if data["explanation"] is not None:
         # Format 1 has the scores, as lists of numbers, only below `from_same_weights`.

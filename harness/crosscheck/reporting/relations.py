@@ -41,7 +41,7 @@ def relation_in_words(divergence: Divergence, reference: Trace, error: str | Non
         return f"another number of random draws from {' and '.join(moved)}"
     if subject.dtype.kind == "f" and not np.isfinite(subject).all() and np.isfinite(theirs).all():
         return "not finite"
-    # Initial weights are random: unless they differ by one factor, only the norms of the layers tell a wrong gain from
+    # Initial weights are random: unless they differ by one factor, only the layers' norms distinguish a wrong gain from
     # other random draws.
     if quantity == "initial_parameters" and divergence.beyond_rounding and divergence.ratio is None:
         norms = norms_in_words(subject, theirs, reference.parameters)
@@ -63,7 +63,7 @@ def _proportion(divergence: Divergence, subject: Array, reference: Array) -> str
     if several and (offset := _constant_offset(subject, reference)) is not None:
         return f"{offset:+.5g}, wherever it differs"
     if several and np.array_equal(np.sort(subject.reshape(-1)), np.sort(reference.reshape(-1))):
-        return "the same numbers in another order"
+        return "the same values in another order"
     return f"relative difference up to {divergence.size:.2g}" if math.isfinite(divergence.size) else ""
 
 

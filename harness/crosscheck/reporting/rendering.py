@@ -177,7 +177,7 @@ def _explanation(
             table.add_row("  remedy", f"[green]{escape(deviation.remedy)}[/]")
             table.add_row("  source", f"[dim]{escape(deviation.source)}[/]")
         if len(ids) > 1:
-            table.add_row("", "[italic]these give the same numbers here and cannot be told apart[/]")
+            table.add_row("", "[italic]these give the same values here and cannot be told apart[/]")
     if explanation.verdict == "partly explained":
         table.add_row("still diverges", _remaining_divergence(explanation))
     if explanation.verdict in ("not explained", "partly explained"):
@@ -200,9 +200,9 @@ def _remaining_divergence(explanation: Explanation) -> str:
 def _ruled_out(found: RuledOut) -> Iterable[tuple[str, str]]:
     """Yield labelled lines on the deviations that do not explain the divergence; those that come closest by name."""
     if found.here:
-        yield "ruled out", f"mistakes that give another number: {', '.join(found.here)}"
+        yield "ruled out", f"mistakes that give another value: {', '.join(found.here)}"
     if found.earlier:
-        yield "ruled out", f"{len(found.earlier)} mistakes that change an earlier number, on which both sides agree"
+        yield "ruled out", f"{len(found.earlier)} mistakes that change an earlier value, on which both sides agree"
     if found.untestable:
         yield "not tested", f"{len(found.untestable)} mistakes without effect up to this divergence (--json lists them)"
 

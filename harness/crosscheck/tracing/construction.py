@@ -85,7 +85,7 @@ def _fitting_policy(algorithm: type[Any], policy: Any, env: VecEnv) -> Any:
 
 def error_in_a_line(error: BaseException) -> str:
     """Return an error with the innermost line of the subject's own code: "ValueError: no, at my_ppo.py:12"."""
-    # The innermost frame is mostly in torch; authors are helped more by the line of their own code that called it.
+    # The innermost frame is mostly in torch; the line of the author's own code that called it is more useful.
     message = str(error).strip().splitlines()
     lines = [
         f", at {os.path.basename(frame.filename)}:{frame.lineno}"

@@ -64,8 +64,8 @@ class OperationLog(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if not logged:
             return result
-        # Neither backward nor item returns a tensor. The first tells which result is the loss, one operation among many
-        # otherwise; the second tells which scalars the implementation logs.
+        # Neither backward nor item returns a tensor. The first identifies the loss among all results of operations; the
+        # second identifies the scalars that the implementation logs.
         if func is Tensor.backward:
             self.losses.append(args[0].detach().cpu().numpy().copy())
         elif func is Tensor.item:

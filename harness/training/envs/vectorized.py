@@ -45,7 +45,7 @@ def check_environment(env_id: str) -> None:
             "the extras [envs] and [atari] of this project install the usual ones"
         ) from error
     except Exception:
-        return  # other errors may come from missing arguments, which only the caller knows
+        return  # other errors may come from missing arguments, which are not given here
 
 
 def _registered_id(env_id: str) -> str:

@@ -72,7 +72,9 @@ def test_a_checked_mistake_has_one_formula_for_each_of_its_roles(mistake: Mistak
 
 
 def test_a_mistake_that_is_no_deviation_is_refused_with_its_reason() -> None:
-    with pytest.raises(UnknownNameError, match=r"'gae_forwards' is a mistake that only function checks name, .*: .*"):
+    with pytest.raises(
+        UnknownNameError, match=r"'gae_forwards' is a mistake for function checks only, not a deviation: .*"
+    ):
         deviation("gae_forwards")
 
 

@@ -35,7 +35,7 @@ def test_a_failure_is_an_assertion_error_whose_text_says_all() -> None:
         "    gae_lambda     = 1\n"
         "  advantages[0, 0] is 0, expected 1\n"
         "  probable cause: the last value is taken as zero, as if the rollout ended every episode\n"
-        "    (it gives the same numbers in all 26 cases)\n"
+        "    (it gives the same results in all 26 cases)\n"
         '  wrong in: "one step, one environment", "no episode ends", "an episode ends in the middle", '
         '"the first step\n'
         '    starts an episode", "gamma 1, lambda 0.8", "gamma 0.9, lambda 0", and 14 more\n'
@@ -68,7 +68,7 @@ def test_a_report_says_how_far_rounding_went() -> None:
         (np.array([[0.5, -0.0], [np.nan, -np.inf]]), "[[0.5, 0], [nan, -inf]]"),
         (np.array([True]), "[True]"),
         (np.array(1 / 3, np.float32), "0.333333343"),
-        (np.arange(30.0), "[" + ", ".join(map(str, range(24))) + ", ...]  (30 numbers)"),
+        (np.arange(30.0), "[" + ", ".join(map(str, range(24))) + ", ...]  (30 elements)"),
         (None, "None"),
         ([3, 2], "[3, 2]"),
     ],

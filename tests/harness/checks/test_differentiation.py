@@ -39,7 +39,10 @@ def test_gradients_by_hand_come_back_in_a_dict() -> None:
         ),
         (lambda *a: our_policy_loss(*a).item(), "returned a float, expected a PyTorch tensor or a dict of gradients"),
         (lambda new, *a: torch.stack([new, new]).sum(1), "returned the shape [2], expected one number: the loss of"),
-        (lambda new, *a: torch.sqrt(new).mul_(new).exp_().sum(), "returned what cannot be differentiated: one of"),
+        (
+            lambda new, *a: torch.sqrt(new).mul_(new).exp_().sum(),
+            "returned a tensor that cannot be differentiated: one of",
+        ),
     ],
 )
 def test_what_has_no_gradient_is_named(wrong: Callable[..., Any], text: str) -> None:

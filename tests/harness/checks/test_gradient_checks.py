@@ -69,7 +69,7 @@ def one_detached(new: Tensor, old: Tensor, a: Tensor, clip: float) -> Tensor:
 
 TOTALS: dict[str, Callable[..., Any]] = {
     "advantages are not normalised": total(normalize=lambda a: a),
-    "advantages are normalised with n in the place of n - 1": total(
+    "advantages are normalised with n instead of n - 1": total(
         normalize=lambda a: (a - a.mean()) / (a.std(correction=0) + 1e-8) if len(a) > 1 else a
     ),
     "advantages are centred, but not divided": total(normalize=lambda a: a - a.mean() if len(a) > 1 else a),

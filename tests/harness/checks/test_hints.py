@@ -35,7 +35,7 @@ def cause(subject: Callable[[Any], Any], wrong: list[str], **mistakes: Callable[
 
 def test_a_mistake_must_give_the_numbers_of_all_cases_the_right_ones_too() -> None:
     found = cause(np.abs, ["large"], negative=lambda x: -x, clipped=lambda x: x.clip(0), positive=np.abs)
-    assert found == "positive\n  (it gives the same numbers in all 3 cases)"
+    assert found == "positive\n  (it gives the same results in all 3 cases)"
 
 
 def test_two_mistakes_that_cannot_be_told_apart_are_both_named() -> None:
@@ -48,7 +48,7 @@ def test_a_mistake_that_gives_half_of_the_wrong_cases_is_a_part() -> None:
         return x + 1 if x[0] < 2 else x * x
 
     found = cause(subject, ["small", "zero", "large"], one_more=lambda x: x + 1, other=lambda x: x - 1)
-    assert found == "in part: one_more\n  (it gives the same numbers in 2 of the 3 wrong cases)"
+    assert found == "in part: one_more\n  (it gives the same results in 2 of the 3 wrong cases)"
     assert cause(lambda x: x**3 + 1, ["small", "zero", "large"], other=lambda x: x - 1) == ""
 
 

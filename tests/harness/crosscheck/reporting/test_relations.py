@@ -26,7 +26,7 @@ def relation(quantity: str, reference: Any, subject: Any) -> str:
         ("value", f32([2, 4]), f32([1, 2]), "0.5 times the reference's, wherever it differs"),
         ("value", f32([2, 4]), f32([0, 0]), "zero instead"),
         ("value", f32([2, 4, 7]), f32([3, 5, 7]), "+1, wherever it differs"),
-        ("value", f32([2, 4, 7]), f32([7, 2, 4]), "the same numbers in another order"),
+        ("value", f32([2, 4, 7]), f32([7, 2, 4]), "the same values in another order"),
         ("value", f32([2, 4]), f32([2, np.nan]), "not finite"),
         (
             "value",

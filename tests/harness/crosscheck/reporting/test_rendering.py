@@ -131,7 +131,7 @@ def test_mistakes_that_cannot_be_told_apart_are_alternatives() -> None:
     lines = shown(cross_check(DIFFERENT, explanation=alike))
 
     assert "or value_loss_halved: The value loss is halved [as in baselines]" in lines
-    assert "these give the same numbers here and cannot be told apart" in lines
+    assert "these give the same values here and cannot be told apart" in lines
 
 
 def test_a_partial_explanation_says_where_it_still_diverges() -> None:
@@ -157,8 +157,8 @@ def test_without_an_explanation_it_is_said_what_was_ruled_out() -> None:
 
     for line in (
         "Explanation: not explained (no mistake of the catalogue reproduces the first divergence)",
-        "ruled out mistakes that give another number: c",
-        "ruled out 2 mistakes that change an earlier number, on which both sides agree",
+        "ruled out mistakes that give another value: c",
+        "ruled out 2 mistakes that change an earlier value, on which both sides agree",
         "not tested 1 mistakes without effect up to this divergence (--json lists them)",
         "search 80 runs of CustomPPO in 12 s; the time limit ended the search (--seconds raises it)",
     ):
