@@ -52,7 +52,7 @@ def _problem_in_building(spec: RunSpec) -> str | None:
     except HarnessError as error:
         return str(error)
     except Exception as error:
-        # A constructor fails because of its arguments, which are the same for every seed: one seed is enough.
+        # A constructor fails because of its arguments, which are the same for every seed, so the message names none.
         message = " ".join(str(error).split())
         return f"{spec.algo} on {spec.env} cannot be built: {type(error).__name__}: {message}"
     return None

@@ -20,7 +20,7 @@ VERDICTS = ("identical", "rounding", "different")
 
 @dataclass(frozen=True)
 class Outcome:
-    """Answer of the cross-check about one subject."""
+    """Result of the cross-check of one subject, with what was expected."""
 
     planted: Planted
     found_at: str
@@ -69,7 +69,7 @@ class Outcome:
 
     @property
     def isolated(self) -> bool:
-        """True if every bug's quantity is reported as wrong by itself."""
+        """True if every bug's quantity is reported as wrong on its own."""
         return set(self.planted.expected_at) <= {self.found_at, *self.faults}
 
     @property
@@ -90,7 +90,7 @@ class Outcome:
 
     @property
     def falsely_named(self) -> bool:
-        """True if some part of the explanation is none of the bugs, even if the search says that it is incomplete."""
+        """True if some part of the explanation is none of the bugs, even in an explanation that is incomplete."""
         expected = set(self.planted.deviations)
         return any(not expected & set(group) for group in self.named)
 

@@ -75,7 +75,7 @@ def combinations(kind: str, size: int, count: int, seed: int = 0) -> list[Plante
     """Return `count` subjects with `size` bugs each, drawn at random from the bugs that the catalogue names.
 
     Bugs that edit the same lines or need settings of their own are not combined, nor is one that changes no more than
-    rounding: beside a larger difference it cannot be told from noise.
+    rounding: next to a larger difference it cannot be distinguished from noise.
     """
     rng = random.Random(f"{kind} {size} {seed}")
     plant: Callable[[Sequence[Any]], Planted] = _with_mutants if kind == "sb3" else _with_bugs

@@ -99,6 +99,7 @@ def verdict(
             _improvement_clause(improvement, difference),
             *_margin_clauses(difference, margin),
         )
+    # After the third rule: a difference that is significant and smaller than the margin is named, with a warning.
     if equivalence is not None and equivalence.p_value < alpha:
         return answer("equivalent", _equivalence_clause(equivalence, alpha))
     reasons = [_test_clause(p_value, alpha, smallest_p(first.n, second.n))]
@@ -107,8 +108,7 @@ def verdict(
     if equivalence is not None:
         reasons.append(_equivalence_clause(equivalence, alpha))
     spread = math.hypot(std_interval(x).estimate, std_interval(y).estimate) / math.sqrt(2)
-    # Holm's strictest level: it is not known which rank this p-value will have among those of more seeds. Equivalence
-    # is not adjusted, since each pair has one declared margin.
+    # Holm's strictest level, as the rank that this p-value will have with more seeds is unknown. TOST is not adjusted.
     seeds = (
         seeds_for_difference(difference.estimate, spread, alpha=alpha / n_comparisons),
         math.nan if margin is None else seeds_for_equivalence(difference.estimate, spread, margin, alpha=alpha),

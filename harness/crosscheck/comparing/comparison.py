@@ -70,7 +70,7 @@ def _largest(reference: Trace, found: Mapping[Moment, Sequence[Divergence]]) -> 
     """Return the size of the largest divergence for every iteration and minibatch.
 
     The end of the reference's training is recorded under the number of the minibatch that would come next. A divergence
-    there counts only if one of the two runs makes a minibatch of this number.
+    there counts only if another moment has this iteration and this minibatch.
     """
     endings = {place.moment for place in reference.arrays if place.rank == ORDER["final_randomness"]}
     largest: dict[tuple[int, int], float] = {}

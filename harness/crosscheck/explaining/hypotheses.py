@@ -54,6 +54,7 @@ class ScoredHypothesis:
         Runs reproduced up to rounding come first, then runs reproduced exactly, then the places of the divergences
         beyond rounding, latest first.
         """
+        # Sorted, so that two hypotheses are compared run by run of equal rank, not by the order of the cases.
         beyond = [score.beyond_rounding for score in self.scores]
         return (
             sum(score.up_to_rounding for score in self.scores),

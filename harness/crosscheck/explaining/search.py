@@ -157,7 +157,7 @@ class _Search:
         unchanging = [deviation for deviation in possible if deviation not in changing]
         mixed: list[Hypothesis] = list(itertools.product(changing, unchanging))
         if place.minibatch and self._runs[run].subject.arrays.get(place) is None:
-            # The subject's update has ended here. Two wrong rules about the end of an update may cancel for a while,
+            # One side's update has ended here. Two wrong rules about the end of an update may cancel for a while,
             # so that each alone diverges earlier: pairs of them are tried although each alone is ruled out.
             mixed += itertools.combinations([entry for entry in self._endings if entry.id not in hypothesis.ids], 2)
         yield itertools.combinations(changing, 2)

@@ -73,6 +73,7 @@ def run_trial(deviant: type[Any], hypothesis: Hypothesis, run: RecordedRun, plac
         trace = trace_run(deviant, run.case, run.seed, mode, deviations=hypothesis)
     except Exception:  # some deviations exclude each other: a hypothesis that cannot be trained explains nothing
         return Trial(hypothesis, Score(AT_ONCE, AT_ONCE), None)
+    # A trial that was not stopped may still have another length than the subject's run, or lack its exception.
     if not live.diverged:
         live.finish(trace)
     return Trial(hypothesis, live.score, None if place is None else trace.arrays.get(place))

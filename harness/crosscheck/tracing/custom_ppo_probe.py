@@ -59,6 +59,7 @@ def _probe_acting(model: CustomPPO, recorder: Recorder) -> None:
         log_probs = recorder.record_upcoming("log_prob", step.log_probs)
         if recorder.fed_from is None:
             return step
+        # env_actions stay the model's own: in a fed run the environments ignore them.
         return Step(
             actions.reshape(step.actions.shape), step.env_actions, torch.as_tensor(values), torch.as_tensor(log_probs)
         )

@@ -148,7 +148,7 @@ class OptimizerProbe:
         return self._vector({index: parameter for index, (_, parameter) in enumerate(self.parameters)})
 
     def moments(self) -> Array:
-        """Return the optimisers' moments as one vector: all first moments, then all second ones, by weight."""
+        """Return the optimisers' moments as one vector: one kind after the other, each in the order of the weights."""
         parts = [as_array(tensor).reshape(-1) for tensor in self._moment_tensors()]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 

@@ -87,6 +87,7 @@ def probe_policy(policy: ActorCriticPolicy, recorder: Recorder) -> None:
     """Wrap `forward` and `evaluate_actions` of a policy, to record its outputs while acting and while learning."""
     forward, evaluate_actions = policy.forward, policy.evaluate_actions
 
+    # The policy's own methods, not those of its networks: a subclass may change an output after the networks.
     def recorded_forward(obs: Any, *args: Any, **kwargs: Any) -> Any:
         states: list[Any]  # hidden states of a recurrent policy
         actions, values, log_probs, *states = forward(obs, *args, **kwargs)
@@ -109,6 +110,7 @@ def probe_policy(policy: ActorCriticPolicy, recorder: Recorder) -> None:
         values, log_prob, entropy = evaluate_actions(obs, actions, *args, **kwargs)
         if not torch.is_grad_enabled():  # a diagnostic, which enters no loss
             return values, log_prob, entropy
+        # As the policy gets them: a subject may change a minibatch after it was drawn from the buffer.
         recorder.record_minibatch("batch_observation", obs)
         recorder.record_minibatch("batch_action", actions)
         return record_evaluation(recorder, values, log_prob, entropy)
@@ -157,6 +159,7 @@ def probe_buffer(buffer: RolloutBuffer, recorder: Recorder) -> None:
         if recorder.fed_from is not None:
             last_values = torch.as_tensor(fed).reshape(last_values.shape)
         compute(last_values, dones)
+        # Recorded before `get` flattens the buffer in place: afterwards both are [N * T, 1].
         buffer.advantages = recorder.record_step("advantage", buffer.advantages)
         buffer.returns = recorder.record_step("return", buffer.returns)
 

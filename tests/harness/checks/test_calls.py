@@ -41,7 +41,7 @@ def test_an_exception_of_some_shapes_only_is_shown_with_the_smallest_of_them() -
         return rewards
 
     failed = failure(check_gae, never_one_step)
-    # Its numbers are wrong in other cases, too; the case that is shown is the first of all.
+    # Its results are wrong in other cases, too; the case that is shown is the first of all.
     assert failed.case == "one step, one environment"
 
     def too_long(log_prob: Any, old: Any, advantages: Any, clip: float) -> Any:

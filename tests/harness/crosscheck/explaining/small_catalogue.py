@@ -113,7 +113,7 @@ class Rounding(Nudged):
 
 
 def run_of(subject: type[Any], seed: int = 0, case: Case = CASE) -> RecordedRun:
-    """Return the recorded run of a subject beside CustomPPO, which is baseline and reference in one."""
+    """Return the recorded run of a subject compared with CustomPPO, which is baseline and reference in one."""
     baseline = trace_run(CustomPPO, case, seed, TracingMode.named_reference(), engine="autograd")
     trace = trace_run(subject, case, seed, TracingMode.subject(baseline))
     return RecordedRun(case, seed, baseline, baseline, trace, compare(baseline, trace))
