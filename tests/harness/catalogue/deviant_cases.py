@@ -1,4 +1,4 @@
-"""Cases under which each deviation shows: the stress profile's, and a few for what these do not have."""
+"""Cases in which each deviation has an effect: the stress profile's, and a few for what these lack."""
 
 from __future__ import annotations
 
@@ -60,18 +60,18 @@ class Forgetful(nn.Module):
         return found
 
 
-def changed(world: str, **settings: Any) -> Case:
-    case = next(case for case in STRESS.cases if case.env == world)
+def stress_case(env: str, **settings: Any) -> Case:
+    case = next(case for case in STRESS.cases if case.env == env)
     return dataclasses.replace(case, settings={**case.settings, **settings})
 
 
 CASES: Mapping[str, Case] = {
     **{case.env: case for case in STRESS.cases},
-    "gSDE": changed("TightBounds", use_sde=True, sde_sample_freq=4),
-    "one left over": changed("TightBounds", batch_size=21),
-    "wild": changed("TightBounds", learning_rate=0.1, n_epochs=8),
-    "values free": changed("TightBounds", clip_range_vf=None),
-    "dropout": changed("TightBounds", policy_kwargs={"features_extractor_class": Forgetful}),
+    "gSDE": stress_case("TightBounds", use_sde=True, sde_sample_freq=4),
+    "one left over": stress_case("TightBounds", batch_size=21),
+    "wild": stress_case("TightBounds", learning_rate=0.1, n_epochs=8),
+    "values free": stress_case("TightBounds", clip_range_vf=None),
+    "dropout": stress_case("TightBounds", policy_kwargs={"features_extractor_class": Forgetful}),
     "images": Case("Snow-v0", {"n_steps": 8, "batch_size": 8, "n_epochs": 1}, n_updates=1, policy="CnnPolicy"),
 }
 
@@ -93,11 +93,11 @@ ELSEWHERE: Mapping[str, str] = {
     "rewards_clipped": "ManySwitches",
     "final_dones_ignored": "Pendulum20",
 }
-"""Deviations that do not show in TightBounds, and where they do."""
+"""Deviation without effect in TightBounds -> environment in which it has one."""
 
 
 def case_of(deviation: Deviation) -> Case:
-    """The case in which it shows."""
+    """Case in which the deviation has an effect."""
     by_divergence = "ManySwitches" if "kl" in deviation.id.split("_") else "TightBounds"
     return CASES[ELSEWHERE.get(deviation.id, by_divergence)]
 
@@ -107,16 +107,16 @@ def baseline(name: str, algorithm: str) -> Trace:
     return trace(CASES[name], algorithm)
 
 
-def trace(case: Case, algorithm: str = "ppo", like: Trace | None = None, **more: Any) -> Trace:
-    """CustomPPO, or CustomA2C, watched."""
+def trace(case: Case, algorithm: str = "ppo", aligned_with: Trace | None = None, **more: Any) -> Trace:
+    """Return the trace of CustomPPO or CustomA2C."""
     model = DeviantA2C if algorithm == "a2c" else DeviantPPO
     known = accepted_settings(model.__mro__[2], case.settings)  # of A2C, which has no clip range
     case = dataclasses.replace(case, settings=known)
-    return trace_run(model, case, 0, TracingMode.names_only(like), **more)
+    return trace_run(model, case, 0, TracingMode.names_only(aligned_with), **more)
 
 
 def divergence(deviation: Deviation, algorithm: str) -> tuple[str | None, str | None]:
-    """The quantities in which it parts from CustomPPO first, and first beyond rounding."""
+    """Return the quantities of the first divergence from CustomPPO, of any size and beyond rounding."""
     case = case_of(deviation)
     name = next(name for name, known in CASES.items() if known is case)
     plain = baseline(name, algorithm)

@@ -14,7 +14,7 @@ CONFIG = Path(__file__).parents[3] / "configs" / "ablation.yml"
 
 
 def omitted() -> list[str]:
-    """Return the ids that the file leaves out, each of which must have its reason in a comment beside it."""
+    """Return the ids that the file leaves out, each of which must have its reason in a comment on the same line."""
     lines = CONFIG.read_text(encoding="utf-8").partition("except:")[2].splitlines()[1:]
     found = [re.fullmatch(r" +- (\S+) # \S.*", line) for line in lines]
     assert all(found)

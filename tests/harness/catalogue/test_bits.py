@@ -19,7 +19,7 @@ OTHER_FORMS = {
     "shared_hidden_layers": "the critic's layers are made and thrown away, so that other numbers are drawn",
     "returns_monte_carlo": "the sums are made in float64",
 }
-"""Planted bugs that are written in a way with other bits than the deviation of that name."""
+"""Planted bugs whose code rounds differently from the deviation of the same id."""
 
 QUICK = """
     biases_keep_default adam_eps_1e-8 schedules_one_update_late log_prob_of_second_sample clipped_action_stored

@@ -193,9 +193,9 @@ def test_deviations_can_be_combined(model: type[DeviantPPO], seed: int) -> None:
         entry for entry in CATALOGUE if algorithm in entry.algorithms and entry.id != "single_advantage_normalised"
     ]
     chosen = random.Random(f"{algorithm} {seed}").sample(known, 2)
-    world = random.Random(seed).choice(list(CASES))
-    settings = {"n_steps": 8} if algorithm == "a2c" else CASES[world].settings
-    trained(model, world, n_updates=2, deviations=chosen, **settings)
+    env = random.Random(seed).choice(list(CASES))
+    settings = {"n_steps": 8} if algorithm == "a2c" else CASES[env].settings
+    trained(model, env, n_updates=2, deviations=chosen, **settings)
 
 
 def printed(*arguments: str) -> subprocess.CompletedProcess[str]:

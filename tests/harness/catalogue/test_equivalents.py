@@ -8,11 +8,11 @@ from harness.catalogue.equivalents import EQUIVALENT
 from tests.planted.subjects.training import CASES, trained, weights
 
 
-@pytest.mark.parametrize("world", ["TightBounds", "ManySwitches"])
+@pytest.mark.parametrize("env", ["TightBounds", "ManySwitches"])
 @pytest.mark.parametrize("equivalent", EQUIVALENT, ids=lambda equivalent: equivalent.id)
-def test_an_equivalent_trains_to_the_same_bits(equivalent: Deviation, world: str) -> None:
-    settings = CASES[world].settings
-    plain, changed = (trained(DeviantPPO, world, deviations=given, **settings) for given in ((), equivalent))
+def test_an_equivalent_trains_to_the_same_bits(equivalent: Deviation, env: str) -> None:
+    settings = CASES[env].settings
+    plain, changed = (trained(DeviantPPO, env, deviations=given, **settings) for given in ((), equivalent))
     assert weights(changed) == weights(plain)
 
 

@@ -81,7 +81,7 @@ def test_tensors_and_lists_come_back(convert: Callable[[Array], Any]) -> None:
 def of_one(
     rewards: Array, values: Array, starts: Array, last: float, done: bool, gamma: float, gae_lambda: float
 ) -> list[float]:
-    """Return the advantages of one environment, in Python numbers."""
+    """Return the advantages of one environment, as Python floats."""
     advantages: list[float] = []
     carried, following, ends = 0.0, last, done
     for t in reversed(range(len(rewards))):

@@ -92,7 +92,7 @@ def test_it_is_caught_and_named(
 
 @pytest.mark.parametrize("one", timeout_mistakes(), ids=lambda one: one.id)
 def test_a_wrong_treatment_of_time_limits_is_named(one: Any) -> None:
-    # The numbers are taken from the mistake itself: V of a state after a reset is not an argument of the function.
+    # The values are taken from the mistake itself: V of a state after a reset is not an argument of the function.
     check = timeout_check(seed=0, one_env=False)
     judged = {}
     for case in check.cases:

@@ -1,4 +1,4 @@
-"""Expected numbers come from SB3's running code: a change of SB3 changes them."""
+"""Expected results come from SB3's running code: a change of SB3 changes them."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_names_are_unique_and_phases_follow_each_other() -> None:
 
 @pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: str(quantity.name))
 def test_inputs_stand_before_what_is_computed_from_them(quantity: Quantity) -> None:
-    # So the graph has no circle, and the first divergence in this order is never a consequence of a later one.
+    # The graph has no cycle, so the first divergence in this order is never a consequence of a later one.
     ranks = [ORDER[name] for name in quantity.made_from]
 
     assert ranks == sorted(set(ranks))

@@ -1,4 +1,4 @@
-"""Traces made of arrays that stand in the test itself."""
+"""Traces made of arrays that are written in the tests."""
 
 from __future__ import annotations
 

@@ -215,8 +215,8 @@ def test_normalised_runs_save_their_statistics_for_rl_zoo3(tmp_path: Path) -> No
 def test_the_final_evaluation_can_be_repeated_from_the_files(tmp_path: Path) -> None:
     record = train_run(tiny_spec(seed=4, n_timesteps=512, normalize=True), tmp_path)
 
-    worlds = make_vec_env("CartPole-v1", n_envs=3, seed=2_000_000 + 4_000)
-    env = VecNormalize.load(str(tmp_path / "CartPole-v1" / "vecnormalize.pkl"), worlds)
+    unnormalised = make_vec_env("CartPole-v1", n_envs=3, seed=2_000_000 + 4_000)
+    env = VecNormalize.load(str(tmp_path / "CartPole-v1" / "vecnormalize.pkl"), unnormalised)
     env.training = env.norm_reward = False
     model = stable_baselines3.PPO.load(tmp_path / "CartPole-v1.zip", device="cpu")
     rewards, lengths = evaluate_policy(model, env, 3, deterministic=True, return_episode_rewards=True)

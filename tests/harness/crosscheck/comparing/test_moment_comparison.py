@@ -82,7 +82,7 @@ def test_a_loss_that_cancels_out_is_measured_by_its_summands(loss: float) -> Non
 def test_a_term_that_the_subject_reports_comes_before_a_search() -> None:
     arrays = {(4, 1, "value_loss"): f32(2), (4, 1, "gradient"): f32([1, 2])}
     reference = trace(arrays, reported={(4, 1): [0.5, 2.0]})
-    # The right number is among its results, but the subject reports another.
+    # The right value is among its results, but the subject reports another.
     subject = replace(update(None, [1, 3], own=[f32(2)]), reported={(4, 1): [0.5, 1.0]})
 
     found = compare(reference, subject).first

@@ -16,7 +16,7 @@ class Plain(PPO):
 
 
 class Numbers:
-    """Shares nothing with SB3, and takes numbers only."""
+    """Shares nothing with SB3, and accepts constants only, no schedules."""
 
     def __init__(self, policy: Any, env: Any, learning_rate: float = 1e-3, clip_range: float = 0.2, **_: Any) -> None:
         assert learning_rate > 0

@@ -33,7 +33,7 @@ ALGORITHMS = (PPO, A2C, CustomPPO, CustomA2C)
 
 
 def untraced(algorithm: type[Any], case: Case, seed: int) -> tuple[list[torch.Tensor], Any]:
-    """Weights and random state after training as anybody would."""
+    """Return weights and random state after ordinary training, without tracing."""
     states = random_states()
     env = make_vec_env(lambda: make_environment(case.env), n_envs=case.n_envs, seed=seed)
     settings = accepted_settings(algorithm, {**case.settings, "device": "cpu"})
