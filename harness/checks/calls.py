@@ -16,7 +16,7 @@ __all__ = ["SubjectError", "as_array", "call_subject"]
 
 
 class SubjectError(Exception):
-    """The subject raised, changed its arguments, or returned an unusable result; the message says which."""
+    """Error of a subject that raised, changed its arguments, or returned an unusable result; see the message."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)

@@ -45,7 +45,7 @@ def _autograd(function: Callable[[str, Inputs], Tensor], distribution: str) -> C
 
 
 def _sizes(distribution: str) -> Callable[[Inputs, str], Array]:
-    """Return the size of a gradient's terms: that of the log-probability's, times 1 / std if std is below 1."""
+    """Return the size of a gradient's terms: the size of the log-probability's terms, times 1 / std if std < 1."""
 
     def size(inputs: Inputs, name: str) -> Array:
         total = float(log_prob_size(distribution, inputs).sum())

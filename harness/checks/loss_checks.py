@@ -176,7 +176,7 @@ def _policy_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
 
 
 def _normalized_magnitude(inputs: Inputs, expected: Outputs) -> Outputs:
-    """Return the size of losses of normalised advantages, whose rounding error is that of the subtracted mean."""
+    """Return the size of losses of normalised advantages, including the rounding error of the subtracted mean."""
     advantages = torch.from_numpy(inputs["advantages"])
     normalized = normalize_advantages(advantages)
     if len(advantages) > 1:

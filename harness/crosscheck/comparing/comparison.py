@@ -36,7 +36,7 @@ class Comparison:
 def compare(reference: Trace, subject: Trace | SearchableTrace) -> Comparison:
     """Compare all quantities that both traces have, in chronological order.
 
-    The reference names all its quantities; those that the subject does not name are searched for.
+    All quantities of the reference are recorded by name; those of the subject that are not are searched for.
     """
     searchable = subject if isinstance(subject, SearchableTrace) else SearchableTrace(subject)
     comparable = reference.recorded_ranks & searchable.comparable_ranks

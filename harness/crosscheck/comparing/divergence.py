@@ -29,9 +29,9 @@ class Divergence:
     place: Place
     kind: Literal["value", "shape", "missing", "extra", "error"]
     """missing: the subject has no such array here; extra: the reference has none; error: the subject's run failed."""
-    ours: Array | None
+    subject: Array | None
     """Array of the subject; None if it is missing, or was not found among the results of its operations."""
-    theirs: Array | None
+    reference: Array | None
     """Array of the reference."""
     size: float
     """Largest absolute difference, divided by the reference's largest absolute value."""
@@ -44,41 +44,41 @@ class Divergence:
     @cached_property
     def index(self) -> tuple[int, ...] | None:
         """Index of the first element that differs, in the reference's shape; None if the sizes differ."""
-        if self.ours is None or self.theirs is None or self.ours.size != self.theirs.size:
+        if self.subject is None or self.reference is None or self.subject.size != self.reference.size:
             return None
-        different = ~equal_elements(self.theirs.reshape(-1), self.ours.reshape(-1))
+        different = ~equal_elements(self.reference.reshape(-1), self.subject.reshape(-1))
         first = int(np.flatnonzero(different)[0]) if different.any() else 0
-        return tuple(int(i) for i in np.unravel_index(first, self.theirs.shape)) if self.theirs.shape else ()
+        return tuple(int(i) for i in np.unravel_index(first, self.reference.shape)) if self.reference.shape else ()
 
     @cached_property
     def ratio(self) -> float | None:
-        """Quotient ours / theirs, if it is constant over all elements that differ; otherwise None."""
-        if self.ours is None or self.theirs is None or self.ours.size != self.theirs.size:
+        """Quotient subject / reference, if it is constant over all elements that differ; otherwise None."""
+        if self.subject is None or self.reference is None or self.subject.size != self.reference.size:
             return None
-        theirs, ours = (array.reshape(-1).astype(np.float64) for array in (self.theirs, self.ours))
+        reference, subject = (array.reshape(-1).astype(np.float64) for array in (self.reference, self.subject))
         # Equal elements are left out: padding and clipped values stay equal under any factor.
-        different = ~equal_elements(theirs, ours)
-        if not different.any() or (theirs[different] == 0).any():
+        different = ~equal_elements(reference, subject)
+        if not different.any() or (reference[different] == 0).any():
             return None
-        ratios = ours[different] / theirs[different]
+        ratios = subject[different] / reference[different]
         return float(np.median(ratios)) if np.ptp(ratios) <= _CONSTANT * abs(np.median(ratios)) else None
 
 
-def array_difference(place: Place, theirs: Array | None, ours: Array | None) -> Divergence | None:
+def array_difference(place: Place, reference: Array | None, subject: Array | None) -> Divergence | None:
     """Return the divergence of two arrays, or None if all elements are equal.
 
     Shapes may differ by dimensions of one. A difference of integers or booleans has infinite size.
     """
-    if theirs is None or ours is None:
-        return Divergence(place, "extra" if theirs is None else "missing", ours, theirs, np.inf)
-    if theirs.size != ours.size:
-        return Divergence(place, "shape", ours, theirs, np.inf)
-    a, b = theirs.reshape(-1), ours.reshape(-1)
+    if reference is None or subject is None:
+        return Divergence(place, "extra" if reference is None else "missing", subject, reference, np.inf)
+    if reference.size != subject.size:
+        return Divergence(place, "shape", subject, reference, np.inf)
+    a, b = reference.reshape(-1), subject.reshape(-1)
     equal = equal_elements(a, b)
     if equal.all():
         return None
-    if theirs.dtype.kind in "biu":
-        return Divergence(place, "value", ours, theirs, np.inf)
+    if reference.dtype.kind in "biu":
+        return Divergence(place, "value", subject, reference, np.inf)
     # In float64, so that the difference of two float32 neighbours is exact. Equal elements count as zero, which keeps
     # inf - inf and NaN - NaN out of the maximum; any other NaN makes the size infinite.
     x, y = a.astype(np.float64), b.astype(np.float64)
@@ -86,7 +86,7 @@ def array_difference(place: Place, theirs: Array | None, ours: Array | None) -> 
         largest = float(np.max(np.where(equal, 0.0, np.abs(x - y))))
         scale = float(np.max(np.abs(np.where(np.isfinite(x), x, 0.0)), initial=0.0))
     size = largest / scale if scale else np.inf
-    return Divergence(place, "value", ours, theirs, float("inf") if np.isnan(size) else size)
+    return Divergence(place, "value", subject, reference, float("inf") if np.isnan(size) else size)
 
 
 def equal_elements(a: Array, b: Array) -> NDArray[np.bool_]:

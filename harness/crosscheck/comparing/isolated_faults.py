@@ -19,7 +19,7 @@ _TERMS = frozenset(BY_NAME["loss"].made_from)
 
 
 def isolated_faults(baseline: Trace, fed: Trace, ignored: frozenset[BufferRow] = frozenset()) -> list[Divergence]:
-    """Return the first divergence of each stage beyond rounding, without those that follow from another stage's.
+    """Return the first divergence beyond rounding of each stage, unless it follows from that of another stage.
 
     fed: trace of the subject, with the baseline's inputs at every stage. ignored: see `SearchableTrace`.
     """
@@ -63,9 +63,14 @@ def _own_faults(
 def with_likely_value(divergence: Divergence, subject: Trace, reference: Trace) -> Divergence:
     """Return the divergence with the subject's most similar result in place of an array that was not found."""
     place = divergence.place
-    if divergence.ours is not None or divergence.theirs is None or divergence.kind != "value" or not place.minibatch:
+    if (
+        divergence.subject is not None
+        or divergence.reference is None
+        or divergence.kind != "value"
+        or not place.minibatch
+    ):
         return divergence
-    return replace(divergence, ours=most_similar_result(subject, reference, place.moment, divergence.theirs))
+    return replace(divergence, subject=most_similar_result(subject, reference, place.moment, divergence.reference))
 
 
 def diverging_lines(
@@ -81,14 +86,18 @@ def diverging_lines(
         return None, None
     after = place.rank > GRADIENT
     moment: Moment = place.moment
-    ours = first_unshared_line(subject, reference, moment, names, after_backward=after)
-    theirs = first_unshared_line(reference, subject, moment, names, after_backward=after)
-    if ours is None and theirs is None and fed is not None and not after:
+    subject_line = first_unshared_line(subject, reference, moment, names, after_backward=after)
+    reference_line = first_unshared_line(reference, subject, moment, names, after_backward=after)
+    if subject_line is None and reference_line is None and fed is not None and not after:
         for later in (other for other in sorted(fed.operations) if other >= moment):
-            ours = first_unshared_line(fed, reference, later, names, after_backward=False)
-            theirs = first_unshared_line(reference, fed, later, names, after_backward=False)
-            if ours is not None or theirs is not None:
+            subject_line = first_unshared_line(fed, reference, later, names, after_backward=False)
+            reference_line = first_unshared_line(reference, fed, later, names, after_backward=False)
+            if subject_line is not None or reference_line is not None:
                 break
-    if ours is not None and theirs is not None and (ours.file, ours.line) == (theirs.file, theirs.line):
+    if (
+        subject_line is not None
+        and reference_line is not None
+        and (subject_line.file, subject_line.line) == (reference_line.file, reference_line.line)
+    ):
         return None, None  # shared code with other inputs: the cause is elsewhere
-    return ours, theirs
+    return subject_line, reference_line

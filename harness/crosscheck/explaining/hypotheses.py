@@ -106,7 +106,7 @@ def interchangeable(beam: Sequence[ScoredHypothesis]) -> tuple[tuple[str, ...], 
     for hypothesis in beam[1:]:
         replaced = [name for name in first if name not in hypothesis.ids]
         new = [name for name in hypothesis.ids if name not in first]
-        # Hypotheses that differ in several deviations do not say which of them replaces which.
+        # If hypotheses differ in several deviations, it is unknown which of them replaces which.
         if len(replaced) == len(new) == 1 and new[0] not in groups[replaced[0]]:
             groups[replaced[0]].append(new[0])
     return tuple(map(tuple, groups.values()))

@@ -191,7 +191,7 @@ class _Search:
         ]
 
     def _scored(self, candidates: Sequence[Hypothesis]) -> list[ScoredHypothesis]:
-        """Return the candidates with their scores in all runs, without those that break an agreement."""
+        """Return the candidates with their scores in all runs, without those that fail `_keeps_agreement`."""
         scored = [
             ScoredHypothesis(candidate, tuple(self._trial(candidate, run).score for run in self._runs))
             for candidate in candidates

@@ -88,11 +88,11 @@ def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int
         name, meaning = END_OF_TRAINING, "the point at which training ends"
         # Only a trace of a run that ended by itself holds the final state of the generators.
         sides = ("training goes on", "training ends")
-        subject, theirs = sides if divergence.kind == "missing" else reversed(sides)
+        subject_values, reference_values = sides if divergence.kind == "missing" else reversed(sides)
     else:
         name, meaning = quantity.name, quantity.meaning
-        subject = _values_in_words(divergence.ours, divergence)
-        theirs = _values_in_words(divergence.theirs, divergence)
+        subject_values = _values_in_words(divergence.subject, divergence)
+        reference_values = _values_in_words(divergence.reference, divergence)
     return Finding(
         quantity=name,
         meaning=meaning,
@@ -107,9 +107,9 @@ def finding(divergence: Divergence, reference: Trace, minibatches_per_epoch: int
         ratio=divergence.ratio,
         element=_element(divergence, reference),
         n_different=_n_different(divergence),
-        n_elements=None if divergence.theirs is None else int(divergence.theirs.size),
-        subject=subject,
-        reference=theirs,
+        n_elements=None if divergence.reference is None else int(divergence.reference.size),
+        subject=subject_values,
+        reference=reference_values,
         relation=relation_in_words(divergence, reference, error),
     )
 
@@ -127,7 +127,7 @@ def _epoch_and_minibatch(divergence: Divergence, per_epoch: int | None) -> tuple
 
 
 def _n_different(divergence: Divergence) -> int | None:
-    subject, reference = divergence.ours, divergence.theirs
+    subject, reference = divergence.subject, divergence.reference
     if subject is None or reference is None or subject.size != reference.size:
         return None
     return int((~equal_elements(subject.reshape(-1), reference.reshape(-1))).sum())
@@ -135,7 +135,7 @@ def _n_different(divergence: Divergence) -> int | None:
 
 def _element(divergence: Divergence, reference: Trace) -> str:
     """Return the name of the first element that differs: of a weight, a step, an environment, or else its index."""
-    index, array = divergence.index, divergence.theirs
+    index, array = divergence.index, divergence.reference
     if index is None or array is None or not index or array.size < 2:
         return ""
     quantity = divergence.place.quantity
@@ -179,8 +179,8 @@ def _values_in_words(array: Array | None, divergence: Divergence) -> str:
         return f"shape {list(array.shape)}"
     flat = array.reshape(-1)
     start = 0
-    if divergence.index and divergence.theirs is not None:
-        start = int(np.ravel_multi_index(divergence.index, divergence.theirs.shape))
+    if divergence.index and divergence.reference is not None:
+        start = int(np.ravel_multi_index(divergence.index, divergence.reference.shape))
     numbers = ", ".join(_number(value) for value in flat[start : start + _N_SHOWN])
     return numbers + (", ..." if len(flat) > start + _N_SHOWN else "")
 

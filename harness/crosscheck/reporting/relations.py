@@ -22,7 +22,7 @@ _CONSTANT = 1e-3
 
 def relation_in_words(divergence: Divergence, reference: Trace, error: str | None) -> str:
     """Return what relates the two sides of a divergence, or "". error: exception that ended the subject's run."""
-    subject, theirs = divergence.ours, divergence.theirs
+    subject, expected = divergence.subject, divergence.reference
     quantity = divergence.place.quantity
     if divergence.kind == "error":
         return f"the subject raised {error}"
@@ -32,22 +32,22 @@ def relation_in_words(divergence: Divergence, reference: Trace, error: str | Non
         return "the reference has a value here, the subject has none"
     if divergence.kind == "extra":
         return "the subject has a value here, the reference has none"
-    if subject is None or theirs is None:
+    if subject is None or expected is None:
         return ""
     if divergence.kind == "shape":
-        return f"{subject.size} elements instead of {theirs.size}"
+        return f"{subject.size} elements instead of {expected.size}"
     if quantity.endswith("randomness"):
-        moved = [name for name, row in (("torch", 0), ("NumPy", 1)) if (subject[row] != theirs[row]).any()]
+        moved = [name for name, row in (("torch", 0), ("NumPy", 1)) if (subject[row] != expected[row]).any()]
         return f"another number of random draws from {' and '.join(moved)}"
-    if subject.dtype.kind == "f" and not np.isfinite(subject).all() and np.isfinite(theirs).all():
+    if subject.dtype.kind == "f" and not np.isfinite(subject).all() and np.isfinite(expected).all():
         return "not finite"
     # Initial weights are random: unless they differ by one factor, only the layers' norms distinguish a wrong gain from
     # other random draws.
     if quantity == "initial_parameters" and divergence.beyond_rounding and divergence.ratio is None:
-        norms = norms_in_words(subject, theirs, reference.parameters)
+        norms = norms_in_words(subject, expected, reference.parameters)
         if norms:
             return norms
-    return _proportion(divergence, subject, theirs)
+    return _proportion(divergence, subject, expected)
 
 
 def _proportion(divergence: Divergence, subject: Array, reference: Array) -> str:

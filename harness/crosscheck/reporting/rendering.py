@@ -198,7 +198,7 @@ def _remaining_divergence(explanation: Explanation) -> str:
 
 
 def _ruled_out(found: RuledOut) -> Iterable[tuple[str, str]]:
-    """Yield labelled lines on the deviations that do not explain the divergence; those that come closest by name."""
+    """Yield labelled lines on the deviations that do not explain the divergence; only the closest ones are named."""
     if found.here:
         yield "ruled out", f"mistakes that give another value: {', '.join(found.here)}"
     if found.earlier:

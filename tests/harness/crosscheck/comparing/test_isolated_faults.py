@@ -77,7 +77,7 @@ def test_an_array_not_found_is_completed_by_the_most_similar_result() -> None:
     divergence = Divergence(Place(4, 1, ORDER["surrogate"]), "value", None, theirs, 0.5)
     subject = trace({}, {(4, 1): [operation(5.0), operation([2, 4, 6])]})
 
-    assert np.array_equal(with_likely_value(divergence, subject, trace({})).ours, [2, 4, 6])  # type: ignore[arg-type]
+    assert np.array_equal(with_likely_value(divergence, subject, trace({})).subject, [2, 4, 6])  # type: ignore[arg-type]
     for other in (
         Divergence(Place(4, 0, 3), "value", None, theirs, 1.0),
         Divergence(Place(4, 1, 3), "missing", None, theirs, 1.0),

@@ -41,7 +41,7 @@ def test_an_array_not_found_counts_only_if_the_gradient_differs() -> None:
     assert first(reference, update(None, [1, 2], own=[ADVANTAGE])) is None
     found = compare(reference, update(None, [1, 3], own=[ADVANTAGE])).first
     assert found is not None
-    assert (found.place.quantity, found.ours, found.size) == ("surrogate", None, 0.5)
+    assert (found.place.quantity, found.subject, found.size) == ("surrogate", None, 0.5)
 
 
 def test_an_array_found_up_to_rounding_is_rounding() -> None:
