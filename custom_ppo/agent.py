@@ -123,7 +123,7 @@ class PPOAgent:
         if self.config.use_sde:
             self.policy.reset_noise(self.memory.n_envs)
 
-    @torch.no_grad()
+    @torch.no_grad()  # log pi_old(a|s) and V_old(s) are constants of the update: its ratio starts at 1
     def act(self, observations: Observation) -> Step:
         """Sample actions in N states [N, ...].
 
@@ -131,6 +131,7 @@ class PPOAgent:
         """
         config = self.config
         # Noise of gSDE is kept for some steps, or for the whole rollout: this makes exploration smooth in time.
+        # At step 0 it is drawn a second time, after `start_rollout`, as in SB3: one draw less would shift the stream.
         if config.use_sde and config.sde_sample_freq > 0 and self.memory.position % config.sde_sample_freq == 0:
             self.policy.reset_noise(self.memory.n_envs)
         try:
@@ -143,6 +144,7 @@ class PPOAgent:
                 raise diverged from error
             raise
         actions = action_tensor.cpu().numpy()
+        # Sampled and environment's actions both: a ratio with the log-probability of a clipped action is biased.
         return Step(actions, self.recipe.env_action(actions, self.memory.action_space), values, log_probs)
 
     # remember
@@ -167,7 +169,7 @@ class PPOAgent:
         observation: as one environment returned it, so without an axis for the environments.
         """
         one = {key: value[None] for key, value in observation.items()} if isinstance(observation, dict) else None
-        return self.value(to_tensor(one or np.asarray(observation)[None], self.device))[0]
+        return self.value(to_tensor(one or np.asarray(observation)[None], self.device))[0]  # [1, 1] -> [1]
 
     def timeout_reward(self, reward: float, terminal_value: Tensor) -> Any:
         """Return the reward to remember for a step at which a time limit cut the episode in a state of this value."""
@@ -180,12 +182,13 @@ class PPOAgent:
         Raises TrainingDivergedError if a number of the rollout is not finite.
         """
         memory = self.memory
+        # A rollout ends in the middle of episodes: V stands for the rest of them, unless the last step was a done.
         last_values = self.value(to_tensor(last_observations, self.device))
         memory.advantages, memory.returns = self.recipe.advantages(
             memory.rewards,
             memory.values,
             memory.episode_starts,
-            last_values.cpu().numpy().flatten(),
+            last_values.cpu().numpy().flatten(),  # [N, 1] -> [N]
             dones,
             gamma=self.config.gamma,
             gae_lambda=self.config.gae_lambda,
@@ -208,6 +211,7 @@ class PPOAgent:
         self.policy.train(True)
         self.engine.start()
         try:
+            # Flattened once: all epochs use the advantages of the old critic, as in algorithm 1 of the paper.
             self.learn_from(self.memory.flatten(self.device), report)
         finally:
             self.engine.finish()
@@ -223,11 +227,13 @@ class PPOAgent:
         for _ in range(config.n_epochs):
             report.n_epochs += 1
             report.approx_kls = []  # those of the last epoch are logged, and adapt beta
+            # A new order in every epoch; it is drawn even if one minibatch holds all, as SB3's buffer draws it.
             for minibatch in batch.minibatches(config.batch_size, recipe.minibatch_order(len(batch))):
                 terms = self.engine.forward(minibatch, config)
                 report.record(terms)
-                self.check_loss(report)
-                # Before the step, so that the step which would leave the trust region is never made.
+                self.check_loss(report)  # before `backward`: one step by a NaN would destroy all weights
+                # Before the step, so that the step which would leave the trust region is never made. It ends the whole
+                # update and not this epoch alone, and the paper has no such stop: both are SB3's (PPO.train).
                 if config.target_kl is not None and recipe.stop_early(report.approx_kls[-1], config.target_kl):
                     report.stopped_early = True
                     return

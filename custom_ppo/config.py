@@ -81,6 +81,7 @@ class PPOConfig:
     """Target of KL(pi_old, pi): an update stops if that of a minibatch exceeds 1.5 times this; None never stops."""
 
     def __post_init__(self) -> None:
+        # A batch_size that leaves a last minibatch of one passes: `normalize_advantages` leaves that one as it is.
         if self.normalize_advantage and self.batch_size is not None and self.batch_size <= 1:
             raise InvalidConfigError(
                 f"`batch_size` must be greater than 1 to normalise advantages, got {self.batch_size}: "

@@ -65,7 +65,8 @@ class Categorical(Distribution):
     """One of n choices, for Discrete actions.  logits: [B, n]; actions: integers [B]."""
 
     def __init__(self, logits: Tensor) -> None:
-        self.logits = logits - logits.logsumexp(dim=-1, keepdim=True)  # now log-probabilities
+        # [B, n] - [B, 1]: log-probabilities, from which everything else is computed, as in torch.distributions.
+        self.logits = logits - logits.logsumexp(dim=-1, keepdim=True)
 
     @cached_property
     def probs(self) -> Tensor:
@@ -77,13 +78,14 @@ class Categorical(Distribution):
         return distributions.Categorical(logits=self.logits)
 
     def sample(self) -> Tensor:
-        return torch.multinomial(self.probs, 1, True).reshape(-1)
+        # The arguments of torch.distributions: PyTorch picks the kernel, and so the numbers it draws, by them.
+        return torch.multinomial(self.probs, 1, True).reshape(-1)  # [B, 1] -> [B]
 
     def mode(self) -> Tensor:
         return self.probs.argmax(dim=1)
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        return self.logits.gather(-1, actions.long().unsqueeze(-1)).squeeze(-1)
+        return self.logits.gather(-1, actions.long().unsqueeze(-1)).squeeze(-1)  # [B, n] at [B, 1] -> [B]
 
     def entropy(self) -> Tensor:
         # An impossible action has log-probability -inf and probability 0, whose product should be 0, not NaN.
@@ -102,7 +104,8 @@ class MultiCategorical(Distribution):
         return [part.distribution for part in self.parts]
 
     def sample(self) -> Tensor:
-        return torch.stack([part.sample() for part in self.parts], dim=1)
+        # One draw for each component, in order: a single draw for all of them would use the random stream differently.
+        return torch.stack([part.sample() for part in self.parts], dim=1)  # [B, len(nvec)]
 
     def mode(self) -> Tensor:
         return torch.stack([part.mode() for part in self.parts], dim=1)
@@ -137,7 +140,7 @@ class Bernoulli(Distribution):
             return torch.bernoulli(self.probs)
 
     def mode(self) -> Tensor:
-        return torch.round(self.probs)
+        return torch.round(self.probs)  # a tie, 0.5, is rounded to even: off
 
     def log_prob(self, actions: Tensor) -> Tensor:
         return -functional.binary_cross_entropy_with_logits(self.logits, actions, reduction="none").sum(dim=1)
@@ -148,6 +151,8 @@ class Bernoulli(Distribution):
 
 def _gaussian_log_prob(actions: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Return log N(a; mean, std^2) of every component, [B, A]."""
+    # std.log() instead of the parameter log_std, which is at hand: log(exp(x)) is not x in the last bit, and
+    # torch.distributions.Normal knows the standard deviation only.
     return -((actions - mean) ** 2) / (2 * std**2) - std.log() - LOG_SQRT_2PI
 
 
@@ -159,13 +164,14 @@ class DiagGaussian(Distribution):
 
     def __init__(self, mean: Tensor, log_std: Tensor) -> None:
         self.mean = mean
-        self.std = torch.ones_like(mean) * log_std.exp()
+        self.std = torch.ones_like(mean) * log_std.exp()  # [A] -> [B, A]; a product, as in SB3, not `expand`
 
     @property
     def distribution(self) -> TorchDistribution:
         return distributions.Normal(self.mean, self.std)
 
     def sample(self) -> Tensor:
+        # Standard normal numbers, then scaled, as Normal.rsample does; no clipping here, or log_prob would be wrong.
         noise = torch.empty(self.mean.shape, dtype=self.mean.dtype, device=self.mean.device).normal_()
         return self.mean + noise * self.std
 
@@ -218,6 +224,7 @@ class StateDependentNoise:
 
     def resample(self, log_std: Tensor, n_envs: int) -> None:
         """Draw W anew: one shared matrix, then one for each environment, in SB3's order."""
+        # The shared matrix is drawn even if every environment has its own: a draw left out would shift the stream.
         std = self.std(log_std)
         self._shared_matrix = self._draw(std, std.shape)
         self._matrices = self._draw(std, (n_envs, *std.shape))
@@ -230,12 +237,13 @@ class StateDependentNoise:
         """Return the noise [B, A] for features [B, F]; if there are as many rows as matrices, each row has its own."""
         if len(features) == 1 or len(features) != len(self._matrices):
             return torch.mm(features, self._shared_matrix)
-        return torch.bmm(features.unsqueeze(dim=1), self._matrices).squeeze(dim=1)
+        return torch.bmm(features.unsqueeze(dim=1), self._matrices).squeeze(dim=1)  # [B, 1, F] @ [B, F, A] -> [B, A]
 
     def distribution(self, mean: Tensor, log_std: Tensor, features: Tensor) -> StateDependentGaussian:
         """Return the distribution over actions in states with these features [B, F]."""
         # Detached, as in SB3: exploration noise must not train the features.
         features = features.detach()
+        # The variance of a sum of independent terms, features_i * W_ij, over the draw of W: [B, F] @ [F, A] -> [B, A].
         variance = torch.mm(features**2, self.std(log_std) ** 2)
         return StateDependentGaussian(self, mean, torch.sqrt(variance + self._EPSILON), features)
 
@@ -268,6 +276,8 @@ class StateDependentGaussian(Distribution):
     def log_prob(self, actions: Tensor) -> Tensor:
         if not self.source.squash_output:
             return _gaussian_log_prob(actions, self.mean, self.std).sum(dim=1)
+        # The memory holds squashed actions, so the Gaussian sample is recovered from them. tanh rounds large ones to
+        # exactly +-1, where artanh is infinite.
         epsilon = torch.finfo(actions.dtype).eps
         squashed = actions.clamp(min=-1.0 + epsilon, max=1.0 - epsilon)
         gaussian = 0.5 * (squashed.log1p() - (-squashed).log1p())  # artanh

@@ -43,9 +43,9 @@ def _encode_one(observation: Tensor, space: Space, normalize_images: bool) -> Te
     if isinstance(space, spaces.Discrete):
         return functional.one_hot(observation.long(), num_classes=int(space.n)).float()
     if isinstance(space, spaces.MultiDiscrete):
-        choices = torch.split(observation.long(), 1, dim=1)
+        choices = torch.split(observation.long(), 1, dim=1)  # len(nvec) times [B, 1]
         one_hot = [functional.one_hot(c, num_classes=int(n)) for c, n in zip(choices, space.nvec, strict=True)]
-        return torch.cat(one_hot, dim=-1).float().view(len(observation), -1)
+        return torch.cat(one_hot, dim=-1).float().view(len(observation), -1)  # [B, 1, sum(nvec)] -> [B, sum(nvec)]
     if isinstance(space, spaces.MultiBinary):
         return observation.float()
     raise NotImplementedError(f"observations of {space} are not supported")
@@ -148,6 +148,7 @@ class CombinedExtractor(nn.Module):
             )
         extractors: dict[str, nn.Module] = {}
         self.features_dim = 0
+        # In the order of the space, not of an observation: it decides the columns of the first layer's weights.
         for key, space in observation_space.spaces.items():
             if is_image(space, normalized=normalized_image):
                 extractors[key] = NatureCNN(space, cnn_output_dim, normalized_image)

@@ -39,6 +39,8 @@ def gae(
 
     # Everything but the recursion is elementwise, so it is computed for all steps at once. The order of the factors is
     # that of SB3's loop: float32 products are not associative, and every bit is compared.
+    # gamma and lambda are Python floats: their product is made in float64 and rounded once, as in SB3, and, unlike
+    # NumPy's float64, they leave float32 arrays float32.
     delta = rewards + gamma * next_values * next_non_terminal - values
     decay = gamma * gae_lambda * next_non_terminal
     advantages = np.empty((n_steps, n_envs), dtype=np.float32)
@@ -46,6 +48,7 @@ def gae(
     for step in reversed(range(n_steps)):
         advantage = delta[step] + decay[step] * advantage
         advantages[step] = advantage
+    # The critic's target is TD(lambda), not the sum of rewards: SB3 uses the same A_t for both networks.
     return advantages, advantages + values
 
 

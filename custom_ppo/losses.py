@@ -37,6 +37,7 @@ def normalize_advantages(advantages: Tensor) -> Tensor:
     """
     if len(advantages) < 2:  # the deviation of one number is NaN, which would poison every weight
         return advantages
+    # 1e-8 outside of the root, and statistics of the minibatch instead of the rollout: SB3's choices, not the paper's.
     return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
 
 
@@ -52,6 +53,7 @@ def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor
     # exp of the difference, as the quotient of two small probabilities would lose digits. Inside the clip both branches
     # are equal, and torch.min gives each half of the gradient.
     ratio = torch.exp(log_prob - old_log_prob)
+    # The minimum, not the clipped term alone: a ratio that left the bounds to the wrong side must find its way back.
     return torch.min(advantages * ratio, advantages * torch.clamp(ratio, 1 - clip_range, 1 + clip_range))
 
 
@@ -92,6 +94,8 @@ def half_value_loss(returns: Tensor, values: Tensor) -> Tensor:
 
 def clipped_values(values: Tensor, old_values: Tensor, clip_range_vf: float) -> Tensor:
     """Return values [B] that moved at most clip_range_vf, in units of return, from those predicted while acting."""
+    # Clamping the difference (SB3) and clamping the value to old_values +- clip_range_vf round differently in float32.
+    # A value that moved farther has no gradient, even if it moved away from the return: `pessimistic_values` mends it.
     return old_values + torch.clamp(values - old_values, -clip_range_vf, clip_range_vf)
 
 
@@ -107,6 +111,7 @@ def pessimistic_values(values: Tensor, old_values: Tensor, clip_range_vf: float,
 
 def entropy_loss(entropy: Tensor | None, log_prob: Tensor) -> Tensor:
     """Return minus the mean entropy, estimated by -log pi(a|s) if the distribution has no closed form (None)."""
+    # Actions of the old policy stand in for samples of the new one, so the estimate is unbiased in the first step only.
     return -torch.mean(-log_prob) if entropy is None else -torch.mean(entropy)
 
 
@@ -116,6 +121,7 @@ def approx_kl(log_prob: Tensor, old_log_prob: Tensor) -> Tensor:
     J. Schulman, "Approximating KL divergence" (2020), estimator k3.
     """
     log_ratio = log_prob - old_log_prob
+    # SB3's order of operations: other last bits can make an update, which stops by this number, one minibatch longer.
     return torch.mean((torch.exp(log_ratio) - 1) - log_ratio)
 
 

@@ -64,7 +64,7 @@ class Batch:
         Indices that are not in the permutation are in no minibatch.
         """
         indices = torch.from_numpy(permutation).to(self.returns.device)
-        size = batch_size or len(indices) or 1
+        size = batch_size or len(indices) or 1  # `range` refuses steps of 0, the size of an empty permutation
         for start in range(0, len(indices), size):
             yield self[indices[start : start + size]]
 
@@ -97,6 +97,8 @@ class TrajectoryMemory:
         else:
             self.observations = np.zeros((*shape, *stored_shape(self.observation_space)), self.observation_space.dtype)
         self.actions: Array = np.zeros((*shape, action_size(self.action_space)), dtype=action_dtype(self.action_space))
+        # float32 for all numbers, as in SB3's buffer: the float64 rewards of many environments are rounded here, before
+        # the advantages are estimated from them, and episode_starts are factors.
         self.rewards: Float32 = np.zeros(shape, dtype=np.float32)
         self.values: Float32 = np.zeros(shape, dtype=np.float32)
         self.log_probs: Float32 = np.zeros(shape, dtype=np.float32)
@@ -129,20 +131,21 @@ class TrajectoryMemory:
         if isinstance(self.observations, dict):
             assert isinstance(observations, dict)
             for key, array in self.observations.items():
-                array[step] = observations[key].reshape(array[step].shape)
+                array[step] = observations[key].reshape(array[step].shape)  # [N] -> [N, 1] for Discrete
         else:
             assert not isinstance(observations, dict)
             self.observations[step] = observations.reshape(self.observations[step].shape)
-        self.actions[step] = actions.reshape(self.actions[step].shape)
+        self.actions[step] = actions.reshape(self.actions[step].shape)  # [N, ...] -> [N, A], [N] -> [N, 1] for Discrete
         self.rewards[step] = rewards
         self.episode_starts[step] = episode_starts
-        self.values[step] = values.cpu().numpy().reshape(-1)
+        self.values[step] = values.cpu().numpy().reshape(-1)  # [N, 1] -> [N]
         self.log_probs[step] = log_probs.cpu().numpy()
         self.position += 1
 
     def flatten(self, device: torch.device) -> Batch:
         """Return all T * N transitions, environment after environment: step t of environment n is row n * T + t."""
-        # Through float32, as in SB3: log-probabilities of integer actions are computed from floats.
+        # Through float32, as in SB3: log-probabilities of integer actions are computed from floats. Discrete ones
+        # become indices, [T * N, 1] -> [T * N]: with two axes, torch.distributions broadcasts log_prob to [B, B].
         actions = _by_environment(self.actions, device).to(torch.float32)
         observations = self.observations
         return Batch(

@@ -38,17 +38,20 @@ def train(env_id: str = "CartPole-v1", n_updates: int = 390, n_envs: int = 8, se
     optimizer = SB3_PPO.optimizer(policy.parameters(), 0.0)  # every update sets its learning rate
     agent = PPOAgent(policy, optimizer, memory, CONFIG, SB3_PPO, torch.device("cpu"))
 
-    observations, starts, returns = env.reset(seed), np.ones(n_envs, dtype=bool), np.zeros(n_envs)
+    observations, returns = env.reset(seed), np.zeros(n_envs)
+    episode_starts = np.ones(n_envs, dtype=bool)
     ended: list[float] = []
     means: list[float] = []
     for update in range(n_updates):
         agent.start_rollout()
-        for transition in interact(agent, env, observations, starts):
-            observations, starts = transition.next_observations, transition.dones
+        for transition in interact(agent, env, observations, episode_starts):
+            # An episode goes on over the end of a rollout, so the next one begins where this one stops.
+            observations, episode_starts = transition.next_observations, transition.dones
             returns += transition.rewards
-            ended += returns[starts].tolist()
-            returns[starts] = 0.0
-        agent.finish_rollout(observations, starts)
+            ended += returns[episode_starts].tolist()
+            returns[episode_starts] = 0.0
+        agent.finish_rollout(observations, episode_starts)
+        # The steps of this rollout count as made, as in SB3: schedules that fall to zero are zero in the last update.
         agent.update(progress_remaining=1 - (update + 1) / n_updates)
         if (update + 1) % (n_updates // 10) == 0:
             means.append(float(np.mean(ended)))

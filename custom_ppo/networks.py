@@ -148,6 +148,8 @@ class ActorCritic(nn.Module):
             self.log_std = self.sde.initial_log_std(latent_dim_pi, log_std_init)
             self.sde.resample(self.log_std, n_envs=1)
         elif isinstance(action_space, spaces.Box):
+            # A parameter and not an output of the network: exploration is the same in every state (SB3; Huang et al.
+            # 2022, "The 37 implementation details of PPO", the second one for continuous actions).
             self.log_std = nn.Parameter(torch.ones(_n_distribution_inputs(action_space)) * log_std_init)
         self.value_net = nn.Linear(self.mlp_extractor.latent_dim_vf, 1)
         if ortho_init:
@@ -174,7 +176,7 @@ class ActorCritic(nn.Module):
         distribution = self._distribution(latent_pi)
         actions = distribution.get_actions(deterministic)
         log_prob = distribution.log_prob(actions)  # of the sample, before it is clipped for the environment
-        return actions.reshape((-1, *(self.action_space.shape or ()))), values, log_prob
+        return actions.reshape((-1, *(self.action_space.shape or ()))), values, log_prob  # [N, A] -> [N, ...]
 
     def evaluate_actions(self, obs: TensorObservation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return values [B, 1], log-probabilities [B] and entropies [B] (or None) of remembered actions."""

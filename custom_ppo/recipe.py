@@ -39,6 +39,7 @@ def bootstrapped_reward(reward: float, terminal_value: Tensor, gamma: float) -> 
     The episode would have gone on, so the rest of its return is estimated instead of counted as zero
     (Pardo et al. 2018, arXiv 1712.00378). terminal_value: float32 [1].
     """
+    # Into the reward and not into the advantage, as in SB3: so returns hold it too, and `gae` needs no case for it.
     return reward + gamma * terminal_value
 
 
@@ -58,6 +59,7 @@ def clipped_to_bounds(actions: NDArray[Any], space: spaces.Space[Any]) -> NDArra
 def rescaled_to_bounds(actions: NDArray[Any], space: spaces.Space[Any]) -> NDArray[Any]:
     """Return actions for the environment of a squashed policy: (-1, 1) is mapped linearly to the bounds of the Box."""
     assert isinstance(space, spaces.Box)
+    # The order of operations is that of SB3's unscale_action: another one gives other last bits.
     rescaled: NDArray[Any] = space.low + (0.5 * (actions + 1.0) * (space.high - space.low))
     return rescaled
 
@@ -76,6 +78,7 @@ def exceeds_target(approx_kl: NDArray[np.float32], target_kl: float) -> bool:
 
     approx_kl is a float32 array of no dimensions, as in SB3, so that the comparison is made in float32.
     """
+    # 1.5 leaves room for the noise of one minibatch; it is in SB3 and in OpenAI's Spinning Up, not in the paper.
     return bool(approx_kl > 1.5 * target_kl)
 
 
@@ -113,6 +116,7 @@ def adapted_penalty(beta: float, approx_kl: float, target_kl: float | None) -> f
     approx_kl: KL(pi_old, pi) of the last update. target_kl: d_targ; None stands for 0.01.
     Schulman et al. 2017, arXiv 1707.06347, section 4.
     """
+    # Both factors, 1.5 and 2, are the paper's heuristics, to which it found the algorithm "not very sensitive".
     target = _DEFAULT_TARGET_KL if target_kl is None else target_kl
     if approx_kl < target / 1.5:
         return beta / 2
@@ -121,11 +125,14 @@ def adapted_penalty(beta: float, approx_kl: float, target_kl: float | None) -> f
 
 def clip_global_norm(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
     """Scale all gradients by one factor so that their joint norm is at most max_norm."""
+    # One norm for actor and critic: a large error of the critic shrinks the step of the policy too.
     nn.utils.clip_grad_norm_(parameters, max_norm)
 
 
 def adam(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
     """Return Adam with eps = 1e-5, as in OpenAI's baselines and SB3; PyTorch's own default is 1e-8."""
+    # Added to the root of the second moment: where gradients are below 1e-5, as they are when a policy has become
+    # certain, eps 1e-8 makes far larger steps. Huang et al. 2022, "The 37 implementation details of PPO", list it as 3.
     return torch.optim.Adam(parameters, lr=lr, eps=1e-5)
 
 
@@ -134,6 +141,7 @@ def rmsprop(parameters: Iterable[nn.Parameter], lr: float, eps: float = 1e-5) ->
     return torch.optim.RMSprop(parameters, lr=lr, alpha=0.99, eps=eps, weight_decay=0)
 
 
+# A dataclass and not a closure: two of equal parts are equal, so a recipe that was saved and loaded is still SB3's.
 @dataclass(frozen=True)
 class PolicyLoss:
     """Loss of the policy over a minibatch: an objective of every transition, limited, then reduced to one number.
@@ -150,6 +158,7 @@ class PolicyLoss:
 
     def __call__(self, log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, config: UpdateConfig) -> Tensor:
         """Return the loss, a tensor of no dimensions; log_prob, old_log_prob, advantages: [B]."""
+        # By name, as schedules change the number from update to update while the recipe stays.
         limit: float = getattr(config, self.limited_by)
         return self.reduction(self.objective(log_prob, old_log_prob, advantages, limit))
 
@@ -164,6 +173,7 @@ class Recipe:
 
     name: str = "ppo"
 
+    # Functions in the fields are set on the instance, so that calling one, `recipe.advantages(...)`, passes no self.
     initialise: Callable[..., None] = orthogonal
     """(module, gain=) -> None; called for every module unless the policy has ortho_init=False."""
     env_action: Callable[[NDArray[Any], spaces.Space[Any]], NDArray[Any]] = clipped_to_bounds
@@ -207,6 +217,7 @@ class Recipe:
 SB3_PPO = Recipe()
 """SB3's PPO."""
 
+# One epoch, the whole batch and advantages as they are make the rest of A2C: numbers, which are fields of PPOConfig.
 SB3_A2C = SB3_PPO.replace(name="a2c", policy_loss=PolicyLoss(log_prob_objective), optimizer=rmsprop)
 """SB3's A2C: PPO with another policy loss and optimiser, for one epoch over one batch (arXiv 2205.09123)."""
 
@@ -214,7 +225,7 @@ PPO_PENALTY = SB3_PPO.replace(
     name="ppo_penalty",
     policy_loss=PolicyLoss(losses.kl_penalty, limited_by="beta"),
     adapt_penalty=adapted_penalty,
-    stop_early=never_stop,
+    stop_early=never_stop,  # target_kl is aimed at here: exceeding it raises beta
 )
 """PPO with an adaptive KL penalty instead of the clip (Schulman et al. 2017, section 4); d_targ is `target_kl`.
 

@@ -69,7 +69,10 @@ def interact(
     """
     for _ in range(agent.memory.n_steps if n_steps is None else n_steps):
         step = agent.act(observations)
+        # Two actions of one sample: the environment makes the clipped one, the memory keeps the unclipped one, as
+        # step.log_probs is the density of that (SB3, OnPolicyAlgorithm.collect_rollouts).
         next_observations, rewards, dones, infos = env.step(step.env_actions)
+        # Before the bootstrap, as SB3 calls its callbacks: they see the rewards of the environment.
         yield Transition(observations, step, next_observations, rewards, dones, infos)
         bootstrap_timeouts(agent, rewards, dones, infos)
         agent.remember(observations, step, rewards, episode_starts)
@@ -92,6 +95,7 @@ def bootstrap_timeouts(agent: PPOAgent, rewards: NDArray[Any], dones: NDArray[np
         # first of the next episode already, and its value is a plausible number that is wrong.
         terminal_observation = info.get("terminal_observation")
         if terminal_observation is not None and info.get("TimeLimit.truncated", False):
+            # State by state, as in SB3: the values of a whole batch may differ in the last bit.
             rewards[index] = agent.timeout_reward(rewards[index], agent.terminal_value(terminal_observation))
 
 
@@ -120,8 +124,10 @@ class GymnasiumEnvironments:
         """Make one step; see `Environments.step`."""
         observations, rewards, terminated, truncated, info = self.env.step(actions)
         final = info.get("final_obs", [None] * len(rewards))
+        # A state that is terminal at the moment of the time limit has no future to bootstrap (SB3's DummyVecEnv).
         infos: Infos = [
             {"terminal_observation": final[i], "TimeLimit.truncated": bool(truncated[i] and not terminated[i])}
             for i in range(len(rewards))
         ]
+        # A copy in float32, as SB3's environments return: the bootstrap is added in place, and rounded in float32.
         return observations, rewards.astype(np.float32), terminated | truncated, infos

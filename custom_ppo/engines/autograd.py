@@ -37,6 +37,7 @@ class AutogradEngine:
         values, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)
         values = values.flatten()  # [B, 1] -> [B]: against returns [B] it would broadcast to [B, B]
         advantages = batch.advantages
+        # Per minibatch, so one transition has another advantage in every epoch. The paper does not normalise; SB3 does.
         if config.normalize_advantage:
             advantages = recipe.normalize_advantages(advantages)
 
@@ -60,6 +61,7 @@ class AutogradEngine:
     def backward(self, terms: LossTerms, config: UpdateConfig) -> None:
         """Leave the gradient of the loss in the parameters."""
         self.optimizer.zero_grad()
+        # One backward pass for both networks: where they share features, the two gradients add up there.
         terms.loss.backward()  # type: ignore[no-untyped-call]
 
     def descend(self, config: UpdateConfig) -> None:

@@ -65,10 +65,10 @@ class FusedEngine:
         # Everything that `backward` needs is kept on self; the graph that autograd would record is what takes its time.
         features = self.policy._encode(batch.observations)
         assert isinstance(features, Tensor)
-        features = features.flatten(1)
+        features = features.flatten(1)  # [B, ...] -> [B, features], the same for actor and critic
         self.head.forward(self.actor.forward(features), batch.actions)
         log_prob, entropy = self.head.log_prob, self.head.entropy
-        values = self.critic.forward(features).flatten()
+        values = self.critic.forward(features).flatten()  # [B, 1] -> [B]
 
         advantages = batch.advantages
         if config.normalize_advantage:
@@ -77,14 +77,14 @@ class FusedEngine:
         log_ratio = log_prob - batch.old_log_prob
         self.ratio = ratio = torch.exp(log_ratio)
         self.bounds = (1 - clip_range, 1 + clip_range)
-        self.free = advantages * ratio
+        self.unclipped = advantages * ratio
         self.clipped = advantages * torch.clamp(ratio, *self.bounds)
-        policy_loss = -torch.min(self.free, self.clipped).mean()
+        policy_loss = -torch.min(self.unclipped, self.clipped).mean()
 
-        self.moved = None if clip_range_vf is None else values - batch.old_values
+        self.value_change = None if clip_range_vf is None else values - batch.old_values
         self.clip_range_vf = clip_range_vf
-        if self.moved is not None and clip_range_vf is not None:
-            values = batch.old_values + torch.clamp(self.moved, -clip_range_vf, clip_range_vf)
+        if self.value_change is not None and clip_range_vf is not None:
+            values = batch.old_values + torch.clamp(self.value_change, -clip_range_vf, clip_range_vf)
         self.values, self.returns = values, batch.returns
         value_loss = nn.functional.mse_loss(batch.returns, values)
 
@@ -106,14 +106,18 @@ class FusedEngine:
         # each, and the clipped branch passes its half on only inside the bounds.
         low, high = self.bounds
         inside = (self.ratio >= low) & (self.ratio <= high)
-        share = (self.free < self.clipped) + (self.free == self.clipped) * (0.5 + 0.5 * inside)
+        share = (self.unclipped < self.clipped) + (self.unclipped == self.clipped) * (0.5 + 0.5 * inside)
         grad_log_prob = (share * (-1.0 / n)) * self.advantages * self.ratio
-        # Each of the B entropies: d loss = -ent_coef / B
+        # Each of the B entropies: d loss = -ent_coef / B. The heads form it, as they must add it in autograd's order.
         self.actor.backward(self.head.backward(grad_log_prob, config.ent_coef, n))
 
+        # d (vf_coef * value_loss) / d V = vf_coef * 2 / B * (V - return); the 1 stands for the mean. PyTorch's clamp
+        # passes the gradient at its bounds too, so both comparisons below include them.
         grad_values = _aten.mse_loss_backward(torch.tensor(config.vf_coef), self.values, self.returns, 1)
-        if self.moved is not None and self.clip_range_vf is not None:
-            grad_values = grad_values * ((self.moved >= -self.clip_range_vf) & (self.moved <= self.clip_range_vf))
+        if self.value_change is not None and self.clip_range_vf is not None:
+            grad_values = grad_values * (
+                (self.value_change >= -self.clip_range_vf) & (self.value_change <= self.clip_range_vf)
+            )
         self.critic.backward(grad_values.unsqueeze(1))
 
     @torch.no_grad()
@@ -135,26 +139,27 @@ class _Stack:
         for layer in self.layers:
             self.inputs.append(x)
             if isinstance(layer, nn.Linear):
-                x = torch.addmm(layer.bias, x, layer.weight.t())
+                x = torch.addmm(layer.bias, x, layer.weight.t())  # as nn.Linear: x @ W.t() + b rounds otherwise
             else:
                 x = torch.tanh(x) if isinstance(layer, nn.Tanh) else torch.relu(x)
         return x
 
     def backward(self, grad: Tensor) -> None:
         """Write the gradients of all weights and biases, given that of the output [B, out]."""
-        outputs = [*self.inputs[1:], grad]
+        outputs = [*self.inputs[1:], grad]  # the input of a layer is the output of the one before; the last is not read
         for i in reversed(range(len(self.layers))):
             layer = self.layers[i]
             if isinstance(layer, nn.Linear):
                 assert layer.weight.grad is not None
                 assert layer.bias.grad is not None
+                # Written, not added: no gradient of the last minibatch has to be zeroed.
                 torch.sum(grad, 0, out=layer.bias.grad)
                 torch.mm(grad.t(), self.inputs[i], out=layer.weight.grad)
-                if i > 0:
+                if i > 0:  # observations need no gradient
                     grad = grad.mm(layer.weight)
             elif isinstance(layer, nn.Tanh):
                 grad = _aten.tanh_backward(grad, outputs[i])
-            else:
+            else:  # the derivatives of both activations are functions of their outputs
                 grad = _aten.threshold_backward(grad, outputs[i], 0)
 
 
@@ -184,6 +189,7 @@ class _CategoricalHead:
             by_probs = _aten._softmax_backward_data(unit * self.bounded, self.probs, -1, torch.float32)
             by_bounded = (unit * self.probs) * (self.logits >= torch.finfo(torch.float32).min)
             grad = by_probs + by_bounded + chosen
+        # logits = raw - log_sum, and d log_sum / d raw = softmax(raw), here in the form in which PyTorch computes it.
         by_log_sum = (-grad).sum(-1, keepdim=True)
         return grad + by_log_sum * (self.raw - self.log_sum).exp()
 
@@ -212,10 +218,12 @@ class _GaussianHead:
         by_square = -(grad / self.twice_variance)
         by_variance = -grad * ((self.minus_square / self.twice_variance) / self.twice_variance) * 2
         by_std = (-grad) / self.std
+        # Left out at zero, where autograd adds nothing but zeros.
         if ent_coef != 0:
             by_std = (torch.tensor(-ent_coef) / n) / self.std + by_std
         by_std = by_std + by_variance * (2 * self.std)
         assert self.log_std.grad is not None
+        # [B, A] -> [A]: one log_std serves all states. The product with ones comes from std = ones * exp(log_std).
         torch.mul((by_std * self.ones).sum(0), self.exp, out=self.log_std.grad)
         return -(by_square * (2 * self.distance))
 
@@ -245,6 +253,7 @@ class _FlatAdam:
         with torch.no_grad():
             for i, parameter in enumerate(self.parameters):
                 self._adopt(parameter.data, self.values, i)
+                # .data keeps the Parameter itself, to which the optimiser and its user hold references.
                 parameter.data = self._view(self.values, i)
                 parameter.grad = self.grad_views[i]
                 state = self.optimizer.state[parameter]
@@ -259,6 +268,7 @@ class _FlatAdam:
 
     def _adopt(self, tensor: Tensor, flat: Tensor, index: int) -> None:
         view = self._view(flat, index)
+        # Different from the second update on only if somebody exchanged the tensor, as loading an optimiser does.
         if tensor.data_ptr() != view.data_ptr():
             view.copy_(tensor)
 
@@ -271,12 +281,14 @@ class _FlatAdam:
         """Clip the global norm of the gradients, and make one step (Kingma & Ba 2015, arXiv 1412.6980)."""
         # The operations, and their order, of clip_grad_norm_ and of torch.optim.Adam: sums in another order, or a
         # division instead of a product, differ in the last bit.
+        # Norm of the norms of parameters: that of the flat vector would sum in another order.
         norms = torch._foreach_norm(self.grad_views, 2.0)
         total = torch.linalg.vector_norm(torch.stack(norms), 2.0)
         self.grads.mul_(torch.clamp(max_grad_norm / (total + 1e-6), max=1.0))
 
         group = self.optimizer.param_groups[0]
         lr, eps, (beta1, beta2) = group["lr"], group["eps"], group["betas"]
+        # Betas to the power of a Python float, so in float64, like the bias corrections of torch.optim.Adam.
         self.n_steps += 1
         self.exp_avg.lerp_(self.grads, 1 - beta1)
         self.exp_avg_sq.mul_(beta2).addcmul_(self.grads, self.grads, value=1 - beta2)

@@ -22,6 +22,7 @@ _OWN_PARTS = ("policy_loss", "value_loss", "clip_values", "entropy_loss", "clip_
 
 def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> str | None:
     """Return the reason why an update cannot be fused, or None if it can."""
+    # Other parts may be changed: the agent calls them, or the engine does, like normalize_advantages.
     changed = [part for part in recipe.differs_in(SB3_PPO) if part in _OWN_PARTS]
     if changed:
         return f"the recipe has its own {', '.join(changed)}"
@@ -45,7 +46,7 @@ def _reason_in_policy(policy: Any) -> str | None:
 
 def _reason_in_layers(policy: ActorCritic) -> str | None:
     for extractor in (policy.pi_features_extractor, policy.vf_features_extractor):
-        if type(extractor) is not FlattenExtractor:
+        if type(extractor) is not FlattenExtractor:  # not isinstance: a subclass may compute something else
             return f"features are extracted by {type(extractor).__name__}"
     twins = policy.mlp_extractor
     for modules, known in (
@@ -56,6 +57,7 @@ def _reason_in_layers(policy: ActorCritic) -> str | None:
         for module in modules:
             if type(module) not in known:
                 return f"a layer is {type(module).__name__}"
+    # The fused pass calls no module, so a hook would stay silent without an error.
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     states = [vars(module) for module in policy.modules()]
     watched = any("forward" in state or any(state[name] for name in hooks) for state in states)

@@ -64,6 +64,7 @@ class CustomA2C(CustomPPO):
             env,
             learning_rate=learning_rate,
             n_steps=n_steps,
+            # One pass over the whole batch: the policy is still the old one, so the ratio is 1 and the clip is idle.
             batch_size=None,
             n_epochs=1,
             gamma=gamma,
@@ -99,6 +100,7 @@ class CustomA2C(CustomPPO):
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     def _log_update(self, report: UpdateReport) -> None:
+        # A2C's keys differ from PPO's: no KL and no clipping, "policy_loss" instead of "policy_gradient_loss".
         log = self.logger.record
         log("train/learning_rate", report.config.learning_rate)
         log("train/n_updates", self._n_updates, exclude="tensorboard")

@@ -124,6 +124,7 @@ class RolloutMemory(TrajectoryMemory):
         The order is drawn from NumPy's global generator, as by SB3's buffer.
         """
         assert self.full, f"the memory holds {self.position} of {self.n_steps} steps"
+        # Permuted even for one batch of all: sums in another order have other last bits.
         indices = np.random.permutation(self.n_steps * self.n_envs)  # noqa: NPY002
         size = batch_size or len(indices)
         for start in range(0, len(indices), size):
@@ -134,11 +135,12 @@ class RolloutMemory(TrajectoryMemory):
         assert env is None, "a rollout is remembered as it was normalised while acting"
         steps = np.random.randint(0, self.size(), size=batch_size)  # noqa: NPY002
         environments = np.random.randint(0, self.n_envs, size=batch_size)  # noqa: NPY002
+        # Steps and environments apart: in a memory that is not full yet, the remembered rows n * T + t are scattered.
         return self._get_samples(environments * self.n_steps + steps)
 
     def _get_samples(self, batch_inds: NDArray[Any], env: Any = None) -> Samples:
         def chosen(array: NDArray[Any]) -> Tensor:
-            return self.to_torch(self.swap_and_flatten(array)[batch_inds])
+            return self.to_torch(self.swap_and_flatten(array)[batch_inds])  # [T, N, ...] -> [N * T, ...] -> [B, ...]
 
         rest = (
             chosen(self.actions).to(torch.float32),

@@ -56,6 +56,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Return name and size of a log file instead of the open file, and None for every other object."""
         if not isinstance(obj, ResultsWriter):
             return None
+        # Size on disk, so buffered rows must be there first.
         file = obj.file_handler
         file.flush()
         os.fsync(file.fileno())
@@ -106,12 +107,12 @@ def check_resumable(env: VecEnv) -> None:
         ours = loads(dumps(env), reopen_logs=False)
     except Exception as error:  # pickle raises PicklingError, TypeError, AttributeError, and what the objects raise
         reason = " ".join(str(error).split())
-        raise InvalidConfigError(f"an exact checkpoint is not possible: {_culprits(env)}{reason}") from error
+        raise InvalidConfigError(f"an exact checkpoint is not possible: {_unsavable_message(env)}{reason}") from error
     actions = _actions(env, 2 * _N_STEPS)
     with preserved_randomness():
         ours.seed(0)
         ours.reset()
-        _play(ours, actions[:_N_STEPS])
+        _play(ours, actions[:_N_STEPS])  # into an episode, whose state is what incomplete copies lose
         restored = loads(dumps(ours), reopen_logs=False)
     with preserved_randomness():
         expected = _play(ours, actions[_N_STEPS:])
@@ -137,17 +138,17 @@ def _play(env: VecEnv, actions: Sequence[NDArray[Any]]) -> list[tuple[Any, ...]]
     return [env.step(action)[:3] for action in actions]
 
 
-def _culprits(env: VecEnv) -> str:
+def _unsavable_message(env: VecEnv) -> str:
     """Return the beginning of a message that names the attributes that cannot be saved, or ""."""
     base = env.unwrapped
     for i, member in enumerate(base.envs if isinstance(base, DummyVecEnv) else ()):
-        names = list(_unsavable(member))
+        names = list(_unsavable_attributes(member))
         if names:
             return f"environment {i} cannot be saved because of {', '.join(names)}: "
     return ""
 
 
-def _unsavable(env: gym.Env[Any, Any]) -> Iterator[str]:
+def _unsavable_attributes(env: gym.Env[Any, Any]) -> Iterator[str]:
     for name, value in vars(env).items():
         if name == "env":
             continue  # the wrapped one comes next
@@ -156,4 +157,4 @@ def _unsavable(env: gym.Env[Any, Any]) -> Iterator[str]:
         except Exception:
             yield f"{type(env).__name__}.{name}"
     if isinstance(env, gym.Wrapper):
-        yield from _unsavable(env.env)
+        yield from _unsavable_attributes(env.env)

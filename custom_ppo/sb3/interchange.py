@@ -85,7 +85,7 @@ class Interchangeable(BaseAlgorithm):
         """
         left_out = {*self._excluded_save_params(), *(exclude or ())} - set(include or ())
         data = {name: value for name, value in vars(self).items() if name not in left_out and name != "policy"}
-        save_to_zip_file(path, _for_sb3(data), params=self.get_parameters(), pytorch_variables={})
+        save_to_zip_file(path, _attributes_to_save(data), params=self.get_parameters(), pytorch_variables={})
 
     @classmethod
     def load(
@@ -114,7 +114,8 @@ class Interchangeable(BaseAlgorithm):
                     f"{name_of(path)}: trained in other spaces than those of `env`: {reason}; "
                     "load it with an environment like that of its training"
                 ) from error
-        objects = {**(custom_objects or {}), "policy_class": _for_us(data["policy_class"])}
+        # By custom_objects, with which SB3's load replaces what is in the file.
+        objects = {**(custom_objects or {}), "policy_class": _our_policy_class(data["policy_class"])}
         return super().load(path, env, device, objects, print_system_info, force_reset, **kwargs)
 
     @classmethod
@@ -125,7 +126,7 @@ class Interchangeable(BaseAlgorithm):
             data = json.loads(content)
         except ValueError as error:  # not text, or not JSON
             raise ModelFileError(f"{name_of(path)}: its 'data' is not that of a model: {error}") from error
-        objects = _objects(path, data, custom_objects)
+        objects = _read_objects(path, data, custom_objects)
         policy = objects.get("policy_class")
         missing = [name for name in (*cls.file_keys, *_OBJECTS) if name not in data]
         extra = [] if "recipe" in data else [name for name in cls.foreign_keys if name in data]
@@ -152,7 +153,7 @@ class Interchangeable(BaseAlgorithm):
             raise InvalidConfigError(
                 f"the recipe {self.recipe.name!r} has its own {', '.join(parts)}, which SB3's PPO cannot express"
             )
-        return _handed_over(self, PPO)
+        return _converted(self, PPO)
 
     @classmethod
     def from_sb3(cls, model: OnPolicyAlgorithm) -> Self:
@@ -161,18 +162,19 @@ class Interchangeable(BaseAlgorithm):
         Raises InvalidConfigError if the model is of another class, or has methods or a rollout buffer of its own.
         """
         _check_is_plain(model, cls)
-        return _handed_over(model, cls)
+        return _converted(model, cls)
 
 
 Model = TypeVar("Model", bound=BaseAlgorithm)
 
 
-def _handed_over(source: BaseAlgorithm, target: type[Model]) -> Model:
+def _converted(source: BaseAlgorithm, target: type[Model]) -> Model:
     file = io.BytesIO()
     source.save(file)
     # Loaded without its environment, which load() would seed anew; it is set afterwards.
     with preserved_randomness():
         model = target.load(file, device=source.device)
+    # Attributes and not set_env, which forgets the last observation, so that learn() would reset the environments.
     model.env = source.env
     model._vec_normalize_env = source._vec_normalize_env
     return model
@@ -192,7 +194,7 @@ def _check_is_plain(model: BaseAlgorithm, cls: type[Interchangeable]) -> None:
         raise InvalidConfigError(f"{type(model).__name__} has its own {', '.join(own)}, which would be lost")
 
 
-def _for_sb3(data: Mapping[str, Any]) -> dict[str, Any]:
+def _attributes_to_save(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the attributes of one of our models as they are saved."""
     parts = data.get("recipe", SB3_PPO).differs_in(SB3_PPO)
     if parts:
@@ -201,7 +203,7 @@ def _for_sb3(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: value for name, value in data.items() if name != "recipe"}, "policy_class": policy_class}
 
 
-def _for_us(policy_class: Any) -> Any:
+def _our_policy_class(policy_class: Any) -> Any:
     """Return our policy class for the one in a file."""
     if isinstance(policy_class, _OnlyWithRecipe):
         return policy_class.policy_class
@@ -209,7 +211,7 @@ def _for_us(policy_class: Any) -> Any:
     return next((ours for ours, theirs in _POLICIES.items() if theirs is policy_class), policy_class)
 
 
-def _objects(path: File, data: Mapping[str, Any], custom_objects: dict[str, Any]) -> dict[str, Any]:
+def _read_objects(path: File, data: Mapping[str, Any], custom_objects: dict[str, Any]) -> dict[str, Any]:
     """Return the objects of a file that are needed before loading it; raises ModelFileError if one is unreadable."""
     # The recipe too: without it a model would continue with the default one, another algorithm.
     known = {name: data[name] for name in (*_OBJECTS, "recipe") if name in data}

@@ -24,9 +24,9 @@ def log_update(model: Any, report: UpdateReport) -> None:
     log("train/entropy_loss", np.mean(report.entropy_losses))
     log("train/policy_gradient_loss", np.mean(report.policy_losses))
     log("train/value_loss", np.mean(report.value_losses))
-    log("train/approx_kl", np.mean(report.approx_kls))
+    log("train/approx_kl", np.mean(report.approx_kls))  # of the last epoch alone, as in SB3
     log("train/clip_fraction", np.mean(report.clip_fractions))
-    log("train/loss", report.loss)
+    log("train/loss", report.loss)  # of the last minibatch alone, while the terms above are means: as in SB3
     log("train/explained_variance", variance_explained(model.rollout_buffer))
     if hasattr(model.policy, "log_std"):
         log("train/std", torch.exp(model.policy.log_std).mean().item())

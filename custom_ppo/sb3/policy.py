@@ -79,6 +79,7 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
             normalize_images=normalize_images,
             initialise=recipe.initialise,
         )
+        # From here on: attributes that SB3's code, and its users, read from a policy.
         self._squash_output = squash_output
         self.activation_fn = activation_fn
         self.ortho_init = ortho_init
@@ -112,6 +113,7 @@ class MlpPolicy(ActorCritic, BasePolicy):  # type: ignore[misc]  # both name the
             list(self.parameters()), lr_schedule(1), optimizer_class, optimizer_kwargs, recipe.optimizer
         )
         self.optimizer_class = type(self.optimizer)
+        # SB3 shows eps=1e-5 here if it was its own choice.
         own = {name: value for name, value in self.optimizer.defaults.items() if name == "eps"}
         self.optimizer_kwargs = own if optimizer_kwargs is None else optimizer_kwargs
 

@@ -49,8 +49,9 @@ class SB3Agent(PPOAgent):
     def terminal_value(self, observation: Any) -> Tensor:
         """Return V(s), [1], of one observation; the policy transposes images."""
         policy: Any = self.policy
+        # obs_to_tensor adds the axis of environments, and moves that of an image's channels first: [...] -> [1, ...].
         terminal_obs = policy.obs_to_tensor(observation)[0]
-        value = self.value(terminal_obs)[0]
+        value = self.value(terminal_obs)[0]  # [1, 1] -> [1]
         self.last_timeout = terminal_obs, value
         return value
 
@@ -195,6 +196,7 @@ class CustomPPO(Resumable):
             warn_of_truncated_minibatch(self.n_steps, self.n_envs, self.batch_size, stacklevel=4)
 
     def _setup_model(self) -> None:
+        # SB3's class of schedules, also for constants: callbacks call `model.clip_range(progress)`.
         self._setup_lr_schedule()
         self.clip_range = FloatSchedule(self.clip_range)
         if self.clip_range_vf is not None:
@@ -206,6 +208,7 @@ class CustomPPO(Resumable):
         if issubclass(policy_class, MlpPolicy):
             kwargs["recipe"] = self.recipe
         else:
+            # A policy of the user makes its own weights and optimiser, so these two parts would be ignored silently.
             own = {"optimizer", "initialise"}.intersection(self.recipe.differs_in(SB3_PPO))
             if own:
                 raise InvalidConfigError(
@@ -216,6 +219,7 @@ class CustomPPO(Resumable):
         self.policy = self.policy.to(self.device)
         self.rollout_buffer: TrajectoryMemory = RolloutMemory(self)
         recipe = self.recipe
+        # tanh bounds the samples already: they are scaled to the bounds, and not clipped, by SB3 too.
         if self.policy.squash_output:
             recipe = recipe.replace(env_action=rescaled_to_bounds)
         self.agent = SB3Agent(
@@ -264,7 +268,7 @@ class CustomPPO(Resumable):
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
-        iteration = self._n_rollouts
+        iteration = self._n_rollouts  # a local variable, as callbacks may read it
         callback.on_training_start(locals(), globals())
         self._continue_randomness()
         assert self.env is not None
@@ -273,9 +277,11 @@ class CustomPPO(Resumable):
                 break
             iteration += 1
             self._n_rollouts = iteration
+            # After the rollout: in the last update, a learning rate that falls to zero is zero, or even below if
+            # total_timesteps ends within a rollout.
             self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
             if log_interval is not None and iteration % log_interval == 0:
-                self.dump_logs(iteration)
+                self.dump_logs(iteration)  # before the update: its row holds the losses of the update before
             self.train()
             self._after_update()
         callback.on_training_end()
@@ -300,6 +306,7 @@ class CustomPPO(Resumable):
         assert self._last_episode_starts is not None
         start = self._last_obs, self._last_episode_starts
         for transition in interact(agent, env, *start, n_steps=n_rollout_steps):
+            # Of the steps before: `interact` bootstraps this one after the callbacks, as SB3 does.
             if agent.last_timeout is not None:
                 terminal_obs, terminal_value = agent.last_timeout
             step, obs_tensor = transition.step, to_tensor(transition.observations, self.device)
@@ -311,15 +318,16 @@ class CustomPPO(Resumable):
                 transition.dones,
                 transition.infos,
             )
-            self.num_timesteps += env.num_envs
+            self.num_timesteps += env.num_envs  # before the callbacks, which count their intervals by it
             callback.update_locals(locals())
             if not callback.on_step():
-                return False
+                return False  # before the step is remembered; `_last_obs` stays the state in which it was made
             self._update_info_buffer(infos, dones)
             n_steps += 1  # noqa: SIM113
             if isinstance(self.action_space, spaces.Discrete):
-                actions = actions.reshape(-1, 1)
+                actions = actions.reshape(-1, 1)  # [N] -> [N, 1]; `on_rollout_end` finds it so
             idx, done = len(dones) - 1, dones[-1]
+            # On the model: the next rollout, and a model that trains on, begin in the middle of these episodes.
             self._last_obs, self._last_episode_starts = new_obs, dones
         if agent.last_timeout is not None:
             terminal_obs, terminal_value = agent.last_timeout
@@ -334,7 +342,7 @@ class CustomPPO(Resumable):
         self.agent.engine = self.choose_engine()
         report = self.agent.update(self._current_progress_remaining)
         self.beta = self.agent.beta
-        self._n_updates += report.n_epochs
+        self._n_updates += report.n_epochs  # SB3 counts epochs, also one that was stopped, not gradient steps
         if report.stopped_early and self.verbose >= 1:
             print(  # noqa: T201  as SB3 does at this verbosity
                 f"Early stopping at step {report.n_epochs - 1} due to reaching max kl: {report.approx_kls[-1]:.2f}"
@@ -350,6 +358,7 @@ class CustomPPO(Resumable):
         self.logger.dump(step=self.num_timesteps)
 
     def _excluded_save_params(self) -> list[str]:
+        # Made anew by `_setup_model`: it holds policy, optimiser and rollout once more.
         return [*super()._excluded_save_params(), "agent"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:

@@ -81,14 +81,17 @@ class Resumable(Interchangeable):
             previous = previous_of(Path(path))
             hint = f"; resume from {previous}" if previous.exists() else ""
             raise ModelFileError(f"{error}{hint}") from error
+        # Last, as it truncates the episode logs: a file that is refused above has changed nothing.
         try:
             state: ExactState = loads(data, reopen_logs=True)
         except Exception as error:  # any error of the environments' classes
             reason = " ".join(str(error).split())
             raise ModelFileError(f"{path}: its environments cannot be restored: {reason}") from error
-        _warn_of_other(state.circumstances, path)
+        _warn_of_other_circumstances(state.circumstances, path)
+        # Not by set_env, which would make learn() reset the environments; _last_obs is in the model file already.
         model.env = state.env
         model._vec_normalize_env = unwrap_vec_normalize(state.env)
+        # The environments' own objects: a space has a generator, and two copies of it would draw apart.
         model.observation_space, model.action_space = state.env.observation_space, state.env.action_space
         model._interrupted = state
         return model
@@ -105,13 +108,15 @@ class Resumable(Interchangeable):
         if self._interrupted is None:
             self._n_rollouts = 0
             return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        # Read before SB3's method, which sets it to the number of timesteps already made.
         began_at = self._num_timesteps_at_start
         # SB3 adds the timesteps already made to total_timesteps, as it assumes a further training.
         remaining = began_at + total_timesteps - self.num_timesteps
         total_timesteps, callback = super()._setup_learn(remaining, callback, False, tb_log_name, progress_bar)
         self._num_timesteps_at_start = began_at
+        # time/fps and time/time_elapsed count the time of training, without the break.
         self.start_time = time.time_ns() - self._interrupted.elapsed
-        for ours, theirs in zip(_pending(self), self._interrupted.logged, strict=True):
+        for ours, theirs in zip(_undumped_values(self), self._interrupted.logged, strict=True):
             ours.update(theirs)
         return total_timesteps, callback
 
@@ -119,13 +124,15 @@ class Resumable(Interchangeable):
         """Restore the random generators right before the first rollout: setting up callbacks may have drawn numbers."""
         if self._interrupted is not None:
             self._interrupted.randomness.restore()
-            self._interrupted = None
+            self._interrupted = None  # a second learn() is a new training
 
     def _after_update(self) -> None:
+        # A callback of SB3 cannot do this: its next event, on_rollout_start, comes when gSDE has drawn new noise.
         for hook in self._update_hooks:
             hook()
 
     def _excluded_save_params(self) -> list[str]:
+        # Both hold live objects: the environments, and bound methods of callbacks.
         return [*super()._excluded_save_params(), "_interrupted", "_update_hooks"]
 
 
@@ -177,6 +184,7 @@ class ExactCheckpoint(BaseCallback):
             self.save()
 
     def _on_training_end(self) -> None:
+        # Not within a rollout, which a callback may have ended: its first steps are in no file.
         if self.between_rollouts and self.saved_at != self.num_timesteps:
             self.save()
 
@@ -193,7 +201,8 @@ def previous_of(path: Path) -> Path:
 
 def _checkpoint(model: Resumable) -> bytes:
     assert model.env is not None
-    logged = tuple(dict(part) for part in _pending(model))
+    # train/ values of the last update are recorded but not dumped: the row that will hold them is written later.
+    logged = tuple(dict(part) for part in _undumped_values(model))
     elapsed = time.time_ns() - int(model.start_time)
     state = ExactState(model.env, Randomness.now(), logged, elapsed, _circumstances())
     file = io.BytesIO()
@@ -209,13 +218,14 @@ def _publish(content: bytes, path: Path) -> None:
     with unfinished.open("wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(file.fileno())  # or a crash after the rename could leave the name with an empty file
     if path.exists():
+        # Copied, not renamed: a crash right here must not leave the name without a file.
         shutil.copyfile(path, previous_of(path))
     unfinished.replace(path)
 
 
-def _pending(model: BaseAlgorithm) -> tuple[dict[str, Any], ...]:
+def _undumped_values(model: BaseAlgorithm) -> tuple[dict[str, Any], ...]:
     """Return the logger's own dictionaries of values, counts and exclusions that are not written yet."""
     logger = model.logger
     return logger.name_to_value, logger.name_to_count, logger.name_to_excluded
@@ -232,7 +242,7 @@ def _circumstances() -> dict[str, Any]:
     }
 
 
-def _warn_of_other(circumstances: dict[str, Any], path: str | Path) -> None:
+def _warn_of_other_circumstances(circumstances: dict[str, Any], path: str | Path) -> None:
     here = _circumstances()
     other = [f"{name} {value} (here {here[name]})" for name, value in circumstances.items() if here[name] != value]
     if other:
