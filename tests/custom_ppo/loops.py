@@ -18,7 +18,7 @@ from custom_ppo.recipe import SB3_PPO, Recipe
 from custom_ppo.rollout import interact
 from tests.probe_envs import BrokenWorld
 
-__all__ = ["Loop", "agent_in_broken_world", "make_agent"]
+__all__ = ["Loop", "agent_in_broken_world", "learned_state", "make_agent"]
 
 
 def make_agent(
@@ -28,6 +28,13 @@ def make_agent(
     memory = TrajectoryMemory(config.n_steps, n_envs, env.observation_space, env.action_space)
     optimizer = recipe.optimizer(policy.parameters(), 0.0)
     return PPOAgent(policy, optimizer, memory, config, recipe, torch.device("cpu"))
+
+
+def learned_state(agent: PPOAgent) -> list[torch.Tensor]:
+    """Return copies of the weights, and of the optimiser's steps and moments."""
+    states = agent.optimizer.state
+    kept = [states[p][name] for p in agent.policy.parameters() for name in ("step", "exp_avg", "exp_avg_sq")]
+    return [tensor.detach().clone() for tensor in (*agent.policy.parameters(), *kept)]
 
 
 class Loop:
