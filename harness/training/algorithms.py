@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -40,6 +41,8 @@ def load_algorithm(name: str, *, methods: Sequence[str] = ("learn", "predict", "
 def import_target(target: str) -> Any:
     """Import the object at "package.module:attribute"; raise UnknownNameError that names the missing part."""
     module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise UnknownNameError(f"{target}: expected package.module:Class, such as custom_ppo:CustomPPO")
     module = import_module(module_name, wanted=target)
     try:
         return getattr(module, attribute)
@@ -54,6 +57,12 @@ def import_module(module_name: str, *, wanted: str) -> ModuleType:
 
     wanted: the name that the user wrote, "package.module:Class", for messages.
     """
+    if "/" in module_name or os.sep in module_name:
+        file = Path(module_name)
+        raise UnknownNameError(
+            f"{wanted}: a module has no folders; write {wanted.replace(module_name, file.stem, 1)} "
+            f"and run from the folder {file.parent.resolve()}"
+        )
     # A console script does not have the working directory on its path, where users keep their own modules.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -65,7 +74,7 @@ def import_module(module_name: str, *, wanted: str) -> ModuleType:
                 f"{module_name} cannot be imported: it needs {error.name}, which is not installed"
             ) from error
         if module_name.endswith(".py"):
-            meant = wanted.replace(module_name, module_name.removesuffix(".py").replace("/", "."), 1)
+            meant = wanted.replace(module_name, module_name.removesuffix(".py"), 1)
             raise UnknownNameError(f"{wanted}: write a module without .py, such as {meant}") from error
         raise UnknownNameError(
             f"{wanted}: there is no module {error.name}; run from the folder that contains it, or install it"

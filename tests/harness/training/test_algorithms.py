@@ -60,6 +60,8 @@ def test_a_misspelt_algorithm_is_reported_with_a_suggestion() -> None:
             "harness.nowhere:PPO: there is no module harness.nowhere; "
             "run from the folder that contains it, or install it",
         ),
+        ("math:", "math:: expected package.module:Class, such as custom_ppo:CustomPPO"),
+        (":PPO", ":PPO: expected package.module:Class, such as custom_ppo:CustomPPO"),
         ("stable_baselines3:PP0", "module stable_baselines3 has no PP0, did you mean PPO?"),
     ],
 )
@@ -122,4 +124,12 @@ def test_a_file_name_in_place_of_a_module_is_corrected(working_folder: Path, the
 
     assert message("a_file_of_mine.py:A") == (
         "a_file_of_mine.py:A: write a module without .py, such as a_file_of_mine:A"
+    )
+
+
+@pytest.mark.parametrize("folder", [".", "agents", "/agents"])
+def test_a_path_in_place_of_a_module_is_corrected(working_folder: Path, folder: str) -> None:
+    assert message(f"{folder}/mine.py:A") == (
+        f"{folder}/mine.py:A: a module has no folders; write mine:A "
+        f"and run from the folder {(working_folder / folder).resolve()}"
     )
