@@ -260,7 +260,7 @@ def named_recipe(recipe: str | Recipe) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in PRESETS:
-        close = difflib.get_close_matches(recipe, PRESETS, n=1)
+        close = difflib.get_close_matches(str(recipe), PRESETS, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(PRESETS)}, or a Recipe"
         raise InvalidConfigError(f"there is no recipe {recipe!r}, {hint}")
     return PRESETS[recipe]

@@ -174,10 +174,12 @@ def test_a_preset_is_found_by_its_name_and_a_recipe_by_itself() -> None:
     ("name", "message"),
     [
         ("ppo_penality", "there is no recipe 'ppo_penality', did you mean 'ppo_penalty'?"),
+        (3, "there is no recipe 3, expected one of ppo, a2c, ppo_penalty, cleanrl_ppo, or a Recipe"),
+        (None, "there is no recipe None, expected one of ppo, a2c, ppo_penalty, cleanrl_ppo, or a Recipe"),
         ("x", "there is no recipe 'x', expected one of ppo, a2c, ppo_penalty, cleanrl_ppo, or a Recipe"),
     ],
 )
-def test_an_unknown_preset_is_answered_with_the_known_ones(name: str, message: str) -> None:
+def test_an_unknown_preset_is_answered_with_the_known_ones(name: Any, message: str) -> None:
     with pytest.raises(InvalidConfigError) as error:
         named_recipe(name)
     assert str(error.value) == message
