@@ -50,14 +50,15 @@ def as_array(result: Any, what: str) -> Array:
 
     what: noun for the result in the message.
     """
-    if isinstance(result, Tensor):
-        result = result.detach().cpu()
-        array = (result.double() if result.is_floating_point() else result).numpy()
-    else:
-        try:
+    try:
+        if isinstance(result, Tensor):
+            # NumPy has no bfloat16, and refuses sparse tensors and tensors without data.
+            result = result.detach().cpu()
+            array = (result.double() if result.is_floating_point() else result).numpy()
+        else:
             array = np.asarray(result)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise UnusableError(f"returned {_described(result)} for {what}, expected an array of numbers") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UnusableError(f"returned {_described(result)} for {what}, expected an array of numbers") from error
     if array.dtype.kind not in "fiub":
         raise UnusableError(f"returned {_described(result)} for {what}, expected an array of numbers")
     return np.asarray(array, np.float64)
@@ -66,6 +67,8 @@ def as_array(result: Any, what: str) -> Array:
 def _described(result: Any) -> str:
     if isinstance(result, np.ndarray):
         return f"an array of {result.dtype}"
+    if isinstance(result, Tensor):
+        return f"a tensor of {result.dtype} with layout {result.layout} on {result.device}"
     return "None" if result is None else f"a {type(result).__name__}"
 
 
@@ -86,4 +89,7 @@ def _same(given: Any, original: Any) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or "(no message)"
+    try:
+        return " ".join(str(error).split()) or "(no message)"
+    except Exception:  # __str__ of the subject's own exception
+        return "(its message cannot be printed)"

@@ -24,6 +24,18 @@ def test_an_exception_is_the_functions_and_is_chained_for_its_traceback() -> Non
     assert failed.right == []
 
 
+def test_an_exception_whose_message_cannot_be_printed_is_named() -> None:
+    class UnprintableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def broken(*arguments: Any, **settings: Any) -> Any:
+        raise UnprintableError
+
+    expected = "the function raised UnprintableError: (its message cannot be printed)"
+    assert failure(check_gae, broken).finding.text == expected
+
+
 def test_a_function_with_other_arguments_is_told_how_it_is_called() -> None:
     failed = failure(check_gae, lambda rewards, values: rewards)
 
@@ -86,6 +98,16 @@ def test_every_call_gets_arrays_of_its_own() -> None:
         (
             np.ones(1, complex),
             "the function returned an array of complex128 for advantages, expected an array of numbers",
+        ),
+        (
+            torch.eye(1).to_sparse(),
+            "the function returned a tensor of torch.float32 with layout torch.sparse_coo on cpu for advantages, "
+            "expected an array of numbers",
+        ),
+        (
+            torch.empty(1, 1, device="meta"),
+            "the function returned a tensor of torch.float32 with layout torch.strided on meta for advantages, "
+            "expected an array of numbers",
         ),
         ([["a"]], "the function returned a list for advantages, expected an array of numbers"),
         ((1, 2, 3), "the function returned 3 results, expected (advantages, returns) or advantages"),
