@@ -205,7 +205,7 @@ class CustomPPO(Resumable):
         self.set_random_seed(self.seed)
         policy_class: Any = self.policy_class
         kwargs: dict[str, Any] = {"use_sde": self.use_sde, **self.policy_kwargs}
-        if issubclass(policy_class, MlpPolicy):
+        if isinstance(policy_class, type) and issubclass(policy_class, MlpPolicy):  # SB3 also takes functions
             kwargs["recipe"] = self.recipe
         else:
             # A policy of the user makes its own weights and optimiser, so these two parts would be ignored silently.

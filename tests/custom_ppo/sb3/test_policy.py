@@ -133,3 +133,21 @@ def test_a_policy_can_be_saved_without_its_algorithm(tmp_path: Path) -> None:
     assert not loaded.share_features_extractor
     observations = torch.randn(5, 4)
     assert torch.equal(loaded.predict_values(observations), policy.predict_values(observations))
+
+
+def test_a_function_that_makes_the_policy_is_accepted_as_by_sb3() -> None:
+    def small(cls: type[Any]) -> Any:
+        def make_policy(*args: Any, **kwargs: Any) -> Any:
+            return cls.policy_aliases["MlpPolicy"](*args, net_arch=[4], **kwargs)
+
+        return make_policy
+
+    weights = [
+        cls(small(cls), "CartPole-v1", n_steps=16, batch_size=8, n_epochs=1, seed=0, device="cpu")
+        .learn(16)
+        .policy.state_dict()
+        for cls in (PPO, CustomPPO)
+    ]
+
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(theirs, ours) for theirs, ours in zip(*(part.values() for part in weights), strict=True))
