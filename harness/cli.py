@@ -219,9 +219,9 @@ def crosscheck(
 
 
 def _seed_range(text: str) -> range:
-    first, _, last = text.partition("-")
+    first, dash, last = text.partition("-")
     try:
-        seeds = range(int(first), int(last or first) + 1)
+        seeds = range(int(first), int(last if dash else first) + 1)
     except ValueError:
         seeds = range(0)
     if not seeds:

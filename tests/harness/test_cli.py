@@ -97,6 +97,7 @@ def test_every_command_has_help(harness: Harness, command: str) -> None:
             "'--n-timesteps': Input should be greater than or",
         ),
         (["crosscheck", "ppo", "--seeds", "x"], "expected a range such as 0-9 or one seed, got 'x'"),
+        (["crosscheck", "ppo", "--seeds", "0-"], "expected a range such as 0-9 or one seed, got '0-'"),
         (["crosscheck", "ppo", "--seeds", "5-2"], "expected a range such as 0-9 or one seed, got '5-2'"),
         (["crosscheck", "ppo", "--seeds", "0,1"], "expected a range such as 0-9 or one seed, got '0,1'"),
         (["crosscheck", "ppo", "--seeds", "0-99999999999"], "expected at most 10,000 seeds, each below 2**32, got"),
