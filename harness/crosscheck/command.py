@@ -50,7 +50,8 @@ def run_crosscheck(
         if not envs:
             raise HarnessError("--hyperparameters needs --env: the environments whose entries of the file are used")
         if not hyperparameters.is_file():
-            raise ConfigError(f"{hyperparameters}: does not exist")
+            problem = "is a folder, expected a YAML file" if hyperparameters.is_dir() else "does not exist"
+            raise ConfigError(f"{hyperparameters}: {problem}")
         chosen = profile_of_file(hyperparameters, envs, reference)
     with console.status(f"comparing {subject} with {reference} ..."):
         result = crosscheck(subject, reference, profile=chosen, envs=envs, **options)

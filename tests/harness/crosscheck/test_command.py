@@ -74,3 +74,5 @@ def test_a_file_needs_an_environment(tmp_path: Path) -> None:
         run_command(envs=(), hyperparameters=tmp_path / "mine.yml")
     with pytest.raises(ConfigError, match=rf"^{tmp_path}/mine\.yml: does not exist$"):
         run_command(envs=("CartPole-v1",), hyperparameters=tmp_path / "mine.yml")
+    with pytest.raises(ConfigError, match=rf"^{tmp_path}: is a folder, expected a YAML file$"):
+        run_command(envs=("CartPole-v1",), hyperparameters=tmp_path)
