@@ -67,6 +67,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run SB3's own tests with its PPO replaced by CustomPPO.")
     parser.add_argument("--tests", type=Path, required=True, help="a checkout of SB3 at the installed version")
     arguments, more = parser.parse_known_args()
+    if not (arguments.tests / "tests").is_dir():
+        parser.error(f"--tests {arguments.tests}: there is no folder tests in it, expected a checkout of SB3")
     return 1 if report(*(run(arguments.tests, subject, more) for subject in ("sb3", "custom"))) else 0
 
 

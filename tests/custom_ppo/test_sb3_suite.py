@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.custom_ppo.sb3_suite import name_of, report
+from tests.custom_ppo.sb3_suite import main, name_of, report
 
 
 def result(outcome: str, constructed: int = 1, message: str = "") -> dict[str, Any]:
@@ -38,3 +40,15 @@ def test_only_tests_that_construct_a_ppo_and_pass_with_sb3s_are_counted(capsys: 
 
 def test_a_test_has_one_name_whichever_class_is_its_parameter() -> None:
     assert name_of("tests/test_cnn.py::test_cnn[True-CustomPPO]") == "tests/test_cnn.py::test_cnn[True-PPO]"
+
+
+def test_a_folder_that_is_no_checkout_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sb3_suite", "--tests", str(tmp_path)])
+
+    with pytest.raises(SystemExit) as exit_code:
+        main()
+
+    assert exit_code.value.code == 2
+    assert "there is no folder tests in it, expected a checkout of SB3" in capsys.readouterr().err
