@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 
 from harness.config import ExperimentConfig, parse_config
 from harness.config.names import REGISTERED
-from harness.errors import UnknownNameError, did_you_mean
+from harness.errors import ConfigError, UnknownNameError, did_you_mean
 
 __all__ = ["single_run"]
 
@@ -38,4 +39,11 @@ def single_run(
         "evaluation": {"n_evaluations": N_EVALUATIONS if n_timesteps is None else min(N_EVALUATIONS, n_timesteps)},
         "hyperparameters": {algo: source},
     }
-    return parse_config(yaml.safe_dump(data), Path(command))
+    try:
+        return parse_config(yaml.safe_dump(data), Path(command))
+    except ConfigError as error:
+        # The user wrote no such text, so that its lines mean nothing.
+        message = re.sub(rf"^{re.escape(command)}:\d+", command, str(error))
+        if ": n_timesteps is missing" in message:
+            message += "; pass --n-timesteps, or add it to the hyperparameters"
+        raise ConfigError(message) from None

@@ -72,3 +72,20 @@ def test_other_mistakes_are_reported_as_for_a_file(arguments: dict[str, str | No
 
     assert place in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_message_names_the_command_and_no_line_of_a_text_that_nobody_wrote(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text("CartPole-v1: {policy: MlpPolicy}\n")
+
+    with pytest.raises(ConfigError) as missing_budget:
+        only_run("ppo", steps=None, file=str(file))
+    with pytest.raises(ConfigError) as missing_entry:
+        only_run("ppo", env="Pendulum-v1", file=str(file))
+
+    assert str(missing_budget.value) == (
+        "harness train: environments.CartPole-v1: n_timesteps is missing, expected an integer >= 1; "
+        "pass --n-timesteps, or add it to the hyperparameters"
+    )
+    assert str(missing_entry.value).startswith("harness train: algorithms[0].ppo: ")
+    assert str(missing_entry.value).endswith(f"{file} has no entry for Pendulum-v1 and no default")
