@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from harness.config.documents import Located, PlacedError
 from harness.config.drafts import AlgorithmDraft
-from harness.config.expansions import expand, is_expansion
+from harness.config.expansions import EXPANSIONS, expand, is_expansion
 from harness.config.labels import LABEL, reject_shared_folders
 from harness.config.rules import describe, expect_mapping, matching, read_value, reject_unknown
 from harness.errors import ConfigError, did_you_mean
@@ -90,5 +90,8 @@ def _algorithm_class(name: object, known: Collection[str]) -> str:
         return name
     if not isinstance(name, str) or (":" in name and not name.startswith(":")):
         return str(_CLASS(name))
-    hint = did_you_mean(name, known) or f", expected one of {', '.join(sorted(known))}, or package.module:Class"
+    if name in EXPANSIONS:
+        raise ConfigError(f"{name} needs settings, such as {name}: {{of: custom_ppo}}")
+    hint = did_you_mean(name, [*known, *EXPANSIONS])
+    hint = hint or f", expected one of {', '.join(sorted(known))}, or package.module:Class"
     raise ConfigError(f"no algorithm is registered as {name}{hint}")

@@ -135,3 +135,17 @@ def test_only_an_unresolved_file_with_deviations_loads_the_catalogue() -> None:
 
     assert {"torch", "harness.catalogue"} <= modules_loaded_by_reading(text)
     assert modules_loaded_by_reading(resolved).isdisjoint({"torch", "harness.catalogue"})
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("deviations", "a.yml:2: algorithms[1]: deviations needs settings, such as deviations: {of: custom_ppo}"),
+        (
+            "{deviation: {}}",
+            "a.yml:2: algorithms[1].deviation: no algorithm is registered as deviation, did you mean deviations?",
+        ),
+    ],
+)
+def test_a_misspelt_expansion_is_corrected(check: Check, entry: str, message: str) -> None:
+    assert check(algorithms=f"[custom_ppo, {entry}]") == [message]
