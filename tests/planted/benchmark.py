@@ -60,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if (args.pairs or args.triples) and args.subjects == "equivalents":
         parser.error("--pairs and --triples combine bugs, and equivalents have none")
+    if min(args.pairs, args.triples, args.sample or 0) < 0:
+        parser.error("--pairs, --triples and --sample are counts, expected at least 0")
+    for file in (args.record, args.markdown):
+        if file is not None and not file.absolute().parent.is_dir():
+            parser.error(f"{file} cannot be written: there is no folder {file.absolute().parent}")
     try:
         chosen = _chosen(args)
         earlier = [] if args.record is None else records.read(args.record)

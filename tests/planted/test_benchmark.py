@@ -77,3 +77,19 @@ def test_help_shows_examples(program: object, capsys: pytest.CaptureFixture[str]
         program.main(["--help"])  # type: ignore[attr-defined]
 
     assert f"python -m {program.__name__} --" in capsys.readouterr().out  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sample", "-1"], "are counts, expected at least 0"),
+        (["--record", "/no/such/file.jsonl"], "cannot be written: there is no folder /no/such"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_run(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(arguments)
+
+    assert message in capsys.readouterr().err
