@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import gymnasium as gym
 import numpy as np
 import torch
@@ -61,5 +63,6 @@ def train(env_id: str = "CartPole-v1", n_updates: int = 390, n_envs: int = 8, se
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m custom_ppo.minimal", description=__doc__).parse_args()
     torch.set_num_threads(1)
     train()

@@ -31,3 +31,11 @@ def test_the_minimal_script_needs_no_sb3() -> None:
     code = "import sys; from custom_ppo import minimal; minimal.train(n_updates=10); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "stable_baselines3" not in done.stdout
+
+
+@pytest.mark.parametrize(("argument", "exit_code"), [("--help", 0), ("typo", 2)])
+def test_the_script_explains_itself_and_refuses_arguments(argument: str, exit_code: int) -> None:
+    done = subprocess.run([sys.executable, "-m", "custom_ppo.minimal", argument], capture_output=True, check=False)
+
+    assert done.returncode == exit_code
+    assert b"usage: python -m custom_ppo.minimal" in done.stdout + done.stderr
