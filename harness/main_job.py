@@ -59,7 +59,12 @@ def _print_state(state: Survey, specs: Sequence[RunSpec], n_workers: int, out: P
     again = f" ({len(state.failed)} of them failed before)" if state.failed else ""
     todo = f"{len(state.to_run)} to run{again}" if state.to_run else "nothing to run"
     workers = f" on {n_workers} worker{'s' if n_workers > 1 else ''}" if state.to_run else ""
-    console.print(f"{len(specs)} runs in {out}: {done}{todo}{workers}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"{len(specs)} run{'s' if len(specs) != 1 else ''} in {out}: {done}{todo}{workers}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _check_prerequisites(specs: Sequence[RunSpec], out: Path) -> None:
