@@ -103,7 +103,8 @@ def _print(tables: dict[str, pd.DataFrame], out: Path, written: Sequence[Path], 
         ("plots", f"{n_figures} figures, each as SVG and PNG"),
         ("runs", "everything that each run left"),
     ):
-        console.print(f"{name:<7} {out / name}  ({note})", markup=False, highlight=False, soft_wrap=True)
+        if (out / name).is_dir():  # logs of SB3 lie elsewhere: only results of the harness have a folder runs
+            console.print(f"{name:<7} {out / name}  ({note})", markup=False, highlight=False, soft_wrap=True)
 
 
 STYLES = {"better": "green", "worse": "red", "identical": "green", "equivalent": "cyan", "inconclusive": "yellow"}

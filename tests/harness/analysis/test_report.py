@@ -72,6 +72,7 @@ def test_a_plain_log_of_sb3_is_reported_like_a_run_of_the_harness(tmp_path: Path
         != set()
     )
     assert re.search(r"\n plots   |\nplots   ", console_text(console))
+    assert not re.search(r"\nruns ", console_text(console))  # the report has no such folder
 
 
 @pytest.mark.usefixtures("_no_figures")
