@@ -8,11 +8,13 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+PACKAGES := $(VENV)/.packages
 STAMP := $(VENV)/.installed
-SOURCES := harness custom_ppo tests docs
+KERNELS := setup.py $(wildcard custom_ppo/engines/native/sources.py custom_ppo/engines/native/kernels/*)
+SOURCES := harness custom_ppo tests docs setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare smoke report crosscheck ablation bench test test-slow check docs format lint typecheck coverage clean
+.PHONY: help setup kernels compare smoke report crosscheck ablation bench test test-slow check docs format lint typecheck coverage clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,13 +22,22 @@ help: ## list all targets
 setup: $(STAMP) ## create .venv with the pinned packages
 
 # torch is installed first and pinned: otherwise pip would choose the newest build, with gigabytes for GPUs.
-$(STAMP): constraints.txt pyproject.toml
+$(PACKAGES): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "error: $(PYTHON) is not Python 3.11 to 3.13; install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[envs,atari,minigrid,dev,docs]'
 	@touch $@
+
+# pip has compiled the kernels already, but hides whether it could.
+$(STAMP): $(PACKAGES) $(KERNELS)
+	@$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+kernels: $(PACKAGES) ## compile the native engine again, and say with which compiler, or why not
+	@$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $(STAMP)
 
 compare: $(STAMP) ## the main job: train CustomPPO, SB3 PPO and SB3 A2C; write results/compare with tables and figures
 	$(BIN)/harness compare configs/compare.yml $(ARGS)

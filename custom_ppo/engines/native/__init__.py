@@ -1,0 +1,7 @@
+"""Native engine: the update and the policy in plain C, with the same bits as autograd.
+
+kernels     the C sources
+sources     lists them, and the flags they are compiled with
+signatures  declares the functions that Python calls
+library     loads what was compiled at installation, or says why it cannot be used
+"""
