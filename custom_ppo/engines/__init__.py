@@ -2,6 +2,7 @@
 
 autograd    readable: the loss of the paper, differentiated by PyTorch, for every recipe and policy
 fused       fast: the backward pass written out, for the common case
+flat        optimisers on one vector of all parameters
 fusible     names why an update must be left to autograd
 engine      the interface
 """

@@ -5,12 +5,12 @@ parameter by parameter. Here the same tensor operations run in the order in whic
 optimiser works on one vector that all parameters, gradients and moments are views of.
 
 `FusedEngine` replaces `AutogradEngine` for what it understands: MLPs with tanh or ReLU, Discrete and Box actions,
-the clipped objective and Adam, on the CPU. `fusible` says when it does not apply; autograd then does.
+the clipped objective and the optimisers of `flat`, on the CPU. `fusible` says when it does not apply; autograd then
+does.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from custom_ppo.config import UpdateConfig
 from custom_ppo.distributions import GAUSSIAN_ENTROPY, LOG_SQRT_2PI
 from custom_ppo.engines.engine import LossTerms
-from custom_ppo.engines.fusible import same_parameters
+from custom_ppo.engines.flat import flat_optimizer
 from custom_ppo.memory import Batch
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import Recipe
@@ -28,17 +28,15 @@ from custom_ppo.recipe import Recipe
 __all__ = ["FusedEngine"]
 
 _aten = torch.ops.aten
-_ALIGNMENT = 16
-"""Number of float32 in 64 bytes; kernels sum a parameter that starts elsewhere in another order, to other bits."""
 
 
 class FusedEngine:
-    """Update of one policy by its Adam optimiser; use it only if `fusible.reason_against` finds no reason."""
+    """Update of one policy by its optimiser; use it only if `fusible.reason_against` finds no reason."""
 
     def __init__(self, policy: ActorCritic, optimizer: torch.optim.Optimizer, recipe: Recipe) -> None:
         self.policy = policy
         self.recipe = recipe
-        self.adam = _FlatAdam(optimizer)
+        self.flat = flat_optimizer(optimizer)
         self.actor = _Stack([*policy.mlp_extractor.policy_net, policy.action_net])
         self.critic = _Stack([*policy.mlp_extractor.value_net, policy.value_net])
         self.head: _CategoricalHead | _GaussianHead = (
@@ -47,16 +45,15 @@ class FusedEngine:
 
     def serves(self, policy: Any, optimizer: torch.optim.Optimizer) -> bool:
         """Return True if this engine was made for these very objects: a user may exchange a layer, or the optimiser."""
-        made_for = policy is self.policy and optimizer is self.adam.optimizer
-        return made_for and same_parameters(list(policy.parameters()), self.adam.parameters)
+        return policy is self.policy and self.flat.serves(optimizer)
 
     def start(self) -> None:
         """Take over the optimiser's state, which may have been loaded from a file since the last update."""
-        self.adam.bind()
+        self.flat.bind()
 
     def finish(self) -> None:
         """Leave the optimiser's state as PyTorch would have left it."""
-        self.adam.write_steps()
+        self.flat.write_steps()
 
     @torch.no_grad()
     def forward(self, batch: Batch, config: UpdateConfig) -> LossTerms:
@@ -122,8 +119,8 @@ class FusedEngine:
 
     @torch.no_grad()
     def descend(self, config: UpdateConfig) -> None:
-        """Clip the gradient, and make one step of Adam."""
-        self.adam.step(config.max_grad_norm)
+        """Clip the gradient, and make one step of the optimiser."""
+        self.flat.step(config.max_grad_norm)
 
 
 class _Stack:
@@ -226,72 +223,3 @@ class _GaussianHead:
         # [B, A] -> [A]: one log_std serves all states. The product with ones comes from std = ones * exp(log_std).
         torch.mul((by_std * self.ones).sum(0), self.exp, out=self.log_std.grad)
         return -(by_square * (2 * self.distance))
-
-
-class _FlatAdam:
-    """PyTorch's Adam on one vector: parameters, gradients and moments are views of four flat tensors."""
-
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.optimizer = optimizer
-        self.parameters: list[nn.Parameter] = list(optimizer.param_groups[0]["params"])
-        self.n_steps = 0.0
-        offsets, size = [], 0
-        for parameter in self.parameters:
-            offsets.append(size)
-            size += math.ceil(parameter.numel() / _ALIGNMENT) * _ALIGNMENT
-        self.offsets = offsets
-        # Gaps between parameters stay zero, as their gradients are zero.
-        self.values, self.grads, self.exp_avg, self.exp_avg_sq = (torch.zeros(size) for _ in range(4))
-        self.grad_views = [self._view(self.grads, i) for i in range(len(offsets))]
-
-    def _view(self, flat: Tensor, index: int) -> Tensor:
-        parameter, offset = self.parameters[index], self.offsets[index]
-        return flat[offset : offset + parameter.numel()].view(parameter.shape)
-
-    def bind(self) -> None:
-        """Make parameters, gradients and moments views of the flat tensors, and take over what they hold."""
-        with torch.no_grad():
-            for i, parameter in enumerate(self.parameters):
-                self._adopt(parameter.data, self.values, i)
-                # .data keeps the Parameter itself, to which the optimiser and its user hold references.
-                parameter.data = self._view(self.values, i)
-                parameter.grad = self.grad_views[i]
-                state = self.optimizer.state[parameter]
-                if not state:
-                    state["step"] = torch.tensor(0.0)
-                    state["exp_avg"] = torch.zeros_like(parameter.data)
-                    state["exp_avg_sq"] = torch.zeros_like(parameter.data)
-                for name, flat in (("exp_avg", self.exp_avg), ("exp_avg_sq", self.exp_avg_sq)):
-                    self._adopt(state[name], flat, i)
-                    state[name] = self._view(flat, i)
-                self.n_steps = state["step"].item()
-
-    def _adopt(self, tensor: Tensor, flat: Tensor, index: int) -> None:
-        view = self._view(flat, index)
-        # Different from the second update on only if somebody exchanged the tensor, as loading an optimiser does.
-        if tensor.data_ptr() != view.data_ptr():
-            view.copy_(tensor)
-
-    def write_steps(self) -> None:
-        """Write the number of steps to PyTorch's optimiser."""
-        for parameter in self.parameters:
-            self.optimizer.state[parameter]["step"].fill_(self.n_steps)
-
-    def step(self, max_grad_norm: float) -> None:
-        """Clip the global norm of the gradients, and make one step (Kingma & Ba 2015, arXiv 1412.6980)."""
-        # The operations, and their order, of clip_grad_norm_ and of torch.optim.Adam: sums in another order, or a
-        # division instead of a product, differ in the last bit.
-        # Norm of the norms of parameters: that of the flat vector would sum in another order.
-        norms = torch._foreach_norm(self.grad_views, 2.0)
-        total = torch.linalg.vector_norm(torch.stack(norms), 2.0)
-        self.grads.mul_(torch.clamp(max_grad_norm / (total + 1e-6), max=1.0))
-
-        group = self.optimizer.param_groups[0]
-        lr, eps, (beta1, beta2) = group["lr"], group["eps"], group["betas"]
-        # Betas to the power of a Python float, so in float64, like the bias corrections of torch.optim.Adam.
-        self.n_steps += 1
-        self.exp_avg.lerp_(self.grads, 1 - beta1)
-        self.exp_avg_sq.mul_(beta2).addcmul_(self.grads, self.grads, value=1 - beta2)
-        step_size = lr / (1 - beta1**self.n_steps)
-        denominator = (self.exp_avg_sq.sqrt() / (1 - beta2**self.n_steps) ** 0.5).add_(eps)
-        self.values.addcdiv_(self.exp_avg, denominator, value=-step_size)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from gymnasium import spaces
-from torch import Tensor, nn
-from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
+from torch import nn
 
+from custom_ppo.engines.flat import reason_against_optimizer
 from custom_ppo.extractors import FlattenExtractor
 from custom_ppo.networks import ActorCritic, TwinMLP
 from custom_ppo.recipe import SB3_PPO, Recipe
 
-__all__ = ["reason_against", "same_parameters"]
+__all__ = ["reason_against"]
 
 _OWN_PARTS = ("policy_loss", "value_loss", "clip_values", "entropy_loss", "clip_gradients")
 """Parts of a recipe that the fused engine has written out instead of calling them."""
@@ -26,7 +25,7 @@ def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe
     changed = [part for part in recipe.differs_in(SB3_PPO) if part in _OWN_PARTS]
     if changed:
         return f"the recipe has its own {', '.join(changed)}"
-    return _reason_in_policy(policy) or _reason_in_optimizer(optimizer, list(policy.parameters()))
+    return _reason_in_policy(policy) or reason_against_optimizer(optimizer, list(policy.parameters()))
 
 
 def _reason_in_policy(policy: Any) -> str | None:
@@ -80,27 +79,3 @@ def _reason_in_parameters(policy: ActorCritic) -> str | None:
         if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
             return "a hook watches a gradient"
     return None
-
-
-def _reason_in_optimizer(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> str | None:
-    if type(optimizer) is not torch.optim.Adam:
-        return f"the optimiser is {type(optimizer).__name__}"
-    if len(optimizer.param_groups) != 1 or not same_parameters(parameters, optimizer.param_groups[0]["params"]):
-        return "the optimiser has other parameters than the policy"
-    group = optimizer.param_groups[0]
-    switches = ("weight_decay", "amsgrad", "maximize", "capturable", "differentiable", "foreach", "fused")
-    changed = [name for name in switches if group.get(name)]
-    if changed or any(isinstance(beta, Tensor) for beta in group["betas"]):
-        return f"Adam is set to {', '.join(changed) or 'tensor betas'}"
-    # A layer that was exchanged begins with step 0 while the others go on, but a flat vector has one number of steps.
-    if len({float(optimizer.state.get(parameter, {}).get("step", 0)) for parameter in parameters}) > 1:
-        return "some parameters have made more steps than others"
-    hooks = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
-    if any(hooks) or _global_optimizer_pre_hooks or _global_optimizer_post_hooks or "step" in vars(optimizer):
-        return "a hook watches the optimiser"
-    return None
-
-
-def same_parameters(ours: Sequence[nn.Parameter], theirs: Sequence[nn.Parameter]) -> bool:
-    """Return True if these are the same objects in the same order."""
-    return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from custom_ppo.agent import PPOAgent, UpdateReport
 from custom_ppo.config import PPOConfig
-from custom_ppo.engines import FusedEngine, fused, reason_against
+from custom_ppo.engines import FusedEngine, flat, fused, reason_against
 from custom_ppo.networks import ActorCritic
 from tests.custom_ppo.engines.spaces_to_fuse import ACTIONS, VECTOR
 from tests.custom_ppo.loops import Loop, learned_state, make_agent
@@ -191,13 +191,13 @@ def one_ulp_of_the_logits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def another_epsilon(monkeypatch: pytest.MonkeyPatch) -> None:
-    step = fused._FlatAdam.step
+    step = flat.FlatAdam.step
 
     def faulty(self: Any, max_grad_norm: float) -> None:
         self.optimizer.param_groups[0]["eps"] = 1e-8
         step(self, max_grad_norm)
 
-    monkeypatch.setattr(fused._FlatAdam, "step", faulty)
+    monkeypatch.setattr(flat.FlatAdam, "step", faulty)
 
 
 @pytest.mark.parametrize("plant", [wrong_sign_of_value, entropy_left_out, one_ulp_of_the_logits, another_epsilon])
