@@ -4,7 +4,7 @@ autograd    readable: the loss of the paper, differentiated by PyTorch, for ever
 fused       fast: the backward pass written out, for the common case
 flat        optimisers on one vector of all parameters
 fusible     names why an update must be left to autograd
-engine      the interface
+engine      the interfaces
 """
 
 from __future__ import annotations
@@ -15,12 +15,21 @@ import torch
 
 from custom_ppo.config import InvalidConfigError
 from custom_ppo.engines.autograd import AutogradEngine
-from custom_ppo.engines.engine import Engine, LossTerms
+from custom_ppo.engines.engine import Actor, Engine, LossTerms
 from custom_ppo.engines.fused import FusedEngine
 from custom_ppo.engines.fusible import reason_against
 from custom_ppo.recipe import Recipe
 
-__all__ = ["AutogradEngine", "Engine", "EngineName", "FusedEngine", "LossTerms", "make_engine", "reason_against"]
+__all__ = [
+    "Actor",
+    "AutogradEngine",
+    "Engine",
+    "EngineName",
+    "FusedEngine",
+    "LossTerms",
+    "make_engine",
+    "reason_against",
+]
 
 EngineName = Literal["auto", "autograd", "fused"]
 """Name of an engine; "auto" is the fastest one with autograd's bits."""

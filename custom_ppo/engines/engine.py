@@ -1,16 +1,18 @@
-"""Interface of the engines: how the loss of a minibatch is computed and descended."""
+"""Interfaces of the engines: how the loss of a minibatch is computed and descended, and how to act fast."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_ppo.config import UpdateConfig
-from custom_ppo.memory import Batch
+from custom_ppo.memory import Batch, Observation, TrajectoryMemory
 
-__all__ = ["Engine", "LossTerms"]
+__all__ = ["Actor", "Engine", "LossTerms"]
 
 
 @dataclass(frozen=True)
@@ -44,3 +46,26 @@ class Engine(Protocol):
 
     def finish(self) -> None:
         """End an update, also one that failed."""
+
+
+class Actor(Protocol):
+    """Policy that acts in N environments without modules or distribution objects, in the rows of a memory.
+
+    Actions, values and log-probabilities have the bits of the policy's `forward`, and torch's global generator is
+    left where `forward` would have left it.
+    """
+
+    def begin(self, memory: TrajectoryMemory) -> None:
+        """Prepare a rollout: bind to the arrays of the memory, which `reset` makes anew, and take the weights."""
+
+    def act(self, step: int) -> NDArray[Any]:
+        """Sample actions in the states `memory.observations[step]`; write `memory.values` and `memory.log_probs` there.
+
+        Returns a new array: int64 [N] for Discrete actions, else [N, A] in the type that the policy returns.
+        New noise of gSDE is drawn by the caller, as `PPOAgent.act` draws it: with `policy.reset_noise`.
+        """
+        ...
+
+    def values(self, observations: Observation) -> NDArray[np.float32]:
+        """Return V(s), [N], of observations [N, ...], to bootstrap from after the last step."""
+        ...
