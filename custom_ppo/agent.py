@@ -73,6 +73,15 @@ class UpdateReport:
         self.approx_kls.append(terms.approx_kl.cpu().numpy())
         self.loss = terms.loss.item()
 
+    def record_epoch(self, terms: NDArray[Any]) -> None:
+        """Add the numbers of the minibatches of a whole epoch: an array with a field for each term."""
+        self.policy_losses += terms["policy_loss"].tolist()
+        self.value_losses += terms["value_loss"].tolist()
+        self.entropy_losses += terms["entropy_loss"].tolist()
+        self.clip_fractions += terms["clip_fraction"].tolist()
+        self.approx_kls = list(terms["approx_kl"])
+        self.loss = float(terms["loss"][-1])
+
 
 Observer = Callable[[Literal["gradient", "step"]], None]
 """Called with "gradient" when the parameters hold the gradient of a minibatch, before it is clipped, and with "step"
@@ -223,24 +232,34 @@ class PPOAgent:
 
         batch: the rollout; report: holds the numbers of the update, and records those of every minibatch.
         """
-        config, recipe = report.config, self.recipe
-        for _ in range(config.n_epochs):
+        for _ in range(report.config.n_epochs):
             report.n_epochs += 1
             report.approx_kls = []  # those of the last epoch are logged, and adapt beta
             # A new order in every epoch; it is drawn even if one minibatch holds all, as SB3's buffer draws it.
-            for minibatch in batch.minibatches(config.batch_size, recipe.minibatch_order(len(batch))):
-                terms = self.engine.forward(minibatch, config)
-                report.record(terms)
-                self.check_loss(report)  # before `backward`: one step by a NaN would destroy all weights
-                # Before the step, so that the step which would leave the trust region is never made. It ends the whole
-                # update and not this epoch alone, and the paper has no such stop: both are SB3's (PPO.train).
-                if config.target_kl is not None and recipe.stop_early(report.approx_kls[-1], config.target_kl):
-                    report.stopped_early = True
-                    return
-                self.engine.backward(terms, config)
-                self.observer("gradient")
-                self.engine.descend(config)
-                self.observer("step")
+            self.learn_epoch(batch, self.recipe.minibatch_order(len(batch)), report)
+            # The whole update ends, and not this epoch alone. That is SB3's (PPO.train); the paper has no such stop.
+            if report.stopped_early:
+                return
+
+    def learn_epoch(self, batch: Batch, order: NDArray[np.int64], report: UpdateReport) -> None:
+        """Descend the loss of the transitions in this order, minibatch by minibatch."""
+        config = report.config
+        # Compiled kernels make the whole epoch in one call, unless somebody watches the minibatches.
+        if self.observer is unobserved and self.engine.learn_epoch(batch, order, report):
+            self.check_loss(report)
+            return
+        for minibatch in batch.minibatches(config.batch_size, order):
+            terms = self.engine.forward(minibatch, config)
+            report.record(terms)
+            self.check_loss(report)  # before `backward`: one step by a NaN would destroy all weights
+            # Before the step, so that the step which would leave the trust region is never made.
+            if config.target_kl is not None and self.recipe.stop_early(report.approx_kls[-1], config.target_kl):
+                report.stopped_early = True
+                return
+            self.engine.backward(terms, config)
+            self.observer("gradient")
+            self.engine.descend(config)
+            self.observer("step")
 
     def check_loss(self, report: UpdateReport) -> None:
         """Raise TrainingDivergedError unless the loss of the last minibatch is finite."""

@@ -4,11 +4,13 @@ autograd    readable: the loss of the paper, differentiated by PyTorch, for ever
 fused       fast: the backward pass written out, for the common case
 flat        optimisers on one vector of all parameters
 fusible     names why an update must be left to autograd
+native      fastest: plain C, compiled at installation, for MLPs on the CPU
 engine      the interfaces
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -18,6 +20,8 @@ from custom_ppo.engines.autograd import AutogradEngine
 from custom_ppo.engines.engine import Actor, Engine, LossTerms
 from custom_ppo.engines.fused import FusedEngine
 from custom_ppo.engines.fusible import reason_against
+from custom_ppo.engines.native import coverage as native
+from custom_ppo.engines.native.engine import NativeEngine
 from custom_ppo.recipe import Recipe
 
 __all__ = [
@@ -27,12 +31,13 @@ __all__ = [
     "EngineName",
     "FusedEngine",
     "LossTerms",
+    "NativeEngine",
     "make_engine",
     "reason_against",
 ]
 
-EngineName = Literal["auto", "autograd", "fused"]
-"""Name of an engine; "auto" is the fastest one with autograd's bits."""
+EngineName = Literal["auto", "autograd", "fused", "native"]
+"""Name of an engine; "auto" is the fastest one that policy, recipe and platform allow. All give the same bits."""
 
 
 def make_engine(
@@ -44,14 +49,21 @@ def make_engine(
 ) -> Engine:
     """Return the engine for the next update of a policy by an optimiser.
 
-    wanted: "auto" is the fused one where it gives autograd's bits, and autograd's elsewhere.
+    wanted: "auto" is the native one where it applies, else the fused one, else autograd's.
     last: the engine of the update before, which is returned if it still fits.
-    Raises InvalidConfigError if "fused" is wanted and not possible.
+    Raises InvalidConfigError if "native" or "fused" is wanted and not possible.
     """
-    reason = "autograd was asked for" if wanted == "autograd" else reason_against(policy, optimizer, recipe)
-    if reason is None:
-        fits = isinstance(last, FusedEngine) and last.serves(policy, optimizer)
-        return last if fits and last is not None else FusedEngine(policy, optimizer, recipe)
-    if wanted == "fused":
-        raise InvalidConfigError(f"engine='fused' is not possible: {reason}; use engine='auto'")
+    fastest: list[tuple[EngineName, type[FusedEngine], Callable[..., str | None]]] = [
+        ("native", NativeEngine, native.reason_against),
+        ("fused", FusedEngine, reason_against),
+    ]
+    for name, engine, reason_against_it in fastest:
+        if wanted not in (name, "auto"):
+            continue
+        reason = reason_against_it(policy, optimizer, recipe)
+        if reason is None:
+            fits = type(last) is engine and last.serves(policy, optimizer)
+            return last if fits and last is not None else engine(policy, optimizer, recipe)
+        if wanted == name:
+            raise InvalidConfigError(f"engine={name!r} is not possible: {reason}; use engine='auto'")
     return AutogradEngine(policy, optimizer, recipe)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.engine import LossTerms
@@ -10,6 +14,9 @@ from custom_ppo.losses import approx_kl, clip_fraction
 from custom_ppo.memory import Batch
 from custom_ppo.networks import Policy
 from custom_ppo.recipe import Recipe
+
+if TYPE_CHECKING:
+    from custom_ppo.agent import UpdateReport
 
 __all__ = ["AutogradEngine"]
 
@@ -30,6 +37,10 @@ class AutogradEngine:
 
     def finish(self) -> None:
         """Do nothing: the optimiser holds its state already."""
+
+    def learn_epoch(self, batch: Batch, order: NDArray[np.int64], report: UpdateReport) -> bool:
+        """Return False: this engine makes minibatches one by one."""
+        return False
 
     def forward(self, batch: Batch, config: UpdateConfig) -> LossTerms:
         """Return the loss of a minibatch of B transitions, term by term."""

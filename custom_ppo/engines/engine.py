@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from custom_ppo.config import UpdateConfig
 from custom_ppo.memory import Batch, Observation, TrajectoryMemory
+
+if TYPE_CHECKING:
+    from custom_ppo.agent import UpdateReport
 
 __all__ = ["Actor", "Engine", "LossTerms"]
 
@@ -29,10 +32,20 @@ class LossTerms:
 
 
 class Engine(Protocol):
-    """Way to compute and descend the loss: `start`, then for every minibatch the next three, then `finish`."""
+    """Way to compute and descend the loss.
+
+    `start`; then for every epoch `learn_epoch`, or for every minibatch `forward`, `backward`, `descend`; then `finish`.
+    """
 
     def start(self) -> None:
         """Prepare an update."""
+
+    def learn_epoch(self, batch: Batch, order: NDArray[np.int64], report: UpdateReport) -> bool:
+        """Make a whole epoch over the transitions in this order, and report its minibatches.
+
+        Returns False, without having done anything, if this engine makes minibatches one by one only.
+        """
+        ...
 
     def forward(self, batch: Batch, config: UpdateConfig) -> LossTerms:
         """Return the loss of a minibatch of B transitions, term by term."""

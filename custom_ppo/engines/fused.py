@@ -11,10 +11,12 @@ does.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from custom_ppo.config import UpdateConfig
@@ -24,6 +26,9 @@ from custom_ppo.engines.flat import flat_optimizer
 from custom_ppo.memory import Batch
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import Recipe
+
+if TYPE_CHECKING:
+    from custom_ppo.agent import UpdateReport
 
 __all__ = ["FusedEngine"]
 
@@ -54,6 +59,10 @@ class FusedEngine:
     def finish(self) -> None:
         """Leave the optimiser's state as PyTorch would have left it."""
         self.flat.write_steps()
+
+    def learn_epoch(self, batch: Batch, order: NDArray[np.int64], report: UpdateReport) -> bool:
+        """Return False: this engine makes minibatches one by one."""
+        return False
 
     @torch.no_grad()
     def forward(self, batch: Batch, config: UpdateConfig) -> LossTerms:

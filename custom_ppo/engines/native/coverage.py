@@ -1,0 +1,30 @@
+"""Conditions under which the compiled kernels apply, and in words the reason why they do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from custom_ppo.engines import fusible
+from custom_ppo.engines.flat import flat_optimizer
+from custom_ppo.engines.native.heads import reason_against_head
+from custom_ppo.engines.native.library import reason_against_loading
+from custom_ppo.engines.native.optimizers import reason_against_flat
+from custom_ppo.recipe import SB3_PPO, Recipe
+
+__all__ = ["reason_against"]
+
+_CALLED_PARTS = ("stop_early", "normalize_advantages")
+"""Parts of a recipe that the agent or the fused engine calls, but that the kernels have written out."""
+
+
+def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> str | None:
+    """Return the reason why the kernels cannot make an update, or None if they can."""
+    reason = reason_against_loading() or fusible.reason_against(policy, optimizer, recipe)
+    if reason:
+        return reason
+    changed = [part for part in recipe.differs_in(SB3_PPO) if part in _CALLED_PARTS]
+    if changed:
+        return f"the recipe has its own {', '.join(changed)}"
+    return reason_against_head(policy) or reason_against_flat(flat_optimizer(optimizer))

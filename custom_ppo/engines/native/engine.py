@@ -1,0 +1,57 @@
+"""Engine of the compiled kernels: whole epochs of an update in one call, and acting, to the bits of the other engines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from custom_ppo.engines.fused import FusedEngine
+from custom_ppo.engines.native import self_check
+from custom_ppo.engines.native.learner import Learner
+from custom_ppo.memory import Batch
+
+if TYPE_CHECKING:
+    from custom_ppo.agent import UpdateReport
+
+__all__ = ["NativeEngine"]
+
+
+class NativeEngine(FusedEngine):
+    """Fused engine whose epochs are made by compiled kernels; use it only if `coverage.reason_against` finds no reason.
+
+    Its minibatches, one by one, are those of the fused engine. They are made so if a method of this object is wrapped, to
+    watch or to change it, and if the kernels do not reproduce autograd's bits, which is checked before they are used.
+    """
+
+    _learner: Learner | None = None
+
+    def learner(self, capacity: int) -> Learner:
+        """Return the kernels' learner for at most so many states at once; parameters must be bound to `flat`."""
+        if self._learner is None or self._learner.capacity < capacity or self._learner.is_outdated():
+            self._learner = Learner(self.policy, self.flat, self.recipe, capacity)
+        return self._learner
+
+    def learn_epoch(self, batch: Batch, order: NDArray[np.int64], report: UpdateReport) -> bool:
+        """Make an epoch over these transitions, and report its minibatches; return False if it must be made one by one."""
+        config = report.config
+        size = min(config.batch_size or len(order), len(order))
+        if not size or any(name in vars(self) for name in ("forward", "backward", "descend")):
+            return False
+        learner = self.learner(size)
+        features = self._features(batch)
+        # The last minibatch may be smaller, and MKL sums in another order for another size.
+        for n in sorted({size, len(order) % size} - {0}, reverse=True):
+            if not self_check.update_agrees(learner, batch, features, config, n):
+                return False
+        terms, stopped = learner.learn_epoch(features, batch, order, config)
+        report.record_epoch(terms)
+        report.stopped_early = stopped
+        return True
+
+    def _features(self, batch: Batch) -> Tensor:
+        features = self.policy._encode(batch.observations)
+        assert isinstance(features, Tensor)
+        return features.flatten(1).contiguous()

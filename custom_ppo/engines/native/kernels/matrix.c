@@ -1,0 +1,53 @@
+/* Matrix products as ATen makes them: addmm_impl_cpu_ (aten/src/ATen/native/LinearAlgebra.cpp) down to its call of sgemm.
+ *
+ * sgemm is column-major, so ATen exchanges the operands and calls for the transposed product. Transposition flags and leading
+ * dimensions are ATen's to the last case: MKL chooses its code, and so the order of its sums, by them.
+ */
+#include "kernels.h"
+
+typedef struct {
+    const float *at;
+    int stride[2];
+} Operand;
+
+static Operand operand(View view, bool exchange) {
+    Operand result = {view.at, {exchange ? view.column : view.row, exchange ? view.row : view.column}};
+    return result;
+}
+
+static int at_least_one(int x) { return x > 1 ? x : 1; }
+
+/* fastest: whether the first stride walks along memory, so that the operand can be passed as it is */
+static bool as_it_is(const Operand *operand, int leading) {
+    return operand->stride[0] == 1 && operand->stride[1] >= at_least_one(leading);
+}
+
+void multiply(float *c, int n, int m, int k, View a, View b, float beta) {
+    /* c [n, m] row-major is c^T [m, n] column-major, and c^T = b^T a^T. ATen leaves out the exchange if m == 1, as the one
+     * column is column-major already. Below, `left` is [rows, k] and `right` [k, columns] of the column-major product. */
+    bool exchanged = m != 1;
+    int n_rows = exchanged ? m : n, n_columns = exchanged ? n : m;
+    Operand left = exchanged ? operand(b, true) : operand(a, false);
+    Operand right = exchanged ? operand(a, true) : operand(b, false);
+    bool plain_left = as_it_is(&left, n_rows), plain_right = as_it_is(&right, k);
+    int lda = plain_left ? left.stride[1] : left.stride[0];
+    int ldb = plain_right ? right.stride[1] : right.stride[0];
+    int ldc = exchanged ? m : 1;
+
+    /* normalize_last_dims (CPUBlas.cpp): a leading dimension that is never used must be large enough all the same. */
+    if (n_columns == 1)
+        ldc = n_rows;
+    if (plain_left) {
+        if (k == 1)
+            lda = n_rows;
+    } else if (n_rows == 1)
+        lda = k;
+    if (plain_right) {
+        if (n_columns == 1)
+            ldb = k;
+    } else if (k == 1)
+        ldb = n_columns;
+    if (ldc < n_rows)
+        ldc = n_rows;
+    sgemm(plain_left ? 'n' : 't', plain_right ? 'n' : 't', n_rows, n_columns, k, left.at, lda, right.at, ldb, beta, c, ldc);
+}

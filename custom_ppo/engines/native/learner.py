@@ -1,0 +1,197 @@
+"""Learner of the compiled kernels: one policy and its optimiser, bound to the arrays of `kernels/learner.c`."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from custom_ppo import recipe as recipes
+from custom_ppo.config import UpdateConfig
+from custom_ppo.engines.flat import FlatOptimizer
+from custom_ppo.engines.native.heads import NativeHead, native_head
+from custom_ppo.engines.native.library import load
+from custom_ppo.engines.native.optimizers import kernel_options
+from custom_ppo.losses import clipped_surrogate, half_value_loss, kl_penalty
+from custom_ppo.memory import Batch
+from custom_ppo.networks import ActorCritic
+from custom_ppo.recipe import SB3_PPO, Recipe
+
+__all__ = ["ACTIVATIONS", "OBJECTIVES", "STOPPED_EARLY", "VALUE_CLIPPINGS", "Learner", "activation_of"]
+
+Float32 = NDArray[np.float32]
+
+COMPLETE, STOPPED_EARLY, NOT_FINITE = range(3)
+"""Outcomes of an epoch, in the order of kernels/learner.c."""
+
+ACTIVATIONS: Mapping[type[nn.Module], int] = {nn.Tanh: 1, nn.ReLU: 2}
+"""Class of an activation -> its number in kernels/kernels.h."""
+
+OBJECTIVES: Mapping[Any, int] = {clipped_surrogate: 0, recipes.log_prob_objective: 1, kl_penalty: 2}
+"""Objective of a recipe's policy loss -> its number in kernels/kernels.h."""
+
+VALUE_CLIPPINGS: Mapping[Any, int] = {recipes.clip_around_old_values: 1, recipes.clip_improvements_only: 2}
+"""`clip_values` of a recipe -> its number in kernels/kernels.h; 0 stands for values that are not clipped."""
+
+TERMS = np.dtype([(name, np.float32) for name in (
+    "policy_loss", "value_loss", "entropy_loss", "clip_fraction", "approx_kl", "loss",
+)])  # fmt: skip
+"""`Terms` of kernels/kernels.h: the numbers of one minibatch."""
+
+
+class _Numbers(ctypes.Structure):
+    """`Numbers` of kernels/kernels.h: the numbers of one update."""
+
+    _fields_ = [
+        *((name, ctypes.c_double) for name in (
+            "clip_range", "clip_range_vf", "beta", "ent_coef", "vf_coef", "max_grad_norm", "learning_rate", "target_kl",
+        )),
+        *((name, ctypes.c_int32) for name in (
+            "objective", "value_clipping", "half_value_loss", "normalize_advantage", "stop_at_target_kl",
+        )),
+    ]  # fmt: skip
+
+
+class _Rollout(ctypes.Structure):
+    """`Rollout` of kernels/learner.c: the transitions of a whole rollout."""
+
+    _fields_ = [
+        (name, ctypes.c_void_p)
+        for name in ("features", "actions", "old_values", "old_log_prob", "advantages", "returns")
+    ]
+
+
+class Learner:
+    """Actor, critic, distribution and optimiser inside the kernels, which change the parameters in place.
+
+    capacity: most states that are handled at once, of a minibatch or of parallel environments.
+    flat: must be bound; the kernels keep the addresses of its tensors.
+    """
+
+    def __init__(self, policy: ActorCritic, flat: FlatOptimizer, recipe: Recipe, capacity: int) -> None:
+        self.kernels = load().kernels
+        self.policy = policy
+        self.flat = flat
+        self.recipe = recipe
+        self.capacity = capacity
+        self._gradients = dict(zip(map(id, flat.parameters), flat.grad_views, strict=True))
+        twins = policy.mlp_extractor
+        self.handle = self.kernels.learner_new(capacity, _n_features(policy))
+        for of_critic, layers in (
+            (False, [*twins.policy_net, policy.action_net]),
+            (True, [*twins.value_net, policy.value_net]),
+        ):
+            self._add_layers(of_critic, [layer for layer in layers if type(layer) is not nn.Identity])
+        self.head: NativeHead = native_head(self, policy)
+        self._set_optimizer()
+        self.kernels.learner_ready(self.handle)
+        self.addresses = self._addresses()
+        self.architecture = (repr(policy.mlp_extractor), repr(policy.action_space), _sde_options(policy))
+
+    def __del__(self) -> None:
+        if hasattr(self, "handle"):
+            self.kernels.learner_free(self.handle)
+
+    def shape_class(self, config: UpdateConfig) -> tuple[Any, ...]:
+        """Return what decides which code of the kernels, and of PyTorch, runs in an update."""
+        numbers = _numbers(config, self.recipe)
+        switches = (numbers.objective, numbers.value_clipping, numbers.half_value_loss, numbers.normalize_advantage)
+        return (*self.architecture, type(self.flat).__name__, self.options, *switches, config.ent_coef != 0)
+
+    def is_outdated(self) -> bool:
+        """Return True if a layer or a setting of the optimiser was exchanged since this learner was made."""
+        return self.addresses != self._addresses() or self.options != kernel_options(self.flat)[1]
+
+    def _addresses(self) -> list[int]:
+        return [parameter.data_ptr() for parameter in self.policy.parameters()]
+
+    def gradient_of(self, parameter: nn.Parameter) -> int:
+        """Return the address of the gradient of a parameter."""
+        return self._gradients[id(parameter)].data_ptr()
+
+    def _add_layers(self, of_critic: bool, layers: list[nn.Module]) -> None:
+        for layer, following in zip(layers, [*layers[1:], None], strict=True):
+            if isinstance(layer, nn.Linear):
+                activation, slope = activation_of(following)
+                added = self.kernels.learner_add_layer(
+                    self.handle, of_critic, layer.in_features, layer.out_features, activation, slope,
+                    layer.weight.data_ptr(), layer.bias.data_ptr(),
+                    self.gradient_of(layer.weight), self.gradient_of(layer.bias),
+                )  # fmt: skip
+                assert added, "`reason_against` lets no network of so many layers pass"
+
+    def _set_optimizer(self) -> None:
+        flat = self.flat
+        kind, options, state = kernel_options(flat)
+        addresses = [view.data_ptr() for view in flat.grad_views]
+        sizes = [view.numel() for view in flat.grad_views]
+        self.kernels.learner_set_optimizer(
+            self.handle, kind, flat.values.numel(), flat.values.data_ptr(), flat.grads.data_ptr(),
+            (ctypes.c_void_p * 3)(*(state[i].data_ptr() if i < len(state) else None for i in range(3))),
+            (ctypes.c_double * 8)(*options),
+            len(sizes), (ctypes.c_void_p * len(sizes))(*addresses), (ctypes.c_int64 * len(sizes))(*sizes),
+        )  # fmt: skip
+        self.options = options
+
+    def learn_epoch(
+        self, features: Tensor, batch: Batch, order: NDArray[np.int64], config: UpdateConfig
+    ) -> tuple[NDArray[Any], bool]:
+        """Make one epoch; return the `TERMS` of its minibatches, and True if the last one exceeded target_kl.
+
+        features: float32 [T * N, features] of the transitions; order: indices of the transitions.
+        An epoch ends at a loss that is not finite, before that changes the weights.
+        """
+        actions = batch.actions.to(torch.float32).contiguous()
+        columns = (features, actions, batch.old_values, batch.old_log_prob, batch.advantages, batch.returns)
+        assert all(column.is_contiguous() and column.dtype == torch.float32 for column in columns)
+        rollout = _Rollout(*(column.data_ptr() for column in columns))
+        size = config.batch_size or len(order)
+        terms = np.empty(-(-len(order) // size), TERMS)
+        n_minibatches = ctypes.c_int64()
+        self.kernels.learner_set_steps(self.handle, self.flat.n_steps)
+        outcome = self.kernels.learner_epoch(
+            self.handle, ctypes.byref(rollout), order.ctypes.data, len(order), size,
+            ctypes.byref(_numbers(config, self.recipe)), terms.ctypes.data, ctypes.byref(n_minibatches),
+        )  # fmt: skip
+        self.flat.n_steps = self.kernels.learner_steps(self.handle)
+        return terms[: n_minibatches.value], outcome == STOPPED_EARLY
+
+
+def activation_of(layer: nn.Module | None) -> tuple[int, float]:
+    """Return the kernels' number of an activation and its slope; 0 for a linear layer that follows directly."""
+    if layer is None or isinstance(layer, nn.Linear):
+        return 0, 0.0
+    return ACTIVATIONS[type(layer)], float(getattr(layer, "alpha", getattr(layer, "negative_slope", 0.0)))
+
+
+def _sde_options(policy: ActorCritic) -> tuple[bool, ...]:
+    sde = policy.sde
+    return () if sde is None else (sde.full_std, sde.use_expln, sde.squash_output)
+
+
+def _n_features(policy: ActorCritic) -> int:
+    return int(policy.features_extractor.features_dim)  # type: ignore[arg-type]
+
+
+def _numbers(config: UpdateConfig, recipe: Recipe) -> _Numbers:
+    """Return the numbers of an update as the kernels take them."""
+    return _Numbers(
+        clip_range=config.clip_range,
+        clip_range_vf=config.clip_range_vf or 0.0,
+        beta=config.beta,
+        ent_coef=config.ent_coef,
+        vf_coef=config.vf_coef,
+        max_grad_norm=config.max_grad_norm,
+        learning_rate=config.learning_rate,
+        target_kl=config.target_kl or 0.0,
+        objective=OBJECTIVES[recipe.policy_loss.objective],
+        value_clipping=0 if config.clip_range_vf is None else VALUE_CLIPPINGS[recipe.clip_values],
+        half_value_loss=recipe.value_loss is half_value_loss,
+        normalize_advantage=config.normalize_advantage,
+        stop_at_target_kl=config.target_kl is not None and recipe.stop_early is SB3_PPO.stop_early,
+    )

@@ -1,0 +1,99 @@
+"""Comparison of the compiled kernels with autograd, to the bit, before they are used for the first time.
+
+The kernels reproduce the order of PyTorch's additions, which depends on its version, on the processor and on the shapes.
+So for every class of shapes, one step of an update and one step of acting are made by both, and the kernels are used only
+where every bit is equal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from custom_ppo.config import UpdateConfig
+from custom_ppo.engines.autograd import AutogradEngine
+from custom_ppo.engines.flat import FlatOptimizer
+from custom_ppo.engines.native.learner import TERMS, Learner
+from custom_ppo.memory import Batch
+
+__all__ = ["results", "update_agrees"]
+
+results: dict[tuple[Any, ...], bool] = {}
+"""Class of shapes -> True if the kernels gave autograd's bits; filled in the course of this process."""
+
+
+def update_agrees(learner: Learner, batch: Batch, features: Tensor, config: UpdateConfig, n: int) -> bool:
+    """Return True if the kernels make the step of a minibatch of n transitions to autograd's bits.
+
+    Compared once for each class of shapes; parameters and optimiser are as before afterwards.
+    """
+    key = ("update", n, torch.get_num_threads(), *learner.shape_class(config))
+    if key not in results:
+        results[key] = _same_step(learner, batch, features, config, n)
+        if not results[key]:
+            _warn(f"the update of a minibatch of {n}")
+    return results[key]
+
+
+def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateConfig, n: int) -> bool:
+    rows = torch.arange(n)
+    # Disturbed, as in the first minibatch all ratios are 1 and all values are the old ones: so both sides of both clips,
+    # and all branches of their gradients, are met.
+    wave = 0.4 * torch.sin(torch.arange(len(batch), dtype=torch.float32))
+    batch = dataclasses.replace(batch, old_log_prob=batch.old_log_prob + wave, old_values=batch.old_values + wave)
+    config = dataclasses.replace(config, batch_size=n, target_kl=None)
+    flat = learner.flat
+    with _restored(learner):
+        engine = AutogradEngine(learner.policy, flat.optimizer, learner.recipe)
+        flat.write_steps()
+        with torch.enable_grad():
+            terms = engine.forward(batch[rows], config)
+            engine.backward(terms, config)
+            engine.descend(config)
+        expected = _moved(flat)
+        expected_terms = [getattr(terms, name).item() for name in TERMS.names or ()]
+    with _restored(learner):
+        found_terms, _ = learner.learn_epoch(features, batch, rows.numpy(), config)
+        found = _moved(flat)
+    equal = all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
+    return equal and np.array_equal(np.array(found_terms[0].tolist()), np.array(expected_terms), equal_nan=True)
+
+
+def _moved(flat: FlatOptimizer) -> list[Tensor]:
+    """Return copies of everything that a step changes: parameters, clipped gradients, state of the optimiser."""
+    gradients = [parameter.grad.clone() for parameter in flat.parameters if parameter.grad is not None]
+    return [flat.values.clone(), *gradients, *(tensor.clone() for tensor in flat.state.values())]
+
+
+class _restored:
+    """Context that leaves the parameters and the optimiser of a learner as they were."""
+
+    def __init__(self, learner: Learner) -> None:
+        self.flat = learner.flat
+
+    def __enter__(self) -> None:
+        flat = self.flat
+        self.n_steps = flat.n_steps
+        self.before = [tensor.clone() for tensor in (flat.values, flat.grads, *flat.state.values())]
+
+    def __exit__(self, *_: object) -> None:
+        flat = self.flat
+        for tensor, before in zip((flat.values, flat.grads, *flat.state.values()), self.before, strict=True):
+            tensor.copy_(before)
+        flat.n_steps = self.n_steps
+        flat.write_steps()
+        flat.bind()
+
+
+def _warn(what: str) -> None:
+    if list(results.values()).count(False) == 1:
+        warnings.warn(
+            f"the compiled kernels do not give PyTorch's bits here ({what}), so the slower fused engine is used;"
+            f" results are right (torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()})",
+            stacklevel=2,
+        )
