@@ -79,13 +79,19 @@ class FlatOptimizer:
 
     def bind(self) -> None:
         """Make parameters, gradients and state views of the flat tensors, and take over what they hold."""
+        self.bind_values()
+        with torch.no_grad():
+            for i, parameter in enumerate(self.parameters):
+                parameter.grad = self.grad_views[i]
+                self._bind_state(i, parameter)
+
+    def bind_values(self) -> None:
+        """Make the parameters views of the flat tensor, which is all that acting needs."""
         with torch.no_grad():
             for i, parameter in enumerate(self.parameters):
                 self._adopt(parameter.data, self.values, i)
                 # .data keeps the Parameter itself, to which the optimiser and its user hold references.
                 parameter.data = self._view(self.values, i)
-                parameter.grad = self.grad_views[i]
-                self._bind_state(i, parameter)
 
     def _bind_state(self, index: int, parameter: nn.Parameter) -> None:
         state = self.optimizer.state[parameter]

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_ppo.engines.fused import FusedEngine
+from custom_ppo.engines.engine import Actor
 from custom_ppo.engines.native import self_check
+from custom_ppo.engines.native.actor import NativeActor, make_actor
 from custom_ppo.engines.native.learner import Learner
 from custom_ppo.memory import Batch
 
 if TYPE_CHECKING:
-    from custom_ppo.agent import UpdateReport
+    from custom_ppo.agent import PPOAgent, UpdateReport
 
 __all__ = ["NativeEngine"]
 
@@ -27,6 +29,7 @@ class NativeEngine(FusedEngine):
     """
 
     _learner: Learner | None = None
+    _actor: NativeActor | None = None
 
     def learner(self, capacity: int) -> Learner:
         """Return the kernels' learner for at most so many states at once; parameters must be bound to `flat`."""
@@ -55,3 +58,11 @@ class NativeEngine(FusedEngine):
         features = self.policy._encode(batch.observations)
         assert isinstance(features, Tensor)
         return features.flatten(1).contiguous()
+
+    def actor(self, agent: PPOAgent) -> Actor | None:
+        """Return what acts for an agent, or None if its actions must be computed by the policy's own methods."""
+        n_envs = agent.memory.n_envs
+        actor = self._actor
+        if actor is None or actor.n_envs != n_envs or actor.learner.is_outdated():
+            actor = self._actor = make_actor(self, n_envs)
+        return actor

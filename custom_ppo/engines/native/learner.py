@@ -81,7 +81,8 @@ class Learner:
         self.capacity = capacity
         self._gradients = dict(zip(map(id, flat.parameters), flat.grad_views, strict=True))
         twins = policy.mlp_extractor
-        self.handle = self.kernels.learner_new(capacity, _n_features(policy))
+        self.n_features = _n_features(policy)
+        self.handle = self.kernels.learner_new(capacity, self.n_features)
         for of_critic, layers in (
             (False, [*twins.policy_net, policy.action_net]),
             (True, [*twins.value_net, policy.value_net]),

@@ -7,21 +7,27 @@ where every bit is equal.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.autograd import AutogradEngine
 from custom_ppo.engines.flat import FlatOptimizer
 from custom_ppo.engines.native.learner import TERMS, Learner
-from custom_ppo.memory import Batch
+from custom_ppo.memory import Batch, TrajectoryMemory
 
-__all__ = ["results", "update_agrees"]
+if TYPE_CHECKING:
+    from custom_ppo.engines.native.actor import NativeActor
+
+__all__ = ["acting_agrees", "results", "update_agrees"]
 
 results: dict[tuple[Any, ...], bool] = {}
 """Class of shapes -> True if the kernels gave autograd's bits; filled in the course of this process."""
@@ -40,6 +46,55 @@ def update_agrees(learner: Learner, batch: Batch, features: Tensor, config: Upda
     return results[key]
 
 
+def acting_agrees(actor: NativeActor) -> bool:
+    """Return True if the kernels act in N states to the bits of the policy, with the same random numbers.
+
+    Compared once for each class of shapes; the random generator is as before afterwards.
+    """
+    learner = actor.learner
+    key = ("act", actor.n_envs, torch.get_num_threads(), *learner.architecture)
+    if key not in results:
+        results[key] = _same_actions(actor)
+        if not results[key]:
+            _warn(f"acting in {actor.n_envs} states")
+    return results[key]
+
+
+@torch.no_grad()
+def _same_actions(actor: NativeActor) -> bool:
+    policy: Any = actor.policy
+    memory = TrajectoryMemory(1, actor.n_envs, policy.observation_space, policy.action_space)
+    assert not isinstance(memory.observations, dict)
+    memory.observations[0] = _any_observations(policy.observation_space, memory.observations[0])
+    observations = torch.as_tensor(memory.observations[0])
+    before = torch.get_rng_state()
+    try:
+        actions, values, log_prob = policy(observations)
+        state = torch.get_rng_state()
+        torch.set_rng_state(before)
+        actor.begin(memory)
+        found = actor.act(0)
+        equal = torch.equal(torch.get_rng_state(), state)
+    finally:
+        torch.set_rng_state(before)
+    expected = (actions.reshape(found.shape), values.flatten(), log_prob, policy.predict_values(observations).flatten())
+    return equal and all(
+        np.array_equal(ours, theirs.numpy()) and ours.dtype == theirs.numpy().dtype
+        for ours, theirs in zip(
+            (found, memory.values[0], memory.log_probs[0], actor.values(memory.observations[0])), expected, strict=True
+        )
+    )
+
+
+def _any_observations(space: spaces.Space[Any], like: NDArray[Any]) -> NDArray[Any]:
+    """Return observations of a space in the shape of an array, from a generator of their own."""
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
+        return np.random.default_rng(0).normal(size=like.shape).astype(like.dtype)
+    space = copy.deepcopy(space)  # as sampling moves its generator
+    space.seed(0)
+    return np.stack([space.sample() for _ in like]).reshape(like.shape)
+
+
 def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateConfig, n: int) -> bool:
     rows = torch.arange(n)
     # Disturbed, as in the first minibatch all ratios are 1 and all values are the old ones: so both sides of both clips,
@@ -48,7 +103,7 @@ def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateC
     batch = dataclasses.replace(batch, old_log_prob=batch.old_log_prob + wave, old_values=batch.old_values + wave)
     config = dataclasses.replace(config, batch_size=n, target_kl=None)
     flat = learner.flat
-    with _restored(learner):
+    with _Restored(learner):
         engine = AutogradEngine(learner.policy, flat.optimizer, learner.recipe)
         flat.write_steps()
         with torch.enable_grad():
@@ -57,7 +112,7 @@ def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateC
             engine.descend(config)
         expected = _moved(flat)
         expected_terms = [getattr(terms, name).item() for name in TERMS.names or ()]
-    with _restored(learner):
+    with _Restored(learner):
         found_terms, _ = learner.learn_epoch(features, batch, rows.numpy(), config)
         found = _moved(flat)
     equal = all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
@@ -70,7 +125,7 @@ def _moved(flat: FlatOptimizer) -> list[Tensor]:
     return [flat.values.clone(), *gradients, *(tensor.clone() for tensor in flat.state.values())]
 
 
-class _restored:
+class _Restored:
     """Context that leaves the parameters and the optimiser of a learner as they were."""
 
     def __init__(self, learner: Learner) -> None:
