@@ -190,20 +190,27 @@ class PPOAgent:
         last_observations, dones: [N, ...] and [N], as the last step returned them.
         Raises TrainingDivergedError if a number of the rollout is not finite.
         """
-        memory = self.memory
         # A rollout ends in the middle of episodes: V stands for the rest of them, unless the last step was a done.
         last_values = self.value(to_tensor(last_observations, self.device))
+        self.estimate_advantages(last_values.cpu().numpy().flatten(), dones)  # [N, 1] -> [N]
+        return last_values
+
+    def estimate_advantages(self, last_values: NDArray[np.float32], dones: NDArray[np.bool_]) -> None:
+        """Write advantages and returns into a full memory; last_values, dones: [N], of the state after the last step.
+
+        Raises TrainingDivergedError if a number of the rollout is not finite.
+        """
+        memory = self.memory
         memory.advantages, memory.returns = self.recipe.advantages(
             memory.rewards,
             memory.values,
             memory.episode_starts,
-            last_values.cpu().numpy().flatten(),  # [N, 1] -> [N]
+            last_values,
             dones,
             gamma=self.config.gamma,
             gae_lambda=self.config.gae_lambda,
         )
         check_rollout(memory, iteration=self.iteration)
-        return last_values
 
     # update
 
