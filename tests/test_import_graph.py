@@ -29,8 +29,11 @@ CUSTOM_PPO: Mapping[str, set[str]] = {
     "agent": {"config", "diagnostics", "engines", "memory", "networks", "recipe"},
     "rollout": {"agent", "memory"},
     "minimal": {"agent", "config", "memory", "networks", "recipe", "rollout"},
-    "sb3": {"agent", "config", "engines", "extractors", "gae", "memory", "networks", "recipe", "rollout", "sb3"},
-}
+    "sb3": {
+        "agent", "config", "diagnostics", "engines", "extractors", "gae", "memory", "networks", "recipe", "rollout",
+        "sb3",
+    },
+}  # fmt: skip
 
 # Area of harness -> areas that it may import, beside itself. An area is a module, or a package without those parts that
 # are areas themselves: `analysis.stats` does not belong to the area `analysis`.

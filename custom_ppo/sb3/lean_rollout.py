@@ -1,0 +1,254 @@
+"""Rollout without modules, distributions and copies: the results of `rollout.interact` in a fraction of its time.
+
+    actor = rollout_actor(model, memory)       # None: the readable loop of CustomPPO.collect_rollouts
+    if actor is not None:
+        collect(model, actor, env, callback, memory, n_rollout_steps)
+
+An `Actor` writes values and log-probabilities straight into the memory. Callbacks find SB3's local variables all the
+same; nothing is made for them if none can read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from custom_ppo.agent import PPOAgent, to_tensor
+from custom_ppo.diagnostics import explain_failed_act
+from custom_ppo.memory import TrajectoryMemory
+from custom_ppo.networks import ActorCritic
+from custom_ppo.recipe import clipped_to_bounds
+from custom_ppo.rollout import bootstrap_timeouts
+from custom_ppo.sb3.buffer import RolloutMemory
+from custom_ppo.sb3.normalization import clip
+from custom_ppo.sb3.stepping import stepper
+
+__all__ = ["collect", "reads_no_locals", "rollout_actor"]
+
+
+class Actor(Protocol):
+    """Acts in N environments without modules or distribution objects, in the rows of a memory."""
+
+    def begin(self, memory: TrajectoryMemory) -> None:
+        """Bind to the arrays of a memory that was just reset, and take the weights as they are."""
+
+    def act(self, step: int) -> NDArray[Any]:
+        """Return sampled actions [N] or [N, A] for row `step` of the observations, and write values and log_probs."""
+        ...
+
+    def values(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+        """Return V(s) of observations [N, ...], [N]."""
+        ...
+
+
+def rollout_actor(model: Any, memory: TrajectoryMemory) -> Actor | None:
+    """Return the actor of the model's engine, or None if a part of the readable loop was exchanged or is watched."""
+    make_actor = getattr(model.agent.engine, "actor", None)
+    if not callable(make_actor) or isinstance(memory.observations, dict):
+        return None
+    if not _is_own(model.agent, PPOAgent, "act", "remember"):
+        return None
+    # A subclass of a memory may store something else; RolloutMemory.add only renames the arguments.
+    if type(memory) not in (TrajectoryMemory, RolloutMemory) or "add" in vars(memory):
+        return None
+    actor: Actor | None = make_actor(model.agent)
+    return actor
+
+
+def _is_own(obj: Any, cls: type, *names: str) -> bool:
+    """Return True if these methods are those of cls: neither overridden nor wrapped on the object."""
+    return all(getattr(getattr(obj, name), "__func__", None) is vars(cls)[name] for name in names)
+
+
+def reads_no_locals(callback: BaseCallback) -> bool:
+    """Return True for the callback of a `learn` without callbacks: nobody's code is called by it."""
+    if not vars(callback).keys().isdisjoint(("on_step", "_on_step", "update_locals", "update_child_locals")):
+        return False
+    if type(callback) is CallbackList:
+        return all(reads_no_locals(child) for child in callback.callbacks)
+    return type(callback) is ConvertCallback and callback.callback is None
+
+
+def collect(
+    model: Any, actor: Actor, env: VecEnv, callback: BaseCallback, memory: TrajectoryMemory, n_rollout_steps: int
+) -> bool:
+    """Act for n_rollout_steps in all environments and remember it; returns False if a callback stops training.
+
+    The rollout has begun: the memory is empty, and callback.on_rollout_start was called.
+    Raises TrainingDivergedError if no action can be drawn, or a number of the rollout is not finite.
+    """
+    agent = model.agent
+    step, env_action, n_envs = stepper(env), _env_action(agent), env.num_envs
+    observed = None if reads_no_locals(callback) else _Observed(model, env, callback, memory, n_rollout_steps)
+    always_update_infos = not _is_own(model, BaseAlgorithm, "_update_info_buffer")
+    observations, episode_starts = model._last_obs, model._last_episode_starts
+    # Views in the shapes in which environments and policy return one step, so that rows need no reshaping.
+    observation_rows = memory.observations.reshape(-1, *observations.shape)  # type: ignore[union-attr]
+    action_rows = memory.actions
+    if isinstance(memory.action_space, spaces.Discrete):
+        action_rows = action_rows[..., 0]  # [T, N, 1] -> [T, N]
+    reward_rows, episode_start_rows = memory.rewards, memory.episode_starts
+    actor.begin(memory)
+    try:
+        for t in range(n_rollout_steps):
+            observation_rows[t] = observations
+            try:
+                actions = actor.act(t)
+            except (RuntimeError, ValueError) as error:
+                raise _explained(error, agent, observations) from error
+            env_actions = env_action(actions)
+            next_observations, rewards, dones, infos = step(env_actions)
+            model.num_timesteps += n_envs  # before the callbacks, which count their intervals by it
+            if observed is None:
+                goes_on = callback.on_step()
+            else:
+                results = next_observations, rewards, dones, infos
+                goes_on = observed.on_step(t, observations, actions, env_actions, *results)
+            if not goes_on:
+                return False
+            if always_update_infos or _has_news(infos):
+                model._update_info_buffer(infos, dones)
+            if True in dones.tolist():  # a quarter of the time of dones.any()
+                bootstrap_timeouts(agent, rewards, dones, infos)
+            action_rows[t] = actions
+            reward_rows[t] = rewards
+            episode_start_rows[t] = episode_starts
+            memory.position = t + 1
+            model._last_obs = observations = next_observations
+            model._last_episode_starts = episode_starts = dones
+    finally:
+        # The actor writes a row before its step is made. One that is not remembered is left empty, as by SB3.
+        if memory.position < memory.n_steps:
+            _clear_row(memory, memory.position)
+    values = _finish(agent, actor, observations, dones)
+    if observed is not None:
+        observed.show_end(actions, values)
+    callback.on_rollout_end()
+    return True
+
+
+def _env_action(agent: PPOAgent) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return the function that makes environments' actions of sampled ones [N, ...]."""
+    space, recipe = agent.memory.action_space, agent.recipe
+    shape = space.shape or ()
+    if recipe.env_action is not clipped_to_bounds:
+        return lambda actions: recipe.env_action(actions.reshape(-1, *shape), space)
+    if not isinstance(space, spaces.Box):
+        return lambda actions: actions
+    low, high = space.low, space.high
+    if len(shape) == 1:
+        return lambda actions: clip(actions, low, high)
+    return lambda actions: clip(actions.reshape(-1, *shape), low, high)  # [N, A] -> [N, ...]
+
+
+def _explained(error: Exception, agent: PPOAgent, observations: NDArray[Any]) -> Exception:
+    """Return the error that `PPOAgent.act` raises if no action can be drawn."""
+    memory = agent.memory
+    diverged = explain_failed_act(observations, agent.policy.parameters(), iteration=agent.iteration, memory=memory)
+    return error if diverged is None else diverged
+
+
+def _has_news(infos: Any) -> bool:
+    """Return True if an info holds what `_update_info_buffer` collects."""
+    for info in infos:  # noqa: SIM110  a generator costs more than this loop
+        if "episode" in info or "is_success" in info:
+            return True
+    return False
+
+
+def _clear_row(memory: TrajectoryMemory, step: int) -> None:
+    """Set what an actor writes in one row to zero, as it is after a reset."""
+    memory.observations[step] = 0  # type: ignore[index]
+    memory.values[step] = 0
+    memory.log_probs[step] = 0
+
+
+def _finish(agent: PPOAgent, actor: Actor, observations: NDArray[Any], dones: NDArray[np.bool_]) -> Tensor:
+    """Estimate the advantages, and return the values of the last observations, [N, 1]."""
+    own = _is_own(agent, PPOAgent, "finish_rollout", "value") and _is_own(agent.policy, ActorCritic, "predict_values")
+    if not own:
+        return agent.finish_rollout(observations, dones)
+    last_values = actor.values(observations)
+    agent.estimate_advantages(last_values, dones)
+    return torch.from_numpy(last_values).unsqueeze(1)  # [N] -> [N, 1]
+
+
+class _Observed:
+    """Local variables of SB3's loop for callbacks that may read, keep or change them."""
+
+    def __init__(
+        self, model: Any, env: VecEnv, callback: BaseCallback, memory: TrajectoryMemory, n_rollout_steps: int
+    ) -> None:
+        self.agent = model.agent
+        self.callback = callback
+        self.memory = memory
+        self.discrete = isinstance(memory.action_space, spaces.Discrete)
+        self.shape = memory.action_space.shape or ()
+        self.variables: dict[str, Any] = {
+            "self": model,
+            "env": env,
+            "callback": callback,
+            "rollout_buffer": memory,
+            "n_rollout_steps": n_rollout_steps,
+        }
+
+    def on_step(
+        self,
+        step: int,
+        observations: NDArray[Any],
+        actions: NDArray[Any],
+        env_actions: NDArray[Any],
+        next_observations: NDArray[Any],
+        rewards: NDArray[Any],
+        dones: NDArray[np.bool_],
+        infos: Any,
+    ) -> bool:
+        """Call the callbacks after a step that is not remembered yet; returns False if one stops training.
+
+        Callbacks see the row of this step as SB3 shows it, empty, and what they change in place is remembered.
+        """
+        memory, variables = self.memory, self.variables
+        values, log_probs = memory.values[step].copy(), memory.log_probs[step].copy()
+        _clear_row(memory, step)
+        variables["n_steps"] = step
+        variables["obs_tensor"] = to_tensor(observations, self.agent.device)
+        variables["actions"] = actions if self.discrete else actions.reshape(-1, *self.shape)
+        variables["values"] = torch.from_numpy(values).unsqueeze(1)  # [N] -> [N, 1]
+        variables["log_probs"] = torch.from_numpy(log_probs)
+        variables["clipped_actions"] = env_actions
+        variables["new_obs"] = next_observations
+        variables["rewards"] = rewards
+        variables["dones"] = dones
+        variables["infos"] = infos
+        self._show()
+        if not self.callback.on_step():
+            return False
+        memory.observations[step] = observations.reshape(memory.observations[step].shape)  # type: ignore[index]
+        memory.values[step] = values
+        memory.log_probs[step] = log_probs
+        variables["idx"], variables["done"] = len(dones) - 1, dones[-1]
+        return True
+
+    def _show(self) -> None:
+        """Give the variables to the callbacks."""
+        # Of the steps before: this one is bootstrapped after the callbacks.
+        if self.agent.last_timeout is not None:
+            self.variables["terminal_obs"], self.variables["terminal_value"] = self.agent.last_timeout
+        self.callback.update_locals(self.variables)
+
+    def show_end(self, actions: NDArray[Any], values: Tensor) -> None:
+        """Give the callbacks the variables after the last step: its actions, [N] or [N, A], and V of what follows."""
+        self.variables["n_steps"] += 1
+        if self.discrete:
+            self.variables["actions"] = actions.reshape(-1, 1)
+        self.variables["values"] = values
+        self._show()
