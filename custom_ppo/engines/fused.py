@@ -42,7 +42,7 @@ class FusedEngine:
         self.policy = policy
         self.recipe = recipe
         self.flat = flat_optimizer(optimizer)
-        self.actor = _Stack([*policy.mlp_extractor.policy_net, policy.action_net])
+        self.actor_stack = _Stack([*policy.mlp_extractor.policy_net, policy.action_net])
         self.critic = _Stack([*policy.mlp_extractor.value_net, policy.value_net])
         self.head: _CategoricalHead | _GaussianHead = (
             _CategoricalHead() if isinstance(policy.action_space, spaces.Discrete) else _GaussianHead(policy.log_std)
@@ -72,7 +72,7 @@ class FusedEngine:
         features = self.policy._encode(batch.observations)
         assert isinstance(features, Tensor)
         features = features.flatten(1)  # [B, ...] -> [B, features], the same for actor and critic
-        self.head.forward(self.actor.forward(features), batch.actions)
+        self.head.forward(self.actor_stack.forward(features), batch.actions)
         log_prob, entropy = self.head.log_prob, self.head.entropy
         values = self.critic.forward(features).flatten()  # [B, 1] -> [B]
 
@@ -115,7 +115,7 @@ class FusedEngine:
         share = (self.unclipped < self.clipped) + (self.unclipped == self.clipped) * (0.5 + 0.5 * inside)
         grad_log_prob = (share * (-1.0 / n)) * self.advantages * self.ratio
         # Each of the B entropies: d loss = -ent_coef / B. The heads form it, as they must add it in autograd's order.
-        self.actor.backward(self.head.backward(grad_log_prob, config.ent_coef, n))
+        self.actor_stack.backward(self.head.backward(grad_log_prob, config.ent_coef, n))
 
         # d (vf_coef * value_loss) / d V = vf_coef * 2 / B * (V - return); the 1 stands for the mean. PyTorch's clamp
         # passes the gradient at its bounds too, so both comparisons below include them.
