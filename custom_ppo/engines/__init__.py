@@ -20,7 +20,7 @@ from custom_ppo.engines.autograd import AutogradEngine
 from custom_ppo.engines.engine import Actor, Engine, LossTerms
 from custom_ppo.engines.fused import FusedEngine
 from custom_ppo.engines.fusible import reason_against
-from custom_ppo.engines.native import coverage as native
+from custom_ppo.engines.native.coverage import reason_against as reason_against_native
 from custom_ppo.engines.native.engine import NativeEngine
 from custom_ppo.recipe import Recipe
 
@@ -54,7 +54,7 @@ def make_engine(
     Raises InvalidConfigError if "native" or "fused" is wanted and not possible.
     """
     fastest: list[tuple[EngineName, type[FusedEngine], Callable[..., str | None]]] = [
-        ("native", NativeEngine, native.reason_against),
+        ("native", NativeEngine, reason_against_native),
         ("fused", FusedEngine, reason_against),
     ]
     for name, engine, reason_against_it in fastest:

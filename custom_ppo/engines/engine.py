@@ -71,8 +71,8 @@ class Actor(Protocol):
     def begin(self, memory: TrajectoryMemory) -> None:
         """Prepare a rollout: bind to the arrays of the memory, which `reset` makes anew, and take the weights."""
 
-    def act(self, step: int) -> NDArray[Any]:
-        """Sample actions in the states `memory.observations[step]`; write `memory.values` and `memory.log_probs` there.
+    def act(self, step: int, observations: Observation) -> NDArray[Any]:
+        """Sample actions in N states; write their values and log-probabilities in the memory's row of this step.
 
         Returns a new array: int64 [N] for Discrete actions, else [N, A] in the type that the policy returns.
         New noise of gSDE is drawn by the caller, as `PPOAgent.act` draws it: with `policy.reset_noise`.

@@ -11,7 +11,7 @@ same; nothing is made for them if none can read it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from custom_ppo.agent import PPOAgent, to_tensor
 from custom_ppo.diagnostics import explain_failed_act
+from custom_ppo.engines import Actor
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import clipped_to_bounds
@@ -33,21 +34,6 @@ from custom_ppo.sb3.normalization import clip
 from custom_ppo.sb3.stepping import stepper
 
 __all__ = ["collect", "reads_no_locals", "rollout_actor"]
-
-
-class Actor(Protocol):
-    """Acts in N environments without modules or distribution objects, in the rows of a memory."""
-
-    def begin(self, memory: TrajectoryMemory) -> None:
-        """Bind to the arrays of a memory that was just reset, and take the weights as they are."""
-
-    def act(self, step: int) -> NDArray[Any]:
-        """Return sampled actions [N] or [N, A] for row `step` of the observations, and write values and log_probs."""
-        ...
-
-    def values(self, observations: NDArray[Any]) -> NDArray[np.float32]:
-        """Return V(s) of observations [N, ...], [N]."""
-        ...
 
 
 def rollout_actor(model: Any, memory: TrajectoryMemory) -> Actor | None:
@@ -102,7 +88,7 @@ def collect(
         for t in range(n_rollout_steps):
             observation_rows[t] = observations
             try:
-                actions = actor.act(t)
+                actions = actor.act(t, observations)
             except (RuntimeError, ValueError) as error:
                 raise _explained(error, agent, observations) from error
             env_actions = env_action(actions)

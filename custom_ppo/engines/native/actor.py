@@ -36,6 +36,7 @@ class NativeActor:
         engine.flat.bind_values()
         self.learner = engine.learner(n_envs)
         head = self.learner.head
+        self._handle = self.learner.handle
         self._act, self._values = self.learner.kernels.learner_act, self.learner.kernels.learner_values
         self._draw, self._noise_address = head.make_noise(n_envs)
         self._actions = np.empty((n_envs, *head.action_shape), head.action_dtype)
@@ -46,28 +47,18 @@ class NativeActor:
 
     def begin(self, memory: TrajectoryMemory) -> None:
         """Bind to the arrays of a memory that was just reset."""
-        observations = memory.observations
-        assert not isinstance(observations, dict)
-        self.memory = memory
-        self._observations = observations
         self._values_address, self._log_probs_address = memory.values.ctypes.data, memory.log_probs.ctypes.data
-        # Rows of float32 vectors are read where they are; others are encoded into an array of this actor.
-        self._rows_address = observations.ctypes.data if self._encode is None else None
-        self._row_size = self.n_envs * self.learner.n_features * 4
 
-    def act(self, step: int) -> NDArray[Any]:
-        """Sample actions in the states of a row of the memory, and write their values and log-probabilities.
+    def act(self, step: int, observations: Observation) -> NDArray[Any]:
+        """Sample actions in N states, and write their values and log-probabilities in a row of the memory.
 
         Raises ValueError if a probability is not finite, so that no action can be drawn.
         """
-        if self._rows_address is not None:
-            features = self._rows_address + step * self._row_size
-        else:
-            features = self._encoded(self._observations[step])
+        self._encode(observations)
         self._draw()
         offset = 4 * self.n_envs * step
         possible = self._act(
-            self.learner.handle, features, self.n_envs, self._noise_address(), self._actions_address,
+            self._handle, self._features_address, self.n_envs, self._noise_address(), self._actions_address,
             self._values_address + offset, self._log_probs_address + offset,
         )  # fmt: skip
         if not possible:
@@ -76,20 +67,10 @@ class NativeActor:
 
     def values(self, observations: Observation) -> Float32:
         """Return V(s), [N], of observations [N, ...]."""
-        assert not isinstance(observations, dict)
         values = np.empty(self.n_envs, np.float32)
-        if self._encode is None:
-            self._features[:] = observations.reshape(self._features.shape)
-        else:
-            self._encoded(observations)
-        self._values(self.learner.handle, self._features_address, self.n_envs, values.ctypes.data)
-        return values
-
-    def _encoded(self, observations: NDArray[Any]) -> int:
-        """Write the features of observations into this actor's array, and return its address."""
-        assert self._encode is not None
         self._encode(observations)
-        return self._features_address
+        self._values(self._handle, self._features_address, self.n_envs, values.ctypes.data)
+        return values
 
 
 def make_actor(engine: NativeEngine, n_envs: int) -> NativeActor | None:
@@ -98,18 +79,14 @@ def make_actor(engine: NativeEngine, n_envs: int) -> NativeActor | None:
     return actor if self_check.acting_agrees(actor) else None
 
 
-def _encoder(actor: NativeActor) -> Callable[[NDArray[Any]], None] | None:
-    """Return a function that writes the features [N, features] of observations, or None if they are the same array."""
+def _encoder(actor: NativeActor) -> Callable[[Any], None]:
+    """Return a function that writes the features of observations [N, ...] into the actor's array [N, features]."""
     policy, features = actor.policy, actor._features
     space: Any = policy.observation_space
     if isinstance(space, spaces.Box) and not (policy.normalize_images and is_image(space)):
-        if space.dtype == np.float32:
-            return None
-
-        def cast(observations: NDArray[Any]) -> None:
-            np.copyto(features, observations.reshape(features.shape), casting="unsafe")
-
-        return cast
+        # Whatever type they have: a VecNormalize returns floats also where the space says bytes.
+        rows = features.reshape(actor.n_envs, *space.shape)
+        return lambda observations: np.copyto(rows, observations, casting="unsafe")
     target = torch.from_numpy(features)
 
     def encode(observations: NDArray[Any]) -> None:

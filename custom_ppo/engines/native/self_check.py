@@ -65,15 +65,15 @@ def _same_actions(actor: NativeActor) -> bool:
     policy: Any = actor.policy
     memory = TrajectoryMemory(1, actor.n_envs, policy.observation_space, policy.action_space)
     assert not isinstance(memory.observations, dict)
-    memory.observations[0] = _any_observations(policy.observation_space, memory.observations[0])
-    observations = torch.as_tensor(memory.observations[0])
+    array = _any_observations(policy.observation_space, memory.observations[0])
+    observations = torch.as_tensor(array)
     before = torch.get_rng_state()
     try:
         actions, values, log_prob = policy(observations)
         state = torch.get_rng_state()
         torch.set_rng_state(before)
         actor.begin(memory)
-        found = actor.act(0)
+        found = actor.act(0, array)
         equal = torch.equal(torch.get_rng_state(), state)
     finally:
         torch.set_rng_state(before)
@@ -81,7 +81,7 @@ def _same_actions(actor: NativeActor) -> bool:
     return equal and all(
         np.array_equal(ours, theirs.numpy()) and ours.dtype == theirs.numpy().dtype
         for ours, theirs in zip(
-            (found, memory.values[0], memory.log_probs[0], actor.values(memory.observations[0])), expected, strict=True
+            (found, memory.values[0], memory.log_probs[0], actor.values(array)), expected, strict=True
         )
     )
 
