@@ -70,7 +70,7 @@ class UpdateReport:
         self.value_losses.append(terms.value_loss.item())
         self.entropy_losses.append(terms.entropy_loss.item())
         self.clip_fractions.append(terms.clip_fraction.item())
-        self.approx_kls.append(terms.approx_kl.cpu().numpy())
+        self.approx_kls.append(np.array(terms.approx_kl.item(), np.float32))
         self.loss = terms.loss.item()
 
     def record_epoch(self, terms: NDArray[Any]) -> None:

@@ -1,8 +1,9 @@
 """Engines: ways to compute and descend the loss of a minibatch, all with the same bits.
 
 autograd    readable: the loss of the paper, differentiated by PyTorch, for every recipe and policy
-fused       fast: the backward pass written out, for the common case
-flat        optimisers on one vector of all parameters
+fused       fast: the backward pass written out, for all policies of custom_ppo and all presets
+features, layers, heads, objectives, flat
+            parts of the fused one
 fusible     names why an update must be left to autograd
 native      fastest: plain C, compiled at installation, for MLPs on the CPU
 engine      the interfaces
@@ -62,7 +63,7 @@ def make_engine(
             continue
         reason = reason_against_it(policy, optimizer, recipe)
         if reason is None:
-            fits = type(last) is engine and last.serves(policy, optimizer)
+            fits = type(last) is engine and last.serves(policy, optimizer, recipe)
             return last if fits and last is not None else engine(policy, optimizer, recipe)
         if wanted == name:
             raise InvalidConfigError(f"engine={name!r} is not possible: {reason}; use engine='auto'")

@@ -20,15 +20,15 @@ __all__ = ["Actor", "Engine", "LossTerms"]
 
 @dataclass(frozen=True)
 class LossTerms:
-    """Loss of one minibatch, term by term, and two diagnostics; tensors of no dimensions."""
+    """Loss of one minibatch, term by term, and two diagnostics; float32 numbers, or tensors of no dimensions."""
 
-    loss: Tensor
+    loss: Tensor | np.float32
     """policy_loss + ent_coef * entropy_loss + vf_coef * value_loss"""
-    policy_loss: Tensor
-    value_loss: Tensor
-    entropy_loss: Tensor
-    clip_fraction: Tensor
-    approx_kl: Tensor
+    policy_loss: Tensor | np.float32
+    value_loss: Tensor | np.float32
+    entropy_loss: Tensor | np.float32
+    clip_fraction: Tensor | np.float32
+    approx_kl: Tensor | np.float32
 
 
 class Engine(Protocol):

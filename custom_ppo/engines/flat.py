@@ -94,14 +94,19 @@ class FlatOptimizer:
                 parameter.data = self._view(self.values, i)
 
     def _bind_state(self, index: int, parameter: nn.Parameter) -> None:
-        state = self.optimizer.state[parameter]
-        if not state:
-            state["step"] = torch.tensor(0.0)
-            state.update({name: self._view(flat, index).clone() for name, flat in self.state.items()})
-        for name, flat in self.state.items():
-            self._adopt(state[name], flat, index)
-            state[name] = self._view(flat, index)
-        self.n_steps = float(state["step"])
+        # `get`, as PyTorch makes no state before the first step, and an update may end without one.
+        state = self.optimizer.state.get(parameter, {})
+        self.n_steps = self._steps_in(state)
+        for name, start in self.state_names(self.optimizer.param_groups[0]).items():
+            if self.n_steps:
+                self._adopt(state[name], self.state[name], index)
+                state[name] = self._view(self.state[name], index)
+            else:
+                self._view(self.state[name], index).fill_(start)
+
+    def _steps_in(self, state: Mapping[str, Any]) -> float:
+        """Return the number of steps that PyTorch's state of one parameter stands for."""
+        return float(state.get("step", 0))
 
     def _view(self, flat: Tensor, index: int) -> Tensor:
         parameter, offset = self.parameters[index], self.offsets[index]
@@ -114,9 +119,22 @@ class FlatOptimizer:
             view.copy_(tensor)
 
     def write_steps(self) -> None:
-        """Write the number of steps to PyTorch's optimiser."""
-        for parameter in self.parameters:
-            self.optimizer.state[parameter]["step"].fill_(self.n_steps)
+        """Write the number of steps, and after the first one all state, to PyTorch's optimiser."""
+        if not self.n_steps:
+            return
+        with torch.inference_mode(False):  # or PyTorch could not change these tensors
+            for i, parameter in enumerate(self.parameters):
+                self._write_state(i, parameter)
+
+    def _write_state(self, index: int, parameter: nn.Parameter) -> None:
+        state = self.optimizer.state[parameter]
+        self._write_count(state)
+        for name, flat in self.state.items():
+            if self.n_steps == 1 or name not in state:
+                state[name] = self._view(flat, index)
+
+    def _write_count(self, state: dict[str, Any]) -> None:
+        state.setdefault("step", torch.tensor(0.0)).fill_(self.n_steps)
 
     def step(self, max_grad_norm: float) -> None:
         """Clip the global norm of the gradients, and make one step."""
@@ -128,6 +146,8 @@ class FlatOptimizer:
         self.grads.mul_(torch.clamp(max_grad_norm / (total + 1e-6), max=1.0))
         self.n_steps += 1
         self._descend(self.optimizer.param_groups[0])
+        if self.n_steps == 1:
+            self.write_steps()
 
     def _descend(self, group: Group) -> None:
         """Change `values` and `state` by `grads`, which are clipped already."""
@@ -213,14 +233,8 @@ class FlatRMSpropTFLike(FlatRMSprop):
 
     start = 1.0
 
-    def _bind_state(self, index: int, parameter: nn.Parameter) -> None:
-        super()._bind_state(index, parameter)
-        self.optimizer.state[parameter]["step"] = int(self.n_steps)  # SB3 counts in an int
-
-    def write_steps(self) -> None:
-        """Write the number of steps to SB3's optimiser."""
-        for parameter in self.parameters:
-            self.optimizer.state[parameter]["step"] = int(self.n_steps)
+    def _write_count(self, state: dict[str, Any]) -> None:
+        state["step"] = int(self.n_steps)  # SB3 counts in an int
 
     @staticmethod
     def _averaged(grads: Tensor, average: Tensor, alpha: float) -> Tensor:
@@ -239,19 +253,13 @@ class FlatSGD(FlatOptimizer):
         """Return the name of the momentum, if there is any."""
         return {"momentum_buffer": 0.0} if group["momentum"] != 0 else {}
 
-    def _bind_state(self, index: int, parameter: nn.Parameter) -> None:
-        # PyTorch counts no steps here, and makes no momentum before the first one, which begins it differently.
-        state = self.optimizer.state.get(parameter, {})
-        self.n_steps = float(state.get("momentum_buffer") is not None)
-        if self.state and self.n_steps:
-            self._adopt(state["momentum_buffer"], self.state["momentum_buffer"], index)
-            state["momentum_buffer"] = self._view(self.state["momentum_buffer"], index)
+    def _steps_in(self, state: Mapping[str, Any]) -> float:
+        # PyTorch counts no steps here. It matters only whether there was one, as the first one begins the momentum.
+        return float(state.get("momentum_buffer") is not None)
 
-    def write_steps(self) -> None:
-        """Hand the momentum over to PyTorch's optimiser, if a step was made."""
-        if self.state and self.n_steps:
-            for i, parameter in enumerate(self.parameters):
-                self.optimizer.state[parameter]["momentum_buffer"] = self._view(self.state["momentum_buffer"], i)
+    def _write_state(self, index: int, parameter: nn.Parameter) -> None:
+        for name, flat in self.state.items():  # without momentum, PyTorch makes no state at all
+            self.optimizer.state[parameter][name] = self._view(flat, index)
 
     def _descend(self, group: Group) -> None:
         grads, momentum = self._decayed(group), group["momentum"]

@@ -8,55 +8,66 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
+from custom_ppo.distributions import StateDependentNoise
+from custom_ppo.engines.features import extractors
 from custom_ppo.engines.flat import reason_against_optimizer
-from custom_ppo.extractors import FlattenExtractor
+from custom_ppo.engines.layers import ACTIVATIONS
+from custom_ppo.engines.objectives import reason_against_losses
 from custom_ppo.networks import ActorCritic, TwinMLP
 from custom_ppo.recipe import SB3_PPO, Recipe
 
-__all__ = ["reason_against"]
+__all__ = ["reason_against", "reason_in_policy"]
 
-_OWN_PARTS = ("policy_loss", "value_loss", "clip_values", "entropy_loss", "clip_gradients")
-"""Parts of a recipe that the fused engine has written out instead of calling them."""
+_ACTIONS = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
 
 
 def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> str | None:
     """Return the reason why an update cannot be fused, or None if it can."""
     # Other parts may be changed: the agent calls them, or the engine does, like normalize_advantages.
-    changed = [part for part in recipe.differs_in(SB3_PPO) if part in _OWN_PARTS]
-    if changed:
-        return f"the recipe has its own {', '.join(changed)}"
-    return _reason_in_policy(policy) or reason_against_optimizer(optimizer, list(policy.parameters()))
+    if recipe.clip_gradients is not SB3_PPO.clip_gradients:
+        return "the recipe has its own clip_gradients"
+    return (
+        reason_against_losses(recipe)
+        or reason_in_policy(policy)
+        or _reason_in_parameters(policy)
+        or reason_against_optimizer(optimizer, list(policy.parameters()))
+    )
 
 
-def _reason_in_policy(policy: Any) -> str | None:
+def reason_in_policy(policy: Any) -> str | None:
+    """Return the reason why a policy is not computed as the fused engine computes it, or None if it is."""
     if not isinstance(policy, ActorCritic):
         return f"{type(policy).__name__} is not a policy of custom_ppo"
-    methods = ("evaluate_actions", "_latents", "_distribution", "_encode", "forward")
+    methods = ("evaluate_actions", "_latents", "_distribution", "_encode", "forward", "predict_values")
     # Looked up on the object, not on its class: an observer may have wrapped a method of this policy alone.
     own = [name for name in methods if getattr(getattr(policy, name), "__func__", None) is not vars(ActorCritic)[name]]
     if own:
         return f"{type(policy).__name__} has its own {', '.join(own)}"
-    if not isinstance(policy.action_space, (spaces.Discrete, spaces.Box)):
+    if not isinstance(policy.action_space, _ACTIONS):
         return f"actions are {type(policy.action_space).__name__}"
-    if policy.sde is not None:
-        return "exploration is state-dependent"
-    return _reason_in_layers(policy) or _reason_in_parameters(policy)
+    if policy.sde is not None and type(policy.sde) is not StateDependentNoise:
+        return f"exploration noise is {type(policy.sde).__name__}"
+    if policy.share_features_extractor and policy.vf_features_extractor is not policy.pi_features_extractor:
+        return "the critic's features extractor was exchanged"
+    return _reason_in_layers(policy)
 
 
 def _reason_in_layers(policy: ActorCritic) -> str | None:
-    for extractor in (policy.pi_features_extractor, policy.vf_features_extractor):
-        if type(extractor) is not FlattenExtractor:  # not isinstance: a subclass may compute something else
-            return f"features are extracted by {type(extractor).__name__}"
     twins = policy.mlp_extractor
     for modules, known in (
         ((twins, twins.policy_net, twins.value_net), (TwinMLP, nn.Sequential)),
-        ((*twins.policy_net, *twins.value_net), (nn.Linear, nn.Tanh, nn.ReLU)),
+        ((*twins.policy_net, *twins.value_net), (nn.Linear, *ACTIVATIONS)),
         ((policy.action_net, policy.value_net), (nn.Linear,)),
     ):
         for module in modules:
-            if type(module) not in known:
+            if type(module) not in known:  # not isinstance: a subclass may compute something else
                 return f"a layer is {type(module).__name__}"
-    # The fused pass calls no module, so a hook would stay silent without an error.
+            if isinstance(module, nn.Linear) and module.bias is None:
+                return "a layer has no bias"
+            # Autograd differentiates other activations by their output if that has replaced their input.
+            if getattr(module, "inplace", False) and not isinstance(module, nn.ReLU):
+                return f"a layer is {type(module).__name__} in place"
+    # The fused pass calls none of these modules, so a hook would stay silent without an error.
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     states = [vars(module) for module in policy.modules()]
     watched = any("forward" in state or any(state[name] for name in hooks) for state in states)
@@ -68,10 +79,10 @@ def _reason_in_layers(policy: ActorCritic) -> str | None:
 def _reason_in_parameters(policy: ActorCritic) -> str | None:
     parameters = list(policy.parameters())
     twins = policy.mlp_extractor
-    layers = [*twins.policy_net, *twins.value_net, policy.action_net, policy.value_net]
-    in_layers = [parameter for layer in layers for parameter in layer.parameters()]
+    modules = [*extractors(policy), *twins.policy_net, *twins.value_net, policy.action_net, policy.value_net]
+    in_modules = [parameter for module in modules for parameter in module.parameters()]
     # `parameters` lists a shared parameter only once, so the count reveals it.
-    if len(parameters) != len(in_layers) + hasattr(policy, "log_std"):
+    if len(parameters) != len(in_modules) + hasattr(policy, "log_std"):
         return "a parameter is shared by two layers, or belongs to none"
     for parameter in parameters:
         if parameter.device.type != "cpu" or parameter.dtype != torch.float32 or not parameter.requires_grad:

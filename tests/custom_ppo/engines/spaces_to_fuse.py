@@ -13,4 +13,7 @@ ACTIONS: dict[str, spaces.Space[Any]] = {
     "one choice": spaces.Discrete(1),
     "box": spaces.Box(-1, 1, (2,)),
     "matrix": spaces.Box(-1, 1, (2, 3)),
+    "choices": spaces.MultiDiscrete([3, 2, 4]),
+    "single choice of many": spaces.MultiDiscrete([5]),
+    "switches": spaces.MultiBinary(3),
 }

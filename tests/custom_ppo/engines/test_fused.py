@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from custom_ppo.agent import PPOAgent, UpdateReport
 from custom_ppo.config import PPOConfig
-from custom_ppo.engines import FusedEngine, flat, fused, reason_against
+from custom_ppo.engines import FusedEngine, flat, heads, layers, reason_against
 from custom_ppo.networks import ActorCritic
 from tests.custom_ppo.engines.spaces_to_fuse import ACTIONS, VECTOR
 from tests.custom_ppo.loops import Loop, learned_state, make_agent
@@ -176,18 +176,18 @@ def test_random_settings_give_autograds_bits(seed: int) -> None:
 
 
 def wrong_sign_of_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    backward = fused._Stack.backward
-    monkeypatch.setattr(fused._Stack, "backward", lambda self, grad: backward(self, -grad))
+    backward = layers.Stack.backward
+    monkeypatch.setattr(layers.Stack, "backward", lambda self, grad, **to: backward(self, -grad, **to))
 
 
 def entropy_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    backward = fused._CategoricalHead.backward
-    monkeypatch.setattr(fused._CategoricalHead, "backward", lambda self, grad, _ent, n: backward(self, grad, 0.0, n))
+    backward = heads.CategoricalHead.backward
+    monkeypatch.setattr(heads.CategoricalHead, "backward", lambda self, grad, _ent: backward(self, grad, 0.0))
 
 
 def one_ulp_of_the_logits(monkeypatch: pytest.MonkeyPatch) -> None:
-    backward = fused._CategoricalHead.backward
-    monkeypatch.setattr(fused._CategoricalHead, "backward", lambda self, *args: backward(self, *args) * (1 + 2**-22))
+    backward = heads.CategoricalHead.backward
+    monkeypatch.setattr(heads.CategoricalHead, "backward", lambda self, *args: backward(self, *args) * (1 + 2**-22))
 
 
 def another_epsilon(monkeypatch: pytest.MonkeyPatch) -> None:

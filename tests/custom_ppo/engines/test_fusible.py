@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from custom_ppo.distributions import StateDependentNoise
 from custom_ppo.engines import reason_against
 from custom_ppo.extractors import FlattenExtractor
-from custom_ppo.losses import kl_penalty, normalize_advantages
+from custom_ppo.losses import normalize_advantages
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import CLEANRL_PPO, PPO_PENALTY, SB3_A2C, SB3_PPO, PolicyLoss, Recipe, adam
 from tests.custom_ppo.engines.spaces_to_fuse import ACTIONS, VECTOR
@@ -23,6 +25,14 @@ from tests.custom_ppo.engines.spaces_to_fuse import ACTIONS, VECTOR
 class OwnExtractor(FlattenExtractor):
     def forward(self, observations: Tensor) -> Tensor:
         return 2 * super().forward(observations)
+
+
+class OwnActivation(nn.Tanh):
+    pass
+
+
+class OwnNoise(StateDependentNoise):
+    pass
 
 
 class OwnLatents(ActorCritic):
@@ -83,29 +93,31 @@ REASONS: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
         lambda: changed(lambda policy: setattr(policy, "evaluate_actions", lambda *a: a)),
         "ActorCritic has its own evaluate_actions",
     ),
-    "MultiDiscrete": (
-        lambda: ((policy := policy_with(spaces.MultiDiscrete([2, 2]))), adam_for(policy)),
-        "actions are MultiDiscrete",
-    ),
-    "MultiBinary": (
-        lambda: ((policy := policy_with(spaces.MultiBinary(2))), adam_for(policy)),
-        "actions are MultiBinary",
-    ),
-    "gSDE": (
-        lambda: ((policy := policy_with(ACTIONS["box"], use_sde=True)), adam_for(policy)),
-        "exploration is state-dependent",
-    ),
-    "subclass of the extractor": (
-        lambda: ((policy := policy_with(make_features_extractor=OwnExtractor)), adam_for(policy)),
-        "features are extracted by OwnExtractor",
+    "noise of a subclass": (
+        lambda: changed(
+            lambda policy: setattr(policy, "sde", OwnNoise(3, full_std=True, use_expln=False, squash_output=False))
+        ),
+        "exploration noise is OwnNoise",
     ),
     "critic's extractor replaced": (
         lambda: changed(lambda policy: setattr(policy, "vf_features_extractor", OwnExtractor(VECTOR))),
-        "features are extracted by OwnExtractor",
+        "the critic's features extractor was exchanged",
     ),
     "another activation": (
-        lambda: ((policy := policy_with(activation_fn=nn.ELU)), adam_for(policy)),
-        "a layer is ELU",
+        lambda: ((policy := policy_with(activation_fn=nn.Softplus)), adam_for(policy)),
+        "a layer is Softplus",
+    ),
+    "subclass of an activation": (
+        lambda: ((policy := policy_with(activation_fn=OwnActivation)), adam_for(policy)),
+        "a layer is OwnActivation",
+    ),
+    "activation in place": (
+        lambda: ((policy := policy_with(activation_fn=partial(nn.ELU, inplace=True))), adam_for(policy)),
+        "a layer is ELU in place",
+    ),
+    "layer without a bias": (
+        lambda: changed(lambda policy: setattr(policy, "value_net", nn.Linear(4, 1, bias=False))),
+        "a layer has no bias",
     ),
     "head replaced by layers": (
         lambda: changed(lambda policy: setattr(policy, "action_net", nn.Sequential(nn.Linear(4, 3)))),
@@ -215,14 +227,17 @@ def test_a_hook_on_all_optimisers_is_respected() -> None:
 @pytest.mark.parametrize(
     ("recipe", "reason"),
     [
-        (SB3_A2C, "the recipe has its own policy_loss"),
+        (SB3_A2C, None),
+        (PPO_PENALTY, None),
+        (CLEANRL_PPO, None),
         (
-            SB3_PPO.replace(policy_loss=PolicyLoss(kl_penalty), value_loss=nn.functional.l1_loss),
+            SB3_PPO.replace(policy_loss=PolicyLoss(lambda *_: nothing()), value_loss=nn.functional.l1_loss),
             "the recipe has its own policy_loss, value_loss",
         ),
+        (SB3_PPO.replace(policy_loss=PolicyLoss(reduction=torch.sum)), "the recipe has its own policy_loss"),
+        (SB3_PPO.replace(clip_values=lambda values, *_: values), "the recipe has its own clip_values"),
+        (SB3_PPO.replace(entropy_loss=lambda *_: nothing()), "the recipe has its own entropy_loss"),
         (SB3_PPO.replace(clip_gradients=nothing), "the recipe has its own clip_gradients"),
-        (PPO_PENALTY, "the recipe has its own policy_loss"),
-        (CLEANRL_PPO, "the recipe has its own value_loss, clip_values"),
         (SB3_PPO.replace(minibatch_order=np.arange), None),
         (SB3_PPO.replace(normalize_advantages=lambda a: normalize_advantages(a)), None),
         (SB3_PPO.replace(optimizer=lambda parameters, lr: adam(parameters, lr)), None),
@@ -232,7 +247,7 @@ def test_recipes_are_fused_only_where_their_own_parts_are_called(recipe: Recipe,
     assert reason_against(*changed(nothing), recipe) == reason
 
 
-@pytest.mark.parametrize("actions", ["discrete", "box"])
+@pytest.mark.parametrize("actions", list(ACTIONS))
 def test_a_plain_mlp_can_be_fused(actions: str) -> None:
     policy = policy_with(ACTIONS[actions])
     assert reason_against(policy, adam_for(policy), SB3_PPO) is None

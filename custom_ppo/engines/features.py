@@ -1,0 +1,87 @@
+"""Features of a minibatch: flattened observations, or the output of an extractor that autograd differentiates."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from custom_ppo.extractors import FlattenExtractor
+from custom_ppo.memory import TensorObservation
+from custom_ppo.networks import ActorCritic
+
+__all__ = ["Features", "make_features"]
+
+
+class Features(Protocol):
+    """Inputs of actor and critic."""
+
+    needs_gradient: bool
+    """True if the features have weights."""
+
+    def forward(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
+        """Return the features [B, F] of the actor and of the critic."""
+        ...
+
+    def backward(self, by_actor: Tensor, by_critic: Tensor) -> None:
+        """Write the gradients of the features' weights, given those by the features of actor and critic."""
+
+
+def make_features(policy: ActorCritic) -> Features:
+    """Return the features of a policy."""
+    flat = all(type(extractor) is FlattenExtractor for extractor in extractors(policy))
+    return _Flattened(policy) if flat else _Differentiated(policy)
+
+
+def extractors(policy: ActorCritic) -> tuple[nn.Module, ...]:
+    """Return the features extractor, or both if actor and critic have their own."""
+    shared = policy.vf_features_extractor is policy.pi_features_extractor
+    return (policy.pi_features_extractor,) if shared else (policy.pi_features_extractor, policy.vf_features_extractor)
+
+
+class _Flattened:
+    """Observations as vectors."""
+
+    needs_gradient = False
+
+    def __init__(self, policy: ActorCritic) -> None:
+        self.policy = policy
+
+    def forward(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
+        encoded = self.policy._encode(observations)
+        assert isinstance(encoded, Tensor)
+        flat = encoded.flatten(1)  # [B, ...] -> [B, F], the same for actor and critic
+        return flat, flat
+
+    def backward(self, by_actor: Tensor, by_critic: Tensor) -> None:
+        raise AssertionError("observations have no weights")
+
+
+class _Differentiated:
+    """Output of modules, of which autograd computes the gradient."""
+
+    def __init__(self, policy: ActorCritic) -> None:
+        self.policy = policy
+        self.parameters = [parameter for module in extractors(policy) for parameter in module.parameters()]
+        self.needs_gradient = bool(self.parameters)
+
+    def forward(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
+        policy = self.policy
+        with torch.inference_mode(False), torch.set_grad_enabled(self.needs_gradient):
+            self.actor = policy.pi_features_extractor(policy._encode(observations))
+            self.critic = self.actor
+            if not policy.share_features_extractor:
+                self.critic = policy.vf_features_extractor(policy._encode(observations))
+        return self.actor.detach(), self.critic.detach()
+
+    def backward(self, by_actor: Tensor, by_critic: Tensor) -> None:
+        # Autograd adds to gradients, and those of the last minibatch are still there.
+        for parameter in self.parameters:
+            assert parameter.grad is not None
+            parameter.grad.zero_()
+        with torch.inference_mode(False):  # in which autograd does not work
+            if self.critic is self.actor:
+                torch.autograd.backward([self.actor], [by_actor.clone() + by_critic.clone()])
+            else:
+                torch.autograd.backward([self.actor, self.critic], [by_actor.clone(), by_critic.clone()])

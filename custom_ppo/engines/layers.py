@@ -1,0 +1,158 @@
+"""Stacks of linear layers and activations, and their backward pass, with the operations that autograd would run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["ACTIVATIONS", "Stack", "input_gradient", "weight_gradient"]
+
+_aten = torch.ops.aten
+
+_Forward = Callable[[Tensor], Tensor]
+_Backward = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(gradient by the output, input, output) -> gradient by the input."""
+
+
+def _tanh(_: Any) -> tuple[_Forward, _Backward]:
+    return torch.tanh, lambda grad, _x, y: _aten.tanh_backward.default(grad, y)
+
+
+def _relu(_: Any) -> tuple[_Forward, _Backward]:
+    return torch.relu, lambda grad, _x, y: _aten.threshold_backward.default(grad, y, 0)
+
+
+def _leaky_relu(module: Any) -> tuple[_Forward, _Backward]:
+    slope = module.negative_slope
+    return module.forward, lambda grad, x, _y: _aten.leaky_relu_backward.default(grad, x, slope, False)
+
+
+def _elu(module: Any) -> tuple[_Forward, _Backward]:
+    alpha = module.alpha
+    return module.forward, lambda grad, x, _y: _aten.elu_backward.default(grad, alpha, 1, 1, False, x)
+
+
+def _gelu(module: Any) -> tuple[_Forward, _Backward]:
+    kind = module.approximate
+    return module.forward, lambda grad, x, _y: _aten.gelu_backward.default(grad, x, approximate=kind)
+
+
+def _silu(module: Any) -> tuple[_Forward, _Backward]:
+    return module.forward, lambda grad, x, _y: _aten.silu_backward.default(grad, x)
+
+
+def _sigmoid(_: Any) -> tuple[_Forward, _Backward]:
+    return torch.sigmoid, lambda grad, _x, y: _aten.sigmoid_backward.default(grad, y)
+
+
+def _identity(_: Any) -> tuple[_Forward, _Backward]:
+    return lambda x: x, lambda grad, _x, _y: grad
+
+
+ACTIVATIONS: Mapping[type[nn.Module], Callable[[Any], tuple[_Forward, _Backward]]] = {
+    nn.Tanh: _tanh,
+    nn.ReLU: _relu,
+    nn.LeakyReLU: _leaky_relu,
+    nn.ELU: _elu,
+    nn.GELU: _gelu,
+    nn.SiLU: _silu,
+    nn.Sigmoid: _sigmoid,
+    nn.Identity: _identity,
+}
+"""Class of an activation -> (module) -> its forward and its backward pass."""
+
+
+class _Linear:
+    """Linear layer: y = x @ W.t() + b, for x [B, in]."""
+
+    def __init__(self, module: nn.Linear) -> None:
+        self.module = module
+        self.bind()
+
+    def bind(self) -> None:
+        """Take the tensors of the parameters, which are other ones after they became views of a flat vector."""
+        weight, bias = self.module.weight, self.module.bias
+        self.weight, self.bias = weight.data, bias.data
+        self.transposed = self.weight.t()
+        self.grad_weight, self.grad_bias = weight.grad, bias.grad
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addmm(self.bias, x, self.transposed)  # as nn.Linear: x @ W.t() + b rounds otherwise
+
+    def backward(self, grad: Tensor, x: Tensor, _y: Tensor) -> Tensor:
+        return input_gradient(grad, x, self.weight)
+
+    def write_gradients(self, grad: Tensor, x: Tensor) -> None:
+        # Written, not added: no gradient of the last minibatch has to be zeroed.
+        torch.sum(grad, 0, out=self.grad_bias)
+        torch.mm(grad.t(), x, out=self.grad_weight)
+
+
+class _Activation:
+    """Elementwise function."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.forward, self.backward = ACTIVATIONS[type(module)](module)
+
+
+class Stack:
+    """Linear layers with activations between them, and their backward pass."""
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        self.modules = list(modules)
+        """Modules whose place this takes."""
+        self._layers = [_Linear(m) if isinstance(m, nn.Linear) else _Activation(m) for m in self.modules]
+        self.inputs: list[Tensor] = []
+        """Inputs of all layers in the last `forward`; the last one is that of the output layer."""
+
+    def bind(self) -> None:
+        """Take the parameters as they are now; needed wherever their tensors may have been exchanged."""
+        for layer in self._layers:
+            if isinstance(layer, _Linear):
+                layer.bind()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, in] to [B, out], and keep the input of every layer."""
+        self.inputs = inputs = []
+        for layer in self._layers:
+            inputs.append(x)
+            x = layer.forward(x)
+        return x
+
+    def backward(self, grad: Tensor, *, to_input: bool = False) -> Tensor | None:
+        """Write the gradients of all weights and biases, given that of the output [B, out].
+
+        Returns the gradient by the input [B, in], or None unless it is wanted: observations need none.
+        """
+        layers, inputs = self._layers, self.inputs
+        output = grad  # not read: the last layer is linear
+        for i in range(len(layers) - 1, -1, -1):
+            layer, x = layers[i], inputs[i]
+            if isinstance(layer, _Linear):
+                layer.write_gradients(grad, x)
+            if i or to_input:
+                grad = layer.backward(grad, x, output)
+            output = x  # the input of a layer is the output of the one before
+        return grad if to_input else None
+
+
+def input_gradient(grad: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Return the gradient by x of x @ weight.t(), given that by the product."""
+    if _by_column(x):  # as autograd: by the layout of x (mm_mat1_backward in torch/csrc/autograd/FunctionsManual.cpp)
+        return torch.mm(weight.t(), grad.t()).t()
+    return torch.mm(grad, weight)
+
+
+def weight_gradient(grad: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Return the gradient by the weight [in, out] of x @ weight, given that by the product."""
+    if _by_column(weight):  # as autograd: by the layout of the weight (mm_mat2_backward)
+        return torch.mm(grad.t(), x).t()
+    return torch.mm(x.t(), grad)
+
+
+def _by_column(matrix: Tensor) -> bool:
+    """Return True if the columns of a matrix lie one after the other in memory."""
+    return matrix.stride() == (1, matrix.shape[0])
