@@ -20,7 +20,6 @@ from torch import Tensor
 
 from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.autograd import AutogradEngine
-from custom_ppo.engines.flat import FlatOptimizer
 from custom_ppo.engines.native.learner import TERMS, Learner
 from custom_ppo.memory import Batch, TrajectoryMemory
 
@@ -96,33 +95,39 @@ def _any_observations(space: spaces.Space[Any], like: NDArray[Any]) -> NDArray[A
 
 
 def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateConfig, n: int) -> bool:
-    rows = torch.arange(n)
-    # Disturbed, as in the first minibatch all ratios are 1 and all values are the old ones: so both sides of both clips,
-    # and all branches of their gradients, are met.
+    # The same transitions twice: the second step finds moments that are not zero, and weights that have moved.
+    rows = np.concatenate([np.arange(n), np.arange(n)])
+    # Disturbed, as in the first minibatch all ratios are 1 and all values are the old ones: so both sides of both
+    # clips, and all branches of their gradients, are met.
     wave = 0.4 * torch.sin(torch.arange(len(batch), dtype=torch.float32))
     batch = dataclasses.replace(batch, old_log_prob=batch.old_log_prob + wave, old_values=batch.old_values + wave)
     config = dataclasses.replace(config, batch_size=n, target_kl=None)
-    flat = learner.flat
     with _Restored(learner):
-        engine = AutogradEngine(learner.policy, flat.optimizer, learner.recipe)
-        flat.write_steps()
+        engine = AutogradEngine(learner.policy, learner.flat.optimizer, learner.recipe)
+        learner.flat.write_steps()
+        expected_terms = []
         with torch.enable_grad():
-            terms = engine.forward(batch[rows], config)
-            engine.backward(terms, config)
-            engine.descend(config)
-        expected = _moved(flat)
-        expected_terms = [getattr(terms, name).item() for name in TERMS.names or ()]
+            for minibatch in batch.minibatches(n, rows):
+                terms = engine.forward(minibatch, config)
+                engine.backward(terms, config)
+                engine.descend(config)
+                expected_terms.append([getattr(terms, name).item() for name in TERMS.names or ()])
+        expected = _moved(learner)
     with _Restored(learner):
-        found_terms, _ = learner.learn_epoch(features, batch, rows.numpy(), config)
-        found = _moved(flat)
+        terms_found, _ = learner.learn_epoch(features, batch, rows, config)
+        found = _moved(learner)
     equal = all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
-    return equal and np.array_equal(np.array(found_terms[0].tolist()), np.array(expected_terms), equal_nan=True)
+    return equal and [list(row) for row in terms_found.tolist()] == expected_terms
 
 
-def _moved(flat: FlatOptimizer) -> list[Tensor]:
+def _moved(learner: Learner) -> list[Tensor]:
     """Return copies of everything that a step changes: parameters, clipped gradients, state of the optimiser."""
-    gradients = [parameter.grad.clone() for parameter in flat.parameters if parameter.grad is not None]
-    return [flat.values.clone(), *gradients, *(tensor.clone() for tensor in flat.state.values())]
+    state = learner.flat.optimizer.state
+    tensors = []
+    for parameter in learner.flat.parameters:
+        assert parameter.grad is not None
+        tensors += [parameter.detach(), parameter.grad, *(state[parameter][name] for name in learner.flat.state)]
+    return [tensor.clone() for tensor in tensors]
 
 
 class _Restored:
