@@ -8,8 +8,8 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := $(VENV)/.packages
-STAMP := $(VENV)/.installed
+PACKAGES := $(VENV)/.installed
+STAMP := $(VENV)/.kernels
 KERNELS := setup.py $(wildcard custom_ppo/engines/native/sources.py custom_ppo/engines/native/kernels/*)
 SOURCES := harness custom_ppo tests docs setup.py
 
