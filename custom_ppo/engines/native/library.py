@@ -43,7 +43,7 @@ CAPABILITIES = ("AVX2", "AVX512")
 REQUIRED = ("sgemm_", "VMSTANH_", "VMSEXP_", "VMSLN_", "VMSSQRT_")
 """Functions of torch without which no kernel works; the others are needed by some kernels only."""
 
-REMEDY = "install a C compiler (gcc or clang) and reinstall, e.g. `make kernels`"
+REBUILD = "run `make kernels`, or reinstall"
 BUILT_LIBRARY = Path(__file__).with_name(f"_kernels{EXTENSION_SUFFIXES[0]}")
 
 
@@ -91,7 +91,7 @@ def _outcome() -> Library | str:
     wanted = os.environ.get(ENVIRONMENT_VARIABLE, "")
     try:
         if wanted in ("0", "off"):
-            raise KernelsUnavailableError(f"{ENVIRONMENT_VARIABLE}={wanted} disables it: unset that variable")
+            raise KernelsUnavailableError(f"{ENVIRONMENT_VARIABLE}={wanted} disables it; unset that variable")
         return open_library(Path(wanted) if wanted else None)
     except KernelsUnavailableError as error:
         return str(error)
@@ -110,40 +110,46 @@ def open_library(path: Path | None = None, libtorch: Path | None = None) -> Libr
     if capability not in CAPABILITIES:
         raise KernelsUnavailableError(
             f"torch's CPU capability is {capability}, but the kernels reproduce the rounding of"
-            f" {' and '.join(CAPABILITIES)}: use another CPU, or unset ATEN_CPU_CAPABILITY"
+            f" {' and '.join(CAPABILITIES)}; use another CPU, or unset ATEN_CPU_CAPABILITY"
         )
-    file = path or BUILT_LIBRARY
+    file, remedy = (BUILT_LIBRARY, REBUILD) if path is None else (path, f"unset {ENVIRONMENT_VARIABLE}")
     if not file.is_file():
-        missing = f"there is no file {path}" if path else "the kernels were not compiled"
-        raise KernelsUnavailableError(f"{missing}: {_remedy(path)}")
-    kernels = _opened(file, path)
-    digest = str(kernels.kernels_digest().decode())
-    if path is None and digest != sources.digest():
-        raise KernelsUnavailableError("the kernels were compiled from other sources: run `make kernels`, or reinstall")
+        if path is None:
+            raise KernelsUnavailableError(
+                f"the kernels were not compiled; install a C compiler (gcc or clang) and {REBUILD}"
+            )
+        raise KernelsUnavailableError(f"there is no file {path}; {remedy}")
+    try:
+        kernels = _opened(file)
+        digest = str(kernels.kernels_digest().decode())
+        if path is None and digest != sources.digest():
+            raise KernelsUnavailableError(f"the kernels were compiled from other sources; {remedy}")
+        _declare(kernels)
+    except (
+        OSError,
+        AttributeError,
+    ) as error:  # no library of this machine, no sources beside it, or a missing function
+        raise KernelsUnavailableError(f"the kernels cannot be loaded ({error}); {remedy}") from error
     found = _connect(kernels, libtorch or Path(torch.__file__).with_name("lib") / "libtorch_cpu.so")
     return Library(kernels, file, digest, str(kernels.kernels_compiler().decode()), capability, found)
 
 
-def _remedy(path: Path | None) -> str:
-    return f"unset {ENVIRONMENT_VARIABLE}" if path else REMEDY
-
-
-def _opened(file: Path, path: Path | None) -> ctypes.CDLL:
-    """Return the library with the types of all its functions declared."""
-    try:
-        kernels = ctypes.CDLL(str(file.resolve()))
-        for name in ("kernels_digest", "kernels_compiler"):
-            getattr(kernels, name).restype = ctypes.c_char_p
-        kernels.torch_function_names.restype = ctypes.POINTER(ctypes.c_char_p)
-        kernels.take_torch_functions.argtypes = [ctypes.POINTER(ctypes.c_void_p)]
-        kernels.take_torch_functions.restype = None
-        for name, (result, arguments) in SIGNATURES.items():
-            function = getattr(kernels, name)
-            function.restype, function.argtypes = result, arguments
-    except (OSError, AttributeError) as error:  # not a library of this machine; one without a function
-        remedy = f"unset {ENVIRONMENT_VARIABLE}" if path else "run `make kernels`, or reinstall"
-        raise KernelsUnavailableError(f"the kernels cannot be loaded ({error}): {remedy}") from error
+def _opened(file: Path) -> ctypes.CDLL:
+    """Return a library whose own functions can be called; raise OSError or AttributeError."""
+    kernels = ctypes.CDLL(str(file.resolve()))  # an absolute path: others would be searched for in the system's folders
+    for name in ("kernels_digest", "kernels_compiler"):
+        getattr(kernels, name).restype = ctypes.c_char_p
+    kernels.torch_function_names.restype = ctypes.POINTER(ctypes.c_char_p)
+    kernels.take_torch_functions.argtypes = [ctypes.POINTER(ctypes.c_void_p)]
+    kernels.take_torch_functions.restype = None
     return kernels
+
+
+def _declare(kernels: ctypes.CDLL) -> None:
+    """Declare the types of all other functions; raise AttributeError if one is missing."""
+    for name, (result, arguments) in SIGNATURES.items():
+        function = getattr(kernels, name)
+        function.restype, function.argtypes = result, arguments
 
 
 def _connect(kernels: ctypes.CDLL, libtorch: Path) -> frozenset[str]:
@@ -152,7 +158,7 @@ def _connect(kernels: ctypes.CDLL, libtorch: Path) -> frozenset[str]:
         library = ctypes.CDLL(str(libtorch))  # loaded already, so that this opens the very one that torch uses
     except OSError as error:
         raise KernelsUnavailableError(
-            f"this build of torch has no {libtorch.name} ({error}): install torch from PyPI"
+            f"this build of torch has no {libtorch.name} ({error}); install torch from PyPI"
         ) from error
     names = []
     for name in kernels.torch_function_names():
@@ -163,7 +169,7 @@ def _connect(kernels: ctypes.CDLL, libtorch: Path) -> frozenset[str]:
     missing = [name for name in REQUIRED if name not in addresses]
     if missing:
         raise KernelsUnavailableError(
-            f"this build of torch has no {', '.join(missing)}, as it was made without MKL: install torch from PyPI"
+            f"this build of torch has no {', '.join(missing)}, as it was made without MKL; install torch from PyPI"
         )
     table = (ctypes.c_void_p * len(names))(*(addresses.get(name) for name in names))
     kernels.take_torch_functions(table)
