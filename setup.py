@@ -57,15 +57,16 @@ class BuildKernels(build_ext):
                 [*command, *options, "-o", str(target), *ext.sources, "-lm"],
                 capture_output=True,
                 text=True,
+                errors="replace",
                 check=False,
             )
+            sys.stderr.write(done.stderr)
             if done.returncode != 0:
                 raise OSError(f"{shlex.join(command)} failed: {first_error(done.stderr)}")
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: $CC has an open quotation mark
             target.unlink(missing_ok=True)
-            print(f"kernels: not compiled, so CustomPPO will use its slower engines: {error}", file=sys.stderr)
+            print(f"kernels: not compiled, so CustomPPO takes its slower engines: {error}", file=sys.stderr)
             return
-        sys.stderr.write(done.stderr)
         seconds = time.perf_counter() - started
         print(f"kernels: compiled {len(ext.sources)} sources with {shlex.join(command)} in {seconds:.1f} s")
 
