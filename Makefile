@@ -35,9 +35,10 @@ $(STAMP): $(PACKAGES) $(KERNELS)
 	@$(BIN)/python setup.py --quiet build_ext --inplace
 	@touch $@
 
-kernels: $(PACKAGES) ## compile the native engine again, and say with which compiler, or why not
+kernels: $(PACKAGES) ## compile the native engine after a change of its C sources, and say whether it can be used
 	@$(BIN)/python setup.py --quiet build_ext --inplace
 	@touch $(STAMP)
+	@$(BIN)/python -m custom_ppo.engines.native
 
 compare: $(STAMP) ## the main job: train CustomPPO, SB3 PPO and SB3 A2C; write results/compare with tables and figures
 	$(BIN)/harness compare configs/compare.yml $(ARGS)

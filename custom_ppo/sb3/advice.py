@@ -1,10 +1,20 @@
-"""Warnings in SB3's words, so that filters of warnings that were written for SB3 apply."""
+"""Advice to users: warnings in SB3's words, so that filters written for SB3's apply, and information."""
 
 from __future__ import annotations
 
 import warnings
+from functools import cache
 
-__all__ = ["recommend_cpu", "warn_of_truncated_minibatch"]
+__all__ = ["print_once", "recommend_cpu", "warn_of_truncated_minibatch"]
+
+
+@cache
+def print_once(line: str) -> None:
+    """Print a line of information, once per process however many models are made.
+
+    A print like SB3's at verbose=1, and not a warning: tests that turn warnings into errors would fail otherwise.
+    """
+    print(line)  # noqa: T201
 
 
 def warn_of_truncated_minibatch(n_steps: int, n_envs: int, batch_size: int, *, stacklevel: int) -> None:

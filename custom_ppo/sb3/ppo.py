@@ -23,10 +23,11 @@ from torch import Tensor
 from custom_ppo.agent import PPOAgent, UpdateReport, to_tensor
 from custom_ppo.config import INITIAL_PENALTY, InvalidConfigError, PPOConfig, Schedule
 from custom_ppo.engines import Engine, EngineName, make_engine
+from custom_ppo.engines.native.status import engine_name, kernel_status, missing_kernels_note
 from custom_ppo.memory import TensorObservation, TrajectoryMemory
 from custom_ppo.recipe import SB3_PPO, Recipe, named_recipe, rescaled_to_bounds
 from custom_ppo.rollout import interact
-from custom_ppo.sb3.advice import recommend_cpu, warn_of_truncated_minibatch
+from custom_ppo.sb3.advice import print_once, recommend_cpu, warn_of_truncated_minibatch
 from custom_ppo.sb3.buffer import RolloutMemory
 from custom_ppo.sb3.lean_rollout import collect, rollout_actor
 from custom_ppo.sb3.log import log_progress, log_update
@@ -227,6 +228,9 @@ class CustomPPO(Resumable):
             self.policy, self.policy.optimizer, self.rollout_buffer, self._config(), recipe, self.device
         )
         self.agent.engine = self.choose_engine()
+        note = missing_kernels_note(self.engine, self.agent.engine)
+        if note is not None and self.verbose >= 1:
+            print_once(note)
         self._maybe_recommend_cpu()
 
     def _maybe_recommend_cpu(self, mlp_class_name: str = "MlpPolicy") -> None:
@@ -250,6 +254,19 @@ class CustomPPO(Resumable):
         """
         agent = self.agent
         return make_engine(agent.policy, agent.optimizer, agent.recipe, self.engine, agent.engine)
+
+    def engine_status(self) -> dict[str, Any]:
+        """Return the engine of the last update and the state of the native one, as plain data for a record of a run.
+
+        Keys: asked_for, used, note (a line for the user if the native engine is missed, else None), and kernels (see
+        `custom_ppo.engines.native.status.kernel_status`).
+        """
+        return {
+            "asked_for": self.engine,
+            "used": engine_name(self.agent.engine),
+            "note": missing_kernels_note(self.engine, self.agent.engine),
+            "kernels": kernel_status(),
+        }
 
     def learn(
         self,
