@@ -39,7 +39,8 @@ def compare(config: ExperimentConfig, out: Path, n_workers: int, console: Consol
         state = survey(specs, out / "runs")
         _print_state(state, specs, n_workers, out, console)
         if state.to_run:
-            _check_prerequisites(state.to_run, out)
+            for note in _check_prerequisites(state.to_run, out):
+                _print_plain(note, console)
         # Written even if nothing is left to run: the statistical settings may have changed.
         write_text_atomically(out / EXPERIMENT_NAME, resolved_text(config))
         if state.to_run:
@@ -59,21 +60,22 @@ def _print_state(state: Survey, specs: Sequence[RunSpec], n_workers: int, out: P
     again = f" ({len(state.failed)} of them failed before)" if state.failed else ""
     todo = f"{len(state.to_run)} to run{again}" if state.to_run else "nothing to run"
     workers = f" on {n_workers} worker{'s' if n_workers > 1 else ''}" if state.to_run else ""
-    console.print(
-        f"{len(specs)} run{'s' if len(specs) != 1 else ''} in {out}: {done}{todo}{workers}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    _print_plain(f"{len(specs)} run{'s' if len(specs) != 1 else ''} in {out}: {done}{todo}{workers}", console)
 
 
-def _check_prerequisites(specs: Sequence[RunSpec], out: Path) -> None:
+def _print_plain(line: str, console: Console) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _check_prerequisites(specs: Sequence[RunSpec], out: Path) -> list[str]:
+    """Return notes for the user about the runs; raise HarnessError if one cannot start."""
     free = shutil.disk_usage(out).free
     if free < MIN_FREE_BYTES:
         raise HarnessError(f"{out}: only {free / 2**20:.0f} MiB are free on this disk, at least 200 are needed")
-    problems = call_in_worker("harness.training.preflight:find_problems", list(specs))
+    problems, notes = call_in_worker("harness.training.preflight:check_runs", list(specs))
     if problems:
         raise HarnessError("\n".join(problems))
+    return list(notes)
 
 
 @contextmanager

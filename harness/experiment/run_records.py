@@ -67,6 +67,8 @@ class RunRecord:
     """SHA-256 of the names, types, shapes and bytes of the final policy parameters; equal for bit-identical runs."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Versions of python, torch, stable_baselines3, gymnasium, numpy, and packages with environments."""
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    """Engine of CustomPPO's updates and state of its compiled kernels: keys asked_for, used, note, kernels."""
     threads: int = 1
     cpu: str = ""
     git_commit: str = ""

@@ -1,4 +1,4 @@
-"""Provenance of a run: package versions, processor, commit of the harness, and time."""
+"""Provenance of a run: package versions, processor, commit of the harness, time, and the engine of the update."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["provenance", "utc_now"]
+__all__ = ["engine_of", "provenance", "utc_now"]
 
 PACKAGES = (
     "torch",
@@ -41,6 +41,15 @@ def provenance() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return {"versions": versions, "cpu": _cpu(), "git_commit": _git_commit()}
+
+
+def engine_of(model: Any) -> dict[str, Any]:
+    """Return the engine that updated a model and the state of its compiled kernels; empty for other algorithms.
+
+    Keys: asked_for, used, note, kernels; read from the model's `engine_status`, as CustomPPO has it.
+    """
+    status = getattr(model, "engine_status", None)
+    return dict(status()) if callable(status) else {}
 
 
 def _cpu() -> str:

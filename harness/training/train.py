@@ -22,7 +22,7 @@ from harness.training.callbacks import Evaluation, ProgressReporter, SaveNormali
 from harness.training.envs import make_eval_env, make_training_env
 from harness.training.models import build_model
 from harness.training.progress import Progress
-from harness.training.provenance import provenance, utc_now
+from harness.training.provenance import engine_of, provenance, utc_now
 
 __all__ = ["failed_record", "parameters_digest", "train_and_record", "train_run"]
 
@@ -124,6 +124,7 @@ def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] 
         final_rewards=rewards,
         final_lengths=lengths,
         parameters_digest=parameters_digest(model.policy),
+        engine=engine_of(model),
         threads=torch.get_num_threads(),
         **provenance(),
     )
