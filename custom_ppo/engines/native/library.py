@@ -130,6 +130,7 @@ def open_library(path: Path | None = None, libtorch: Path | None = None) -> Libr
         AttributeError,
     ) as error:  # no library of this machine, no sources beside it, or a missing function
         raise KernelsUnavailableError(f"the kernels cannot be loaded ({error}); {remedy}") from error
+    kernels.set_wide_lanes(16 if capability == "AVX512" else 8)
     found = _connect(kernels, libtorch or Path(torch.__file__).with_name("lib") / "libtorch_cpu.so")
     return Library(kernels, file, digest, str(kernels.kernels_compiler().decode()), capability, found)
 
