@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
 from custom_ppo.engines import fusible
 from custom_ppo.engines.flat import flat_optimizer
 from custom_ppo.engines.native.heads import reason_against_head
-from custom_ppo.engines.native.learner import ACTIVATIONS
+from custom_ppo.engines.native.learner import reason_against_layers
 from custom_ppo.engines.native.library import reason_against_loading
 from custom_ppo.engines.native.optimizers import reason_against_flat
 from custom_ppo.extractors import FlattenExtractor
@@ -31,14 +30,16 @@ def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe
     changed = [part for part in recipe.differs_in(SB3_PPO) if part in _CALLED_PARTS]
     if changed:
         return f"the recipe has its own {', '.join(changed)}"
-    return _reason_in_network(policy) or reason_against_head(policy) or reason_against_flat(flat_optimizer(optimizer))
+    return (
+        _reason_in_extractors(policy)
+        or reason_against_layers(policy)
+        or reason_against_head(policy)
+        or reason_against_flat(flat_optimizer(optimizer))
+    )
 
 
-def _reason_in_network(policy: ActorCritic) -> str | None:
+def _reason_in_extractors(policy: ActorCritic) -> str | None:
     for extractor in (policy.pi_features_extractor, policy.vf_features_extractor):
-        if type(extractor) is not FlattenExtractor:
+        if type(extractor) is not FlattenExtractor:  # not isinstance: a subclass may compute something else
             return f"features are extracted by {type(extractor).__name__}"
-    for layer in (*policy.mlp_extractor.policy_net, *policy.mlp_extractor.value_net):
-        if type(layer) not in (nn.Linear, nn.Identity, *ACTIVATIONS):
-            return f"no kernel computes {type(layer).__name__}"
     return None

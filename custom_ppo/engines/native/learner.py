@@ -22,14 +22,30 @@ from custom_ppo.memory import Batch
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import SB3_PPO, Recipe
 
-__all__ = ["ACTIVATIONS", "OBJECTIVES", "STOPPED_EARLY", "VALUE_CLIPPINGS", "Learner", "activation_of"]
+__all__ = [
+    "ACTIVATIONS",
+    "OBJECTIVES",
+    "STOPPED_EARLY",
+    "VALUE_CLIPPINGS",
+    "Learner",
+    "activation_of",
+    "reason_against_layers",
+]
 
 Float32 = NDArray[np.float32]
 
 COMPLETE, STOPPED_EARLY, NOT_FINITE = range(3)
 """Outcomes of an epoch, in the order of kernels/learner.c."""
 
-ACTIVATIONS: Mapping[type[nn.Module], int] = {nn.Tanh: 1, nn.ReLU: 2}
+ACTIVATIONS: Mapping[type[nn.Module], int] = {
+    nn.Tanh: 1,
+    nn.ReLU: 2,
+    nn.ELU: 3,
+    nn.GELU: 5,  # by tanh; the other one, 4, is computed by oneDNN in PyTorch
+    nn.LeakyReLU: 6,
+    nn.SiLU: 7,
+    nn.Sigmoid: 8,
+}
 """Class of an activation -> its number in kernels/kernels.h."""
 
 OBJECTIVES: Mapping[Any, int] = {clipped_surrogate: 0, recipes.log_prob_objective: 1, kl_penalty: 2}
@@ -161,6 +177,18 @@ class Learner:
         )  # fmt: skip
         self.flat.n_steps = self.kernels.learner_steps(self.handle)
         return terms[: n_minibatches.value], outcome == STOPPED_EARLY
+
+
+def reason_against_layers(policy: ActorCritic) -> str | None:
+    """Return the reason why the kernels have no counterpart of a layer, or None if they have one of each."""
+    twins = policy.mlp_extractor
+    for layer in (*twins.policy_net, *twins.value_net):
+        if type(layer) not in (nn.Linear, nn.Identity, *ACTIVATIONS) or getattr(layer, "approximate", "tanh") != "tanh":
+            return f"no kernel computes {layer}"
+        # In place, PyTorch derives the others from their result.
+        if getattr(layer, "inplace", False) and type(layer) is not nn.ReLU:
+            return f"{type(layer).__name__} works in place"
+    return None
 
 
 def activation_of(layer: nn.Module | None) -> tuple[int, float]:

@@ -7,6 +7,7 @@
  *     elementwise.c       the same for arrays
  *     sums.c              sums, means, norms: floating-point addition is not associative, so the order of ATen is kept
  *     matrix.c            products of matrices, down to the arguments with which ATen calls sgemm
+ *     activations.c       tanh, ReLU, ELU, ..., and their derivatives
  *     layers.c            linear layers with activations, forward and backward
  *     categorical.c ...   distributions over actions: sample, log-probability and entropy, gradient
  *     objective.c         normalised advantages, PPO's objectives (eq. 7 and 8), the value loss (eq. 9), gradients
@@ -76,14 +77,23 @@ void multiply(float *c, int n, int m, int k, View a, View b, float beta);
 static inline View rows(const float *x, int columns) { return (View){x, columns, 1}; }       /* x as it is */
 static inline View transposed(const float *x, int columns) { return (View){x, 1, columns}; } /* x [n, columns], transposed */
 
-/* ---- layers.c ---- */
+/* ---- activations.c ---- */
 
-typedef enum { NO_ACTIVATION, TANH, RELU, ELU, GELU, GELU_TANH, LEAKY_RELU, SILU } Activation;
+typedef enum { NO_ACTIVATION, TANH, RELU, ELU, GELU, GELU_TANH, LEAKY_RELU, SILU, SIGMOID } Activation;
+
+/* y = activation(x), for n numbers; y may be x where `needs_input` is false */
+void activate(Activation activation, float slope, int64_t n, const float *x, float *y);
+/* grad is d loss / d y on entry and d loss / d x on return, where y = activation(x) */
+void activation_gradient(Activation activation, float slope, int64_t n, const float *x, const float *y, float *grad);
+/* Return true if the gradient is a function of x; that of the others is one of y. */
+bool needs_input(Activation activation);
+
+/* ---- layers.c ---- */
 
 typedef struct {
     int n_in, n_out;
     Activation activation;
-    float slope; /* alpha of ELU, negative slope of LeakyReLU */
+    float slope; /* of negative inputs: alpha of ELU, negative_slope of LeakyReLU */
     const float *weight, *bias;
     float *grad_weight, *grad_bias;
     float *before; /* [n, n_out], before the activation; the same array as `output` where the backward pass needs none */

@@ -52,8 +52,6 @@ EXPORT void learner_free(Learner *learner) {
     free(learner);
 }
 
-static bool needs_input(Activation activation) { return activation >= ELU; } /* for its gradient; others need the output */
-
 /* Add a layer behind the last one of the critic, or of the actor; returns false if there are too many. */
 EXPORT bool learner_add_layer(Learner *learner, bool of_critic, int n_in, int n_out, int activation, double slope,
                               const float *weight, const float *bias, float *grad_weight, float *grad_bias) {
