@@ -149,7 +149,7 @@ class Learner:
         sizes = [view.numel() for view in flat.grad_views]
         self.kernels.learner_set_optimizer(
             self.handle, kind, flat.values.numel(), flat.values.data_ptr(), flat.grads.data_ptr(),
-            (ctypes.c_void_p * 3)(*(state[i].data_ptr() if i < len(state) else None for i in range(3))),
+            (ctypes.c_void_p * 3)(*(None if tensor is None else tensor.data_ptr() for tensor in state)),
             (ctypes.c_double * 8)(*options),
             len(sizes), (ctypes.c_void_p * len(sizes))(*addresses), (ctypes.c_int64 * len(sizes))(*sizes),
         )  # fmt: skip

@@ -2,13 +2,14 @@
 #include "kernels.h"
 
 /* x [n, features] -> the outputs of the last layer, [n, outputs]; those of all layers are kept for the backward pass.
- * nn.Linear is at::addmm: the product is added to the bias by sgemm itself (beta = 1), which rounds otherwise than x W^T + b. */
+ * nn.Linear is at::addmm: sgemm itself adds the product to the bias (beta = 1), which rounds otherwise than x W^T + b. */
 const float *stack_forward(const Stack *stack, const float *x, int n) {
     for (int i = 0; i < stack->n_layers; ++i) {
         const Layer *layer = &stack->layers[i];
         for (int row = 0; row < n; ++row)
             memcpy(layer->before + (int64_t)row * layer->n_out, layer->bias, (size_t)layer->n_out * sizeof(float));
-        multiply(layer->before, n, layer->n_out, layer->n_in, rows(x, layer->n_in), transposed(layer->weight, layer->n_in), 1);
+        View weight = transposed(layer->weight, layer->n_in);
+        multiply(layer->before, n, layer->n_out, layer->n_in, rows(x, layer->n_in), weight, 1);
         activate(layer->activation, layer->slope, (int64_t)n * layer->n_out, layer->before, layer->output);
         x = layer->output;
     }
@@ -23,7 +24,8 @@ void stack_backward(const Stack *stack, const float *x, const float *grad_output
         const Layer *layer = &stack->layers[i];
         const float *input = i > 0 ? stack->layers[i - 1].output : x;
         sum_over_rows(grad, n, layer->n_out, layer->grad_bias);
-        multiply(layer->grad_weight, layer->n_out, layer->n_in, n, transposed(grad, layer->n_out), rows(input, layer->n_in), 0);
+        View by_output = transposed(grad, layer->n_out);
+        multiply(layer->grad_weight, layer->n_out, layer->n_in, n, by_output, rows(input, layer->n_in), 0);
         if (i == 0) /* observations need no gradient */
             break;
         float *grad_input = stack->spare[i % 2];

@@ -14,32 +14,128 @@ void clip_gradients(Optimizer *optimizer, double max_grad_norm) {
         optimizer->grads[i] = optimizer->grads[i] * scale;
 }
 
-/* torch.optim.Adam (Kingma & Ba 2015, arXiv 1412.6980): lerp_, addcmul_ and addcdiv_; the first two contract, see
- * LerpKernel.cpp and PointwiseOpsKernel.cpp. Bias corrections are computed in float64, as Python does. */
+/* ---- operations of PyTorch that round a product and a sum once ---- */
+
+/* Tensor.lerp_ (Lerp.h): old + weight * (new - old), from the nearer end. */
+static inline float lerp(float old, float new, float weight) {
+    return fabsf(weight) < 0.5f ? fmaf(weight, new - old, old) : fmaf(weight - 1.0f, new - old, new);
+}
+
+/* Tensor.mul_ and addcmul_ (PointwiseOpsKernel.cpp): average * decay + weight * x^2 */
+static inline float averaged_square(float average, float x, float decay, float weight) {
+    return fmaf(weight * x, x, average * decay);
+}
+
+/* Tensor.add with alpha (BinaryOpsKernel.cpp): the gradient with that of an L2 penalty, weight_decay / 2 * value^2. */
+static inline float penalised(float grad, float value, float weight_decay) {
+    return weight_decay == 0 ? grad : fmaf(weight_decay, value, grad);
+}
+
+/* torch.maximum: NaN wins. */
+static inline float maximum(float x, float y) { return x > y || x != x ? x : y; }
+
+/* ---- Adam (Kingma & Ba 2015, arXiv 1412.6980) and AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) ---- */
+
+/* options: beta1, beta2, eps, weight_decay, amsgrad; state: both moments, and the largest second one of AMSGrad.
+ * Bias corrections are computed in float64, as Python does. AdamW shrinks the weights and leaves the gradient alone. */
 static void adam(Optimizer *optimizer) {
-    double beta1 = optimizer->options[0], beta2 = optimizer->options[1];
-    float eps = (float)optimizer->options[2];
+    double beta1 = optimizer->options[0], beta2 = optimizer->options[1], weight_decay = optimizer->options[3];
+    bool decoupled = optimizer->kind == ADAMW && weight_decay != 0, amsgrad = optimizer->options[4] != 0;
+    float eps = (float)optimizer->options[2], penalty = optimizer->kind == ADAMW ? 0 : (float)weight_decay;
     float weight1 = (float)(1 - beta1), weight2 = (float)(1 - beta2), decay2 = (float)beta2;
     float step_size = (float)-(optimizer->lr / (1 - pow(beta1, optimizer->n_steps)));
     float correction = (float)pow(1 - pow(beta2, optimizer->n_steps), 0.5);
+    float shrink = (float)(1 - optimizer->lr * weight_decay);
     float *restrict grads = optimizer->grads, *restrict values = optimizer->values, *restrict root = optimizer->scratch;
     float *restrict first = optimizer->state[0], *restrict second = optimizer->state[1];
-    for (int64_t i = 0; i < optimizer->size; ++i) {
-        first[i] = fmaf(weight1, grads[i] - first[i], first[i]);
-        second[i] = fmaf(weight2 * grads[i], grads[i], second[i] * decay2);
+    float *restrict largest_second = optimizer->state[2];
+    int64_t n = optimizer->size;
+    for (int64_t i = 0; i < n; ++i) {
+        float grad = penalised(grads[i], values[i], penalty);
+        first[i] = lerp(first[i], grad, weight1);
+        second[i] = averaged_square(second[i], grad, decay2, weight2);
     }
-    vml_sqrt(optimizer->size, second, root);
-    for (int64_t i = 0; i < optimizer->size; ++i)
-        values[i] = values[i] + (step_size * first[i]) / (root[i] / correction + eps);
+    if (amsgrad)
+        for (int64_t i = 0; i < n; ++i)
+            largest_second[i] = maximum(largest_second[i], second[i]);
+    vml_sqrt(n, amsgrad ? largest_second : second, root);
+    for (int64_t i = 0; i < n; ++i) {
+        float value = decoupled ? values[i] * shrink : values[i];
+        values[i] = value + (step_size * first[i]) / (root[i] / correction + eps); /* addcdiv_ */
+    }
+}
+
+/* ---- RMSprop (Hinton 2012), and SB3's RMSpropTFLike with eps inside of the root ---- */
+
+/* options: alpha, eps, weight_decay, momentum, centered; state: average of squares, momentum, average of gradients. */
+static void rmsprop(Optimizer *optimizer) {
+    bool like_tensorflow = optimizer->kind == RMSPROP_TF_LIKE, centered = optimizer->options[4] != 0;
+    double alpha = optimizer->options[0];
+    float decay = (float)alpha, weight = (float)(1 - alpha), minus_lr = (float)-optimizer->lr;
+    float eps = (float)optimizer->options[1], penalty = (float)optimizer->options[2];
+    float momentum = (float)optimizer->options[3];
+    float *restrict grads = optimizer->grads, *restrict values = optimizer->values, *restrict root = optimizer->scratch;
+    float *restrict square = optimizer->state[0], *restrict buffer = optimizer->state[1];
+    float *restrict average = optimizer->state[2];
+    int64_t n = optimizer->size;
+    for (int64_t i = 0; i < n; ++i) {
+        float grad = penalised(grads[i], values[i], penalty);
+        root[i] = square[i] = averaged_square(square[i], grad, decay, weight);
+    }
+    if (centered)
+        for (int64_t i = 0; i < n; ++i) {
+            float grad = penalised(grads[i], values[i], penalty);
+            average[i] = like_tensorflow ? fmaf(weight, grad, average[i] * decay) : lerp(average[i], grad, weight);
+            root[i] = fmaf(-average[i], average[i], root[i]);
+        }
+    if (like_tensorflow)
+        for (int64_t i = 0; i < n; ++i)
+            root[i] = root[i] + eps;
+    vml_sqrt(n, root, root);
+    for (int64_t i = 0; i < n; ++i) {
+        float grad = penalised(grads[i], values[i], penalty), deviation = like_tensorflow ? root[i] : root[i] + eps;
+        if (optimizer->options[3] > 0) {
+            buffer[i] = buffer[i] * momentum + grad / deviation;
+            values[i] = fmaf(minus_lr, buffer[i], values[i]);
+        } else {
+            values[i] = values[i] + (minus_lr * grad) / deviation;
+        }
+    }
+}
+
+/* ---- gradient descent ---- */
+
+/* options: momentum, dampening, weight_decay, nesterov; state: the momentum, which is the gradient in the first step. */
+static void sgd(Optimizer *optimizer) {
+    bool has_momentum = optimizer->options[0] != 0, nesterov = optimizer->options[3] != 0;
+    bool is_first = optimizer->n_steps == 1;
+    float momentum = (float)optimizer->options[0], weight = (float)(1 - optimizer->options[1]);
+    float penalty = (float)optimizer->options[2], minus_lr = (float)-optimizer->lr;
+    float *restrict grads = optimizer->grads, *restrict values = optimizer->values;
+    float *restrict buffer = optimizer->state[0];
+    for (int64_t i = 0; i < optimizer->size; ++i) {
+        float grad = penalised(grads[i], values[i], penalty);
+        if (has_momentum) {
+            buffer[i] = is_first ? grad : fmaf(weight, grad, buffer[i] * momentum);
+            grad = nesterov ? fmaf(momentum, buffer[i], grad) : buffer[i];
+        }
+        values[i] = fmaf(minus_lr, grad, values[i]);
+    }
 }
 
 void optimizer_step(Optimizer *optimizer) {
     optimizer->n_steps += 1;
     switch (optimizer->kind) {
     case ADAM:
+    case ADAMW:
         adam(optimizer);
         break;
-    default:
+    case RMSPROP:
+    case RMSPROP_TF_LIKE:
+        rmsprop(optimizer);
+        break;
+    case SGD:
+        sgd(optimizer);
         break;
     }
 }

@@ -22,3 +22,27 @@ EXPORT void test_multiply(float *c, int n, int m, int k, const float *a, int a_r
                           int b_row, int b_column, float beta) {
     multiply(c, n, m, k, (View){a, a_row, a_column}, (View){b, b_row, b_column}, beta);
 }
+
+/* One step of an optimiser, the gradients of which are clipped first. */
+EXPORT void test_step(int kind, int64_t size, float *values, float *grads, float *scratch, float *const *state,
+                      const double *options, double n_steps, double lr, double max_grad_norm, int n_parameters,
+                      const float **parameter_grads, int64_t *parameter_sizes) {
+    float norms[64];
+    Optimizer optimizer = {
+        .kind = (OptimizerKind)kind,
+        .size = size,
+        .values = values,
+        .grads = grads,
+        .scratch = scratch,
+        .n_steps = n_steps,
+        .lr = lr,
+        .n_parameters = n_parameters,
+        .parameter_grads = parameter_grads,
+        .parameter_sizes = parameter_sizes,
+        .norms = norms,
+    };
+    memcpy(optimizer.state, state, sizeof optimizer.state);
+    memcpy(optimizer.options, options, sizeof optimizer.options);
+    clip_gradients(&optimizer, max_grad_norm);
+    optimizer_step(&optimizer);
+}
