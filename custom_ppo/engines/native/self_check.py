@@ -115,6 +115,7 @@ def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateC
         expected = _moved(learner)
     with _Restored(learner):
         terms_found, _ = learner.learn_epoch(features, batch, rows, config)
+        learner.flat.write_steps()
         found = _moved(learner)
     equal = all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
     return equal and [list(row) for row in terms_found.tolist()] == expected_terms
@@ -122,32 +123,40 @@ def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateC
 
 def _moved(learner: Learner) -> list[Tensor]:
     """Return copies of everything that a step changes: parameters, clipped gradients, state of the optimiser."""
-    state = learner.flat.optimizer.state
+    states = learner.flat.optimizer.state
     tensors = []
     for parameter in learner.flat.parameters:
         assert parameter.grad is not None
-        tensors += [parameter.detach(), parameter.grad, *(state[parameter][name] for name in learner.flat.state)]
+        tensors += [parameter.detach(), parameter.grad, *(states[parameter][name] for name in learner.flat.state)]
     return [tensor.clone() for tensor in tensors]
 
 
 class _Restored:
-    """Context that leaves the parameters and the optimiser of a learner as they were."""
+    """Context that leaves parameters, gradients and optimiser of a learner as they were."""
 
     def __init__(self, learner: Learner) -> None:
         self.flat = learner.flat
 
     def __enter__(self) -> None:
         flat = self.flat
+        states = flat.optimizer.state
         self.n_steps = flat.n_steps
-        self.before = [tensor.clone() for tensor in (flat.values, flat.grads, *flat.state.values())]
+        self.states = {parameter: dict(states[parameter]) for parameter in flat.parameters if parameter in states}
+        tensors = [flat.values, flat.grads, *flat.state.values()]
+        tensors += [value for state in self.states.values() for value in state.values() if isinstance(value, Tensor)]
+        self.before = [(tensor, tensor.clone()) for tensor in tensors]
 
     def __exit__(self, *_: object) -> None:
         flat = self.flat
-        for tensor, before in zip((flat.values, flat.grads, *flat.state.values()), self.before, strict=True):
+        for tensor, before in self.before:
             tensor.copy_(before)
         flat.n_steps = self.n_steps
-        flat.write_steps()
-        flat.bind()
+        for view, parameter in zip(flat.grad_views, flat.parameters, strict=True):
+            parameter.grad = view
+            # PyTorch makes the state in the first step only, and so it must be missing again before that one.
+            flat.optimizer.state.pop(parameter, None)
+            if parameter in self.states:
+                flat.optimizer.state[parameter] = self.states[parameter]
 
 
 def _warn(what: str) -> None:
