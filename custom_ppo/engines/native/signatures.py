@@ -34,6 +34,9 @@ SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     ),
     # one for each distribution: kernels/categorical.c, ...
     "learner_add_categorical": (None, (c_void_p, c_int)),
+    "learner_add_multi_categorical": (None, (c_void_p, c_int, c_void_p)),
+    "learner_add_bernoulli": (None, (c_void_p, c_int)),
     "learner_add_gaussian": (None, (c_void_p, c_int, c_void_p, c_void_p)),
+    "learner_add_state_dependent": (None, (c_void_p, c_int, c_void_p, c_void_p, c_bool, c_bool, c_bool)),
 }
 """Type of the result (None for void) and types of the arguments of each exported function, by its name."""

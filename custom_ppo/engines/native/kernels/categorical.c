@@ -91,12 +91,10 @@ static void evaluate(Head *head, const float *outputs, const float *actions, int
 
 /* d loss / d logits by the entropy of one state: softmax_backward of (e * bounded), plus e * p where the clamp passes it. */
 static void add_entropy_gradient(float *grad, const float *logits, const float *bounded, const float *p, float e, int k,
-                                 float *by_p, float *product) {
-    for (int j = 0; j < k; ++j) {
+                                 float *by_p) {
+    for (int j = 0; j < k; ++j)
         by_p[j] = e * bounded[j];
-        product[j] = by_p[j] * p[j];
-    }
-    float total = k < wide_lanes() ? reduced_sum(product, k) : reduced_dot(by_p, p, k);
+    float total = reduced_dot(by_p, p, k);
     for (int j = 0; j < k; ++j) {
         float by_bounded = (e * p[j]) * (logits[j] >= SMALLEST ? 1.0f : 0.0f);
         grad[j] = ((by_p[j] - total) * p[j] + by_bounded) + grad[j];
@@ -114,7 +112,7 @@ static void backward(Head *head, const float *grad_log_prob, float grad_entropy,
         grad[at + own->choices[i]] += grad_log_prob[i];
         if (grad_entropy != 0) /* entropy = -sum(...): the minus is moved into the factor */
             add_entropy_gradient(grad + at, own->logits + at, own->bounded + at, own->probabilities + at, -grad_entropy, k,
-                                 own->row, own->row + k);
+                                 own->row);
     }
     /* logits = raw - log_sum, and d log_sum / d raw = exp(raw - log_sum). */
     for (int64_t i = 0; i < (int64_t)n * k; ++i)
@@ -129,8 +127,7 @@ static void backward(Head *head, const float *grad_log_prob, float grad_entropy,
             grad_outputs[i * k + j] = grad[i * k + j] + own->row[i] * own->bounded[i * k + j];
 }
 
-/* n_choices: k */
-EXPORT void learner_add_categorical(Learner *learner, int n_choices) {
+Head new_categorical(Learner *learner, int n_choices) {
     int64_t n = capacity_of(learner), size = n * n_choices;
     Categorical *own = new_bytes(learner, sizeof *own);
     *own = (Categorical){
@@ -139,10 +136,10 @@ EXPORT void learner_add_categorical(Learner *learner, int n_choices) {
         .probabilities = new_floats(learner, size),
         .bounded = new_floats(learner, size),
         .work = new_floats(learner, size),
-        .row = new_floats(learner, n + 2 * n_choices),
+        .row = new_floats(learner, n > n_choices ? n : n_choices),
         .choices = new_bytes(learner, n * (int64_t)sizeof(int32_t)),
     };
-    *head_of(learner) = (Head){
+    return (Head){
         .n_outputs = n_choices,
         .n_actions = 1,
         .integers = true,
@@ -152,4 +149,9 @@ EXPORT void learner_add_categorical(Learner *learner, int n_choices) {
         .backward = backward,
         .own = own,
     };
+}
+
+/* noise of `sample`: exponential, [n, n_choices] */
+EXPORT void learner_add_categorical(Learner *learner, int n_choices) {
+    *head_of(learner) = new_categorical(learner, n_choices);
 }

@@ -4,21 +4,68 @@
  */
 #include "kernels.h"
 
+static const float LOG_SQRT_2PI = 0.9189385332046727f, ENTROPY_OF_ONE = 1.4189385332046727f; /* entropy where std is 1 */
+
+Normals new_normals(Learner *learner, int n_components) {
+    int64_t size = capacity_of(learner) * n_components;
+    return (Normals){
+        .k = n_components,
+        .std = new_floats(learner, size),
+        .log_std = new_floats(learner, size),
+        .distance = new_floats(learner, size),
+        .minus_square = new_floats(learner, size),
+        .twice_variance = new_floats(learner, size),
+        .work = new_floats(learner, size),
+    };
+}
+
+/* log_prob [n], and entropy [n] = sum 1/2 + 1/2 log(2 pi) + log std, of actions [n, k] */
+void normals_evaluate(Normals *normals, const float *means, const float *actions, int n, float *log_prob, float *entropy) {
+    int64_t size = (int64_t)n * normals->k;
+    vml_log(size, normals->std, normals->log_std);
+    for (int64_t i = 0; i < size; ++i) {
+        float std = normals->std[i], distance = actions[i] - means[i];
+        normals->distance[i] = distance;
+        normals->minus_square[i] = -(distance * distance);
+        normals->twice_variance[i] = 2.0f * (std * std);
+        normals->work[i] = normals->minus_square[i] / normals->twice_variance[i] - normals->log_std[i] - LOG_SQRT_2PI;
+    }
+    sum_over_columns(normals->work, n, normals->k, log_prob);
+    if (!entropy)
+        return;
+    for (int64_t i = 0; i < size; ++i)
+        normals->work[i] = ENTROPY_OF_ONE + normals->log_std[i];
+    sum_over_columns(normals->work, n, normals->k, entropy);
+}
+
+/* By the chain rule through every operation of `normals_evaluate`, in autograd's order; std collects three gradients. */
+void normals_gradients(const Normals *normals, const float *grad_log_prob, float grad_entropy, int n, float *grad_means,
+                       float *grad_std) {
+    int k = normals->k;
+    for (int64_t i = 0; i < (int64_t)n * k; ++i) {
+        float grad = grad_log_prob[i / k], std = normals->std[i], variance = normals->twice_variance[i];
+        float by_square = -(grad / variance);
+        float by_variance = -grad * ((normals->minus_square[i] / variance) / variance) * 2.0f;
+        float by_std = -grad / std;
+        if (grad_entropy != 0)
+            by_std = grad_entropy / std + by_std;
+        grad_std[i] = by_std + by_variance * (2.0f * std);
+        grad_means[i] = -(by_square * (2.0f * normals->distance[i]));
+    }
+}
+
 typedef struct {
     const float *log_std; /* [k] */
     float *grad_log_std;
-    float *exp_log_std;                                         /* [k] */
-    float *std, *log_of_std, *distance, *minus_square, *twice_variance, *work; /* [n, k] */
+    float *exp_log_std; /* [k] */
+    Normals normals;
 } Gaussian;
 
-static const float LOG_SQRT_2PI = 0.9189385332046727f, ENTROPY_OF_ONE = 1.4189385332046727f; /* entropy where std is 1 */
-
-/* std = ones * exp(log_std), and its logarithm: log(exp(x)) is not x in the last bit. */
-static void standard_deviations(Gaussian *own, int n, int k) {
+/* std = ones * exp(log_std) */
+static void set_standard_deviations(Gaussian *own, int n, int k) {
     vml_exp(k, own->log_std, own->exp_log_std);
     for (int i = 0; i < n; ++i)
-        memcpy(own->std + (int64_t)i * k, own->exp_log_std, (size_t)k * sizeof(float));
-    vml_log((int64_t)n * k, own->std, own->log_of_std);
+        memcpy(own->normals.std + (int64_t)i * k, own->exp_log_std, (size_t)k * sizeof(float));
 }
 
 static bool sample(Head *head, const float *outputs, int n, const float *noise, void *actions, float *log_prob) {
@@ -26,67 +73,38 @@ static bool sample(Head *head, const float *outputs, int n, const float *noise, 
     int k = head->n_outputs;
     float *chosen = actions;
     bool finite = true;
-    standard_deviations(own, n, k);
+    set_standard_deviations(own, n, k);
     for (int64_t i = 0; i < (int64_t)n * k; ++i) {
-        float std = own->std[i];
-        chosen[i] = outputs[i] + noise[i] * std;
-        float distance = chosen[i] - outputs[i];
-        own->work[i] = -(distance * distance) / (2.0f * (std * std)) - own->log_of_std[i] - LOG_SQRT_2PI;
-        finite = finite && isfinite(outputs[i]) && isfinite(std);
+        chosen[i] = outputs[i] + noise[i] * own->normals.std[i];
+        finite = finite && isfinite(outputs[i]) && isfinite(own->normals.std[i]);
     }
-    sum_over_columns(own->work, n, k, log_prob);
+    normals_evaluate(&own->normals, outputs, chosen, n, log_prob, NULL);
     return finite;
 }
 
 static void evaluate(Head *head, const float *outputs, const float *actions, int n, float *log_prob, float *entropy) {
     Gaussian *own = head->own;
-    int k = head->n_outputs;
-    standard_deviations(own, n, k);
-    for (int64_t i = 0; i < (int64_t)n * k; ++i) {
-        float std = own->std[i], distance = actions[i] - outputs[i];
-        own->distance[i] = distance;
-        own->minus_square[i] = -(distance * distance);
-        own->twice_variance[i] = 2.0f * (std * std);
-        own->work[i] = own->minus_square[i] / own->twice_variance[i] - own->log_of_std[i] - LOG_SQRT_2PI;
-    }
-    sum_over_columns(own->work, n, k, log_prob);
-    for (int64_t i = 0; i < (int64_t)n * k; ++i)
-        own->work[i] = ENTROPY_OF_ONE + own->log_of_std[i];
-    sum_over_columns(own->work, n, k, entropy);
+    set_standard_deviations(own, n, head->n_outputs);
+    normals_evaluate(&own->normals, outputs, actions, n, log_prob, entropy);
 }
 
-/* By the chain rule through every operation of `evaluate`, in autograd's order; std collects three gradients. */
 static void backward(Head *head, const float *grad_log_prob, float grad_entropy, int n, float *grad_outputs) {
     Gaussian *own = head->own;
     int k = head->n_outputs;
-    for (int64_t i = 0; i < (int64_t)n * k; ++i) {
-        float grad = grad_log_prob[i / k], std = own->std[i], variance = own->twice_variance[i];
-        float by_square = -(grad / variance);
-        float by_variance = -grad * ((own->minus_square[i] / variance) / variance) * 2.0f;
-        float by_std = -grad / std;
-        if (grad_entropy != 0)
-            by_std = grad_entropy / std + by_std;
-        own->work[i] = by_std + by_variance * (2.0f * std);
-        grad_outputs[i] = -(by_square * (2.0f * own->distance[i]));
-    }
-    sum_over_rows(own->work, n, k, own->grad_log_std);
+    normals_gradients(&own->normals, grad_log_prob, grad_entropy, n, grad_outputs, own->normals.work);
+    sum_over_rows(own->normals.work, n, k, own->grad_log_std);
     for (int j = 0; j < k; ++j)
         own->grad_log_std[j] = own->grad_log_std[j] * own->exp_log_std[j];
 }
 
+/* noise of `sample`: standard normal, [n, n_components] */
 EXPORT void learner_add_gaussian(Learner *learner, int n_components, const float *log_std, float *grad_log_std) {
-    int64_t size = capacity_of(learner) * n_components;
     Gaussian *own = new_bytes(learner, sizeof *own);
     *own = (Gaussian){
         .log_std = log_std,
         .grad_log_std = grad_log_std,
         .exp_log_std = new_floats(learner, n_components),
-        .std = new_floats(learner, size),
-        .log_of_std = new_floats(learner, size),
-        .distance = new_floats(learner, size),
-        .minus_square = new_floats(learner, size),
-        .twice_variance = new_floats(learner, size),
-        .work = new_floats(learner, size),
+        .normals = new_normals(learner, n_components),
     };
     *head_of(learner) = (Head){
         .n_outputs = n_components,

@@ -48,6 +48,8 @@ void sleef_erf(int64_t n, const float *x, float *y);
 void sleef_expm1(int64_t n, const float *x, float *y);
 void sleef_log1p(int64_t n, const float *x, float *y);
 void sleef_tanh(int64_t n, const float *x, float *y);
+void sigmoid(int64_t n, const float *x, float *y);
+void log_sigmoid(int64_t n, const float *x, float *y);
 void sgemm(char transpose_a, char transpose_b, int m, int n, int k, const float *a, int lda, const float *b, int ldb,
            float beta, float *c, int ldc);
 /* Number of float32 in the vectors of those ATen kernels that are compiled for AVX-512 too: 8 or 16. */
@@ -74,6 +76,8 @@ typedef struct {
 } View;
 /* c [n, m] = beta * c + a [n, k] b [k, m] */
 void multiply(float *c, int n, int m, int k, View a, View b, float beta);
+/* c [n, m] = a [n, k] b [n, k, m]: a vector and a matrix of its own for each i, as torch.bmm */
+void multiply_each(float *c, int n, int m, int k, const float *a, const float *b);
 static inline View rows(const float *x, int columns) { return (View){x, columns, 1}; }       /* x as it is */
 static inline View transposed(const float *x, int columns) { return (View){x, 1, columns}; } /* x [n, columns], transposed */
 
@@ -112,6 +116,7 @@ void stack_backward(const Stack *stack, const float *x, const float *grad_output
 /* ---- distributions ---- */
 
 typedef struct Head Head;
+typedef struct Learner Learner;
 
 /* Distribution over actions, given the outputs of the actor's last layer. */
 struct Head {
@@ -128,13 +133,33 @@ struct Head {
     void *own; /* data of one kind of distribution */
 };
 
+/* ---- categorical.c: the parts of MultiDiscrete actions too ---- */
+
+Head new_categorical(Learner *learner, int n_choices);
+
+/* ---- gaussian.c: normal distributions with means and standard deviations of every state ---- */
+
+/* Arrays [n, k] of a batch; `evaluate` fills all but std, and `gradients` reads them. */
+typedef struct {
+    int k;
+    float *std, *log_std; /* log_std: the logarithm of std, which is not the parameter log_std in the last bit */
+    float *distance, *minus_square, *twice_variance, *work;
+} Normals;
+
+Normals new_normals(Learner *learner, int n_components);
+/* entropy: null if it is not wanted */
+void normals_evaluate(Normals *normals, const float *means, const float *actions, int n, float *log_prob, float *entropy);
+void normals_gradients(const Normals *normals, const float *grad_log_prob, float grad_entropy, int n, float *grad_means,
+                       float *grad_std);
+
 /* ---- learner.c: arrays that live as long as the learner ---- */
 
-typedef struct Learner Learner;
 float *new_floats(Learner *learner, int64_t n); /* zeroed, at a multiple of 64 bytes */
 void *new_bytes(Learner *learner, int64_t n);
 int64_t capacity_of(const Learner *learner); /* most states that are handled at once */
 Stack *actor_of(Learner *learner);
+const float *latent_of(const Learner *learner); /* input of the actor's last layer in the last forward pass, [n, latent] */
+int latent_size_of(const Learner *learner);
 Head *head_of(Learner *learner);
 
 /* ---- optimizers.c ---- */

@@ -30,6 +30,13 @@ void *new_bytes(Learner *learner, int64_t n) {
 float *new_floats(Learner *learner, int64_t n) { return new_bytes(learner, n * (int64_t)sizeof(float)); }
 int64_t capacity_of(const Learner *learner) { return learner->capacity; }
 Stack *actor_of(Learner *learner) { return &learner->actor; }
+int latent_size_of(const Learner *learner) { return learner->actor.layers[learner->actor.n_layers - 1].n_in; }
+
+const float *latent_of(const Learner *learner) {
+    const Stack *actor = &learner->actor;
+    return actor->n_layers > 1 ? actor->layers[actor->n_layers - 2].output : learner->batch.features;
+}
+
 Head *head_of(Learner *learner) { return &learner->head; }
 
 /* ---- making a learner: learner_new, its layers, its head, its optimiser and parameters, learner_ready ---- */

@@ -51,3 +51,38 @@ void multiply(float *c, int n, int m, int k, View a, View b, float beta) {
         ldc = n_rows;
     sgemm(plain_left ? 'n' : 't', plain_right ? 'n' : 't', n_rows, n_columns, k, left.at, lda, right.at, ldb, beta, c, ldc);
 }
+
+enum { COLUMN_MAJOR = 102, NO_TRANSPOSE = 111 }; /* of cblas.h */
+
+static void multiply_batch(float *c, int n, int m, int k, const float *a, const float *b) {
+    enum { AT_ONCE = 256 };
+    const float *left[AT_ONCE], *right[AT_ONCE], one = 1, zero = 0;
+    float *results[AT_ONCE];
+    const int no = NO_TRANSPOSE, one_row = 1;
+    for (int64_t first = 0; first < n; first += AT_ONCE) {
+        int size = (int)(n - first < AT_ONCE ? n - first : AT_ONCE);
+        for (int i = 0; i < size; ++i) {
+            left[i] = b + (first + i) * k * m;
+            right[i] = a + (first + i) * k;
+            results[i] = c + (first + i) * m;
+        }
+        torch_math.cblas_sgemm_batch(COLUMN_MAJOR, &no, &no, &m, &one_row, &k, &one, left, &m, right, &k, &zero,
+                                     results, &m, 1, &size);
+    }
+}
+
+/* at::bmm of [n, 1, k] and [n, k, m] (bmm_out_or_baddbmm_): a plain loop for small matrices (baddbmm_cpu_kernel), else
+ * cblas_sgemm_batch, which sums in another order than sgemm (baddbmm_with_gemm_). n > 1: at::bmm calls sgemm for one matrix. */
+void multiply_each(float *c, int n, int m, int k, const float *a, const float *b) {
+    if ((int64_t)k * m >= 400) {
+        multiply_batch(c, n, m, k, a, b);
+        return;
+    }
+    for (int64_t i = 0; i < n; ++i)
+        for (int j = 0; j < m; ++j) {
+            float total = 0;
+            for (int l = 0; l < k; ++l)
+                total += a[i * k + l] * b[(i * k + l) * m + j];
+            c[i * m + j] = total;
+        }
+}

@@ -18,6 +18,10 @@ typedef float Vector16 __attribute__((vector_size(64)));
 typedef void (*Gemm)(const char *transa, const char *transb, const int *m, const int *n, const int *k,
                      const float *alpha, const float *a, const int *lda, const float *b, const int *ldb,
                      const float *beta, float *c, const int *ldc);
+/* The same for `sizes` products of one group (n_groups = 1), with the numbers of each product in arrays; cblas.h. */
+typedef void (*GemmBatch)(int layout, const int *transa, const int *transb, const int *m, const int *n, const int *k,
+                          const float *alpha, const float **a, const int *lda, const float **b, const int *ldb,
+                          const float *beta, float **c, const int *ldc, int n_groups, const int *sizes);
 /* MKL's vector mathematics: y[i] = f(x[i]) for n numbers; y may be x. */
 typedef void (*Vml)(const int *n, const float *x, float *y, const long long *mode);
 typedef Vector8 (*Sleef8)(Vector8);
@@ -26,6 +30,7 @@ typedef Vector16 (*Sleef16)(Vector16);
 /* The list of all functions, each by its name in libtorch_cpu.so. A new one is added here and nowhere else. */
 #define TORCH_FUNCTIONS(F)        \
     F(Gemm, sgemm_)               \
+    F(GemmBatch, cblas_sgemm_batch) \
     F(Vml, VMSTANH_)              \
     F(Vml, VMSEXP_)               \
     F(Vml, VMSLN_)                \
