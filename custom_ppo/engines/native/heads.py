@@ -33,8 +33,8 @@ class NativeHead:
     action_dtype: type[np.generic]
     """Type of sampled actions in the kernels."""
     make_noise: Callable[[int], Noise]
-    """N -> a function that draws the random numbers for N states from torch's global generator, and one that returns the
-    address where they are. The noise of gSDE is drawn by `policy.reset_noise` instead."""
+    """N -> a function that draws the random numbers for N states from torch's global generator, and one that returns
+    their address. The noise of gSDE is drawn by `policy.reset_noise` instead."""
 
 
 def reason_against_head(policy: ActorCritic) -> str | None:

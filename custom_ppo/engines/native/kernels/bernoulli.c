@@ -48,8 +48,8 @@ static void evaluate(Head *head, const float *outputs, const float *actions, int
     cross_entropy(own, outputs, own->probabilities, n, k, entropy);
 }
 
-/* binary_cross_entropy_with_logits_backward, and sigmoid_backward of the gradient by the entropy's targets. By its logits
- * the entropy has the gradient p - p = 0. */
+/* binary_cross_entropy_with_logits_backward, and sigmoid_backward of the gradient by the entropy's targets. By its
+ * logits the entropy has the gradient p - p = 0. */
 static void backward(Head *head, const float *grad_log_prob, float grad_entropy, int n, float *grad_outputs) {
     Bernoulli *own = head->own;
     int k = head->n_outputs;

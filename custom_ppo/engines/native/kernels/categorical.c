@@ -48,7 +48,7 @@ static void probabilities(Categorical *own, int n, int k) {
     }
 }
 
-/* torch.multinomial(probs, 1): argmax of probs / e, with e drawn from the exponential distribution (Distributions.cpp). */
+/* torch.multinomial(probs, 1): argmax of probs / e (Distributions.cpp).  noise: e, exponentially distributed, [n, k] */
 static bool sample(Head *head, const float *outputs, int n, const float *noise, void *actions, float *log_prob) {
     Categorical *own = head->own;
     int k = head->n_outputs;
@@ -89,7 +89,7 @@ static void evaluate(Head *head, const float *outputs, const float *actions, int
     }
 }
 
-/* d loss / d logits by the entropy of one state: softmax_backward of (e * bounded), plus e * p where the clamp passes it. */
+/* d loss / d logits by the entropy of one state: softmax_backward of (e * bounded), and e * p where the clamp passes it. */
 static void add_entropy_gradient(float *grad, const float *logits, const float *bounded, const float *p, float e, int k,
                                  float *by_p) {
     for (int j = 0; j < k; ++j)
@@ -111,8 +111,8 @@ static void backward(Head *head, const float *grad_log_prob, float grad_entropy,
         int64_t at = (int64_t)i * k;
         grad[at + own->choices[i]] += grad_log_prob[i];
         if (grad_entropy != 0) /* entropy = -sum(...): the minus is moved into the factor */
-            add_entropy_gradient(grad + at, own->logits + at, own->bounded + at, own->probabilities + at, -grad_entropy, k,
-                                 own->row);
+            add_entropy_gradient(grad + at, own->logits + at, own->bounded + at, own->probabilities + at, -grad_entropy,
+                                 k, own->row);
     }
     /* logits = raw - log_sum, and d log_sum / d raw = exp(raw - log_sum). */
     for (int64_t i = 0; i < (int64_t)n * k; ++i)
@@ -151,7 +151,6 @@ Head new_categorical(Learner *learner, int n_choices) {
     };
 }
 
-/* noise of `sample`: exponential, [n, n_choices] */
 EXPORT void learner_add_categorical(Learner *learner, int n_choices) {
     *head_of(learner) = new_categorical(learner, n_choices);
 }

@@ -41,7 +41,7 @@ void sleef_expm1(int64_t n, const float *x, float *y) { sleef(torch_math.Sleef_e
 void sleef_log1p(int64_t n, const float *x, float *y) { sleef(torch_math.Sleef_log1pf8_u10, n, x, y); }
 void sleef_tanh(int64_t n, const float *x, float *y) { sleef(torch_math.Sleef_tanhf8_u10, n, x, y); }
 
-/* sigmoid_kernel (UnaryOpsKernel.cpp): pairs of vectors by Sleef, and the rest number by number with the C library's exp. */
+/* sigmoid_kernel (UnaryOpsKernel.cpp): pairs of vectors by Sleef, and the rest number by number by the C library. */
 void sigmoid(int64_t n, const float *x, float *y) {
     int64_t in_vectors = n - n % (2 * lanes);
     for (int64_t i = 0; i < n; ++i)

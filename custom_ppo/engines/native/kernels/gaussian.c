@@ -1,10 +1,12 @@
 /* Independent normal distributions, for Box actions: means [n, k], and log_std [k], the same in every state.
  *
- *     log pi(a|s) = sum -(a - mean)^2 / (2 std^2) - log std - log sqrt(2 pi)      custom_ppo/distributions.py, DiagGaussian
+ *     log pi(a|s) = sum -(a - mean)^2 / (2 std^2) - log std - log sqrt(2 pi)
+ *     custom_ppo/distributions.py, DiagGaussian
  */
 #include "kernels.h"
 
-static const float LOG_SQRT_2PI = 0.9189385332046727f, ENTROPY_OF_ONE = 1.4189385332046727f; /* entropy where std is 1 */
+static const float LOG_SQRT_2PI = 0.9189385332046727f;
+static const float ENTROPY_OF_ONE = 1.4189385332046727f; /* 1/2 + 1/2 log(2 pi), the entropy of std = 1 */
 
 Normals new_normals(Learner *learner, int n_components) {
     int64_t size = capacity_of(learner) * n_components;
@@ -19,8 +21,9 @@ Normals new_normals(Learner *learner, int n_components) {
     };
 }
 
-/* log_prob [n], and entropy [n] = sum 1/2 + 1/2 log(2 pi) + log std, of actions [n, k] */
-void normals_evaluate(Normals *normals, const float *means, const float *actions, int n, float *log_prob, float *entropy) {
+/* actions [n, k] -> log_prob [n], and entropy [n] = sum 1/2 + 1/2 log(2 pi) + log std */
+void normals_evaluate(Normals *normals, const float *means, const float *actions, int n, float *log_prob,
+                      float *entropy) {
     int64_t size = (int64_t)n * normals->k;
     vml_log(size, normals->std, normals->log_std);
     for (int64_t i = 0; i < size; ++i) {
@@ -38,7 +41,8 @@ void normals_evaluate(Normals *normals, const float *means, const float *actions
     sum_over_columns(normals->work, n, normals->k, entropy);
 }
 
-/* By the chain rule through every operation of `normals_evaluate`, in autograd's order; std collects three gradients. */
+/* By the chain rule through every operation of `normals_evaluate`. std collects three gradients, in the reverse order of
+ * its uses: the entropy's logarithm, that of the density, the variance. */
 void normals_gradients(const Normals *normals, const float *grad_log_prob, float grad_entropy, int n, float *grad_means,
                        float *grad_std) {
     int k = normals->k;
@@ -68,6 +72,7 @@ static void set_standard_deviations(Gaussian *own, int n, int k) {
         memcpy(own->normals.std + (int64_t)i * k, own->exp_log_std, (size_t)k * sizeof(float));
 }
 
+/* noise: standard normal, [n, k] */
 static bool sample(Head *head, const float *outputs, int n, const float *noise, void *actions, float *log_prob) {
     Gaussian *own = head->own;
     int k = head->n_outputs;
@@ -97,7 +102,6 @@ static void backward(Head *head, const float *grad_log_prob, float grad_entropy,
         own->grad_log_std[j] = own->grad_log_std[j] * own->exp_log_std[j];
 }
 
-/* noise of `sample`: standard normal, [n, n_components] */
 EXPORT void learner_add_gaussian(Learner *learner, int n_components, const float *log_std, float *grad_log_std) {
     Gaussian *own = new_bytes(learner, sizeof *own);
     *own = (Gaussian){

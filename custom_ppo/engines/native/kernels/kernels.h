@@ -148,7 +148,8 @@ typedef struct {
 
 Normals new_normals(Learner *learner, int n_components);
 /* entropy: null if it is not wanted */
-void normals_evaluate(Normals *normals, const float *means, const float *actions, int n, float *log_prob, float *entropy);
+void normals_evaluate(Normals *normals, const float *means, const float *actions, int n, float *log_prob,
+                      float *entropy);
 void normals_gradients(const Normals *normals, const float *grad_log_prob, float grad_entropy, int n, float *grad_means,
                        float *grad_std);
 
@@ -158,8 +159,8 @@ float *new_floats(Learner *learner, int64_t n); /* zeroed, at a multiple of 64 b
 void *new_bytes(Learner *learner, int64_t n);
 int64_t capacity_of(const Learner *learner); /* most states that are handled at once */
 Stack *actor_of(Learner *learner);
-const float *latent_of(const Learner *learner); /* input of the actor's last layer in the last forward pass, [n, latent] */
-int latent_size_of(const Learner *learner);
+const float *latent_of(const Learner *learner); /* input of the actor's last layer in its last forward pass */
+int latent_size_of(const Learner *learner);     /* number of its columns */
 Head *head_of(Learner *learner);
 
 /* ---- optimizers.c ---- */

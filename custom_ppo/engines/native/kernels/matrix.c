@@ -54,6 +54,7 @@ void multiply(float *c, int n, int m, int k, View a, View b, float beta) {
 
 enum { COLUMN_MAJOR = 102, NO_TRANSPOSE = 111 }; /* of cblas.h */
 
+/* c^T [m, 1] = b^T [m, k] a^T [k, 1] for each i: cblas_sgemm_batch is called for column-major matrices, as sgemm. */
 static void multiply_batch(float *c, int n, int m, int k, const float *a, const float *b) {
     enum { AT_ONCE = 256 };
     const float *left[AT_ONCE], *right[AT_ONCE], one = 1, zero = 0;
@@ -71,8 +72,8 @@ static void multiply_batch(float *c, int n, int m, int k, const float *a, const 
     }
 }
 
-/* at::bmm of [n, 1, k] and [n, k, m] (bmm_out_or_baddbmm_): a plain loop for small matrices (baddbmm_cpu_kernel), else
- * cblas_sgemm_batch, which sums in another order than sgemm (baddbmm_with_gemm_). n > 1: at::bmm calls sgemm for one matrix. */
+/* at::bmm of [n, 1, k] and [n, k, m], n > 1 (bmm_out_or_baddbmm_, LinearAlgebra.cpp): a plain loop for small matrices
+ * (baddbmm_cpu_kernel), else cblas_sgemm_batch (baddbmm_with_gemm_), which sums in another order than sgemm. */
 void multiply_each(float *c, int n, int m, int k, const float *a, const float *b) {
     if ((int64_t)k * m >= 400) {
         multiply_batch(c, n, m, k, a, b);

@@ -1,4 +1,4 @@
-/* Several independent categorical distributions, for MultiDiscrete actions: logits [n, k_1 + k_2 + ...], one choice of each.
+/* Independent categorical distributions, for MultiDiscrete actions: logits [n, k_1 + k_2 + ...] -> one choice of each.
  *
  *     log pi(a|s) = sum over the components of log pi_i(a_i|s)      custom_ppo/distributions.py, MultiCategorical
  *
@@ -27,7 +27,7 @@ static void put_columns(const float *from, int columns, int first, int width, in
         memcpy(to + i * columns + first, from + i * width, (size_t)width * sizeof(float));
 }
 
-/* noise: [n, k_1], then [n, k_2], ...: one draw for each component, in order */
+/* noise: exponentially distributed; [n, k_1], then [n, k_2], ..., one draw for each component in order */
 static bool sample(Head *head, const float *outputs, int n, const float *noise, void *actions, float *log_prob) {
     MultiCategorical *own = head->own;
     int64_t *chosen = actions;
@@ -76,7 +76,7 @@ static void backward(Head *head, const float *grad_log_prob, float grad_entropy,
     }
 }
 
-/* n_choices: [n_parts]; noise of `sample`: exponential */
+/* n_choices: k_1, k_2, ..., [n_parts] */
 EXPORT void learner_add_multi_categorical(Learner *learner, int n_parts, const int32_t *n_choices) {
     int64_t n = capacity_of(learner);
     int n_outputs = 0;

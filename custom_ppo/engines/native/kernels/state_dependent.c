@@ -1,9 +1,10 @@
 /* gSDE, for Box actions: exploration noise that is a linear function of the features h(s) of the actor's last layer.
  *
- *     a = mean + h(s) W,  W ~ N(0, sigma^2),  so that  std(s)^2 = h(s)^2 sigma^2      Raffin et al. 2022, arXiv 2005.05719
- *     custom_ppo/distributions.py, StateDependentNoise: sigma = exp(log_std), or "expln"; a is squashed by tanh if asked for
+ *     a = mean + h(s) W,  W ~ N(0, sigma^2),  so that  std(s)^2 = h(s)^2 sigma^2
+ *     Raffin et al. 2022, arXiv 2005.05719; custom_ppo/distributions.py, StateDependentNoise
  *
- * The matrices W are drawn by policy.reset_noise, and kept for many steps. Features are detached: noise does not train them.
+ * sigma is exp(log_std), or "expln" of it; actions may be squashed by tanh. The matrices W are drawn by policy.reset_noise,
+ * and kept for many steps. The features are detached: noise does not train them.
  */
 #include "kernels.h"
 
@@ -72,8 +73,8 @@ static void set_standard_deviations(StateDependent *own, int n) {
     vml_sqrt((int64_t)n * k, std, std);
 }
 
-/* Squashed actions -> own->gaussian, the normal samples that they were made of: artanh, kept away from +-1 where tanh rounded
- * to these; and own->correction, the log of the change of density, sum log(1 - tanh^2 + 1e-6). */
+/* Squashed actions [n, k] -> own->gaussian [n, k], the artanh of them, kept away from the +-1 that tanh rounds to; and
+ * own->correction [n], the log of the change of density, sum log(1 - tanh^2 + 1e-6). */
 static void unsquash(StateDependent *own, const float *actions, int n) {
     int64_t size = (int64_t)n * own->normals.k;
     float *x = own->gaussian, *work = own->normals.work;
@@ -137,7 +138,7 @@ static void evaluate(Head *head, const float *outputs, const float *actions, int
     log_density(own, outputs, actions, n, log_prob, entropy);
 }
 
-/* d loss / d sigma [f, k] -> d loss / d log_std [f, columns]; the branch of log1p was made last, so its gradient comes first. */
+/* d loss / d sigma [f, k] -> d loss / d log_std [f, columns]; log1p_backward is grad / (argument + 1). */
 static void log_std_gradient(StateDependent *own, const float *grad_sigma) {
     const float *grad = grad_sigma;
     if (own->columns != own->normals.k) {
@@ -161,7 +162,8 @@ static void backward(Head *head, const float *grad_log_prob, float grad_entropy,
     normals_gradients(&own->normals, grad_log_prob, grad_entropy, n, grad_outputs, grad);
     for (int64_t i = 0; i < (int64_t)n * k; ++i)
         grad[i] = grad[i] / (2.0f * own->normals.std[i]);
-    /* at::mm of the transposed squares; where sigma is one number, autograd takes it for column-major (mm_mat2_backward). */
+    /* at::mm of the transposed squares. One single number counts as column-major, for which mm_mat2_backward
+     * exchanges the operands. */
     if (f == 1 && k == 1)
         multiply(own->grad_sigma, 1, 1, n, transposed(grad, 1), rows(own->squares, 1), 0);
     else
