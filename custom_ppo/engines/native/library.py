@@ -132,7 +132,6 @@ def open_library(path: Path | None = None, libtorch: Path | None = None) -> Libr
         raise KernelsUnavailableError(f"the kernels cannot be loaded ({error}); {remedy}") from error
     kernels.set_wide_lanes(16 if capability == "AVX512" else 8)
     found = _connect(kernels, libtorch or Path(torch.__file__).with_name("lib") / "libtorch_cpu.so")
-    kernels.set_wide_lanes(16 if capability == "AVX512" else 8)
     return Library(kernels, file, digest, str(kernels.kernels_compiler().decode()), capability, found)
 
 

@@ -9,6 +9,21 @@ typedef struct {
     float *logits, *actions, *probabilities, *log_probabilities, *work; /* [n, k] */
 } Bernoulli;
 
+/* log_sigmoid_cpu_kernel (Activation.cpp): min(x, 0) - log1p(exp(-|x|)), in vectors to the end */
+static void log_sigmoid(int64_t n, const float *x, float *y) {
+    for (int64_t i = 0; i < n; ++i)
+        y[i] = -fabsf(x[i]);
+    sleef_exp(n, y, y);
+    sleef_log1p(n, y, y);
+    for (int64_t i = 0; i < n; ++i)
+        y[i] = (x[i] < 0 ? x[i] : 0.0f) - y[i];
+}
+
+static void set_probabilities(Bernoulli *own, int64_t n, const float *logits) {
+    activate(SIGMOID, 0, n, logits, own->probabilities);
+    log_sigmoid(n, logits, own->log_probabilities);
+}
+
 /* -log_prob or the entropy of n states: the sum of at::binary_cross_entropy_with_logits(logits, targets). */
 static void cross_entropy(Bernoulli *own, const float *logits, const float *targets, int n, int k, float *out) {
     for (int64_t i = 0; i < (int64_t)n * k; ++i)
@@ -22,8 +37,7 @@ static bool sample(Head *head, const float *outputs, int n, const float *noise, 
     int k = head->n_outputs;
     float *chosen = actions;
     bool possible = true;
-    sigmoid((int64_t)n * k, outputs, own->probabilities);
-    log_sigmoid((int64_t)n * k, outputs, own->log_probabilities);
+    set_probabilities(own, (int64_t)n * k, outputs);
     for (int64_t i = 0; i < (int64_t)n * k; ++i) {
         chosen[i] = noise[i] < own->probabilities[i] ? 1.0f : 0.0f;
         possible = possible && own->probabilities[i] == own->probabilities[i];
@@ -40,8 +54,7 @@ static void evaluate(Head *head, const float *outputs, const float *actions, int
     size_t size = (size_t)n * (size_t)k * sizeof(float);
     memcpy(own->logits, outputs, size);
     memcpy(own->actions, actions, size);
-    sigmoid((int64_t)n * k, outputs, own->probabilities);
-    log_sigmoid((int64_t)n * k, outputs, own->log_probabilities);
+    set_probabilities(own, (int64_t)n * k, outputs);
     cross_entropy(own, outputs, actions, n, k, log_prob);
     for (int i = 0; i < n; ++i)
         log_prob[i] = -log_prob[i];

@@ -41,28 +41,6 @@ void sleef_expm1(int64_t n, const float *x, float *y) { sleef(torch_math.Sleef_e
 void sleef_log1p(int64_t n, const float *x, float *y) { sleef(torch_math.Sleef_log1pf8_u10, n, x, y); }
 void sleef_tanh(int64_t n, const float *x, float *y) { sleef(torch_math.Sleef_tanhf8_u10, n, x, y); }
 
-/* sigmoid_kernel (UnaryOpsKernel.cpp): pairs of vectors by Sleef, and the rest number by number by the C library. */
-void sigmoid(int64_t n, const float *x, float *y) {
-    int64_t in_vectors = n - n % (2 * lanes);
-    for (int64_t i = 0; i < n; ++i)
-        y[i] = 0.0f - x[i];
-    sleef_exp(in_vectors, y, y);
-    for (int64_t i = in_vectors; i < n; ++i)
-        y[i] = expf(y[i]);
-    for (int64_t i = 0; i < n; ++i)
-        y[i] = 1.0f / (1.0f + y[i]);
-}
-
-/* log_sigmoid_cpu_kernel (Activation.cpp): min(x, 0) - log1p(exp(-|x|)); y must not be x */
-void log_sigmoid(int64_t n, const float *x, float *y) {
-    for (int64_t i = 0; i < n; ++i)
-        y[i] = -fabsf(x[i]);
-    sleef_exp(n, y, y);
-    sleef_log1p(n, y, y);
-    for (int64_t i = 0; i < n; ++i)
-        y[i] = (x[i] < 0 ? x[i] : 0.0f) - y[i];
-}
-
 /* Column-major, as in Fortran: c [m, n] = a [m, k] b [k, n] + beta * c */
 void sgemm(char transpose_a, char transpose_b, int m, int n, int k, const float *a, int lda, const float *b, int ldb,
            float beta, float *c, int ldc) {

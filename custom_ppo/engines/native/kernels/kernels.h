@@ -48,8 +48,6 @@ void sleef_erf(int64_t n, const float *x, float *y);
 void sleef_expm1(int64_t n, const float *x, float *y);
 void sleef_log1p(int64_t n, const float *x, float *y);
 void sleef_tanh(int64_t n, const float *x, float *y);
-void sigmoid(int64_t n, const float *x, float *y);
-void log_sigmoid(int64_t n, const float *x, float *y);
 void sgemm(char transpose_a, char transpose_b, int m, int n, int k, const float *a, int lda, const float *b, int ldb,
            float beta, float *c, int ldc);
 /* Number of float32 in the vectors of those ATen kernels that are compiled for AVX-512 too: 8 or 16. */
