@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeHead", "native_head", "reason_against_head"]
 
+MOST_PARTS = 100
+"""Most components of MultiDiscrete actions, each of which needs arrays; kernels/learner.c limits their number."""
+
 Noise = tuple[Callable[[], Any], Callable[[], int]]
 """Function that draws random numbers, and function that returns the address where they are."""
 
@@ -45,6 +48,8 @@ def reason_against_head(policy: ActorCritic) -> str | None:
         return f"no kernel samples from {type(space).__name__}"
     if sde is not None and type(sde) is not StateDependentNoise:
         return f"exploration noise is {type(sde).__name__}"
+    if isinstance(space, spaces.MultiDiscrete) and len(space.nvec) > MOST_PARTS:
+        return f"actions have more than {MOST_PARTS} components"
     needed = _needed_functions(policy)
     if not load().has(*needed):
         return f"this build of torch lacks one of {', '.join(needed)}"
@@ -89,7 +94,7 @@ def _tensor_noise(shapes: Sequence[tuple[int, int]], method: str) -> Noise:
     """Return the noise of tensors that lie one after the other, each filled by one call of this method of a tensor."""
     sizes = [rows * columns for rows, columns in shapes]
     numbers = torch.empty(sum(sizes))
-    parts = [part.view(shape) for part, shape in zip(numbers.split(sizes), shapes, strict=True)]
+    parts = [part.view(shape) for part, shape in zip(torch.split(numbers, sizes), shapes, strict=True)]
     fills = [getattr(part, method) for part in parts]
     address = numbers.data_ptr()
 
