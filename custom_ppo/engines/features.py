@@ -24,6 +24,14 @@ class Features(Protocol):
         """Return the features [B, F] of the actor and of the critic."""
         ...
 
+    def encode(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
+        """Return the same features without a gradient, to act."""
+        ...
+
+    def encode_for_critic(self, observations: TensorObservation) -> Tensor:
+        """Return the features of the critic [B, F] without a gradient."""
+        ...
+
     def backward(self, by_actor: Tensor, by_critic: Tensor) -> None:
         """Write the gradients of the features' weights, given those by the features of actor and critic."""
 
@@ -48,11 +56,16 @@ class _Flattened:
     def __init__(self, policy: ActorCritic) -> None:
         self.policy = policy
 
-    def forward(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
+    def encode_for_critic(self, observations: TensorObservation) -> Tensor:
         encoded = self.policy._encode(observations)
         assert isinstance(encoded, Tensor)
-        flat = encoded.flatten(1)  # [B, ...] -> [B, F], the same for actor and critic
+        return encoded.flatten(1)  # [B, ...] -> [B, F], the same for actor and critic
+
+    def encode(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
+        flat = self.encode_for_critic(observations)
         return flat, flat
+
+    forward = encode
 
     def backward(self, by_actor: Tensor, by_critic: Tensor) -> None:
         raise AssertionError("observations have no weights")
@@ -67,13 +80,26 @@ class _Differentiated:
         self.needs_gradient = bool(self.parameters)
 
     def forward(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
-        policy = self.policy
         with torch.inference_mode(False), torch.set_grad_enabled(self.needs_gradient):
-            self.actor = policy.pi_features_extractor(policy._encode(observations))
-            self.critic = self.actor
-            if not policy.share_features_extractor:
-                self.critic = policy.vf_features_extractor(policy._encode(observations))
+            self.actor, self.critic = self._extract(observations)
         return self.actor.detach(), self.critic.detach()
+
+    def encode(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
+        with torch.inference_mode(False), torch.no_grad():  # a module may keep a tensor for a forward with gradient
+            return self._extract(observations)
+
+    def encode_for_critic(self, observations: TensorObservation) -> Tensor:
+        policy = self.policy
+        with torch.inference_mode(False), torch.no_grad():
+            features: Tensor = policy.vf_features_extractor(policy._encode(observations))
+        return features
+
+    def _extract(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
+        policy = self.policy
+        by_actor = policy.pi_features_extractor(policy._encode(observations))
+        if policy.share_features_extractor:
+            return by_actor, by_actor
+        return by_actor, policy.vf_features_extractor(policy._encode(observations))
 
     def backward(self, by_actor: Tensor, by_critic: Tensor) -> None:
         # Autograd adds to gradients, and those of the last minibatch are still there.

@@ -16,6 +16,7 @@ then does.
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 
 from custom_ppo.config import UpdateConfig
-from custom_ppo.engines.engine import LossTerms
+from custom_ppo.engines.acting import FusedActor, torch_is_watched
+from custom_ppo.engines.engine import Actor, LossTerms
 from custom_ppo.engines.features import make_features
 from custom_ppo.engines.flat import flat_optimizer
 from custom_ppo.engines.heads import make_head
@@ -34,7 +36,7 @@ from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import Recipe
 
 if TYPE_CHECKING:
-    from custom_ppo.agent import UpdateReport
+    from custom_ppo.agent import PPOAgent, UpdateReport
 
 __all__ = ["FusedEngine"]
 
@@ -47,6 +49,7 @@ class FusedEngine:
         self.recipe = recipe
         self.flat = flat_optimizer(optimizer)
         self.features = make_features(policy)
+        self.parts = _parts(policy)
         self.actor_stack = Stack([*policy.mlp_extractor.policy_net, policy.action_net])
         self.critic_stack = Stack([*policy.mlp_extractor.value_net, policy.value_net])
         self.head = make_head(policy)
@@ -55,7 +58,10 @@ class FusedEngine:
 
     def serves(self, policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> bool:
         """Return True if this engine was made for these very objects: a user may exchange a layer, or the optimiser."""
-        return policy is self.policy and recipe == self.recipe and self.flat.serves(optimizer)
+        if policy is not self.policy or recipe != self.recipe or not self.flat.serves(optimizer):
+            return False
+        parts = _parts(self.policy)
+        return len(parts) == len(self.parts) and all(map(operator.is_, parts, self.parts))
 
     def start(self) -> None:
         """Take over weights and the optimiser's state, which may have been loaded from a file since the last update."""
@@ -66,6 +72,12 @@ class FusedEngine:
     def finish(self) -> None:
         """Leave the optimiser's state as PyTorch would have left it."""
         self.flat.write_steps()
+
+    def actor(self, agent: PPOAgent) -> Actor | None:
+        """Return what acts for an agent, or None if its actions must be computed by the policy's own methods."""
+        if agent.policy is not self.policy or torch_is_watched():
+            return None
+        return FusedActor(self.policy, self.features, self.actor_stack, self.critic_stack)
 
     def learn_epoch(self, batch: Batch, order: NDArray[np.int64], report: UpdateReport) -> bool:
         """Return False: this engine makes minibatches one by one."""
@@ -120,3 +132,10 @@ class FusedEngine:
     def descend(self, config: UpdateConfig) -> None:
         """Clip the gradient, and make one step of the optimiser."""
         self.flat.step(config.max_grad_norm)
+
+
+def _parts(policy: ActorCritic) -> list[Any]:
+    """Return all objects of a policy that an engine keeps."""
+    twins = policy.mlp_extractor
+    rest = policy.action_space, policy.sde, policy.pi_features_extractor, policy.vf_features_extractor
+    return [*twins.policy_net, policy.action_net, *twins.value_net, policy.value_net, *rest]

@@ -16,7 +16,7 @@ from custom_ppo.engines.objectives import reason_against_losses
 from custom_ppo.networks import ActorCritic, TwinMLP
 from custom_ppo.recipe import SB3_PPO, Recipe
 
-__all__ = ["reason_against", "reason_in_policy"]
+__all__ = ["reason_against"]
 
 _ACTIONS = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
 
@@ -28,14 +28,13 @@ def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe
         return "the recipe has its own clip_gradients"
     return (
         reason_against_losses(recipe)
-        or reason_in_policy(policy)
+        or _reason_in_policy(policy)
         or _reason_in_parameters(policy)
         or reason_against_optimizer(optimizer, list(policy.parameters()))
     )
 
 
-def reason_in_policy(policy: Any) -> str | None:
-    """Return the reason why a policy is not computed as the fused engine computes it, or None if it is."""
+def _reason_in_policy(policy: Any) -> str | None:
     if not isinstance(policy, ActorCritic):
         return f"{type(policy).__name__} is not a policy of custom_ppo"
     methods = ("evaluate_actions", "_latents", "_distribution", "_encode", "forward", "predict_values")

@@ -26,18 +26,15 @@ def _relu(_: Any) -> tuple[_Forward, _Backward]:
 
 
 def _leaky_relu(module: Any) -> tuple[_Forward, _Backward]:
-    slope = module.negative_slope
-    return module.forward, lambda grad, x, _y: _aten.leaky_relu_backward.default(grad, x, slope, False)
+    return module.forward, lambda grad, x, _y: _aten.leaky_relu_backward.default(grad, x, module.negative_slope, False)
 
 
 def _elu(module: Any) -> tuple[_Forward, _Backward]:
-    alpha = module.alpha
-    return module.forward, lambda grad, x, _y: _aten.elu_backward.default(grad, alpha, 1, 1, False, x)
+    return module.forward, lambda grad, x, _y: _aten.elu_backward.default(grad, module.alpha, 1, 1, False, x)
 
 
 def _gelu(module: Any) -> tuple[_Forward, _Backward]:
-    kind = module.approximate
-    return module.forward, lambda grad, x, _y: _aten.gelu_backward.default(grad, x, approximate=kind)
+    return module.forward, lambda grad, x, _y: _aten.gelu_backward.default(grad, x, approximate=module.approximate)
 
 
 def _silu(module: Any) -> tuple[_Forward, _Backward]:
