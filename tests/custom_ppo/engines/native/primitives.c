@@ -46,3 +46,31 @@ EXPORT void test_step(int kind, int64_t size, float *values, float *grads, float
     clip_gradients(&optimizer, max_grad_norm);
     optimizer_step(&optimizer);
 }
+
+/* Loss of one minibatch and its gradient. given: log_prob, old_log_prob, advantages, values, old_values, returns, entropy. */
+EXPORT void test_loss(const Numbers *numbers, bool has_entropy, int n, float *const *given, Terms *terms,
+                      float *grad_log_prob, float *grad_values, float *grad_entropy) {
+    float *work = malloc(7 * (size_t)n * sizeof(float));
+    Minibatch batch = {
+        .n = n,
+        .log_prob = given[0],
+        .old_log_prob = given[1],
+        .advantages = given[2],
+        .values = given[3],
+        .old_values = given[4],
+        .returns = given[5],
+        .entropy = given[6],
+        .log_ratio = work,
+        .ratio = work + n,
+        .unclipped = work + 2 * n,
+        .clipped = work + 3 * n,
+        .moved = work + 4 * n,
+        .judged = work + 5 * n,
+        .scratch = work + 6 * n,
+        .grad_log_prob = grad_log_prob,
+        .grad_values = grad_values,
+    };
+    *terms = loss_terms(&batch, numbers, has_entropy);
+    loss_gradient(&batch, numbers, has_entropy, grad_entropy);
+    free(work);
+}
