@@ -193,7 +193,7 @@ def reason_against_layers(policy: ActorCritic) -> str | None:
 
 def activation_of(layer: nn.Module | None) -> tuple[int, float]:
     """Return the kernels' number of an activation and its slope; 0 for a linear layer that follows directly."""
-    if layer is None or isinstance(layer, nn.Linear):
+    if layer is None or isinstance(layer, (nn.Linear, nn.Identity)):
         return 0, 0.0
     return ACTIVATIONS[type(layer)], float(getattr(layer, "alpha", getattr(layer, "negative_slope", 0.0)))
 

@@ -16,6 +16,16 @@ const float *stack_forward(const Stack *stack, const float *x, int n) {
     return x;
 }
 
+/* d loss / d x [n, n_in], given d loss / d y [n, n_out].
+ * Autograd exchanges the operands where x is [1, 1], as that is column-major too (mm_mat1_backward). */
+static void input_gradient(const Layer *layer, const float *grad, int n, float *grad_input) {
+    int n_in = layer->n_in, n_out = layer->n_out;
+    if (n == 1 && n_in == 1)
+        multiply(grad_input, 1, 1, n_out, transposed(layer->weight, 1), transposed(grad, n_out), 0);
+    else
+        multiply(grad_input, n, n_in, n_out, rows(grad, n_out), rows(layer->weight, n_in), 0);
+}
+
 /* Gradients of all weights and biases, given that of the outputs [n, outputs]; x is the input of the forward pass.
  *     d loss / d b = sum over the batch,  d loss / d W = grad^T x,  d loss / d x = grad W */
 void stack_backward(const Stack *stack, const float *x, const float *grad_output, int n) {
@@ -29,7 +39,7 @@ void stack_backward(const Stack *stack, const float *x, const float *grad_output
         if (i == 0) /* observations need no gradient */
             break;
         float *grad_input = stack->spare[i % 2];
-        multiply(grad_input, n, layer->n_in, layer->n_out, rows(grad, layer->n_out), rows(layer->weight, layer->n_in), 0);
+        input_gradient(layer, grad, n, grad_input);
         const Layer *last = &stack->layers[i - 1];
         activation_gradient(last->activation, last->slope, (int64_t)n * layer->n_in, last->before, last->output,
                             grad_input);

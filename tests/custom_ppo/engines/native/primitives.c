@@ -23,6 +23,31 @@ EXPORT void test_multiply(float *c, int n, int m, int k, const float *a, int a_r
     multiply(c, n, m, k, (View){a, a_row, a_column}, (View){b, b_row, b_column}, beta);
 }
 
+/* Layers of these widths with one activation between them, forward and backward; arrays: weights, biases, and gradients of
+ * both, of all layers in turn. */
+EXPORT void test_stack(int n_layers, const int *widths, int activation, float slope, int n, const float *x,
+                       const float *grad_output, float *output, float *const *arrays, float *const *work) {
+    Layer layers[8];
+    Stack stack = {.n_layers = n_layers, .layers = layers, .spare = {work[2 * n_layers], work[2 * n_layers + 1]}};
+    for (int i = 0; i < n_layers; ++i) {
+        float *const *own = arrays + 4 * i;
+        layers[i] = (Layer){
+            .n_in = widths[i],
+            .n_out = widths[i + 1],
+            .activation = i + 1 < n_layers ? (Activation)activation : NO_ACTIVATION,
+            .slope = slope,
+            .weight = own[0],
+            .bias = own[1],
+            .grad_weight = own[2],
+            .grad_bias = own[3],
+            .before = work[2 * i],
+            .output = needs_input((Activation)activation) && i + 1 < n_layers ? work[2 * i + 1] : work[2 * i],
+        };
+    }
+    memcpy(output, stack_forward(&stack, x, n), (size_t)n * (size_t)widths[n_layers] * sizeof(float));
+    stack_backward(&stack, x, grad_output, n);
+}
+
 /* One step of an optimiser, the gradients of which are clipped first. */
 EXPORT void test_step(int kind, int64_t size, float *values, float *grads, float *scratch, float *const *state,
                       const double *options, double n_steps, double lr, double max_grad_norm, int n_parameters,

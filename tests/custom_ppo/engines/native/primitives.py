@@ -35,6 +35,7 @@ _TYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "test_sum_over_columns": (None, (c_void_p, c_int64, c_int64, c_void_p)),
     "test_normalize_advantages": (None, (c_void_p, c_int64)),
     "test_loss": (None, (c_void_p, c_bool, c_int, *[c_void_p] * 5)),
+    "test_stack": (None, (c_int, c_void_p, c_int, c_float, c_int, *[c_void_p] * 5)),
     "test_step": (
         None,
         (c_int, c_int64, *[c_void_p] * 5, *[c_double] * 3, c_int, c_void_p, c_void_p),
