@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,12 +15,15 @@ from custom_ppo.engines.native.library import reason_against_loading
 from custom_ppo.engines.native.optimizers import reason_against_flat
 from custom_ppo.extractors import FlattenExtractor
 from custom_ppo.networks import ActorCritic
-from custom_ppo.recipe import SB3_PPO, Recipe
+from custom_ppo.recipe import PPO_PENALTY, SB3_PPO, Recipe
 
 __all__ = ["reason_against"]
 
-_CALLED_PARTS = ("stop_early", "normalize_advantages")
-"""Parts of a recipe that the agent or the fused engine calls, but that the kernels have written out."""
+_WRITTEN_OUT: Mapping[str, tuple[Any, ...]] = {
+    "stop_early": (SB3_PPO.stop_early, PPO_PENALTY.stop_early),
+    "normalize_advantages": (SB3_PPO.normalize_advantages,),
+}
+"""Part of a recipe that the agent or the fused engine calls -> those that the kernels have written out."""
 
 
 def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> str | None:
@@ -27,7 +31,7 @@ def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe
     reason = reason_against_loading() or fusible.reason_against(policy, optimizer, recipe)
     if reason:
         return reason
-    changed = [part for part in recipe.differs_in(SB3_PPO) if part in _CALLED_PARTS]
+    changed = [part for part, known in _WRITTEN_OUT.items() if getattr(recipe, part) not in known]
     if changed:
         return f"the recipe has its own {', '.join(changed)}"
     return (

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom_ppo.engines.fused import FusedEngine
 from custom_ppo.engines.engine import Actor
+from custom_ppo.engines.fused import FusedEngine
 from custom_ppo.engines.native import self_check
 from custom_ppo.engines.native.actor import NativeActor, make_actor
 from custom_ppo.engines.native.learner import Learner
