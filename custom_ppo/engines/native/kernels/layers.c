@@ -1,13 +1,21 @@
 /* Linear layers with activations between them, and their backward pass. */
 #include "kernels.h"
 
+/* row [k] -> n equal rows [n, k], twice as many with every copy */
+static void repeat(const float *row, int k, int n, float *out) {
+    memcpy(out, row, (size_t)k * sizeof(float));
+    for (int filled = 1; filled < n; filled *= 2) {
+        int more = filled < n - filled ? filled : n - filled;
+        memcpy(out + (int64_t)filled * k, out, (size_t)more * (size_t)k * sizeof(float));
+    }
+}
+
 /* x [n, features] -> the outputs of the last layer, [n, outputs]; those of all layers are kept for the backward pass.
  * nn.Linear is at::addmm: sgemm itself adds the product to the bias (beta = 1), which rounds otherwise than x W^T + b. */
 const float *stack_forward(const Stack *stack, const float *x, int n) {
     for (int i = 0; i < stack->n_layers; ++i) {
         const Layer *layer = &stack->layers[i];
-        for (int row = 0; row < n; ++row)
-            memcpy(layer->before + (int64_t)row * layer->n_out, layer->bias, (size_t)layer->n_out * sizeof(float));
+        repeat(layer->bias, layer->n_out, n, layer->before);
         View weight = transposed(layer->weight, layer->n_in);
         multiply(layer->before, n, layer->n_out, layer->n_in, rows(x, layer->n_in), weight, 1);
         activate(layer->activation, layer->slope, (int64_t)n * layer->n_out, layer->before, layer->output);
