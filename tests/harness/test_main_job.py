@@ -107,6 +107,18 @@ def test_custom_ppo_and_ppo_have_the_verdict_identical(whole: Path) -> None:
 
 
 @pytest.mark.usefixtures("_no_figures")
+def test_a_note_of_the_preflight_is_printed_before_the_runs(
+    finished: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next(finished.rglob("run.json")).unlink()
+    monkeypatch.setattr(module, "call_in_worker", lambda *_: ([], ["engine: fused [native is not available]"]))
+
+    assert compare(config_of(), finished, 2, console) == 0
+
+    assert printed_lines(console)[1] == "engine: fused [native is not available]"
+
+
+@pytest.mark.usefixtures("_no_figures")
 def test_a_second_call_runs_nothing_and_writes_the_same_tables(finished: Path, console: Console) -> None:
     before, runs = tables_of(finished), record_times(finished)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-from harness.training.preflight import find_problems
+from custom_ppo.engines.native import library
+from harness.training.preflight import check_runs, find_problems
 from tests.harness.toy_subjects import FAULTY_ENV, MODULE, tiny_spec
 
 
@@ -45,6 +46,14 @@ def test_spaces_that_the_algorithm_does_not_support_are_a_problem() -> None:
     (problem,) = find_problems([tiny_spec("dqn", "Pendulum-v1", n_steps=None, n_epochs=None)])
 
     assert problem.startswith("dqn on Pendulum-v1 cannot be built: AssertionError: ")
+
+
+def test_kernels_that_are_missed_are_noted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "_outcome", lambda: "there are none; make some")
+    specs = [tiny_spec("ppo"), tiny_spec("custom_ppo"), tiny_spec("custom_ppo", FAULTY_ENV)]
+
+    assert check_runs(specs) == ([], ["engine: fused (native is not available: there are none; make some)"])
+    assert check_runs(specs[:1]) == ([], [])
 
 
 def test_the_preflight_writes_and_prints_nothing(

@@ -120,6 +120,7 @@ def test_the_record_has_what_is_needed_to_repeat_the_run(trained: tuple[Path, Ru
     assert read_record(folder) == record
     assert (record.spec, record.status, record.error) == (SPEC, "finished", None)
     assert (record.steps, record.threads) == (512, 1)
+    assert record.engine == {}, "SB3's PPO has no engines"
     assert record.versions["torch"] == torch.__version__
     assert record.versions["stable_baselines3"] == stable_baselines3.__version__
     assert len(record.final_rewards) == len(record.final_lengths) == SPEC.n_final_episodes
@@ -318,3 +319,14 @@ def test_a_finished_record_replaces_a_failed_one(
     write_record(tmp_path, trained[1])
 
     assert read_record(tmp_path) == trained[1]
+
+
+def test_a_run_of_custom_ppo_records_its_engine(tmp_path: Path) -> None:
+    record = train_and_record(tiny_spec("custom_ppo"), tmp_path, lambda _: None)
+
+    assert record.engine["asked_for"] == "auto"
+    assert record.engine["used"] in ("fused", "native")
+    assert record.engine["kernels"]["torch"] == torch.__version__
+    again = read_record(tmp_path)
+    assert again is not None
+    assert again.engine == record.engine
