@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["gae"]
 
 Float32 = NDArray[np.float32]
+Float = NDArray[np.floating[Any]]
+"""float32, or float64 if gamma and lambda are numbers of NumPy."""
 
 
 def gae(
@@ -33,7 +37,7 @@ def gae(
 
     Raises ValueError when shapes disagree.  Schulman et al. 2016, arXiv 1506.02438, eq. 16.
     """
-    n_steps, n_envs = _check_shapes(rewards, values, episode_starts, last_values, dones)
+    _check_shapes(rewards, values, episode_starts, last_values, dones)
     next_values = np.concatenate([values[1:], last_values[None]])  # [T, N]
     next_non_terminal = np.float32(1) - np.concatenate([episode_starts[1:], dones[None]], dtype=np.float32)  # [T, N]
 
@@ -43,18 +47,38 @@ def gae(
     # NumPy's float64, they leave float32 arrays float32.
     delta = rewards + gamma * next_values * next_non_terminal - values
     decay = gamma * gae_lambda * next_non_terminal
-    advantages = np.empty((n_steps, n_envs), dtype=np.float32)
-    advantage: Float32 = np.zeros(n_envs, dtype=np.float32)
-    for step in reversed(range(n_steps)):
-        advantage = delta[step] + decay[step] * advantage
-        advantages[step] = advantage
+    advantages = _decayed_sums(delta, decay).astype(np.float32, copy=False)
     # The critic's target is TD(lambda), not the sum of rewards: SB3 uses the same A_t for both networks.
     return advantages, advantages + values
 
 
+_FEW_ENVS = 3
+"""Number of environments up to which a loop over numbers takes less time than one over rows."""
+
+
+def _decayed_sums(delta: Float, decay: Float) -> Float:
+    """Return A_t = delta_t + decay_t * A_{t+1} with A_T = 0, all [T, N]: the only part of `gae` that needs a loop."""
+    sums = np.empty_like(delta)
+    if delta.shape[1] <= _FEW_ENVS:
+        for env in range(delta.shape[1]):
+            # Numbers of NumPy, as those of Python would round to float64. A scalar costs a tenth of an array operation.
+            total, totals = delta.dtype.type(0), []
+            for step_delta, step_decay in zip(delta[::-1, env], decay[::-1, env], strict=True):
+                total = step_delta + step_decay * total
+                totals.append(total)
+            sums[::-1, env] = totals
+        return sums
+    later = np.zeros_like(delta[0])
+    for row, step_delta, step_decay in zip(sums[::-1], delta[::-1], decay[::-1], strict=True):
+        np.multiply(step_decay, later, row)
+        np.add(step_delta, row, row)
+        later = row
+    return sums
+
+
 def _check_shapes(
     rewards: Float32, values: Float32, episode_starts: Float32, last_values: Float32, dones: NDArray[np.bool_]
-) -> tuple[int, int]:
+) -> None:
     if rewards.ndim != 2:
         raise ValueError(f"rewards must have shape [n_steps, n_envs], got {rewards.shape}")
     for name, array, shape in (
@@ -65,4 +89,3 @@ def _check_shapes(
     ):
         if array.shape != shape:
             raise ValueError(f"{name} must have shape {shape} to match rewards {rewards.shape}, got {array.shape}")
-    return rewards.shape[0], rewards.shape[1]
