@@ -18,28 +18,32 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from custom_ppo.agent import PPOAgent, to_tensor
-from custom_ppo.diagnostics import explain_failed_act
+from custom_ppo.agent import PPOAgent
+from custom_ppo.diagnostics import TrainingDivergedError, explain_failed_act
 from custom_ppo.engines import Actor
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import clipped_to_bounds
 from custom_ppo.rollout import bootstrap_timeouts
 from custom_ppo.sb3.buffer import RolloutMemory
+from custom_ppo.sb3.local_variables import LocalVariables, reads_no_locals
 from custom_ppo.sb3.normalization import clip
 from custom_ppo.sb3.stepping import stepper
 
-__all__ = ["collect", "reads_no_locals", "rollout_actor"]
+__all__ = ["collect", "rollout_actor"]
 
 
 def rollout_actor(model: Any, memory: TrajectoryMemory) -> Actor | None:
     """Return the actor of the model's engine, or None if a part of the readable loop was exchanged or is watched."""
     make_actor = getattr(model.agent.engine, "actor", None)
-    if not callable(make_actor) or isinstance(memory.observations, dict):
+    if make_actor is None or isinstance(memory.observations, dict):
+        return None
+    # The actor reads observations in the type of the memory, which a value must not lose anything in.
+    if not np.can_cast(model._last_obs.dtype, memory.observations.dtype):
         return None
     if not _is_own(model.agent, PPOAgent, "act", "remember"):
         return None
@@ -55,15 +59,6 @@ def _is_own(obj: Any, cls: type, *names: str) -> bool:
     return all(getattr(getattr(obj, name), "__func__", None) is vars(cls)[name] for name in names)
 
 
-def reads_no_locals(callback: BaseCallback) -> bool:
-    """Return True for the callback of a `learn` without callbacks: nobody's code is called by it."""
-    if not vars(callback).keys().isdisjoint(("on_step", "_on_step", "update_locals", "update_child_locals")):
-        return False
-    if type(callback) is CallbackList:
-        return all(reads_no_locals(child) for child in callback.callbacks)
-    return type(callback) is ConvertCallback and callback.callback is None
-
-
 def collect(
     model: Any, actor: Actor, env: VecEnv, callback: BaseCallback, memory: TrajectoryMemory, n_rollout_steps: int
 ) -> bool:
@@ -74,23 +69,30 @@ def collect(
     """
     agent = model.agent
     step, env_action, n_envs = stepper(env), _env_action(agent), env.num_envs
-    observed = None if reads_no_locals(callback) else _Observed(model, env, callback, memory, n_rollout_steps)
+    observed = None if reads_no_locals(callback) else LocalVariables(model, env, callback, memory, n_rollout_steps)
+    rows = memory if observed is None else observed.rows
+    noise_interval = agent.config.sde_sample_freq if agent.config.use_sde else 0
     always_update_infos = not _is_own(model, BaseAlgorithm, "_update_info_buffer")
     observations, episode_starts = model._last_obs, model._last_episode_starts
     # Views in the shapes in which environments and policy return one step, so that rows need no reshaping.
-    observation_rows = memory.observations.reshape(-1, *observations.shape)  # type: ignore[union-attr]
+    observation_rows = rows.observations.reshape(-1, *observations.shape)  # type: ignore[union-attr]
     action_rows = memory.actions
     if isinstance(memory.action_space, spaces.Discrete):
         action_rows = action_rows[..., 0]  # [T, N, 1] -> [T, N]
     reward_rows, episode_start_rows = memory.rewards, memory.episode_starts
-    actor.begin(memory)
+    actor.begin(rows)
     try:
         for t in range(n_rollout_steps):
             observation_rows[t] = observations
+            if noise_interval > 0 and t % noise_interval == 0:  # as in PPOAgent.act
+                agent.policy.reset_noise(n_envs)
             try:
                 actions = actor.act(t, observations)
             except (RuntimeError, ValueError) as error:
-                raise _explained(error, agent, observations) from error
+                diverged = _divergence(agent, observations)
+                if diverged is None:
+                    raise
+                raise diverged from error
             env_actions = env_action(actions)
             next_observations, rewards, dones, infos = step(env_actions)
             model.num_timesteps += n_envs  # before the callbacks, which count their intervals by it
@@ -136,11 +138,10 @@ def _env_action(agent: PPOAgent) -> Callable[[NDArray[Any]], NDArray[Any]]:
     return lambda actions: clip(actions.reshape(-1, *shape), low, high)  # [N, A] -> [N, ...]
 
 
-def _explained(error: Exception, agent: PPOAgent, observations: NDArray[Any]) -> Exception:
-    """Return the error that `PPOAgent.act` raises if no action can be drawn."""
-    memory = agent.memory
-    diverged = explain_failed_act(observations, agent.policy.parameters(), iteration=agent.iteration, memory=memory)
-    return error if diverged is None else diverged
+def _divergence(agent: PPOAgent, observations: NDArray[Any]) -> TrainingDivergedError | None:
+    """Return the error that `PPOAgent.act` raises if no action can be drawn because a number is not finite."""
+    parameters, memory = agent.policy.parameters(), agent.memory
+    return explain_failed_act(observations, parameters, iteration=agent.iteration, memory=memory)
 
 
 def _has_news(infos: Any) -> bool:
@@ -166,75 +167,3 @@ def _finish(agent: PPOAgent, actor: Actor, observations: NDArray[Any], dones: ND
     last_values = actor.values(observations)
     agent.estimate_advantages(last_values, dones)
     return torch.from_numpy(last_values).unsqueeze(1)  # [N] -> [N, 1]
-
-
-class _Observed:
-    """Local variables of SB3's loop for callbacks that may read, keep or change them."""
-
-    def __init__(
-        self, model: Any, env: VecEnv, callback: BaseCallback, memory: TrajectoryMemory, n_rollout_steps: int
-    ) -> None:
-        self.agent = model.agent
-        self.callback = callback
-        self.memory = memory
-        self.discrete = isinstance(memory.action_space, spaces.Discrete)
-        self.shape = memory.action_space.shape or ()
-        self.variables: dict[str, Any] = {
-            "self": model,
-            "env": env,
-            "callback": callback,
-            "rollout_buffer": memory,
-            "n_rollout_steps": n_rollout_steps,
-        }
-
-    def on_step(
-        self,
-        step: int,
-        observations: NDArray[Any],
-        actions: NDArray[Any],
-        env_actions: NDArray[Any],
-        next_observations: NDArray[Any],
-        rewards: NDArray[Any],
-        dones: NDArray[np.bool_],
-        infos: Any,
-    ) -> bool:
-        """Call the callbacks after a step that is not remembered yet; returns False if one stops training.
-
-        Callbacks see the row of this step as SB3 shows it, empty, and what they change in place is remembered.
-        """
-        memory, variables = self.memory, self.variables
-        values, log_probs = memory.values[step].copy(), memory.log_probs[step].copy()
-        _clear_row(memory, step)
-        variables["n_steps"] = step
-        variables["obs_tensor"] = to_tensor(observations, self.agent.device)
-        variables["actions"] = actions if self.discrete else actions.reshape(-1, *self.shape)
-        variables["values"] = torch.from_numpy(values).unsqueeze(1)  # [N] -> [N, 1]
-        variables["log_probs"] = torch.from_numpy(log_probs)
-        variables["clipped_actions"] = env_actions
-        variables["new_obs"] = next_observations
-        variables["rewards"] = rewards
-        variables["dones"] = dones
-        variables["infos"] = infos
-        self._show()
-        if not self.callback.on_step():
-            return False
-        memory.observations[step] = observations.reshape(memory.observations[step].shape)  # type: ignore[index]
-        memory.values[step] = values
-        memory.log_probs[step] = log_probs
-        variables["idx"], variables["done"] = len(dones) - 1, dones[-1]
-        return True
-
-    def _show(self) -> None:
-        """Give the variables to the callbacks."""
-        # Of the steps before: this one is bootstrapped after the callbacks.
-        if self.agent.last_timeout is not None:
-            self.variables["terminal_obs"], self.variables["terminal_value"] = self.agent.last_timeout
-        self.callback.update_locals(self.variables)
-
-    def show_end(self, actions: NDArray[Any], values: Tensor) -> None:
-        """Give the callbacks the variables after the last step: its actions, [N] or [N, A], and V of what follows."""
-        self.variables["n_steps"] += 1
-        if self.discrete:
-            self.variables["actions"] = actions.reshape(-1, 1)
-        self.variables["values"] = values
-        self._show()

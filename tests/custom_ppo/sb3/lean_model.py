@@ -28,11 +28,8 @@ class PolicyActor:
 
     @torch.no_grad()
     def act(self, step: int) -> NDArray[Any]:
-        agent, memory = self.agent, self.memory
-        frequency = agent.config.sde_sample_freq
-        if agent.config.use_sde and frequency > 0 and step % frequency == 0:
-            agent.policy.reset_noise(memory.n_envs)
-        actions, values, log_probs = agent.policy(self._tensor(memory.observations[step]))  # type: ignore[index]
+        memory = self.memory
+        actions, values, log_probs = self.agent.policy(self._tensor(memory.observations[step]))  # type: ignore[index]
         memory.values[step] = values.numpy().reshape(-1)
         memory.log_probs[step] = log_probs.numpy()
         discrete = actions.ndim == 1
