@@ -1,4 +1,4 @@
-"""One step of SB3's VecNormalize with fewer temporary arrays, to the same bits."""
+"""One step of SB3's VecNormalize to the same bits: in C if the kernels are compiled, else with fewer arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-__all__ = ["can_normalize", "normalized_step"]
+from custom_ppo.sb3.compiled_normalization import Moments, compiled_moments
+
+__all__ = ["can_normalize", "clip", "moments_of", "normalized_step"]
 
 Float64 = NDArray[np.float64]
 
@@ -24,8 +26,10 @@ _ORIGINALS = {name: getattr(RunningMeanStd, name) for name in _METHODS}
 def can_normalize(env: VecNormalize) -> bool:
     """Return True if `normalized_step` has the bits of this VecNormalize: observations are one array of floats."""
     dtype = env.observation_space.dtype
+    numbers = env.epsilon, env.clip_obs, env.clip_reward, env.gamma
     return (
         (dtype == np.float32 or dtype == np.float64)
+        and all(isinstance(number, int | float) for number in numbers)
         and _is_untouched(env.ret_rms)
         and (not env.norm_obs or _is_untouched(env.obs_rms))
     )
@@ -37,15 +41,42 @@ def _is_untouched(statistics: Any) -> bool:
     return all(getattr(RunningMeanStd, name) is original for name, original in _ORIGINALS.items())
 
 
+def moments_of(env: VecNormalize) -> Moments:
+    """Return the fastest arithmetic for env, which must be one that `can_normalize` accepts."""
+    return compiled_moments(env) or _moments
+
+
 def normalized_step(
-    env: Any, observations: NDArray[Any], rewards: NDArray[Any], dones: NDArray[np.bool_], infos: list[dict[str, Any]]
+    env: Any,
+    moments: Moments,
+    observations: NDArray[Any],
+    rewards: NDArray[Any],
+    dones: NDArray[np.bool_],
+    infos: list[dict[str, Any]],
 ) -> VecEnvStepReturn:
     """Return the results of a step, normalised, and update the statistics of env, as VecNormalize.step_wait does.
 
-    observations, rewards, dones, infos: [N, ...], [N], [N] and N, as the wrapped environment returned them.
+    moments: the arithmetic, from `moments_of(env)`.
+    observations, rewards, dones, infos: [N, ...], [N], [N] and N, as the wrapped environments returned them.
     """
-    env.old_obs = observations
-    env.old_reward = rewards
+    env.old_obs, env.old_reward = observations, rewards
+    observations, rewards = moments(env, observations, rewards)
+    if True in dones.tolist():
+        _end_episodes(env, dones, infos)
+    return observations, rewards, dones, infos
+
+
+def _end_episodes(env: VecNormalize, dones: NDArray[np.bool_], infos: list[dict[str, Any]]) -> None:
+    """Normalise the last observations of episodes, and forget the returns of these environments."""
+    for index in np.flatnonzero(dones):
+        info = infos[index]
+        if "terminal_observation" in info:
+            info["terminal_observation"] = env.normalize_obs(info["terminal_observation"])
+    env.returns[dones] = 0
+
+
+def _moments(env: Any, observations: NDArray[Any], rewards: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Update the statistics of env while training, and return observations and rewards normalised by them."""
     if env.norm_obs:
         if env.training:
             _update(env.obs_rms, observations)
@@ -58,14 +89,7 @@ def normalized_step(
     if env.norm_reward:
         scale = np.sqrt(env.ret_rms.var + env.epsilon)
         rewards = clip(rewards / scale, -env.clip_reward, env.clip_reward)
-    rewards = rewards.astype(np.float32)
-    if True in dones.tolist():
-        for index in np.flatnonzero(dones):
-            info = infos[index]
-            if "terminal_observation" in info:
-                info["terminal_observation"] = env.normalize_obs(info["terminal_observation"])
-        env.returns[dones] = 0
-    return observations, rewards, dones, infos
+    return observations, rewards.astype(np.float32)
 
 
 def _normalized(observations: NDArray[Any], statistics: RunningMeanStd, epsilon: float, limit: float) -> Any:
@@ -83,13 +107,17 @@ def _update(statistics: RunningMeanStd, batch: NDArray[Any]) -> None:
     Mean and variance of the batch are numpy's, in the precision of the batch; the rest is computed in float64.
     """
     n = len(batch)
-    batch_mean = np.add.reduce(batch, 0)
-    np.divide(batch_mean, n, batch_mean)
-    deviation = np.subtract(batch, batch_mean)
-    np.multiply(deviation, deviation, deviation)
-    batch_m2 = np.add.reduce(deviation, 0)
-    np.divide(batch_m2, n, batch_m2)
-    np.multiply(batch_m2, n, batch_m2)  # divided and multiplied again, as SB3 does: it is not the same in the last bit
+    if n == 1:
+        batch_mean = batch[0]
+        batch_m2 = batch_mean - batch_mean  # zero, or NaN where a number is not finite
+    else:
+        batch_mean = np.add.reduce(batch, 0)
+        np.divide(batch_mean, n, batch_mean)
+        deviation = np.subtract(batch, batch_mean)
+        np.multiply(deviation, deviation, deviation)
+        batch_m2 = np.add.reduce(deviation, 0)
+        np.divide(batch_m2, n, batch_m2)
+        np.multiply(batch_m2, n, batch_m2)  # divided and multiplied again, as in SB3: other last bits than neither
 
     count = statistics.count
     total = count + n

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from custom_ppo.sb3.normalization import can_normalize, normalized_step
+from custom_ppo.sb3.normalization import can_normalize, moments_of, normalized_step
 
 __all__ = ["LeanVecEnv", "LeanVecNormalize", "stepper"]
 
@@ -43,10 +43,8 @@ def stepper(env: VecEnv) -> StepFunction:
     if not _is_lean(inner):
         return env.step
 
-    def step(actions: NDArray[Any]) -> VecEnvStepReturn:
-        return normalized_step(env, *_step(inner, actions))
-
-    return step
+    moments = moments_of(env)
+    return lambda actions: normalized_step(env, moments, *_step(inner, actions))
 
 
 class LeanVecEnv(DummyVecEnv):
@@ -68,7 +66,9 @@ class LeanVecNormalize(VecNormalize):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Return the results of one step, normalised, and update the statistics."""
-        return normalized_step(self, *self.venv.step_wait()) if can_normalize(self) else super().step_wait()
+        if not can_normalize(self):
+            return super().step_wait()
+        return normalized_step(self, moments_of(self), *self.venv.step_wait())
 
 
 _METHODS: dict[type, tuple[str, ...]] = {
@@ -99,7 +99,6 @@ def _step(env: Any, actions: NDArray[Any]) -> VecEnvStepReturn:
     """Step the environments of a DummyVecEnv whose observations are one array, and leave its buffers as it does."""
     env.actions = actions
     obs_buffer, rewards, dones, infos = env.buf_obs[None], env.buf_rews, env.buf_dones, env.buf_infos
-    copies: list[dict[str, Any]] = []
     for i, member in enumerate(env.envs):
         observation, rewards[i], terminated, truncated, info = member.step(actions[i])
         infos[i] = info
@@ -108,21 +107,32 @@ def _step(env: Any, actions: NDArray[Any]) -> VecEnvStepReturn:
         info["TimeLimit.truncated"] = truncated and not terminated
         if done:
             info["terminal_observation"] = observation
-            # The info is copied after the reset, as in SB3: an environment that reuses its array changes both.
+            # The infos are copied after all steps, as in SB3: an environment that reuses an array changes them too.
             observation, env.reset_infos[i] = member.reset()
         obs_buffer[i] = observation
-    copies = [_copy(info) for info in infos]
-    return obs_buffer.copy(), rewards.copy(), dones.copy(), copies
+    return obs_buffer.copy(), rewards.copy(), dones.copy(), _copies(infos)
 
 
 _ATOMS = frozenset({bool, int, float, str, type(None), np.bool_, np.int32, np.int64, np.float32, np.float64})
 """Immutable types, which `deepcopy` need not copy."""
 
 
-def _copy(info: Any) -> Any:
-    """Return a deep copy of an info, which shares what cannot be changed."""
+def _copies(infos: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return deep copies of infos, which share what cannot be changed."""
+    copies = []
+    for info in infos:
+        copied = _copy(info)
+        if copied is None:
+            # All at once: two infos may hold the same object, and must do so in the copies.
+            return deepcopy(infos)
+        copies.append(copied)
+    return copies
+
+
+def _copy(info: Any) -> dict[str, Any] | None:
+    """Return a copy of an info of simple values, arrays of numbers and dicts of simple values; None for another one."""
     if type(info) is not dict:
-        return deepcopy(info)
+        return None
     copied = info.copy()
     for key, value in info.items():
         kind = type(value)
@@ -133,6 +143,5 @@ def _copy(info: Any) -> Any:
         elif kind is dict and all(type(part) in _ATOMS for part in value.values()):
             copied[key] = value.copy()
         else:
-            # All at once: two values may hold the same object, and must do so in the copy.
-            return deepcopy(info)
+            return None
     return copied

@@ -38,5 +38,9 @@ SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "learner_add_bernoulli": (None, (c_void_p, c_int)),
     "learner_add_gaussian": (None, (c_void_p, c_int, c_void_p, c_void_p)),
     "learner_add_state_dependent": (None, (c_void_p, c_int, c_void_p, c_void_p, c_bool, c_bool, c_bool)),
+    # kernels/gae.c
+    "gae_advantages": (None, (c_int64, c_int64, *(c_void_p,) * 5, c_double, c_double, c_void_p, c_void_p)),
+    # kernels/vec_normalize.c
+    "vec_normalize_step": (None, (c_void_p,)),
 }
 """Type of the result (None for void) and types of the arguments of each exported function, by its name."""
