@@ -235,21 +235,52 @@ def _seed_range(text: str) -> range:
 
 @app.command()
 def bench(
-    env: Annotated[
+    engine: Annotated[
+        str, typer.Option(help="Engine of CustomPPO: auto, autograd, fused or native.", metavar="ENGINE")
+    ] = "auto",
+    only: Annotated[
         list[str] | None,
-        typer.Option(help="Gymnasium id; can be given several times. Default: CartPole-v1 and Pendulum-v1."),
+        typer.Option(help="Names of configurations, separated by commas; can be given several times. Default: all."),
     ] = None,
-    pairs: Annotated[int, typer.Option(min=1, help="Number of pairs of runs, one of each implementation.")] = 5,
-    n_timesteps: Annotated[int, typer.Option(min=1, help="Environment steps of each run.")] = 20_000,
+    pairs: Annotated[int, typer.Option(min=1, help="Number of pairs of runs, one of each implementation.")] = 7,
+    parts: Annotated[
+        bool, typer.Option(help="Also measure the parts of learn(), and the floor that no implementation can pass.")
+    ] = True,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write machine, versions and all times into this file.")
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="File of an earlier --json: exit code 1 if a ratio fell by more than a quarter."),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables in Markdown.")] = False,
 ) -> None:
-    """Measure how much faster CustomPPO trains than SB3's PPO: the median ratio over pairs of runs."""
-    from harness.bench.speeds import bench_table
-    from harness.training.executors.local import call_in_worker
+    """Measure how much faster CustomPPO and CustomA2C train than SB3's algorithms, with the same bits.
 
-    found = call_in_worker(
-        "harness.bench.measure:measure_speeds", tuple(env or ("CartPole-v1", "Pendulum-v1")), pairs, n_timesteps
+    Whole trainings of both run alternately in one process with one torch thread; the ratio is the median over pairs.
+    Exit code 1 if a weight differs after training, or if a ratio fell by more than a quarter.
+    """
+    # Set before torch is loaded, which reads them then.
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    from harness.bench.command import run_bench
+
+    verdict = run_bench(
+        _console(),
+        engine=engine,
+        only=_names(only),
+        pairs=pairs,
+        parts=parts,
+        json_file=json_file,
+        baseline=baseline,
+        markdown=markdown,
     )
-    _console().print(bench_table(found))
+    if verdict != "yes":
+        raise typer.Exit(EXIT_INTERRUPTED if verdict == "interrupted" else EXIT_NO)
+
+
+def _names(values: list[str] | None) -> list[str]:
+    """Return the names in values, each of which may hold several, separated by commas."""
+    return [name.strip() for value in values or () for name in value.split(",") if name.strip()]
 
 
 @app.command("check-config")

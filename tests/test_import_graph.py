@@ -52,7 +52,7 @@ HARNESS: Mapping[str, set[str]] = {
     "stats": {"analysis.stats"},
     "training": {"errors", "config", "experiment"},
     "training.executors": {"errors", "experiment", "training"},
-    "bench": {"training"},
+    "bench": {"errors", "config", "experiment", "training"},
     "catalogue": {"errors"},
     "checks": {"errors", "catalogue"},
     "crosscheck.quantities": set(),

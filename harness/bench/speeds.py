@@ -1,48 +1,151 @@
-"""Training speeds of CustomPPO and SB3's PPO, and a table of them. The module does not import torch."""
+"""Results of the benchmark, and their statistics: ratios of pairs, and their geometric mean. No torch is imported."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
-from rich import box
-from rich.table import Table
+import numpy as np
 
-__all__ = ["Speed", "bench_table"]
+__all__ = ["PARTS", "Floor", "GeometricMean", "Speed", "geometric_mean"]
+
+PARTS: Mapping[str, str] = {
+    "environment": "steps and resets of the environments, with vector environment, Monitor and VecNormalize",
+    "policy": "actions, values and log-probabilities, and gSDE's noise",
+    "rollout": "rest of the rollout: memory, callbacks, bootstrap at time limits",
+    "gae": "advantages and returns",
+    "update": "minibatches, losses, gradients, optimiser",
+    "other": "logger, schedules, first reset",
+}
+"""Part of `learn()` -> description."""
+
+N_RESAMPLES = 4000
+"""Bootstrap samples of the interval of the geometric mean."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Seconds that no implementation on the same environments and matrix products can save."""
+
+    vec_env: float
+    """The same environment steps alone, in SB3's vector environment with its wrappers."""
+
+    bare_env: float
+    """The same environment steps alone, without a vector environment."""
+
+    products: float
+    """Matrix products and convolutions of acting and updating."""
+
+    sgemm_gflops: float
+    """Speed of a large matrix product, 10^9 floating point operations per second."""
+
+    @property
+    def seconds(self) -> float:
+        """Sum of the environment steps without a vector environment and of the products."""
+        return self.bare_env + self.products
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Steps per second of both implementations in one setting, for each pair of runs."""
+    """Times of both implementations in one configuration, one of each per pair; or the reason why there are none."""
 
+    name: str
     env: str
-    n_envs: int
-    batch_size: int
-    custom: tuple[float, ...]
-    sb3: tuple[float, ...]
+    algo: str
+    n_timesteps: int
+    engine: str = ""
+    """Engine that was used: "autograd", "fused" or "native"."""
+
+    ours: tuple[float, ...] = ()
+    """Seconds of our `learn()`, one for each pair."""
+
+    theirs: tuple[float, ...] = ()
+    """Seconds of SB3's `learn()`, one for each pair."""
+
+    unequal: str = ""
+    """First name of a weight or state of the optimiser that differs after training, or "" if all are bit-equal."""
+
+    problem: str = ""
+    """Reason why the configuration was not measured, in one line."""
+
+    parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Implementation ("ours", "theirs") -> part of `learn()` -> share, from 0 to 1."""
+
+    floor: Floor | None = None
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """Speed of CustomPPO divided by that of SB3's PPO, for each pair."""
-        return tuple(ours / theirs for ours, theirs in zip(self.custom, self.sb3, strict=True))
+        """Seconds of SB3 divided by ours, for each pair."""
+        return tuple(theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=True))
+
+    @property
+    def ratio(self) -> float:
+        """Median of the ratios of the pairs; NaN if there are none."""
+        return float(np.median(self.ratios)) if self.ratios else float("nan")
+
+    @property
+    def ratio_of_medians(self) -> float:
+        """Median of SB3's seconds divided by the median of ours; NaN if there are none."""
+        return float(np.median(self.theirs) / np.median(self.ours)) if self.ours else float("nan")
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """First and third quartile of the ratios."""
+        low, high = np.quantile(self.ratios, (0.25, 0.75))
+        return float(low), float(high)
+
+    @property
+    def greatest_ratio(self) -> float:
+        """Ratio that an implementation at the floor would have; NaN if the floor was not measured."""
+        return float(np.median(self.theirs)) / self.floor.seconds if self.floor and self.theirs else float("nan")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all times and their statistics as plain data for JSON."""
+        derived: dict[str, Any] = {}
+        if self.ours:
+            derived = {
+                "ratio": self.ratio,
+                "ratio_of_medians": self.ratio_of_medians,
+                "quartiles": self.quartiles,
+                "lowest": min(self.ratios),
+                "highest": max(self.ratios),
+                "greatest_ratio": None if self.floor is None else self.greatest_ratio,
+            }
+        return {**asdict(self), **derived}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the result from the data of `as_dict`; raise KeyError, TypeError or ValueError for other data."""
+        known = {name: data[name] for name in cls.__dataclass_fields__}
+        floor = known.pop("floor")
+        times = {name: tuple(map(float, known.pop(name))) for name in ("ours", "theirs")}
+        return cls(**known, **times, floor=None if floor is None else Floor(**floor))
 
 
-def bench_table(found: Sequence[Speed]) -> Table:
-    """Return a table with a row for each setting: median speeds, and median and range of the ratios."""
-    title = "Training speed, steps per second"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("environment", "n_envs", "batch_size", "custom_ppo", "ppo (SB3)", "ratio", "lowest - highest"):
-        table.add_column(column, justify="left" if column == "environment" else "right")
-    for speed in found:
-        ratios = speed.ratios
-        table.add_row(
-            speed.env,
-            str(speed.n_envs),
-            str(speed.batch_size),
-            f"{median(speed.custom):,.0f}",
-            f"{median(speed.sb3):,.0f}",
-            f"{median(ratios):.2f}",
-            f"{min(ratios):.2f} - {max(ratios):.2f}",
-        )
-    return table
+@dataclass(frozen=True)
+class GeometricMean:
+    """Geometric mean of the median ratios of several configurations, with a 95% bootstrap interval over pairs."""
+
+    value: float
+    low: float
+    high: float
+    n_configurations: int
+
+
+def geometric_mean(speeds: Sequence[Speed]) -> GeometricMean | None:
+    """Return the geometric mean of the measured configurations, or None if none was measured.
+
+    The interval resamples the pairs of every configuration, so it holds the noise of this machine and no other.
+    """
+    measured = [np.array(speed.ratios) for speed in speeds if speed.ratios and not speed.unequal]
+    if not measured:
+        return None
+    generator = np.random.default_rng(0)
+    logs = np.zeros(N_RESAMPLES)
+    for ratios in measured:
+        drawn = ratios[generator.integers(len(ratios), size=(N_RESAMPLES, len(ratios)))]
+        logs += np.log(np.median(drawn, axis=1))
+    low, high = np.exp(np.quantile(logs / len(measured), (0.025, 0.975)))
+    value = np.exp(np.mean([np.log(np.median(ratios)) for ratios in measured]))
+    return GeometricMean(float(value), float(low), float(high), len(measured))

@@ -87,8 +87,11 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def make_training_env(spec: RunSpec, run_path: Path) -> VecEnv:
-    """Build the training environments of a run; every episode is written to `run_path/N.monitor.csv`."""
+def make_training_env(spec: RunSpec, run_path: Path | None) -> VecEnv:
+    """Build the training environments of a run; every episode is written to `run_path/N.monitor.csv`.
+
+    run_path: None writes no files.
+    """
     return _make(spec, n_envs=spec.hyperparams.get("n_envs", 1), seed=spec.seed, monitor_dir=run_path, training=True)
 
 
