@@ -243,6 +243,9 @@ def bench(
         typer.Option(help="Names of configurations, separated by commas; can be given several times. Default: all."),
     ] = None,
     pairs: Annotated[int, typer.Option(min=1, help="Number of pairs of runs, one of each implementation.")] = 7,
+    scale: Annotated[
+        float, typer.Option(min=0, help="Multiple of the environment steps of every configuration; whole rollouts.")
+    ] = 1.0,
     parts: Annotated[
         bool, typer.Option(help="Also measure the parts of learn(), and the floor that no implementation can pass.")
     ] = True,
@@ -253,6 +256,13 @@ def bench(
         Path | None,
         typer.Option(help="File of an earlier --json: exit code 1 if a ratio fell by more than a quarter."),
     ] = None,
+    peers: Annotated[
+        Path | None,
+        typer.Option(help="Folder with SBX and CleanRL, as in docs/speed.md: compare them with SB3, too."),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Measure nothing; list the functions that one configuration spends its time in.")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables in Markdown.")] = False,
 ) -> None:
     """Measure how much faster CustomPPO and CustomA2C train than SB3's algorithms, with the same bits.
@@ -262,16 +272,21 @@ def bench(
     """
     # Set before torch is loaded, which reads them then.
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    from harness.bench.command import run_bench
+    from harness.bench.command import run_bench, run_profile
 
+    if profile is not None:
+        run_profile(_console(), profile, engine)
+        return
     verdict = run_bench(
         _console(),
         engine=engine,
         only=_names(only),
         pairs=pairs,
+        scale=scale,
         parts=parts,
         json_file=json_file,
         baseline=baseline,
+        peers=peers,
         markdown=markdown,
     )
     if verdict != "yes":

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from harness.bench.speeds import Speed
-from harness.errors import RecordError
 
-__all__ = ["TOLERATED_FALL", "fallen", "read_speeds"]
+__all__ = ["TOLERATED_FALL", "fallen"]
 
 TOLERATED_FALL = 0.25
 """Part of a ratio that may be lost between two measurements. Ratios on a busy machine vary by a tenth."""
-
-
-def read_speeds(path: Path) -> list[Speed]:
-    """Return the results of a file that `harness bench --json` wrote; raise RecordError if it is none."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return [Speed.from_dict(entry) for entry in data["configurations"]]
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{path}: is not a file of `harness bench --json`") from error
 
 
 def fallen(now: Sequence[Speed], before: Sequence[Speed]) -> list[str]:

@@ -6,7 +6,7 @@ Hyperparameters of the zoo are read as data from the installed rl_zoo3, so that 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.config.documents import PlacedError, parse_document, read_text
@@ -15,7 +15,7 @@ from harness.config.sources import find_entry, zoo_folder
 from harness.errors import UnknownNameError, did_you_mean
 from harness.experiment.plan import RunSpec
 
-__all__ = ["CONFIGURATIONS", "GUARDED", "OURS", "Configuration", "chosen_configurations", "run_spec"]
+__all__ = ["CONFIGURATIONS", "GUARDED", "OURS", "Configuration", "chosen_configurations", "run_spec", "scaled"]
 
 SEED = 0
 OURS: Mapping[str, str] = {"ppo": "custom_ppo", "a2c": "custom_a2c"}
@@ -142,6 +142,11 @@ def chosen_configurations(names: Sequence[str]) -> list[Configuration]:
                 f"configuration {name!r} is not known{did_you_mean(name, by_name)} (known: {', '.join(by_name)})"
             )
     return [configuration for configuration in CONFIGURATIONS if not names or configuration.name in names]
+
+
+def scaled(configuration: Configuration, scale: float) -> Configuration:
+    """Return the configuration with this multiple of its environment steps."""
+    return replace(configuration, n_timesteps=max(1, round(scale * configuration.n_timesteps)))
 
 
 def run_spec(configuration: Configuration, algo_class: str) -> RunSpec:

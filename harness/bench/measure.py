@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,16 +15,25 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from harness.bench.configurations import OURS, Configuration, run_spec
-from harness.bench.speeds import Speed
+from harness.bench.floor import bare_env_seconds, product_seconds, recorded_actions, sgemm_gflops, vec_env_seconds
+from harness.bench.parts import sampled_stacks, shares
+from harness.bench.speeds import Floor, Speed
 from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec
 from harness.training.algorithms import load_algorithm
 from harness.training.envs import check_environment, make_training_env
 from harness.training.models import build_model
 
-__all__ = ["Report", "Specs", "built", "first_difference", "measure_speed", "single_thread", "specs_of"]
+__all__ = ["Report", "Specs", "built", "first_difference", "measure_speed", "single_thread", "specs_of", "with_parts"]
+
+ENOUGH_SAMPLES, MAX_SAMPLED_RUNS = 1000, 6
+"""Our trainings are sampled until there are so many samples, or so many runs."""
+
+N_FLOOR_RUNS = 3
+"""Runs of the environments alone, of which the fastest counts."""
 
 Report = Callable[[str], None]
 """Called with a short text when a step of the measurement begins."""
@@ -136,6 +146,39 @@ def measure_speed(configuration: Configuration, engine: str, pairs: int, report:
             return
 
 
+def with_parts(configuration: Configuration, engine: str, speed: Speed, report: Report) -> Speed:
+    """Return the result with the shares of its parts and the floor; they come from further, separate runs."""
+    specs, n_timesteps = specs_of(configuration, engine), configuration.n_timesteps
+    parts: dict[str, dict[str, float]] = {}
+    report(f"{configuration.name}: parts")
+    actions: list[NDArray[Any]] = []
+    counts: Counter[str] = Counter()
+    with built(specs.theirs) as model:
+        actions = recorded_actions(model.env)
+        with sampled_stacks() as counts:
+            model.learn(n_timesteps)
+        parts["theirs"] = shares(counts)
+        report(f"{configuration.name}: matrix products")
+        products = product_seconds(model, n_timesteps)
+    counts = Counter()
+    for _ in range(MAX_SAMPLED_RUNS):
+        report(f"{configuration.name}: parts")
+        with built(specs.ours, engine) as model, sampled_stacks() as more:
+            model.learn(n_timesteps)
+        counts += more
+        if counts.total() >= ENOUGH_SAMPLES:
+            break
+    parts["ours"] = shares(counts)
+    report(f"{configuration.name}: environments alone")
+    seconds: dict[Any, list[float]] = {vec_env_seconds: [], bare_env_seconds: []}
+    for _ in range(N_FLOOR_RUNS):
+        for measure, found in seconds.items():
+            with built(specs.theirs) as model:
+                found.append(measure(model, actions))
+    floor = Floor(min(seconds[vec_env_seconds]), min(seconds[bare_env_seconds]), *products, sgemm_gflops())
+    return replace(speed, parts=parts, floor=floor)
+
+
 @dataclass(frozen=True)
 class _Trained:
     model: Any
@@ -152,7 +195,7 @@ def _trained(spec: RunSpec, n_timesteps: int, engine: str = "auto") -> _Trained:
 
 
 def _engine_name(model: Any) -> str:
-    return type(model.agent.engine).__name__.removesuffix("Engine").lower()
+    return str(type(model.agent.engine).__name__).removesuffix("Engine").lower()
 
 
 def first_difference(ours: Any, theirs: Any) -> str:

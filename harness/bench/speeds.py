@@ -34,8 +34,11 @@ class Floor:
     bare_env: float
     """The same environment steps alone, without a vector environment."""
 
-    products: float
-    """Matrix products and convolutions of acting and updating."""
+    acting: float
+    """Matrix products and convolutions of acting."""
+
+    updating: float
+    """Matrix products and convolutions of updating."""
 
     sgemm_gflops: float
     """Speed of a large matrix product, 10^9 floating point operations per second."""
@@ -43,7 +46,7 @@ class Floor:
     @property
     def seconds(self) -> float:
         """Sum of the environment steps without a vector environment and of the products."""
-        return self.bare_env + self.products
+        return self.bare_env + self.acting + self.updating
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,10 @@ class Speed:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Return the result from the data of `as_dict`; raise KeyError, TypeError or ValueError for other data."""
-        known = {name: data[name] for name in cls.__dataclass_fields__}
-        floor = known.pop("floor")
-        times = {name: tuple(map(float, known.pop(name))) for name in ("ours", "theirs")}
-        return cls(**known, **times, floor=None if floor is None else Floor(**floor))
+        known: dict[str, Any] = {name: data[name] for name in cls.__dataclass_fields__}
+        known |= {name: tuple(map(float, known[name])) for name in ("ours", "theirs")}
+        known["floor"] = None if known["floor"] is None else Floor(**known["floor"])
+        return cls(**known)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 from rich import box
@@ -27,11 +28,17 @@ class Grid:
     """Number of columns that are left-aligned."""
 
 
-def speed_grid(speeds: Sequence[Speed]) -> Grid:
-    """Return a row for each measured configuration: speeds, ratio with its spread, and the greatest ratio possible."""
-    columns = ("configuration", "engine", "SB3", "custom", "ratio", "quartiles", "min-max", "at most")
+def speed_grid(speeds: Sequence[Speed], notes: Mapping[str, str] = MappingProxyType({})) -> Grid:
+    """Return a row for each measured configuration: speeds, ratio with its spread, and the greatest ratio possible.
+
+    notes: name of a configuration -> description, for a column of its own; without any there is no such column.
+    """
+    columns: tuple[str, ...] = ("configuration", "engine", "SB3", "custom", "ratio", "quartiles", "min-max", "at most")
     rows = [_speed_row(speed) for speed in speeds if speed.ratios and not speed.unequal]
-    return Grid("Environment steps per second of learn()", columns, tuple(rows), 2)
+    if notes:
+        columns = (columns[0], "training", *columns[1:])
+        rows = [(row[0], notes.get(row[0], ""), *row[1:]) for row in rows]
+    return Grid("Environment steps per second of learn()", columns, tuple(rows), 3 if notes else 2)
 
 
 def _speed_row(speed: Speed) -> tuple[str, ...]:
@@ -48,18 +55,31 @@ def _speed_row(speed: Speed) -> tuple[str, ...]:
 
 
 def parts_grid(speeds: Sequence[Speed]) -> Grid:
-    """Return two rows for each configuration with measured parts: milliseconds per 1,000 steps of each part."""
-    rows = []
+    """Return the parts of learn() of both implementations, and the floor, for each configuration where they are known.
+
+    Cells are milliseconds per 1,000 environment steps, and the share of the row's total.
+    """
+    rows: list[tuple[str, ...]] = []
     for speed in speeds:
-        for label, implementation, times in (("SB3", "theirs", speed.theirs), ("custom", "ours", speed.ours)):
-            shares = speed.parts.get(implementation)
+        for label, name, times in (("SB3", "theirs", speed.theirs), ("custom", "ours", speed.ours)):
+            shares = speed.parts.get(name)
             if shares and times:
                 total = 1e6 * median(times) / speed.n_timesteps
-                cells = [f"{_milliseconds(shares[part] * total)} ({shares[part]:.0%})" for part in PARTS]
-                name = speed.name if implementation == "theirs" else ""
-                rows.append((name, label, _milliseconds(total), *cells))
-    columns = ("configuration", "", "learn()", *PARTS)
-    return Grid("Milliseconds per 1,000 environment steps, and shares", columns, tuple(rows), 2)
+                cells = _part_cells(total, {part: share * total for part, share in shares.items()})
+                rows.append((speed.name if label == "SB3" else "", label, *cells))
+        if speed.floor is not None:
+            floor = speed.floor
+            found = {"environment": floor.bare_env, "policy": floor.acting, "update": floor.updating}
+            scale = 1e6 / speed.n_timesteps
+            times_of_parts = {part: seconds * scale for part, seconds in found.items()}
+            rows.append(("", "floor", *_part_cells(floor.seconds * scale, times_of_parts)))
+    columns = ("configuration", "", "learn()", *(part.replace("gae", "GAE") for part in PARTS))
+    return Grid("Milliseconds per 1,000 environment steps", columns, tuple(rows), 2)
+
+
+def _part_cells(total: float, parts: Mapping[str, float]) -> tuple[str, ...]:
+    cells = (f"{_milliseconds(parts[part])} {parts[part] / total:4.0%}" if parts.get(part) else "-" for part in PARTS)
+    return (_milliseconds(total), *cells)
 
 
 def mean_line(mean: GeometricMean) -> str:

@@ -86,5 +86,5 @@ class DictWorld(_World):
         return {"near": state[:4], "far": state[4:], "quadrant": quadrant}
 
 
-for _name, _world in {"MultiDiscrete": MultiDiscreteWorld, "MultiBinary": MultiBinaryWorld, "Dict": DictWorld}.items():
-    gymnasium.register(f"Bench{_name}-v0", entry_point=_world, max_episode_steps=100)
+for _name in ("MultiDiscrete", "MultiBinary", "Dict"):
+    gymnasium.register(f"Bench{_name}-v0", entry_point=f"{__name__}:{_name}World", max_episode_steps=100)

@@ -1,0 +1,86 @@
+"""Shares of the parts of `learn()`, from samples of the call stack.
+
+A timer interrupts a training every millisecond, and the functions that are running then tell the part. Nothing is
+wrapped, since an implementation may take another path when a method is wrapped, and a clock around calls of a
+microsecond would measure itself. The same rules serve both implementations. Code in C is seen as the Python function
+that called it.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import CodeType, FrameType
+
+from harness.bench.speeds import PARTS
+
+__all__ = ["SAMPLING_POSSIBLE", "part_of", "sampled_stacks", "shares"]
+
+INTERVAL = 0.001
+"""Seconds between two samples."""
+
+SAMPLING_POSSIBLE = hasattr(signal, "setitimer")
+"""True where the system has interval timers; Windows has none."""
+
+_ENVIRONMENT_FILES = (
+    *("/stable_baselines3/common/vec_env/", "/stable_baselines3/common/monitor.py", "/harness/bench/worlds.py"),
+    *("/gymnasium/", "/minigrid/", "/ale_py/", "/custom_ppo/sb3/stepping.py", "/custom_ppo/sb3/normalization.py"),
+)
+_POLICY_FILES = (
+    *("/stable_baselines3/common/policies.py", "/torch/nn/modules/", "/custom_ppo/engines/"),
+    *("/custom_ppo/networks.py", "/custom_ppo/sb3/policy.py", "/custom_ppo/extractors.py"),
+)
+_POLICY_FUNCTIONS = ("act", "value", "terminal_value", "obs_as_tensor", "to_tensor")
+
+
+def part_of(file: str, function: str) -> str | None:
+    """Return the part of `learn()` that a function belongs to with all that it calls; None for one that tells nothing.
+
+    file: path of its source, with slashes.
+    """
+    if function == "train":
+        return "update"
+    if "gae" in function or function == "compute_returns_and_advantage" or file.endswith("/custom_ppo/gae.py"):
+        return "gae"
+    if any(name in file for name in _ENVIRONMENT_FILES):
+        return "environment"
+    if function in _POLICY_FUNCTIONS or any(name in file for name in _POLICY_FILES):
+        return "policy"
+    return "rollout" if function == "collect_rollouts" else None
+
+
+@contextmanager
+def sampled_stacks() -> Iterator[Counter[str]]:
+    """Yield a counter of samples per part that grows until the end of the context. Only for the main thread."""
+    counts: Counter[str] = Counter()
+    known: dict[CodeType, str | None] = {}
+
+    def sample(_signal: int, frame: FrameType | None) -> None:
+        part = "other"
+        while frame is not None:
+            code = frame.f_code
+            if code not in known:
+                known[code] = part_of(code.co_filename.replace("\\", "/"), code.co_name)
+            found = known[code]
+            # The outermost function decides: a network that `train` calls belongs to the update. `collect_rollouts`
+            # is outside of all parts of the rollout, and has what none of them claims.
+            if found is not None and (found != "rollout" or part == "other"):
+                part = found
+            frame = frame.f_back
+        counts[part] += 1
+
+    before = signal.signal(signal.SIGALRM, sample)
+    signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
+    try:
+        yield counts
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def shares(counts: Mapping[str, int]) -> dict[str, float]:
+    """Return the share of each part, from 0 to 1; empty if there are no samples."""
+    n_samples = sum(counts.values())
+    return {part: counts.get(part, 0) / n_samples for part in PARTS} if n_samples else {}
