@@ -57,7 +57,7 @@ CONFIGURATIONS: Sequence[Configuration] = (
     Configuration("lunarlander-zoo", "LunarLander-v3", 16384, "16 environments, Box2D", zoo="LunarLander-v3"),
     Configuration("pendulum-gsde", "Pendulum-v1", 4096, "zoo: 4 environments, gSDE", zoo="Pendulum-v1"),
     Configuration(
-        "pendulum-gaussian",
+        "pendulum-plain",
         "Pendulum-v1",
         4096,
         "zoo without gSDE: 4 environments",
@@ -65,14 +65,14 @@ CONFIGURATIONS: Sequence[Configuration] = (
         changes={"use_sde": False, "sde_sample_freq": -1},
     ),
     Configuration(
-        "mountaincar-gsde",
+        "mountaincar-zoo",
         "MountainCarContinuous-v0",
         1024,
         "zoo: rollouts of 8 steps, gSDE, VecNormalize",
         zoo="MountainCarContinuous-v0",
     ),
     Configuration(
-        "bipedalwalker-zoo",
+        "bipedal-zoo",
         "BipedalWalker-v3",
         4096,
         "32 environments, VecNormalize, Box2D; n_steps 128 instead of 2048",
@@ -83,7 +83,7 @@ CONFIGURATIONS: Sequence[Configuration] = (
         "halfcheetah-zoo", "HalfCheetah-v4", 1024, "256-256 ReLU, VecNormalize, MuJoCo", zoo="HalfCheetah-v4"
     ),
     Configuration(
-        "pendulum-400-300",
+        "net-400-300",
         "Pendulum-v1",
         2048,
         "SB3's defaults with a 400-300 ReLU net",
@@ -129,7 +129,7 @@ CONFIGURATIONS: Sequence[Configuration] = (
 )
 """All configurations, in the order of the table."""
 
-GUARDED: Sequence[str] = ("cartpole-sb3", "cartpole-zoo", "pendulum-gsde", "pendulum-gaussian", "cartpole-a2c")
+GUARDED: Sequence[str] = ("cartpole-sb3", "cartpole-zoo", "pendulum-gsde", "pendulum-plain", "cartpole-a2c")
 """Names of those that the guard measures: short ones that need no further packages."""
 
 

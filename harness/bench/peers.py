@@ -30,7 +30,7 @@ from harness.config.hyperparams import Linear, parse_schedule
 
 __all__ = ["PEER_CONFIGURATIONS", "measure_peers"]
 
-PEER_CONFIGURATIONS = ("cartpole-sb3", "cartpole-zoo", "pendulum-gaussian")
+PEER_CONFIGURATIONS = ("cartpole-sb3", "cartpole-zoo", "pendulum-plain")
 """Configurations that all peers can train."""
 
 CLEANRL_SCRIPTS: Mapping[str, str] = {"CartPole-v1": "ppo.py", "Pendulum-v1": "ppo_continuous_action.py"}

@@ -33,7 +33,7 @@ def speed_grid(speeds: Sequence[Speed], notes: Mapping[str, str] = MappingProxyT
 
     notes: name of a configuration -> description, for a column of its own; without any there is no such column.
     """
-    columns: tuple[str, ...] = ("configuration", "engine", "SB3", "custom", "ratio", "quartiles", "min-max", "at most")
+    columns: tuple[str, ...] = ("configuration", "engine", "SB3", "custom", "ratio", "quartiles", "min-max", "limit")
     rows = [_speed_row(speed) for speed in speeds if speed.ratios and not speed.unequal]
     if notes:
         columns = (columns[0], "training", *columns[1:])

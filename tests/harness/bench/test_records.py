@@ -48,7 +48,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_path_that_cannot_be_written_is_refused_before_the_measurement(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="the folder .*none does not exist"):
+    with pytest.raises(HarnessError, match=r"the folder .*none does not exist"):
         check_writable(tmp_path / "none" / "speed.json")
     with pytest.raises(HarnessError, match="is a folder, expected the name of a file"):
         check_writable(tmp_path)
