@@ -263,6 +263,9 @@ def bench(
     profile: Annotated[
         str | None, typer.Option(help="Measure nothing; list the functions that one configuration spends its time in.")
     ] = None,
+    show: Annotated[
+        Path | None, typer.Option(help="Measure nothing; print the tables of this file of an earlier --json.")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables in Markdown.")] = False,
 ) -> None:
     """Measure how much faster CustomPPO and CustomA2C train than SB3's algorithms, with the same bits.
@@ -272,8 +275,11 @@ def bench(
     """
     # Set before torch is loaded, which reads them then.
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    from harness.bench.command import run_bench, run_profile
+    from harness.bench.command import run_bench, run_profile, show_record
 
+    if show is not None:
+        show_record(_console(), show, markdown)
+        return
     if profile is not None:
         run_profile(_console(), profile, engine)
         return

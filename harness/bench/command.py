@@ -13,16 +13,16 @@ from typing import Literal
 from rich.console import Console
 
 from harness.bench.baseline import fallen
-from harness.bench.configurations import CONFIGURATIONS, Configuration, chosen_configurations, scaled
+from harness.bench.configurations import NOTES, Configuration, chosen_configurations, scaled
 from harness.bench.machine import BUSY_LOAD, describe, machine
 from harness.bench.peer_speeds import peer_grid
 from harness.bench.progress import Progress
-from harness.bench.records import BenchRecord, check_writable, read_speeds, write_record
+from harness.bench.records import BenchRecord, check_writable, read_record, write_record
 from harness.bench.speeds import Speed, geometric_mean
 from harness.bench.tables import Grid, as_markdown, as_table, mean_line, parts_grid, speed_grid
 from harness.errors import HarnessError, did_you_mean
 
-__all__ = ["ENGINES", "Verdict", "run_bench", "run_profile"]
+__all__ = ["ENGINES", "Verdict", "run_bench", "run_profile", "show_record"]
 
 ENGINES = ("auto", "autograd", "fused", "native")
 """Engines that CustomPPO can be asked for; one that is not possible is reported for each configuration."""
@@ -51,7 +51,7 @@ def run_bench(
     """
     _check_engine(engine)
     chosen = [scaled(configuration, scale) for configuration in chosen_configurations(only)]
-    before = [] if baseline is None else read_speeds(baseline)
+    before = [] if baseline is None else read_record(baseline).speeds
     check_writable(json_file)
     if peers is not None and not peers.is_dir():
         raise HarnessError(f"{peers}: the folder of the other implementations does not exist")
@@ -75,6 +75,13 @@ def run_bench(
     for problem in problems:
         _say(console, problem)
     return "interrupted" if record.interrupted else "no" if problems else "yes"
+
+
+def show_record(console: Console, path: Path, markdown: bool) -> None:
+    """Print the tables of an earlier benchmark; raise RecordError if this is no file of one."""
+    record = read_record(path)
+    _say(console, describe(record.machine))
+    _print(console, record, markdown)
 
 
 def run_profile(console: Console, name: str, engine: str) -> None:
@@ -135,7 +142,7 @@ def _unequal(speeds: Iterable[Speed]) -> list[str]:
 
 
 def _print(console: Console, record: BenchRecord, markdown: bool) -> None:
-    notes = {configuration.name: configuration.note for configuration in CONFIGURATIONS} if markdown else {}
+    notes = NOTES if markdown else {}
     for grid in (speed_grid(record.speeds, notes), parts_grid(record.speeds), peer_grid(record.peers)):
         if grid.rows:
             _print_grid(console, grid, markdown)

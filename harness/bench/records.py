@@ -11,14 +11,14 @@ from harness.bench.peer_speeds import PeerSpeed
 from harness.bench.speeds import Speed, geometric_mean
 from harness.errors import HarnessError, RecordError
 
-__all__ = ["BenchRecord", "check_writable", "read_speeds", "write_record"]
+__all__ = ["BenchRecord", "check_writable", "read_record", "write_record"]
 
 FORMAT = 1
 
 
 @dataclass
 class BenchRecord:
-    """Benchmark that is being measured."""
+    """Results of a benchmark, to which those of the next configuration are added while it is measured."""
 
     machine: dict[str, Any]
     engine: str
@@ -53,11 +53,17 @@ def write_record(path: Path, record: BenchRecord) -> None:
         raise HarnessError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def read_speeds(path: Path) -> list[Speed]:
-    """Return the speeds in a file that `write_record` wrote; raise RecordError if it is none."""
+def read_record(path: Path) -> BenchRecord:
+    """Return the benchmark in a file that `write_record` wrote; raise RecordError if it is none."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return [Speed.from_dict(entry) for entry in data["configurations"]]
+        return BenchRecord(
+            dict(data["machine"]),
+            str(data["engine"]),
+            [Speed.from_dict(entry) for entry in data["configurations"]],
+            [PeerSpeed(**{**entry, "ratios": tuple(entry["ratios"])}) for entry in data["peers"]],
+            bool(data["interrupted"]),
+        )
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -29,10 +29,10 @@ class Floor:
     """Seconds that no implementation on the same environments and matrix products can save."""
 
     vec_env: float
-    """The same environment steps alone, in SB3's vector environment with its wrappers."""
+    """Environment steps of the training alone, in SB3's vector environment with its wrappers."""
 
     bare_env: float
-    """The same environment steps alone, without a vector environment."""
+    """Environment steps of the training alone, without a vector environment."""
 
     acting: float
     """Matrix products and convolutions of acting."""

@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from harness.bench import command, measure
-from harness.bench.command import run_bench, run_profile
+from harness.bench.command import run_bench, run_profile, show_record
 from harness.bench.configurations import Configuration
+from harness.bench.peer_speeds import PeerSpeed
 from harness.bench.records import BenchRecord, write_record
 from harness.bench.speeds import Speed
 from harness.errors import HarnessError, UnknownNameError
@@ -148,6 +149,21 @@ def test_wrong_options_are_refused_before_anything_is_measured(
 
     with pytest.raises(HarnessError, match=message):
         run(**options)
+
+
+def test_an_earlier_benchmark_is_shown_again(tmp_path: Path) -> None:
+    path = tmp_path / "before.json"
+    peer = PeerSpeed("cartpole-zoo", "SBX", "0.28", (1.5,))
+    write_record(path, BenchRecord(command.machine(), "auto", [measured("dict", 8.0)], [peer]))
+    console = Console(width=120)
+
+    with console.capture() as capture:
+        show_record(console, path, markdown=True)
+
+    assert "a processor, 4 cores" in capture.get()
+    assert "| dict | MultiInputPolicy" in capture.get()
+    assert "| cartpole-zoo | SBX | 0.28 | 1.50x |" in capture.get()
+    assert "geometric mean over 1 configuration: 8.00x SB3" in capture.get()
 
 
 def test_an_unknown_name_of_a_profile_is_refused() -> None:
