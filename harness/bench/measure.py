@@ -117,7 +117,7 @@ def _with_engine(make: Callable[[], Any], engine: str) -> Any:
     try:
         return make()
     except ValueError as error:
-        if "engine" not in str(error):
+        if engine == "auto" or "engine" not in str(error):
             raise
         raise HarnessError(f"engine {engine!r} is not possible here: {' '.join(str(error).split())}") from error
 
@@ -190,7 +190,7 @@ def _trained(spec: RunSpec, n_timesteps: int, engine: str = "auto") -> _Trained:
     with built(spec, engine) as model:
         gc.collect()  # garbage of the run before is not collected within this one
         start = perf_counter()
-        model.learn(n_timesteps)
+        _with_engine(lambda: model.learn(n_timesteps), engine)  # which may also be refused before the first update
         return _Trained(model, perf_counter() - start)
 
 

@@ -32,7 +32,9 @@ def test_a_configuration_without_pairs_has_no_ratio() -> None:
 
 
 def test_the_greatest_ratio_divides_sb3_by_bare_environments_and_products() -> None:
-    assert measured(ratio=2.0).greatest_ratio == pytest.approx(2.0 / (0.2 + 0.1 + 0.1))
+    speed = measured(ours=(1.0, 1.0), theirs=(2.0, 3.0))
+
+    assert speed.greatest_ratio == pytest.approx(2.0 / (0.2 + 0.1 + 0.1))
 
 
 def test_plain_data_gives_the_same_result_again() -> None:

@@ -11,7 +11,7 @@ def test_a_row_holds_speeds_ratio_spread_and_the_greatest_ratio() -> None:
     grid = speed_grid([measured(ours=(1.0, 1.0, 2.0), theirs=(2.0, 24.0, 4.0))])
 
     assert grid.columns == ("configuration", "engine", "SB3", "custom", "ratio", "quartiles", "min-max", "limit")
-    assert grid.rows == (("cartpole-zoo", "fused", "250", "1,000", "2.00x", "2.00-13.0", "2.00-24.0", "10.0x"),)
+    assert grid.rows == (("cartpole-zoo", "fused", "250", "1,000", "2.00x", "2.00-13.0", "2.00-24.0", "5.00x"),)
 
 
 def test_configurations_without_a_valid_time_have_no_row() -> None:
