@@ -16,13 +16,10 @@ from types import CodeType, FrameType
 
 from harness.bench.speeds import PARTS
 
-__all__ = ["SAMPLING_POSSIBLE", "part_of", "sampled_stacks", "shares"]
+__all__ = ["part_of", "sampled_stacks", "shares"]
 
 INTERVAL = 0.001
 """Seconds between two samples."""
-
-SAMPLING_POSSIBLE = hasattr(signal, "setitimer")
-"""True where the system has interval timers; Windows has none."""
 
 _ENVIRONMENT_FILES = (
     *("/stable_baselines3/common/vec_env/", "/stable_baselines3/common/monitor.py", "/harness/bench/worlds.py"),
@@ -53,8 +50,14 @@ def part_of(file: str, function: str) -> str | None:
 
 @contextmanager
 def sampled_stacks() -> Iterator[Counter[str]]:
-    """Yield a counter of samples per part that grows until the end of the context. Only for the main thread."""
+    """Yield a counter of samples per part that grows until the end of the context. Only for the main thread.
+
+    It stays empty where the system has no interval timers, as on Windows.
+    """
     counts: Counter[str] = Counter()
+    if not hasattr(signal, "setitimer"):
+        yield counts
+        return
     known: dict[CodeType, str | None] = {}
 
     def sample(_signal: int, frame: FrameType | None) -> None:

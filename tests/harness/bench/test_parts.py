@@ -74,3 +74,11 @@ def test_the_timer_and_its_handler_are_gone_afterwards() -> None:
 
 def test_without_samples_there_are_no_shares() -> None:
     assert shares(Counter()) == {}
+
+
+def test_a_system_without_interval_timers_has_no_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(signal, "setitimer")
+    with sampled_stacks() as counts:
+        train(0.01)
+
+    assert not counts
