@@ -42,9 +42,6 @@ def rollout_actor(model: Any, memory: TrajectoryMemory) -> Actor | None:
     make_actor = getattr(model.agent.engine, "actor", None)
     if make_actor is None or isinstance(memory.observations, dict):
         return None
-    # The actor reads observations in the type of the memory, which a value must not lose anything in.
-    if not np.can_cast(model._last_obs.dtype, memory.observations.dtype):
-        return None
     if not _is_own(model.agent, PPOAgent, "act", "remember"):
         return None
     # A subclass of a memory may store something else; RolloutMemory.add only renames the arguments.

@@ -1,4 +1,4 @@
-"""Engine of the compiled kernels: whole epochs of an update in one call, and acting, to the bits of the other engines."""
+"""Engine of the compiled kernels: acting, and whole epochs of an update in one call, to the bits of the others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from custom_ppo.engines.acting import torch_is_watched
 from custom_ppo.engines.engine import Actor
 from custom_ppo.engines.fused import FusedEngine
 from custom_ppo.engines.native import self_check
@@ -22,10 +23,10 @@ __all__ = ["NativeEngine"]
 
 
 class NativeEngine(FusedEngine):
-    """Fused engine whose epochs are made by compiled kernels; use it only if `coverage.reason_against` finds no reason.
+    """Fused engine whose epochs and actions come from compiled kernels; see `coverage.reason_against`.
 
-    Its minibatches, one by one, are those of the fused engine. They are made so if a method of this object is wrapped, to
-    watch or to change it, and if the kernels do not reproduce autograd's bits, which is checked before they are used.
+    Its minibatches, one by one, are those of the fused engine. They are made so if a method of this object is wrapped,
+    to watch or to change it, or if the kernels do not reproduce autograd's bits, which is checked before they are used.
     """
 
     _learner: Learner | None = None
@@ -38,7 +39,7 @@ class NativeEngine(FusedEngine):
         return self._learner
 
     def learn_epoch(self, batch: Batch, order: NDArray[np.int64], report: UpdateReport) -> bool:
-        """Make an epoch over these transitions, and report its minibatches; return False if it must be made one by one."""
+        """Make an epoch in one call, and report its minibatches; return False if they must be made one by one."""
         config = report.config
         size = min(config.batch_size or len(order), len(order))
         if not size or any(name in vars(self) for name in ("forward", "backward", "descend")):
@@ -61,8 +62,10 @@ class NativeEngine(FusedEngine):
 
     def actor(self, agent: PPOAgent) -> Actor | None:
         """Return what acts for an agent, or None if its actions must be computed by the policy's own methods."""
+        if torch_is_watched():
+            return None
         n_envs = agent.memory.n_envs
         actor = self._actor
         if actor is None or actor.n_envs != n_envs or actor.learner.is_outdated():
             actor = self._actor = make_actor(self, n_envs)
-        return actor
+        return actor or super().actor(agent)

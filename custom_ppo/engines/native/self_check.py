@@ -1,8 +1,8 @@
 """Comparison of the compiled kernels with autograd, to the bit, before they are used for the first time.
 
-The kernels reproduce the order of PyTorch's additions, which depends on its version, on the processor and on the shapes.
-So for every class of shapes, one step of an update and one step of acting are made by both, and the kernels are used only
-where every bit is equal.
+The kernels reproduce the order of PyTorch's additions, which depends on its version, on the processor and on the
+shapes. So for every class of shapes, two steps of an update and one step of acting are made by both, and the kernels
+are used only where every bit is equal.
 """
 
 from __future__ import annotations
