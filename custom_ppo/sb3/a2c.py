@@ -15,6 +15,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from custom_ppo.agent import UpdateReport
 from custom_ppo.config import Schedule
+from custom_ppo.engines import EngineName
 from custom_ppo.recipe import SB3_A2C, adam, rmsprop
 from custom_ppo.sb3.log import variance_explained
 from custom_ppo.sb3.ppo import CustomPPO
@@ -58,6 +59,8 @@ class CustomA2C(CustomPPO):
         seed: int | None = None,
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
+        *,
+        engine: EngineName = "auto",
     ) -> None:
         super().__init__(
             policy,
@@ -84,6 +87,7 @@ class CustomA2C(CustomPPO):
             seed=seed,
             device=device,
             _init_setup_model=_init_setup_model,
+            engine=engine,
             recipe=SB3_A2C.replace(optimizer=partial(rmsprop, eps=rms_prop_eps) if use_rms_prop else adam),
         )
 

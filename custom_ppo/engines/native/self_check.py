@@ -59,6 +59,10 @@ def acting_agrees(actor: NativeActor) -> bool:
     return results[key]
 
 
+_N_DRAWS = 8
+"""Number of times that actions are drawn for a comparison: one alone may be equal by chance."""
+
+
 @torch.no_grad()
 def _same_actions(actor: NativeActor) -> bool:
     policy: Any = actor.policy
@@ -68,21 +72,25 @@ def _same_actions(actor: NativeActor) -> bool:
     observations = torch.as_tensor(array)
     before = torch.get_rng_state()
     try:
-        actions, values, log_prob = policy(observations)
+        expected = [policy(observations) for _ in range(_N_DRAWS)]
         state = torch.get_rng_state()
         torch.set_rng_state(before)
         actor.begin(memory)
-        found = actor.act(0, array)
-        equal = torch.equal(torch.get_rng_state(), state)
+        for actions, values, log_prob in expected:
+            found = actor.act(0, array)
+            equal = _equal(found, actions.reshape(found.shape))
+            equal = equal and _equal(memory.values[0], values.flatten()) and _equal(memory.log_probs[0], log_prob)
+            if not equal:
+                return False
+        same_draws = torch.equal(torch.get_rng_state(), state)
     finally:
         torch.set_rng_state(before)
-    expected = (actions.reshape(found.shape), values.flatten(), log_prob, policy.predict_values(observations).flatten())
-    return equal and all(
-        np.array_equal(ours, theirs.numpy()) and ours.dtype == theirs.numpy().dtype
-        for ours, theirs in zip(
-            (found, memory.values[0], memory.log_probs[0], actor.values(array)), expected, strict=True
-        )
-    )
+    return same_draws and _equal(actor.values(array), policy.predict_values(observations).flatten())
+
+
+def _equal(ours: NDArray[Any], theirs: Tensor) -> bool:
+    array = theirs.numpy()
+    return ours.dtype == array.dtype and np.array_equal(ours, array, equal_nan=True)
 
 
 def _any_observations(space: spaces.Space[Any], like: NDArray[Any]) -> NDArray[Any]:
