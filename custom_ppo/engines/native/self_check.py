@@ -135,7 +135,9 @@ def _moved(learner: Learner) -> list[Tensor]:
     tensors = []
     for parameter in learner.flat.parameters:
         assert parameter.grad is not None
-        tensors += [parameter.detach(), parameter.grad, *(states[parameter][name] for name in learner.flat.state)]
+        # Kernels that compute a NaN stop before the step, and the optimiser has no state yet.
+        state = [states[parameter].get(name, torch.empty(0)) for name in learner.flat.state]
+        tensors += [parameter.detach(), parameter.grad, *state]
     return [tensor.clone() for tensor in tensors]
 
 
