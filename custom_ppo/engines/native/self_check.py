@@ -70,8 +70,9 @@ def _same_actions(actor: NativeActor) -> bool:
     assert not isinstance(memory.observations, dict)
     array = _any_observations(policy.observation_space, memory.observations[0])
     observations = torch.as_tensor(array)
-    before = torch.get_rng_state()
+    values_before, before = actor.learner.flat.values.clone(), torch.get_rng_state()
     try:
+        _disturb(actor.learner)
         expected = [policy(observations) for _ in range(_N_DRAWS)]
         state = torch.get_rng_state()
         torch.set_rng_state(before)
@@ -83,9 +84,16 @@ def _same_actions(actor: NativeActor) -> bool:
             if not equal:
                 return False
         same_draws = torch.equal(torch.get_rng_state(), state)
+        return same_draws and _equal(actor.values(array), policy.predict_values(observations).flatten())
     finally:
         torch.set_rng_state(before)
-    return same_draws and _equal(actor.values(array), policy.predict_values(observations).flatten())
+        actor.learner.flat.values.copy_(values_before)
+
+
+def _disturb(learner: Learner) -> None:
+    """Add small numbers to all parameters: in a new policy all biases are zero, and would hide what is done to them."""
+    values = learner.flat.values
+    values.add_(torch.sin(torch.arange(len(values), dtype=torch.float32)), alpha=0.02)
 
 
 def _equal(ours: NDArray[Any], theirs: Tensor) -> bool:
@@ -111,6 +119,7 @@ def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateC
     batch = dataclasses.replace(batch, old_log_prob=batch.old_log_prob + wave, old_values=batch.old_values + wave)
     config = dataclasses.replace(config, batch_size=n, target_kl=None)
     with _Restored(learner):
+        _disturb(learner)
         engine = AutogradEngine(learner.policy, learner.flat.optimizer, learner.recipe)
         learner.flat.write_steps()
         expected_terms = []
@@ -122,6 +131,7 @@ def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateC
                 expected_terms.append([getattr(terms, name).item() for name in TERMS.names or ()])
         expected = _moved(learner)
     with _Restored(learner):
+        _disturb(learner)
         terms_found, _ = learner.learn_epoch(features, batch, rows, config)
         learner.flat.write_steps()
         found = _moved(learner)

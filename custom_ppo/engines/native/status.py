@@ -8,7 +8,8 @@ import torch
 
 from custom_ppo.engines.engine import Engine
 from custom_ppo.engines.native import self_check
-from custom_ppo.engines.native.library import VERIFIED_TORCH, Library, load, reason_against_loading
+from custom_ppo.engines.native.agreement import ACTION_SPACES, kernels_agree
+from custom_ppo.engines.native.library import VERIFIED_TORCH, load, reason_against_loading
 
 __all__ = ["engine_name", "kernel_status", "missing_kernels_note", "self_check_outcome", "status_text"]
 
@@ -29,7 +30,7 @@ def missing_kernels_note(wanted: str, engine: Engine) -> str | None:
 
 def self_check_outcome() -> str:
     """Return the outcome of all comparisons of the kernels with autograd in this process."""
-    failed = [" ".join(map(str, key)) for key, agrees in self_check.results.items() if not agrees]
+    failed = [" ".join(" ".join(map(str, key)).split()) for key, agrees in self_check.results.items() if not agrees]
     if failed:
         return f"failed: {'; '.join(failed)}"
     return "ok" if self_check.results else "not run"
@@ -58,7 +59,7 @@ def kernel_status() -> dict[str, Any]:
 
 
 def status_text() -> str:
-    """Return the state of the kernels as a few lines for a bug report."""
+    """Compare the kernels with autograd, and return their state as a few lines for a bug report."""
     status = kernel_status()
     lines = [("native engine", "available" if status["available"] else f"not available: {status['reason']}")]
     if status["available"]:
@@ -67,7 +68,7 @@ def status_text() -> str:
             ("library", str(library.path)),
             ("sources", status["digest"]),
             ("compiler", status["compiler"]),
-            ("kernels", "call torch's functions" if _calls_arrive(library) else "DO NOT AGREE with torch"),
+            ("kernels", _agreement()),
         ]
     verified = "the kernels were compared with it" if status["torch_verified"] else "the kernels were made for others"
     lines += [
@@ -78,9 +79,9 @@ def status_text() -> str:
     return "\n".join(f"{name:<16}{value}" for name, value in lines)
 
 
-def _calls_arrive(library: Library) -> bool:
-    """Return True if tanh has torch's bits when the kernels compute it."""
-    x = torch.linspace(-10, 10, 1001)
-    y = torch.empty_like(x)
-    library.kernels.kernels_tanh(len(x), x.data_ptr(), y.data_ptr())
-    return torch.equal(y, x.tanh())
+def _agreement() -> str:
+    """Return in words for which policies the kernels have autograd's bits; they are compared now."""
+    differing = [str(space) for space in ACTION_SPACES if not kernels_agree(space)]
+    if differing:
+        return f"DO NOT AGREE with autograd for actions {' and '.join(differing)}, so they are not used there"
+    return f"agree with autograd for actions {' and '.join(map(str, ACTION_SPACES))}"

@@ -25,19 +25,13 @@ def compile_c(library: Path, *files: Path, digest: str = "0" * 64) -> Path:
     return library
 
 
-def compile_kernels(
-    library: Path, *, without: str | None = None, change: tuple[str, str] | None = None, digest: str = "0" * 64
-) -> Path:
-    """Compile the kernels into a library, and return its path.
-
-    without: name of a function that gets another name; change: text of the sources, and what stands in its place.
-    """
+def compile_kernels(library: Path, *, replace: tuple[str, str] = ("", ""), digest: str = "0" * 64) -> Path:
+    """Compile the kernels into a library, and return its path; replace: text of the sources, and what stands for it."""
     folder = library.with_suffix(".sources")
     shutil.copytree(sources.SOURCES, folder)
     files = sources.source_files(folder, suffixes=(".c",))
-    old, new = change or (without, f"other_{without}")
-    if old is not None:
-        assert any(old in file.read_text() for file in files), f"no kernel contains {old!r}"
+    if replace != ("", ""):
+        assert any(replace[0] in file.read_text() for file in files), f"no kernel contains {replace[0]!r}"
         for file in files:
-            file.write_text(file.read_text().replace(old, new))
+            file.write_text(file.read_text().replace(*replace))
     return compile_c(library, *files, digest=digest)

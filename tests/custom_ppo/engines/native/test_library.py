@@ -71,7 +71,7 @@ def test_a_package_without_the_library_names_the_remedy(tmp_path: Path, monkeypa
 @needs_compiler
 def test_a_library_of_other_sources_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Without a function that Python declares, as an older library may be: the sources are what must be reported.
-    built = compile_kernels(tmp_path / "kernels.so", without="kernels_tanh")
+    built = compile_kernels(tmp_path / "kernels.so", replace=("kernels_tanh", "other_tanh"))
     monkeypatch.setattr(module, "BUILT_LIBRARY", built)
     assert reason() == f"the kernels were compiled from other sources; {REBUILD}"
 
@@ -92,7 +92,7 @@ def test_a_library_of_the_user_need_not_have_these_sources(tmp_path: Path) -> No
 
 @needs_compiler
 def test_a_library_without_a_function_is_refused_by_name(tmp_path: Path) -> None:
-    path = compile_kernels(tmp_path / "mine.so", without="kernels_tanh")
+    path = compile_kernels(tmp_path / "mine.so", replace=("kernels_tanh", "other_tanh"))
     assert reason(path) == (
         f"the kernels cannot be loaded ({path}: undefined symbol: kernels_tanh); unset CUSTOM_PPO_KERNELS"
     )
@@ -165,6 +165,15 @@ def test_the_variable_names_another_library(compiled: Path) -> None:
     done = run_python("-m", "custom_ppo.engines.native", CUSTOM_PPO_KERNELS=str(compiled))
     assert (done.returncode, done.stderr) == (0, "")
     assert f"library         {compiled}\n" in done.stdout
+
+
+@needs_compiler
+@pytest.mark.parametrize("function", ["VMSEXP_", "VMSSQRT_"])  # other numbers, and NaN
+def test_a_library_with_other_bits_is_found_out(tmp_path: Path, function: str) -> None:
+    wrong = compile_kernels(tmp_path / "wrong.so", replace=("torch_math.VMSTANH_", f"torch_math.{function}"))
+    done = run_python("-m", "custom_ppo.engines.native", CUSTOM_PPO_KERNELS=str(wrong))
+    assert done.returncode == 1
+    assert "\nkernels         DO NOT AGREE with autograd for actions Discrete(3) and Box(" in done.stdout
 
 
 @pytest.mark.parametrize("value", ["0", "off"])

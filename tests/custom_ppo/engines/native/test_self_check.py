@@ -47,7 +47,7 @@ def use_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[tu
         pytest.skip("the kernels are not available")
 
     def use(fault: tuple[str, str]) -> None:
-        wrong = library.open_library(compile_kernels(tmp_path / "wrong.so", change=fault))
+        wrong = library.open_library(compile_kernels(tmp_path / "wrong.so", replace=fault))
         monkeypatch.setattr(library, "_outcome", lambda: wrong)
 
     return use

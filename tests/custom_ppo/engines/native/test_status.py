@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from custom_ppo import CustomPPO
+from custom_ppo.config import InvalidConfigError
 from custom_ppo.engines.native import library, self_check
 from custom_ppo.engines.native.status import kernel_status, self_check_outcome, status_text
 from custom_ppo.sb3.advice import print_once
@@ -47,7 +48,9 @@ def test_the_status_of_loaded_kernels_names_their_origin() -> None:
     status = kernel_status()
     assert (status["available"], status["reason"]) == (True, None)
     assert (status["digest"], status["compiler"]) == (library.load().digest, library.load().compiler)
-    assert "\nkernels         call torch's functions\n" in status_text()
+    before = torch.get_rng_state()
+    assert "\nkernels         agree with autograd for actions Discrete(3) and Box(" in status_text()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_outcome_of_comparisons_names_those_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,6 +78,13 @@ def test_a_model_is_silent_where_no_kernels_were_wanted(
 ) -> None:
     model(**{"engine": "autograd"} | kwargs if "recipe" in kwargs else kwargs)
     assert "native" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_no_kernels")
+def test_asking_for_the_native_engine_names_the_remedy() -> None:
+    with pytest.raises(InvalidConfigError) as error:
+        model(engine="native")
+    assert str(error.value) == "engine='native' is not possible: there are none; make some; use engine='auto'"
 
 
 @pytest.mark.usefixtures("_no_kernels")
