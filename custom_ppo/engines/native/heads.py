@@ -18,7 +18,7 @@ from custom_ppo.networks import ActorCritic
 if TYPE_CHECKING:
     from custom_ppo.engines.native.learner import Learner
 
-__all__ = ["NativeHead", "native_head", "reason_against_head"]
+__all__ = ["MOST_PARTS", "NativeHead", "native_head", "reason_against_head"]
 
 MOST_PARTS = 100
 """Most components of MultiDiscrete actions, each of which needs arrays; kernels/learner.c limits their number."""

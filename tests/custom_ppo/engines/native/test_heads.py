@@ -16,11 +16,12 @@ from torch import nn
 
 from custom_ppo import CustomPPO
 from custom_ppo.config import PPOConfig, UpdateConfig
+from custom_ppo.distributions import StateDependentNoise
 from custom_ppo.engines import NativeEngine
 from custom_ppo.engines.flat import flat_optimizer
 from custom_ppo.engines.native import self_check
 from custom_ppo.engines.native.actor import NativeActor
-from custom_ppo.engines.native.heads import reason_against_head
+from custom_ppo.engines.native.heads import MOST_PARTS, reason_against_head
 from custom_ppo.engines.native.learner import Learner
 from custom_ppo.engines.native.library import reason_against_loading
 from custom_ppo.memory import Batch
@@ -104,9 +105,7 @@ def make_batch(policy: ActorCritic, n: int) -> Batch:
     observations = torch.randn(n, 5)
     actions, values, log_prob = policy(observations)
     actions = actions.flatten(1) if actions.ndim > 1 else actions
-    return Batch(
-        observations, actions.to(torch.float32), values.flatten(), log_prob, torch.randn(n), torch.randn(n)
-    )  # fmt: skip
+    return Batch(observations, actions.to(torch.float32), values.flatten(), log_prob, torch.randn(n), torch.randn(n))
 
 
 def update_agrees(policy: ActorCritic, n: int, config: UpdateConfig, learner: Learner | None = None) -> bool:
@@ -162,6 +161,35 @@ def test_the_comparison_notices_another_option_of_gsde(option: str) -> None:
     learner = make_learner(policy, 16, config)
     setattr(policy.sde, option, True)
     assert not update_agrees(policy, 16, config, learner)
+
+
+class OwnNoise(StateDependentNoise):
+    pass
+
+
+OWN_NOISE = OwnNoise(2, full_std=True, use_expln=False, squash_output=False)
+
+
+@pytest.mark.parametrize(
+    ("space", "sde", "reason"),
+    [
+        (spaces.Tuple([spaces.Discrete(2)]), None, "no kernel samples from Tuple"),
+        (spaces.MultiDiscrete([2] * 101), None, "actions have more than 100 components"),
+        (spaces.Box(-1, 1, (2,)), OWN_NOISE, "exploration noise is OwnNoise"),
+        (spaces.MultiDiscrete([2] * 100), None, None),
+    ],
+)
+def test_the_reason_against_a_distribution_is_named(
+    space: spaces.Space[Any], sde: StateDependentNoise | None, reason: str | None
+) -> None:
+    policy: Any = SimpleNamespace(action_space=space, sde=sde)
+    assert reason_against_head(policy) == reason
+
+
+def test_a_hundred_components_fit_into_the_kernels() -> None:
+    policy = make_policy((spaces.MultiDiscrete([2] * MOST_PARTS), {}))
+    assert update_agrees(policy, 4, settings())
+    assert self_check.acting_agrees(make_actor(policy, 4))
 
 
 TRAININGS: Mapping[str, tuple[spaces.Space[Any], dict[str, Any]]] = {
