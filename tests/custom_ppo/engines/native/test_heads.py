@@ -65,6 +65,7 @@ CASES = {
     **GSDE,
     "matrix": (spaces.Box(-1, 1, (2, 3)), {}),
     "gSDE, one feature": (spaces.Box(-1, 1, (2,)), {"use_sde": True, "net_arch": [1]}),
+    "gSDE, one feature and component": (spaces.Box(-1, 1, (1,)), {"use_sde": True, "net_arch": [1]}),
     "gSDE, 64 relu": (spaces.Box(-1, 1, (6,)), {"use_sde": True, "activation_fn": nn.ReLU, "log_std_init": -2.0}),
 }
 
