@@ -41,10 +41,10 @@ ACTIVATIONS: Mapping[type[nn.Module], int] = {
     nn.Tanh: 1,
     nn.ReLU: 2,
     nn.ELU: 3,
-    nn.GELU: 5,  # by tanh; the other one, 4, is computed by oneDNN in PyTorch
-    nn.LeakyReLU: 6,
-    nn.SiLU: 7,
-    nn.Sigmoid: 8,
+    nn.GELU: 4,
+    nn.LeakyReLU: 5,
+    nn.SiLU: 6,
+    nn.Sigmoid: 7,
 }
 """Class of an activation -> its number in kernels/kernels.h."""
 
@@ -108,6 +108,7 @@ class Learner:
         self._set_optimizer()
         self.kernels.learner_ready(self.handle)
         self.addresses = self._addresses()
+        self.activations = self._activations()
         self.architecture = (repr(policy.mlp_extractor), repr(policy.action_space), _sde_options(policy))
 
     def __del__(self) -> None:
@@ -122,7 +123,15 @@ class Learner:
 
     def is_outdated(self) -> bool:
         """Return True if a layer or a setting of the optimiser was exchanged since this learner was made."""
-        return self.addresses != self._addresses() or self.options != kernel_options(self.flat)[1]
+        return (
+            self.addresses != self._addresses()
+            or self.options != kernel_options(self.flat)[1]
+            or self.activations != self._activations()
+        )
+
+    def _activations(self) -> list[tuple[int, float]]:
+        twins = self.policy.mlp_extractor
+        return [activation_of(layer) for layer in (*twins.policy_net, *twins.value_net)]
 
     def _addresses(self) -> list[int]:
         return [parameter.data_ptr() for parameter in self.policy.parameters()]
@@ -183,7 +192,9 @@ def reason_against_layers(policy: ActorCritic) -> str | None:
     """Return the reason why the kernels have no counterpart of a layer, or None if they have one of each."""
     twins = policy.mlp_extractor
     for layer in (*twins.policy_net, *twins.value_net):
-        if type(layer) not in (nn.Linear, nn.Identity, *ACTIVATIONS) or getattr(layer, "approximate", "tanh") != "tanh":
+        # Not by tanh, GELU is code that oneDNN makes for the processor at hand (use_mkldnn in ATen's Activation.cpp).
+        by_erf = getattr(layer, "approximate", "tanh") != "tanh"
+        if by_erf or type(layer) not in (nn.Linear, nn.Identity, *ACTIVATIONS):
             return f"no kernel computes {layer}"
         # In place, PyTorch derives the others from their result.
         if getattr(layer, "inplace", False) and type(layer) is not nn.ReLU:

@@ -81,7 +81,7 @@ static inline View transposed(const float *x, int columns) { return (View){x, 1,
 
 /* ---- activations.c ---- */
 
-typedef enum { NO_ACTIVATION, TANH, RELU, ELU, GELU, GELU_TANH, LEAKY_RELU, SILU, SIGMOID } Activation;
+typedef enum { NO_ACTIVATION, TANH, RELU, ELU, GELU_TANH, LEAKY_RELU, SILU, SIGMOID } Activation;
 
 /* y = activation(x), for n numbers; y may be x where `needs_input` is false */
 void activate(Activation activation, float slope, int64_t n, const float *x, float *y);

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -15,9 +14,11 @@ from torch import Tensor, nn
 
 from custom_ppo.agent import UpdateReport
 from custom_ppo.config import PPOConfig
+from custom_ppo.engines.flat import flat_optimizer
 from custom_ppo.engines.native import self_check
 from custom_ppo.engines.native.coverage import reason_against
 from custom_ppo.engines.native.engine import NativeEngine
+from custom_ppo.engines.native.learner import Learner, reason_against_layers
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import CLEANRL_PPO, PPO_PENALTY, SB3_A2C, SB3_PPO, Recipe
 from tests.custom_ppo.engines.native.test_optimizers import ALL
@@ -37,15 +38,6 @@ RECIPES: dict[str, tuple[Recipe, dict[str, Any]]] = {
 ACTIVATIONS = [nn.ReLU, nn.ELU, nn.LeakyReLU, nn.SiLU, nn.Sigmoid, nn.Identity]
 
 Outcome = tuple[list[Tensor], list[dict[str, Any]]]
-
-
-@pytest.fixture(autouse=True)
-def nothing_checked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let every test compare the kernels anew, and fail if they did not give autograd's bits."""
-    monkeypatch.setattr(self_check, "results", {})
-    yield
-    assert self_check.results
-    assert all(self_check.results.values())
 
 
 def history(native: bool, recipe: Recipe, config: dict[str, Any], actions: spaces.Space[Any], **net: Any) -> Outcome:
@@ -69,7 +61,10 @@ def history(native: bool, recipe: Recipe, config: dict[str, Any], actions: space
 
 
 def assert_native(recipe: Recipe, config: dict[str, Any], actions: str, **net: Any) -> None:
+    self_check.results.clear()
     ours, theirs = (history(native, recipe, config, ACTIONS[actions], **net) for native in (True, False))
+    assert self_check.results
+    assert all(self_check.results.values()), "the kernels were not used"
     assert ours[1] == theirs[1]
     for i, (our, their) in enumerate(zip(ours[0], theirs[0], strict=True)):
         assert torch.equal(our, their), f"tensor {i} of shape {tuple(our.shape)}"
@@ -98,3 +93,30 @@ def test_every_optimiser_gives_autograds_bits(name: str) -> None:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_gives_autograds_bits(activation: type[nn.Module]) -> None:
     assert_native(SB3_PPO, {"ent_coef": 0.01}, "discrete", activation_fn=activation)
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (nn.GELU(), "no kernel computes GELU(approximate='none')"),
+        (nn.ELU(inplace=True), "ELU works in place"),
+    ],
+)
+def test_an_activation_that_no_kernel_computes_is_named(layer: nn.Module, reason: str) -> None:
+    policy = ActorCritic(VECTOR, ACTIONS["discrete"])
+    policy.mlp_extractor.value_net[1] = layer
+    assert reason_against_layers(policy) == reason
+
+
+def test_another_slope_or_activation_makes_another_learner() -> None:
+    policy = ActorCritic(VECTOR, ACTIONS["discrete"], activation_fn=nn.LeakyReLU)
+    flat = flat_optimizer(SB3_PPO.optimizer(policy.parameters(), 1e-3))
+    flat.bind()
+    learner = Learner(policy, flat, SB3_PPO, 8)
+    assert not learner.is_outdated()
+    policy.mlp_extractor.value_net[1].negative_slope = 0.5
+    assert learner.is_outdated()
+    policy.mlp_extractor.value_net[1] = nn.LeakyReLU()
+    assert not learner.is_outdated()
+    policy.mlp_extractor.value_net[1] = nn.ReLU()
+    assert learner.is_outdated()
