@@ -136,7 +136,7 @@ class Learner:
     def _addresses(self) -> list[int]:
         return [parameter.data_ptr() for parameter in self.policy.parameters()]
 
-    def gradient_of(self, parameter: nn.Parameter) -> int:
+    def gradient_of(self, parameter: Tensor) -> int:
         """Return the address of the gradient of a parameter."""
         return self._gradients[id(parameter)].data_ptr()
 
