@@ -11,7 +11,7 @@ static void repeat(const float *row, int k, int n, float *out) {
 }
 
 /* x [n, features] -> the outputs of the last layer, [n, outputs]; those of all layers are kept for the backward pass.
- * nn.Linear is at::addmm: sgemm itself adds the product to the bias (beta = 1), which rounds otherwise than x W^T + b. */
+ * nn.Linear is at::addmm: sgemm adds the product to the bias (beta = 1), which rounds otherwise than x W^T + b. */
 const float *stack_forward(const Stack *stack, const float *x, int n) {
     for (int i = 0; i < stack->n_layers; ++i) {
         const Layer *layer = &stack->layers[i];

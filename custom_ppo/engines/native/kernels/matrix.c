@@ -1,7 +1,7 @@
-/* Matrix products as ATen makes them: addmm_impl_cpu_ (aten/src/ATen/native/LinearAlgebra.cpp) down to its call of sgemm.
+/* Matrix products as ATen makes them: addmm_impl_cpu_ (aten/src/ATen/native/LinearAlgebra.cpp) down to its sgemm.
  *
- * sgemm is column-major, so ATen exchanges the operands and calls for the transposed product. Transposition flags and leading
- * dimensions are ATen's to the last case: MKL chooses its code, and so the order of its sums, by them.
+ * sgemm is column-major, so ATen exchanges the operands and calls for the transposed product. Transposition flags and
+ * leading dimensions are ATen's to the last case: MKL chooses its code, and so the order of its sums, by them.
  */
 #include "kernels.h"
 
@@ -23,8 +23,8 @@ static bool as_it_is(const Operand *operand, int leading) {
 }
 
 void multiply(float *c, int n, int m, int k, View a, View b, float beta) {
-    /* c [n, m] row-major is c^T [m, n] column-major, and c^T = b^T a^T. ATen leaves out the exchange if m == 1, as the one
-     * column is column-major already. Below, `left` is [rows, k] and `right` [k, columns] of the column-major product. */
+    /* c [n, m] row-major is c^T [m, n] column-major, and c^T = b^T a^T. ATen leaves out the exchange if m == 1, as the
+     * one column is column-major already. Below, `left` is [rows, k] and `right` [k, columns] of that product. */
     bool exchanged = m != 1;
     int n_rows = exchanged ? m : n, n_columns = exchanged ? n : m;
     Operand left = exchanged ? operand(b, true) : operand(a, false);
@@ -49,7 +49,8 @@ void multiply(float *c, int n, int m, int k, View a, View b, float beta) {
         ldb = n_columns;
     if (ldc < n_rows)
         ldc = n_rows;
-    sgemm(plain_left ? 'n' : 't', plain_right ? 'n' : 't', n_rows, n_columns, k, left.at, lda, right.at, ldb, beta, c, ldc);
+    char transpose_left = plain_left ? 'n' : 't', transpose_right = plain_right ? 'n' : 't';
+    sgemm(transpose_left, transpose_right, n_rows, n_columns, k, left.at, lda, right.at, ldb, beta, c, ldc);
 }
 
 enum { COLUMN_MAJOR = 102, NO_TRANSPOSE = 111 }; /* of cblas.h */

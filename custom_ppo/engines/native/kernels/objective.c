@@ -47,7 +47,8 @@ static void judged_values(Minibatch *batch, const Numbers *numbers) {
             batch->moved[i] = value - batch->old_values[i];
             judged = batch->old_values[i] + clamp(batch->moved[i], -limit, limit);
         }
-        if (numbers->value_clipping == PESSIMISTIC_VALUES && fabsf(batch->returns[i] - value) >= fabsf(batch->returns[i] - judged))
+        float error = fabsf(batch->returns[i] - value), error_if_clipped = fabsf(batch->returns[i] - judged);
+        if (numbers->value_clipping == PESSIMISTIC_VALUES && error >= error_if_clipped)
             judged = value;
         batch->judged[i] = judged;
     }
@@ -87,7 +88,8 @@ Terms loss_terms(Minibatch *batch, const Numbers *numbers, bool has_entropy) {
     for (int i = 0; i < n; ++i)
         work[i] = (batch->ratio[i] - 1.0f) - batch->log_ratio[i];
     terms.approx_kl = mean(work, n);
-    terms.loss = (terms.policy_loss + (float)numbers->ent_coef * terms.entropy_loss) + (float)numbers->vf_coef * terms.value_loss;
+    float ent_coef = (float)numbers->ent_coef, vf_coef = (float)numbers->vf_coef;
+    terms.loss = (terms.policy_loss + ent_coef * terms.entropy_loss) + vf_coef * terms.value_loss;
     return terms;
 }
 
@@ -100,7 +102,7 @@ static float policy_gradient(const Minibatch *batch, const Numbers *numbers, int
         float by_kl = -minus * (float)numbers->beta;
         return -by_kl + (by_kl + minus * advantage) * ratio;
     }
-    /* At equal branches, at::minimum gives each half of the gradient; the clamp passes its half on inside the bounds only. */
+    /* At equal branches, at::minimum gives each half of the gradient; the clamp passes its half inside its bounds. */
     float low = (float)(1 - numbers->clip_range), high = (float)(1 + numbers->clip_range);
     float inside = ratio >= low && ratio <= high ? 1.0f : 0.0f;
     float free = batch->unclipped[i], clipped = batch->clipped[i];
@@ -108,7 +110,8 @@ static float policy_gradient(const Minibatch *batch, const Numbers *numbers, int
     return share * minus * advantage * ratio;
 }
 
-/* d value_loss / d V, from at::mse_loss_backward: 2 / n * (V - return) * vf_coef; clamp passes the gradient at its bounds. */
+/* d value_loss / d V, from at::mse_loss_backward: 2 / n * (V - return) * vf_coef.
+ * at::clamp passes the gradient at its bounds, too. */
 static float value_gradient(const Minibatch *batch, const Numbers *numbers, int i) {
     float limit = (float)numbers->clip_range_vf, weight = (float)numbers->vf_coef;
     if (numbers->half_value_loss)

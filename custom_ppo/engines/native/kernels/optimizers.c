@@ -105,7 +105,7 @@ static void rmsprop(Optimizer *optimizer) {
 
 /* ---- gradient descent ---- */
 
-/* options: momentum, dampening, weight_decay, nesterov; state: the momentum, which is the gradient in the first step. */
+/* options: momentum, dampening, weight_decay, nesterov; state: the momentum, at first the gradient. */
 static void sgd(Optimizer *optimizer) {
     bool has_momentum = optimizer->options[0] != 0, nesterov = optimizer->options[3] != 0;
     bool is_first = optimizer->n_steps == 1;

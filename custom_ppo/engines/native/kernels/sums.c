@@ -1,8 +1,8 @@
 /* Sums in ATen's order of additions.
  *
- * ATen adds in a cascade (aten/src/ATen/native/cpu/SumKernel.cpp): sums of 16 rows or more are added to sums of a higher level,
- * which keeps the rounding error small; and in four accumulators, or four vectors of eight, at once. That file is compiled for
- * AVX2 at most, also where the processor has AVX-512.
+ * ATen adds in a cascade (aten/src/ATen/native/cpu/SumKernel.cpp): sums of 16 rows or more are added to sums of a
+ * higher level, which keeps the rounding error small; and in four accumulators, or four vectors of eight, at once. That
+ * file is compiled for AVX2 at most, also where the processor has AVX-512.
  */
 #include "kernels.h"
 
@@ -196,7 +196,7 @@ float reduced_sum(const float *x, int64_t n) {
     return fold(vector, lanes);
 }
 
-/* vec::map2_reduce_all: products and sums are rounded apart, except in the last, incomplete vector, where GCC contracts. */
+/* vec::map2_reduce_all: products and sums are rounded apart, except in the last, incomplete vector (GCC contracts). */
 float reduced_dot(const float *x, const float *y, int64_t n) {
     int lanes = wide_lanes();
     float vector[16];
