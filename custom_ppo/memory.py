@@ -5,6 +5,7 @@ TrajectoryMemory [T, N]  -> flatten() ->  Batch [T * N]  -> minibatches() ->  Ba
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,9 @@ Observation = Array | dict[str, Array]
 
 TensorObservation = Tensor | dict[str, Tensor]
 """Observations as tensors."""
+
+_LARGEST_COPY = 2**24
+"""Bytes of a batch that is copied as a whole to permute it; images are copied minibatch by minibatch."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,38 @@ class Batch:
         """
         indices = torch.from_numpy(permutation).to(self.returns.device)
         size = batch_size or len(indices) or 1  # `range` refuses steps of 0, the size of an empty permutation
+        if len(indices) and self._cuts_alike(size):
+            yield from self._cut(indices, size)
+            return
         for start in range(0, len(indices), size):
             yield self[indices[start : start + size]]
+
+    def _cuts_alike(self, size: int) -> bool:
+        """Return True if parts of this size can be views of the permuted batch, instead of copies."""
+        tensors = self._tensors()
+        # Copies begin at multiples of 64 bytes, and matrix products may sum in another order where a part does not.
+        aligned = all(size * math.prod(t.shape[1:]) * t.element_size() % 64 == 0 for t in tensors if t.dim() > 1)
+        return aligned and sum(t.numel() * t.element_size() for t in tensors) < _LARGEST_COPY
+
+    def _tensors(self) -> list[Tensor]:
+        observations = self.observations
+        rest = [self.actions, self.old_values, self.old_log_prob, self.advantages, self.returns]
+        return [*(observations.values() if isinstance(observations, dict) else [observations]), *rest]
+
+    def _cut(self, indices: Tensor, size: int) -> Iterator[Batch]:
+        """Yield the permuted batch in parts, gathered all at once: a call for every part costs more than its copies."""
+        columns = [tensor.index_select(0, indices).split(size) for tensor in self._tensors()]
+        for *observations, actions, old_values, old_log_prob, advantages, returns in zip(*columns, strict=True):
+            yield Batch(
+                dict(zip(self.observations, observations, strict=True))
+                if isinstance(self.observations, dict)
+                else observations[0],
+                actions,
+                old_values,
+                old_log_prob,
+                advantages,
+                returns,
+            )
 
 
 class TrajectoryMemory:

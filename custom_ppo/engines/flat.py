@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
@@ -60,11 +61,13 @@ class FlatOptimizer:
         # Gaps between parameters are computed too, and never read; their gradients are zero.
         self.values = torch.zeros(size)
         self.grads = torch.zeros(size)
-        self.grad_views = [self._view(self.grads, i) for i in range(len(self.parameters))]
+        self.value_views, self.grad_views = self._views(self.values), self._views(self.grads)
+        """Parts of the flat tensors in the shapes of the parameters."""
         self.state: dict[str, Tensor] = {
             name: torch.full((size,), start) for name, start in self.state_names(optimizer.param_groups[0]).items()
         }
         """Flat tensors of the state under PyTorch's names, such as "exp_avg"."""
+        self.state_views = {name: self._views(flat) for name, flat in self.state.items()}
 
     @classmethod
     def state_names(cls, group: Group) -> dict[str, float]:
@@ -80,43 +83,43 @@ class FlatOptimizer:
     def bind(self) -> None:
         """Make parameters, gradients and state views of the flat tensors, and take over what they hold."""
         self.bind_values()
+        starts = self.state_names(self.optimizer.param_groups[0])
         with torch.no_grad():
-            for i, parameter in enumerate(self.parameters):
-                parameter.grad = self.grad_views[i]
-                self._bind_state(i, parameter)
+            for i, (parameter, grad) in enumerate(zip(self.parameters, self.grad_views, strict=True)):
+                if parameter.grad is not grad:
+                    parameter.grad = grad
+                self._bind_state(i, parameter, starts)
 
     def bind_values(self) -> None:
         """Make the parameters views of the flat tensor, which is all that acting needs."""
         with torch.no_grad():
-            for i, parameter in enumerate(self.parameters):
-                self._adopt(parameter.data, self.values, i)
-                # .data keeps the Parameter itself, to which the optimiser and its user hold references.
-                parameter.data = self._view(self.values, i)
+            for parameter, view in zip(self.parameters, self.value_views, strict=True):
+                # Different from the second update on only if somebody exchanged the tensor.
+                if parameter.data_ptr() != view.data_ptr():
+                    view.copy_(parameter)
+                    # .data keeps the Parameter itself, to which the optimiser and its user hold references.
+                    parameter.data = view
 
-    def _bind_state(self, index: int, parameter: nn.Parameter) -> None:
+    def _bind_state(self, index: int, parameter: nn.Parameter, starts: Mapping[str, float]) -> None:
         # `get`, as PyTorch makes no state before the first step, and an update may end without one.
         state = self.optimizer.state.get(parameter, {})
         self.n_steps = self._steps_in(state)
-        for name, start in self.state_names(self.optimizer.param_groups[0]).items():
-            if self.n_steps:
-                self._adopt(state[name], self.state[name], index)
-                state[name] = self._view(self.state[name], index)
-            else:
-                self._view(self.state[name], index).fill_(start)
+        for name, start in starts.items():
+            view = self.state_views[name][index]
+            if not self.n_steps:
+                view.fill_(start)
+            elif state[name] is not view:  # on the first update, and wherever an optimiser was loaded
+                view.copy_(state[name])
+                state[name] = view
 
     def _steps_in(self, state: Mapping[str, Any]) -> float:
         """Return the number of steps that PyTorch's state of one parameter stands for."""
         return float(state.get("step", 0))
 
-    def _view(self, flat: Tensor, index: int) -> Tensor:
-        parameter, offset = self.parameters[index], self.offsets[index]
-        return flat[offset : offset + parameter.numel()].view(parameter.shape)
-
-    def _adopt(self, tensor: Tensor, flat: Tensor, index: int) -> None:
-        view = self._view(flat, index)
-        # Different from the second update on only if somebody exchanged the tensor, as loading an optimiser does.
-        if tensor.data_ptr() != view.data_ptr():
-            view.copy_(tensor)
+    def _views(self, flat: Tensor) -> list[Tensor]:
+        """Return the part of each parameter in a flat tensor, in its shape."""
+        parts = zip(self.parameters, self.offsets, strict=True)
+        return [flat[offset : offset + parameter.numel()].view(parameter.shape) for parameter, offset in parts]
 
     def write_steps(self) -> None:
         """Write the number of steps, and after the first one all state, to PyTorch's optimiser."""
@@ -129,12 +132,14 @@ class FlatOptimizer:
     def _write_state(self, index: int, parameter: nn.Parameter) -> None:
         state = self.optimizer.state[parameter]
         self._write_count(state)
-        for name, flat in self.state.items():
-            if self.n_steps == 1 or name not in state:
-                state[name] = self._view(flat, index)
+        for name, views in self.state_views.items():
+            state[name] = views[index]
 
     def _write_count(self, state: dict[str, Any]) -> None:
-        state.setdefault("step", torch.tensor(0.0)).fill_(self.n_steps)
+        if "step" in state:
+            state["step"].fill_(self.n_steps)
+        else:
+            state["step"] = torch.tensor(self.n_steps)
 
     def step(self, max_grad_norm: float) -> None:
         """Clip the global norm of the gradients, and make one step."""
@@ -142,8 +147,12 @@ class FlatOptimizer:
         # order, or a division instead of a product, differ in the last bit.
         # Norm of the norms of parameters: that of the flat vector would sum in another order.
         norms = torch._foreach_norm(self.grad_views, 2.0)
-        total = torch.linalg.vector_norm(torch.stack(norms), 2.0)
-        self.grads.mul_(torch.clamp(max_grad_norm / (total + 1e-6), max=1.0))
+        total = np.float32(torch.linalg.vector_norm(torch.stack(norms), 2.0).item())
+        with np.errstate(all="ignore"):
+            # The quotient of a number and a tensor is a product with the reciprocal in PyTorch.
+            factor = np.minimum(np.float32(1) / (total + np.float32(1e-6)) * np.float32(max_grad_norm), np.float32(1))
+        if factor != 1:
+            self.grads.mul_(float(factor))
         self.n_steps += 1
         self._descend(self.optimizer.param_groups[0])
         if self.n_steps == 1:
@@ -258,8 +267,8 @@ class FlatSGD(FlatOptimizer):
         return float(state.get("momentum_buffer") is not None)
 
     def _write_state(self, index: int, parameter: nn.Parameter) -> None:
-        for name, flat in self.state.items():  # without momentum, PyTorch makes no state at all
-            self.optimizer.state[parameter][name] = self._view(flat, index)
+        for name, views in self.state_views.items():  # without momentum, PyTorch makes no state at all
+            self.optimizer.state[parameter][name] = views[index]
 
     def _descend(self, group: Group) -> None:
         grads, momentum = self._decayed(group), group["momentum"]

@@ -26,12 +26,11 @@ def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe
     # Other parts may be changed: the agent calls them, or the engine does, like normalize_advantages.
     if recipe.clip_gradients is not SB3_PPO.clip_gradients:
         return "the recipe has its own clip_gradients"
-    return (
-        reason_against_losses(recipe)
-        or _reason_in_policy(policy)
-        or _reason_in_parameters(policy)
-        or reason_against_optimizer(optimizer, list(policy.parameters()))
-    )
+    reason = reason_against_losses(recipe) or _reason_in_policy(policy)
+    if reason:
+        return reason
+    parameters = list(policy.parameters())  # once, as this is asked before every update, and A2C's are short
+    return _reason_in_parameters(policy, parameters) or reason_against_optimizer(optimizer, parameters)
 
 
 def _reason_in_policy(policy: Any) -> str | None:
@@ -75,13 +74,13 @@ def _reason_in_layers(policy: ActorCritic) -> str | None:
     return None
 
 
-def _reason_in_parameters(policy: ActorCritic) -> str | None:
-    parameters = list(policy.parameters())
+def _reason_in_parameters(policy: ActorCritic, parameters: list[nn.Parameter]) -> str | None:
     twins = policy.mlp_extractor
-    modules = [*extractors(policy), *twins.policy_net, *twins.value_net, policy.action_net, policy.value_net]
-    in_modules = [parameter for module in modules for parameter in module.parameters()]
+    layers = [*twins.policy_net, *twins.value_net, policy.action_net, policy.value_net]
+    n_in_layers = sum(len(layer._parameters) for layer in layers)
+    n_in_extractors = sum(len(list(extractor.parameters())) for extractor in extractors(policy))
     # `parameters` lists a shared parameter only once, so the count reveals it.
-    if len(parameters) != len(in_modules) + hasattr(policy, "log_std"):
+    if len(parameters) != n_in_layers + n_in_extractors + hasattr(policy, "log_std"):
         return "a parameter is shared by two layers, or belongs to none"
     for parameter in parameters:
         if parameter.device.type != "cpu" or parameter.dtype != torch.float32 or not parameter.requires_grad:

@@ -67,11 +67,16 @@ class _Linear:
 
     def __init__(self, module: nn.Linear) -> None:
         self.module = module
-        self.bind()
+        self._take(module.weight, module.bias)
 
     def bind(self) -> None:
         """Take the tensors of the parameters, which are other ones after they became views of a flat vector."""
         weight, bias = self.module.weight, self.module.bias
+        same_values = weight.data_ptr() == self.weight.data_ptr() and bias.data_ptr() == self.bias.data_ptr()
+        if not (same_values and weight.grad is self.grad_weight and bias.grad is self.grad_bias):
+            self._take(weight, bias)
+
+    def _take(self, weight: nn.Parameter, bias: nn.Parameter) -> None:
         self.weight, self.bias = weight.data, bias.data
         self.transposed = self.weight.t()
         self.grad_weight, self.grad_bias = weight.grad, bias.grad
