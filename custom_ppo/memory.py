@@ -89,7 +89,7 @@ class Batch:
 
     def _cut(self, indices: Tensor, size: int) -> Iterator[Batch]:
         """Yield the permuted batch in parts, gathered all at once: a call for every part costs more than its copies."""
-        columns = [tensor.index_select(0, indices).split(size) for tensor in self._tensors()]
+        columns = [torch.split(tensor.index_select(0, indices), size) for tensor in self._tensors()]
         for *observations, actions, old_values, old_log_prob, advantages, returns in zip(*columns, strict=True):
             yield Batch(
                 dict(zip(self.observations, observations, strict=True))

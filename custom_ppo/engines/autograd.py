@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.engine import LossTerms
@@ -73,6 +74,7 @@ class AutogradEngine:
         """Leave the gradient of the loss in the parameters."""
         self.optimizer.zero_grad()
         # One backward pass for both networks: where they share features, the two gradients add up there.
+        assert isinstance(terms.loss, Tensor)
         terms.loss.backward()  # type: ignore[no-untyped-call]
 
     def descend(self, config: UpdateConfig) -> None:

@@ -60,7 +60,7 @@ def _reason_in_layers(policy: ActorCritic) -> str | None:
         for module in modules:
             if type(module) not in known:  # not isinstance: a subclass may compute something else
                 return f"a layer is {type(module).__name__}"
-            if isinstance(module, nn.Linear) and module.bias is None:
+            if isinstance(module, nn.Linear) and module._parameters["bias"] is None:
                 return "a layer has no bias"
             # Autograd differentiates other activations by their output if that has replaced their input.
             if getattr(module, "inplace", False) and not isinstance(module, nn.ReLU):

@@ -143,7 +143,8 @@ class BernoulliHead(Head):
             return by_actions
         # The entropy is the cross entropy of the probabilities with themselves: only its target has a gradient.
         unit = -_per_entropy(ent_coef, len(grad_log_prob))
-        return _aten.sigmoid_backward.default(-self.logits * unit, self.probs).add_(by_actions)
+        grad: Tensor = _aten.sigmoid_backward.default(-self.logits * unit, self.probs)
+        return grad.add_(by_actions)
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ class _Linear:
         if not (same_values and weight.grad is self.grad_weight and bias.grad is self.grad_bias):
             self._take(weight, bias)
 
-    def _take(self, weight: nn.Parameter, bias: nn.Parameter) -> None:
+    def _take(self, weight: Tensor, bias: Tensor) -> None:
         self.weight, self.bias = weight.data, bias.data
         self.transposed = self.weight.t()
         self.grad_weight, self.grad_bias = weight.grad, bias.grad

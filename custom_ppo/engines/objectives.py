@@ -69,7 +69,8 @@ class _Clipped:
         self.bounds = np.float32(1 - limit), np.float32(1 + limit)
         self.unclipped = advantages * ratio.value
         self.clipped = advantages * np.minimum(np.maximum(ratio.value, self.bounds[0]), self.bounds[1])
-        return np.minimum(self.unclipped, self.clipped)
+        smaller: Float32 = np.minimum(self.unclipped, self.clipped)
+        return smaller
 
     def backward(self, grad: np.float32) -> Float32:
         # If both branches of the minimum are equal, autograd gives half of the gradient to each, and the clipped branch
@@ -77,7 +78,8 @@ class _Clipped:
         low, high = self.bounds
         half, inside = np.float32(0.5), (self.ratio >= low) & (self.ratio <= high)
         share = (self.unclipped < self.clipped) + (self.unclipped == self.clipped) * (half + half * inside)
-        return ((share * grad) * self.advantages) * self.ratio
+        by_log_prob: Float32 = ((share * grad) * self.advantages) * self.ratio
+        return by_log_prob
 
 
 class _Penalised:

@@ -37,6 +37,8 @@ __all__ = ["Combination", "Result", "compare", "draw"]
 Space = spaces.Space[Any]
 Rng = np.random.Generator
 
+_OTHER_ACTIVATIONS = (nn.ELU, nn.GELU, nn.LeakyReLU, nn.SiLU, nn.Sigmoid, nn.Identity, nn.Mish)
+"""Activations of which the last is left to autograd."""
 REAL_ENVS = ("CartPole-v1", "Acrobot-v1", "Pendulum-v1", "MountainCarContinuous-v0")
 OBSERVATIONS: Mapping[str, Callable[[Rng], Space]] = {
     "vector": lambda rng: spaces.Box(-1, 1, (int(rng.integers(1, 6)),)),
@@ -193,7 +195,7 @@ def _numbers(rng: Rng) -> dict[str, Any]:
 
 def _policy_kwargs(rng: Rng, words: Mapping[str, str], sde: bool) -> dict[str, Any]:
     kwargs: dict[str, Any] = {
-        "activation_fn": _one_of(rng, [nn.Tanh, nn.Tanh, nn.ReLU, nn.ReLU, nn.ELU]),
+        "activation_fn": _one_of(rng, [nn.Tanh, nn.Tanh, nn.ReLU, nn.ReLU, *_OTHER_ACTIVATIONS]),
         "ortho_init": bool(rng.random() < 0.8),
         "log_std_init": float(rng.uniform(-2, 0.5)),
         "share_features_extractor": bool(rng.random() < 0.7),
@@ -207,10 +209,13 @@ def _policy_kwargs(rng: Rng, words: Mapping[str, str], sde: bool) -> dict[str, A
         [
             *[{}] * 8,
             {"optimizer_class": torch.optim.Adam, "optimizer_kwargs": {"weight_decay": 0.01, "eps": 1e-6}},
+            {"optimizer_class": torch.optim.Adam, "optimizer_kwargs": {"amsgrad": True}},
             {"optimizer_class": torch.optim.AdamW},
             {"optimizer_class": torch.optim.RMSprop, "optimizer_kwargs": {"alpha": 0.95}},
+            {"optimizer_class": torch.optim.RMSprop, "optimizer_kwargs": {"momentum": 0.5, "centered": True}},
             {"optimizer_class": RMSpropTFLike, "optimizer_kwargs": {"eps": 1e-5}},
-            {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {"momentum": 0.5}},
+            {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {"momentum": 0.5, "nesterov": True}},
+            {"optimizer_class": torch.optim.Adagrad},
         ],
     )
     if sde:
