@@ -25,6 +25,8 @@ from torch import Tensor
 from custom_ppo.agent import PPOAgent
 from custom_ppo.diagnostics import TrainingDivergedError, explain_failed_act
 from custom_ppo.engines import Actor
+from custom_ppo.engines.native.advantages import compiled_gae
+from custom_ppo.gae import gae
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import clipped_to_bounds
@@ -162,5 +164,8 @@ def _finish(agent: PPOAgent, actor: Actor, observations: NDArray[Any], dones: ND
     if not own:
         return agent.finish_rollout(observations, dones)
     last_values = actor.values(observations)
-    agent.estimate_advantages(last_values, dones)
+    config = agent.config
+    # NumPy's numbers would make the advantages float64 until they are stored, as in SB3.
+    plain = agent.recipe.advantages is gae and type(config.gamma) is float and type(config.gae_lambda) is float
+    agent.estimate_advantages(last_values, dones, compiled_gae() if plain else None)
     return torch.from_numpy(last_values).unsqueeze(1)  # [N] -> [N, 1]

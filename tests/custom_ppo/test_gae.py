@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import RolloutBuffer
 
+from custom_ppo.engines.native.advantages import compiled_gae
+from custom_ppo.engines.native.library import reason_against_loading
 from custom_ppo.gae import gae
 
 Float = NDArray[np.floating[Any]]
@@ -262,3 +264,24 @@ def test_a_wrong_shape_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011  the whole message is compared
         replace(random_rollout(0, 4, 2), **change).gae()
     assert str(error.value) == message
+
+
+@pytest.mark.skipif(reason_against_loading() is not None, reason="the kernels are not compiled")
+@given(rollouts, fractions, fractions)
+def test_compiled_advantages_have_the_same_bits(rollout: Rollout, gamma: float, gae_lambda: float) -> None:
+    compiled = compiled_gae()
+    assert compiled is not None
+    arrays = rollout.rewards, rollout.values, rollout.episode_starts, rollout.last_values, rollout.dones
+    for ours, theirs in zip(
+        compiled(*arrays, gamma=gamma, gae_lambda=gae_lambda), rollout.gae(gamma, gae_lambda), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("n_envs", [1, 3, 4, 17])
+def test_few_and_many_environments_have_the_same_advantages(n_envs: int) -> None:
+    rollout = random_rollout(0, 50, n_envs)
+    for env in range(n_envs):
+        alone = rollout.environments([env]).gae()
+        for ours, all_ in zip(alone, rollout.gae(), strict=True):
+            np.testing.assert_array_equal(ours[:, 0], all_[:, env])

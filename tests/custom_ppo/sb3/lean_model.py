@@ -42,7 +42,8 @@ class PolicyActor:
 
     def _tensor(self, observations: NDArray[Any]) -> torch.Tensor:
         shape = self.memory.observation_space.shape or ()
-        return torch.from_numpy(observations.reshape(-1, *shape))  # [N, 1] -> [N] for Discrete observations
+        # Copied: a row of the memory may begin anywhere, and sgemm sums in another order if it is not aligned.
+        return torch.from_numpy(observations.reshape(-1, *shape).copy())  # [N, 1] -> [N] for Discrete observations
 
 
 class _ActingEngine(AutogradEngine):

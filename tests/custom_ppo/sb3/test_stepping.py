@@ -12,12 +12,19 @@ import pytest
 from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 from numpy.typing import NDArray
+from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from custom_ppo.engines.native.library import reason_against_loading
-from custom_ppo.sb3.stepping import stepper
+from custom_ppo.sb3.normalization import moments_of, normalized_step
+from custom_ppo.sb3.resume import ExactCheckpoint
+from custom_ppo.sb3.stepping import LeanVecEnv, LeanVecNormalize, stepper
+from tests.custom_ppo.sb3.lean_model import LeanPPO
+from tests.custom_ppo.sb3.models import assert_same_weights, make_model
+from tests.custom_ppo.sb3.test_local_variables import StopAfter
 from tests.probe_envs import RandomWorld
 
 Step = Callable[[NDArray[Any]], Any]
@@ -156,3 +163,152 @@ def test_a_stepper_normalises_as_vec_normalize_does(world: str, n_envs: int, set
     step = stepper(ours)
     assert step != ours.step
     assert_same_course(ours, theirs, step)
+
+
+@pytest.mark.usefixtures("arithmetic")
+@pytest.mark.parametrize("n_envs", [7, 8, 127, 130, 300])
+@pytest.mark.parametrize("world", ["one number", "matrix"])
+def test_statistics_of_many_environments_have_numpys_bits(world: str, n_envs: int) -> None:
+    envs = [VecNormalize(DummyVecEnv([WORLDS[world]] * n_envs)) for _ in range(2)]
+    rng = np.random.default_rng(0)
+    buffer = envs[0].venv.buf_obs[None]  # type: ignore[attr-defined]
+    moments = moments_of(envs[0])
+    for _ in range(4):
+        observations = rng.normal(3, 100, buffer.shape).astype(np.float32)
+        rewards, dones = rng.normal(size=n_envs).astype(np.float32), rng.random(n_envs) < 0.1
+        found = normalized_step(envs[0], moments, observations, rewards, dones, [{}] * n_envs)
+        # Its step with given results, and all of SB3's arithmetic.
+        envs[1].venv.step_wait = lambda given=(observations, rewards, dones, [{}] * n_envs): given  # type: ignore[method-assign]
+        np.testing.assert_equal(found, envs[1].step_wait())
+    for name in ("obs_rms", "ret_rms"):
+        np.testing.assert_equal(*(vars(getattr(env, name)) for env in envs))
+    np.testing.assert_equal(envs[0].returns, envs[1].returns)
+
+
+def test_settings_and_statistics_may_be_exchanged_between_steps() -> None:
+    ours, theirs = (VecNormalize(DummyVecEnv([WORLDS["CartPole"]] * 2)) for _ in range(2))
+    step = stepper(ours)
+    (ours, actions), _ = seeded(ours), seeded(theirs)
+    np.testing.assert_equal(ours.reset(), theirs.reset())
+    for number, action in enumerate(actions):
+        for env in (ours, theirs):
+            env.training = number != 3
+            env.clip_obs = 0.1 * number
+            if number == 5:
+                env.obs_rms = RunningMeanStd(shape=(4,))  # type: ignore[assignment]
+                env.ret_rms.var = np.float64(3.0)  # type: ignore[assignment]
+        np.testing.assert_equal(without_times(step(action)), without_times(theirs.step(action)))
+
+
+class Child(DummyVecEnv):
+    """Vector environment of a user."""
+
+
+def patched(name: str, env: VecEnv) -> VecEnv:
+    setattr(env, name, getattr(env, name))
+    return env
+
+
+def with_patched_statistics(env: VecNormalize) -> VecEnv:
+    patched("update", env.obs_rms)  # type: ignore[arg-type]
+    return env
+
+
+def cartpoles(cls: type[DummyVecEnv] = DummyVecEnv) -> DummyVecEnv:
+    return cls([WORLDS["CartPole"]] * 2)
+
+
+UNKNOWN: dict[str, Callable[[], VecEnv]] = {
+    "subclass": lambda: cartpoles(Child),
+    "patched step_wait": lambda: patched("step_wait", cartpoles()),
+    "patched step": lambda: patched("step", VecNormalize(cartpoles())),
+    "patched inner environment": lambda: VecNormalize(patched("step_wait", cartpoles())),
+    "patched statistics": lambda: with_patched_statistics(VecNormalize(cartpoles())),
+    "Dict": lambda: DummyVecEnv([reporting(spaces.Dict({"a": FLOATS}))]),
+    "normalised Dict": lambda: VecNormalize(DummyVecEnv([reporting(spaces.Dict({"a": FLOATS}))])),
+    "normalised integers": lambda: VecNormalize(DummyVecEnv([reporting(spaces.Box(0, 9, (2,), np.int64))])),
+    "frame stack": lambda: VecFrameStack(cartpoles(), 2),
+    "twice normalised": lambda: VecNormalize(VecNormalize(cartpoles())),
+}
+
+
+@pytest.mark.parametrize("name", list(UNKNOWN))
+def test_an_environment_that_is_not_known_exactly_steps_itself(name: str) -> None:
+    env = UNKNOWN[name]()
+    assert stepper(env) == env.step
+
+
+def test_a_patched_class_of_sb3_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = cartpoles()
+    monkeypatch.setattr(DummyVecEnv, "step_wait", lambda self: None)
+    assert stepper(env) == env.step
+
+
+def lean(env: str, n_envs: int, normalize: bool) -> VecEnv:
+    vec_env: VecEnv = make_vec_env(env, n_envs=n_envs, seed=0, vec_env_cls=LeanVecEnv)
+    return LeanVecNormalize(vec_env) if normalize else vec_env
+
+
+def original(env: str, n_envs: int, normalize: bool) -> VecEnv:
+    vec_env: VecEnv = make_vec_env(env, n_envs=n_envs, seed=0)
+    return VecNormalize(vec_env) if normalize else vec_env
+
+
+@pytest.mark.parametrize(
+    ("cls", "env", "n_envs", "settings"),
+    [
+        (PPO, "Pendulum-v1", 3, {"n_steps": 16, "batch_size": 16}),
+        (A2C, "CartPole-v1", 2, {}),
+        (DQN, "CartPole-v1", 1, {}),
+    ],
+    ids=["PPO", "A2C", "DQN"],
+)
+@pytest.mark.parametrize("normalize", [False, True], ids=["", "normalised"])
+def test_algorithms_of_sb3_train_in_lean_environments_to_the_same_bits(
+    cls: type[Any], env: str, n_envs: int, settings: dict[str, Any], normalize: bool
+) -> None:
+    models = [
+        cls("MlpPolicy", make(env, n_envs, normalize), seed=0, device="cpu", **settings).learn(200)
+        for make in (lean, original)
+    ]
+    assert_same_weights(*models)
+
+
+@pytest.mark.parametrize("normalize", [False, True], ids=["", "normalised"])
+def test_lean_environments_return_and_leave_what_sb3s_do(normalize: bool) -> None:
+    ours, theirs = (make("Acrobot-v1", 3, normalize) for make in (lean, original))
+    assert_same_course(ours, theirs, ours.step)
+    assert stepper(ours) != ours.step
+
+
+def test_lean_environments_leave_dict_observations_to_sb3() -> None:
+    space = spaces.Dict({"a": FLOATS, "b": spaces.Discrete(3)})
+    settings: dict[str, Any] = {"norm_obs_keys": ["a"]}
+    ours = LeanVecNormalize(LeanVecEnv([reporting(space)] * 2), **settings)
+    theirs = VecNormalize(DummyVecEnv([reporting(space)] * 2), **settings)
+    results = []
+    for env in (ours, theirs):
+        _, actions = seeded(env)
+        Reporting.shared.clear()
+        results.append([env.reset(), *(without_times(env.step(action)) for action in actions)])
+    np.testing.assert_equal(*results)
+
+
+def test_saved_statistics_of_a_lean_environment_can_be_loaded(tmp_path: Any) -> None:
+    env = lean("CartPole-v1", 2, normalize=True)
+    assert isinstance(env, LeanVecNormalize)
+    env.reset()
+    env.step(np.array([0, 1]))
+    env.save(str(tmp_path / "statistics.pkl"))
+    loaded = VecNormalize.load(str(tmp_path / "statistics.pkl"), cartpoles())
+    assert type(loaded) is LeanVecNormalize
+    np.testing.assert_equal(vars(loaded.obs_rms), vars(env.obs_rms))
+
+
+@pytest.mark.parametrize("make", [lean, original])
+def test_training_in_lean_steps_resumes_exactly(make: Callable[[str, int, bool], VecEnv], tmp_path: Any) -> None:
+    whole = make_model(LeanPPO, make("Pendulum-v1", 2, True)).learn(128)
+    part = make_model(LeanPPO, make("Pendulum-v1", 2, True))
+    part.learn(128, callback=[ExactCheckpoint(tmp_path / "checkpoint.zip"), StopAfter()])  # in the second rollout
+    resumed = LeanPPO.resume(tmp_path / "checkpoint.zip").learn(128)
+    assert_same_weights(resumed, whole)
