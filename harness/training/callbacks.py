@@ -57,6 +57,8 @@ class Evaluation(EvalCallback):
     The episodes are played by `harness.training.evaluation`, whose results are those of SB3's `evaluate_policy`.
     """
 
+    reads_locals = False  # CustomPPO then makes none at every step
+
     def __init__(self, eval_env: VecEnv, watch: Stopwatch, **kwargs: Any) -> None:
         super().__init__(eval_env, deterministic=True, verbose=0, **kwargs)
         self.watch = watch
@@ -116,6 +118,8 @@ class Evaluation(EvalCallback):
 class SaveNormalization(BaseCallback):
     """Saves the statistics of VecNormalize, if there is one, in the file where rl_zoo3 expects them."""
 
+    reads_locals = False  # CustomPPO then makes none at every step
+
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
@@ -147,6 +151,8 @@ class TrustRegion(BaseCallback):
     Algorithms without a rollout buffer of log-probabilities (off-policy) are skipped, and so are policies that need
     more than the observation to evaluate an action (recurrent): a failed measurement never ends a run.
     """
+
+    reads_locals = False  # CustomPPO then makes none at every step
 
     def __init__(self, watch: Stopwatch, n_timesteps: int, n_measurements: int = 200) -> None:
         super().__init__()
@@ -215,6 +221,8 @@ def _merged(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 class ProgressReporter(BaseCallback):
     """Calls `report` with the progress at most once every `seconds` seconds, so that its cost is negligible."""
+
+    reads_locals = False  # CustomPPO then makes none at every step
 
     def __init__(self, report: Callable[[Progress], None], seconds: float = 0.25) -> None:
         super().__init__()
