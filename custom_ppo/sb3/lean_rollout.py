@@ -10,7 +10,7 @@ same; nothing is made for them if none can read it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,16 +46,28 @@ def rollout_actor(model: Any, memory: TrajectoryMemory) -> Actor | None:
         return None
     if not _is_own(model.agent, PPOAgent, "act", "remember"):
         return None
-    # A subclass of a memory may store something else; RolloutMemory.add only renames the arguments.
-    if type(memory) not in (TrajectoryMemory, RolloutMemory) or "add" in vars(memory):
+    # RolloutMemory.add only renames the arguments; another memory may store something else.
+    if type(memory) not in (TrajectoryMemory, RolloutMemory) or not _is_own(memory, type(memory), "add"):
         return None
     actor: Actor | None = make_actor(model.agent)
     return actor
 
 
+_METHODS: Mapping[type, tuple[str, ...]] = {
+    PPOAgent: ("act", "remember", "finish_rollout", "value"),
+    TrajectoryMemory: ("add",),
+    RolloutMemory: ("add",),
+    ActorCritic: ("predict_values",),
+    BaseAlgorithm: ("_update_info_buffer",),
+}
+"""Methods that this module stands for."""
+
+_ORIGINALS = {(cls, name): vars(cls)[name] for cls, names in _METHODS.items() for name in names}
+
+
 def _is_own(obj: Any, cls: type, *names: str) -> bool:
-    """Return True if these methods are those of cls: neither overridden nor wrapped on the object."""
-    return all(getattr(getattr(obj, name), "__func__", None) is vars(cls)[name] for name in names)
+    """Return True if obj has these methods of cls: not overridden, wrapped on the object, or patched on the class."""
+    return all(getattr(getattr(obj, name), "__func__", None) is _ORIGINALS[cls, name] for name in names)
 
 
 def collect(

@@ -17,6 +17,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from custom_ppo import CustomPPO
+from custom_ppo.agent import PPOAgent
 from custom_ppo.diagnostics import TrainingDivergedError
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.recipe import SB3_PPO
@@ -260,6 +261,11 @@ def wrap_remember(model: Any) -> None:
     model.agent.remember = lambda *args: remember(*args)
 
 
+def wrap_add(model: Any) -> None:
+    add = model.rollout_buffer.add
+    model.rollout_buffer.add = lambda *args: add(*args)
+
+
 class OtherMemory(TrajectoryMemory):
     """Memory of a user."""
 
@@ -268,11 +274,18 @@ def exchange_memory(model: Any) -> None:
     model.rollout_buffer = OtherMemory(model.n_steps, 1, model.observation_space, model.action_space)
 
 
-@pytest.mark.parametrize("change", [wrap_act, wrap_remember, exchange_memory])
+@pytest.mark.parametrize("change", [wrap_act, wrap_remember, wrap_add, exchange_memory])
 def test_a_part_that_is_watched_or_exchanged_brings_the_readable_loop_back(change: Callable[[Any], None]) -> None:
     model = make_model(LeanPPO)
     change(model)
     model.learn(32)
+    assert model.actors == []
+
+
+def test_a_patched_class_of_agents_brings_the_readable_loop_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    act = PPOAgent.act
+    monkeypatch.setattr(PPOAgent, "act", lambda self, observations: act(self, observations))
+    model = make_model(LeanPPO).learn(32)
     assert model.actors == []
 
 
