@@ -38,9 +38,9 @@ def compiled_moments(env: VecNormalize) -> Moments | None:
 
 
 def _is_supported(env: VecNormalize) -> bool:
-    inner = env.venv
-    if not isinstance(inner, DummyVecEnv) or inner.keys != [None]:
+    if not isinstance(env.venv, DummyVecEnv) or env.venv.keys != [None]:
         return False
+    inner: Any = env.venv
     buffer = inner.buf_obs[None]
     # NumPy sums a single column in another order than several.
     return bool(buffer.dtype == inner.buf_rews.dtype == np.float32 and buffer[0].size > 1)
@@ -60,6 +60,9 @@ class _Step(Structure):
     )
 
 
+_ARRAYS = [field[0] for field in _Step._fields_ if field[1] is c_void_p]
+
+
 class _CompiledMoments:
     """Arrays that the kernel works on, for the environments of one VecNormalize.
 
@@ -77,9 +80,8 @@ class _CompiledMoments:
         self.obs_mean, self.obs_var = np.empty(shape[1:]), np.empty(shape[1:])
         self.returns, self.scratch = np.empty(n), np.empty(n)
         self.step = _Step(n=n, d=self.obs_mean.size)
-        for name, kind in _Step._fields_:
-            if kind is c_void_p:
-                setattr(self.step, name, getattr(self, name).ctypes.data)
+        for name in _ARRAYS:
+            setattr(self.step, name, getattr(self, name).ctypes.data)
         self.address = addressof(self.step)
         self.settings: tuple[Any, ...] = ()
 

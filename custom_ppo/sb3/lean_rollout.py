@@ -165,7 +165,7 @@ def _has_news(infos: Any) -> bool:
 
 def _clear_row(memory: TrajectoryMemory, step: int) -> None:
     """Set what an actor writes in one row to zero, as it is after a reset."""
-    memory.observations[step] = 0  # type: ignore[index]
+    memory.observations[step].fill(0)  # type: ignore[index]
     memory.values[step] = 0
     memory.log_probs[step] = 0
 

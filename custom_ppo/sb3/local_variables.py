@@ -59,7 +59,7 @@ def reads_no_locals(callback: Any) -> bool:
 def _with_own_rows(memory: TrajectoryMemory) -> TrajectoryMemory:
     """Return a memory with other arrays for what an actor reads and writes, and the same for everything else."""
     rows = copy(memory)
-    rows.observations = np.empty_like(memory.observations)  # type: ignore[arg-type]
+    rows.observations = np.empty_like(memory.observations)
     rows.values, rows.log_probs = np.empty_like(memory.values), np.empty_like(memory.log_probs)
     return rows
 
@@ -95,7 +95,7 @@ class LocalVariables:
         observations: NDArray[Any],
         actions: NDArray[Any],
         env_actions: NDArray[Any],
-        next_observations: NDArray[Any],
+        next_observations: Any,
         rewards: NDArray[Any],
         dones: NDArray[np.bool_],
         infos: Any,

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from custom_ppo.sb3.compiled_normalization import Moments, compiled_moments
 
@@ -49,11 +48,11 @@ def moments_of(env: VecNormalize) -> Moments:
 def normalized_step(
     env: Any,
     moments: Moments,
-    observations: NDArray[Any],
+    observations: Any,
     rewards: NDArray[Any],
     dones: NDArray[np.bool_],
     infos: list[dict[str, Any]],
-) -> VecEnvStepReturn:
+) -> tuple[Any, NDArray[Any], NDArray[np.bool_], list[dict[str, Any]]]:
     """Return the results of a step, normalised, and update the statistics of env, as VecNormalize.step_wait does.
 
     moments: the arithmetic, from `moments_of(env)`.

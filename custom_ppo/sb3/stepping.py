@@ -18,18 +18,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from custom_ppo.sb3.normalization import can_normalize, moments_of, normalized_step
 
 __all__ = ["LeanVecEnv", "LeanVecNormalize", "stepper"]
 
-StepFunction = Callable[[NDArray[Any]], VecEnvStepReturn]
+Results = tuple[Any, NDArray[Any], NDArray[np.bool_], list[dict[str, Any]]]
+StepFunction = Callable[[NDArray[Any]], Results]
 """(actions [N, ...]) -> observations [N, ...], rewards [N], dones [N] and one info per environment."""
 
 
-def stepper(env: VecEnv) -> StepFunction:
+def stepper(env: Any) -> StepFunction:
     """Return a function that does what `env.step` does, with less overhead where env is known exactly.
 
     Known are DummyVecEnv with observations that are one array, and VecNormalize around it, if neither they nor their
@@ -38,11 +38,10 @@ def stepper(env: VecEnv) -> StepFunction:
     if _is_lean(env):
         return lambda actions: _step(env, actions)
     if not (_is_untouched(env, VecNormalize, LeanVecNormalize) and can_normalize(env)):
-        return env.step
+        return env.step  # type: ignore[no-any-return]
     inner = env.venv
     if not _is_lean(inner):
-        return env.step
-
+        return env.step  # type: ignore[no-any-return]
     moments = moments_of(env)
     return lambda actions: normalized_step(env, moments, *_step(inner, actions))
 
@@ -53,8 +52,8 @@ class LeanVecEnv(DummyVecEnv):
     env_fns: functions that make one environment each.
     """
 
-    def step_wait(self) -> VecEnvStepReturn:
-        """Return the results of `_step_all`; Dict and Tuple observations are left to DummyVecEnv."""
+    def step_wait(self) -> Results:
+        """Return the results of one step; Dict and Tuple observations are left to DummyVecEnv."""
         return _step(self, self.actions) if self.keys == [None] else super().step_wait()
 
 
@@ -64,7 +63,7 @@ class LeanVecNormalize(VecNormalize):
     The arguments are those of VecNormalize. What `save` writes is loaded by `LeanVecNormalize.load`.
     """
 
-    def step_wait(self) -> VecEnvStepReturn:
+    def step_wait(self) -> Results:
         """Return the results of one step, normalised, and update the statistics."""
         if not can_normalize(self):
             return super().step_wait()
@@ -83,7 +82,7 @@ _METHODS: dict[type, tuple[str, ...]] = {
 _ORIGINALS = {(cls, name): getattr(cls, name) for cls, names in _METHODS.items() for name in names}
 
 
-def _is_untouched(env: VecEnv, cls: type, lean_cls: type) -> bool:
+def _is_untouched(env: Any, cls: type, lean_cls: type) -> bool:
     """Return True if env is of one of these very classes, and nobody has exchanged one of its methods."""
     names = _METHODS[cls]
     if type(env) not in (cls, lean_cls) or not vars(env).keys().isdisjoint(names):
@@ -91,11 +90,11 @@ def _is_untouched(env: VecEnv, cls: type, lean_cls: type) -> bool:
     return all(getattr(cls, name) is _ORIGINALS[cls, name] for name in names)
 
 
-def _is_lean(env: VecEnv) -> bool:
-    return _is_untouched(env, DummyVecEnv, LeanVecEnv) and env.keys == [None]
+def _is_lean(env: Any) -> bool:
+    return _is_untouched(env, DummyVecEnv, LeanVecEnv) and bool(env.keys == [None])
 
 
-def _step(env: Any, actions: NDArray[Any]) -> VecEnvStepReturn:
+def _step(env: Any, actions: NDArray[Any]) -> Results:
     """Step the environments of a DummyVecEnv whose observations are one array, and leave its buffers as it does."""
     env.actions = actions
     obs_buffer, rewards, dones, infos = env.buf_obs[None], env.buf_rews, env.buf_dones, env.buf_infos

@@ -19,9 +19,10 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from custom_ppo.engines.native.library import reason_against_loading
+from custom_ppo.sb3 import LeanVecEnv, LeanVecNormalize
 from custom_ppo.sb3.normalization import moments_of, normalized_step
 from custom_ppo.sb3.resume import ExactCheckpoint
-from custom_ppo.sb3.stepping import LeanVecEnv, LeanVecNormalize, stepper
+from custom_ppo.sb3.stepping import stepper
 from tests.custom_ppo.sb3.lean_model import LeanPPO
 from tests.custom_ppo.sb3.models import assert_same_weights, make_model
 from tests.custom_ppo.sb3.test_local_variables import StopAfter
