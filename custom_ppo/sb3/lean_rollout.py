@@ -86,7 +86,7 @@ def collect(
     always_update_infos = not _is_own(model, BaseAlgorithm, "_update_info_buffer")
     observations, episode_starts = model._last_obs, model._last_episode_starts
     # Views in the shapes in which environments and policy return one step, so that rows need no reshaping.
-    observation_rows = rows.observations.reshape(-1, *observations.shape)  # type: ignore[union-attr]
+    observation_rows = memory.observations.reshape(-1, *observations.shape)  # type: ignore[union-attr]
     action_rows = memory.actions
     if isinstance(memory.action_space, spaces.Discrete):
         action_rows = action_rows[..., 0]  # [T, N, 1] -> [T, N]
@@ -94,7 +94,6 @@ def collect(
     actor.begin(rows)
     try:
         for t in range(n_rollout_steps):
-            observation_rows[t] = observations
             if noise_interval > 0 and t % noise_interval == 0:  # as in PPOAgent.act
                 agent.policy.reset_noise(n_envs)
             try:
@@ -118,6 +117,7 @@ def collect(
                 model._update_info_buffer(infos, dones)
             if True in dones.tolist():  # a quarter of the time of dones.any()
                 bootstrap_timeouts(agent, rewards, dones, infos)
+            observation_rows[t] = observations
             action_rows[t] = actions
             reward_rows[t] = rewards
             episode_start_rows[t] = episode_starts
@@ -165,7 +165,6 @@ def _has_news(infos: Any) -> bool:
 
 def _clear_row(memory: TrajectoryMemory, step: int) -> None:
     """Set what an actor writes in one row to zero, as it is after a reset."""
-    memory.observations[step].fill(0)  # type: ignore[index]
     memory.values[step] = 0
     memory.log_probs[step] = 0
 

@@ -57,9 +57,8 @@ def reads_no_locals(callback: Any) -> bool:
 
 
 def _with_own_rows(memory: TrajectoryMemory) -> TrajectoryMemory:
-    """Return a memory with other arrays for what an actor reads and writes, and the same for everything else."""
+    """Return a memory with other arrays for what an actor writes, and the same for everything else."""
     rows = copy(memory)
-    rows.observations = np.empty_like(memory.observations)
     rows.values, rows.log_probs = np.empty_like(memory.values), np.empty_like(memory.log_probs)
     return rows
 
@@ -78,7 +77,6 @@ class LocalVariables:
         self.callback = callback
         self.memory = memory
         self.rows = _with_own_rows(memory)
-        self.row_shape = self.rows.observations.shape[1:]  # type: ignore[union-attr]
         self.discrete = isinstance(memory.action_space, spaces.Discrete)
         self.shape = memory.action_space.shape or ()
         self.variables: dict[str, Any] = {
@@ -116,7 +114,6 @@ class LocalVariables:
         self._show()
         if not self.callback.on_step():
             return False
-        memory.observations[step] = observations.reshape(self.row_shape)  # type: ignore[index]
         memory.values[step] = values
         memory.log_probs[step] = log_probs
         variables["idx"], variables["done"] = len(dones) - 1, dones[-1]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from custom_ppo import CustomPPO
-from custom_ppo.agent import PPOAgent
+from custom_ppo.agent import PPOAgent, to_tensor
 from custom_ppo.engines import AutogradEngine, Engine
 from custom_ppo.memory import TrajectoryMemory
 from custom_ppo.sb3 import CustomA2C
@@ -27,9 +27,9 @@ class PolicyActor:
         self.memory = memory
 
     @torch.no_grad()
-    def act(self, step: int) -> NDArray[Any]:
+    def act(self, step: int, observations: NDArray[Any]) -> NDArray[Any]:
         memory = self.memory
-        actions, values, log_probs = self.agent.policy(self._tensor(memory.observations[step]))  # type: ignore[index]
+        actions, values, log_probs = self.agent.policy(to_tensor(observations, self.agent.device))
         memory.values[step] = values.numpy().reshape(-1)
         memory.log_probs[step] = log_probs.numpy()
         discrete = actions.ndim == 1
@@ -37,13 +37,9 @@ class PolicyActor:
 
     @torch.no_grad()
     def values(self, observations: NDArray[Any]) -> NDArray[np.float32]:
-        values: NDArray[np.float32] = self.agent.policy.predict_values(self._tensor(observations)).numpy().reshape(-1)
+        states = to_tensor(observations, self.agent.device)
+        values: NDArray[np.float32] = self.agent.policy.predict_values(states).numpy().reshape(-1)
         return values
-
-    def _tensor(self, observations: NDArray[Any]) -> torch.Tensor:
-        shape = self.memory.observation_space.shape or ()
-        # Copied: a row of the memory may begin anywhere, and sgemm sums in another order if it is not aligned.
-        return torch.from_numpy(observations.reshape(-1, *shape).copy())  # [N, 1] -> [N] for Discrete observations
 
 
 class _ActingEngine(AutogradEngine):

@@ -129,13 +129,9 @@ def test_rollouts_of_other_observations_and_with_successes_are_sb3s(observation_
     assert ours[-1]["successes"]
 
 
-def test_normalised_integers_which_the_memory_truncates_take_the_readable_loop() -> None:
-    def make() -> VecEnv:
-        return VecNormalize(random_world(spaces.Box(0, 9, (2,), np.int64)))
-
-    model = make_model(LeanPPO, make()).learn(96)
-    assert model.actors == []
-    assert_same_weights(model, make_model(PPO, make()).learn(96))
+def test_rollouts_of_normalised_integers_which_the_memory_truncates_are_sb3s() -> None:
+    envs = (VecNormalize(random_world(spaces.Box(0, 9, (2,), np.int64))) for _ in range(2))
+    np.testing.assert_equal(*(rollouts(cls, env) for cls, env in zip((LeanPPO, PPO), envs, strict=True)))
 
 
 def test_dict_observations_take_the_readable_loop() -> None:
