@@ -205,7 +205,7 @@ def first_difference(ours: Any, theirs: Any) -> str:
         return "names of the weights"
     for name, weight in their_weights.items():
         if not torch.equal(our_weights[name], weight):
-            return name
+            return str(name)
     our_states, their_states = (model.policy.optimizer.state_dict()["state"] for model in (ours, theirs))
     for index, state in their_states.items():
         for name, value in state.items():
