@@ -45,16 +45,15 @@ class Specs:
 
     ours: RunSpec
     theirs: RunSpec
-    engine: str
-    """Engine that CustomPPO is asked for."""
 
 
-def specs_of(configuration: Configuration, engine: str) -> Specs:
+def specs_of(configuration: Configuration) -> Specs:
     """Return both runs of a configuration; raise HarnessError if its environment or entry is not available."""
     with _silenced():
         check_environment(configuration.env)
     theirs = run_spec(configuration, configuration.algo)
-    return Specs(replace(theirs, algo=OURS[configuration.algo], algo_class=OURS[configuration.algo]), theirs, engine)
+    ours = OURS[configuration.algo]
+    return Specs(replace(theirs, algo=ours, algo_class=ours), theirs)
 
 
 @contextmanager
@@ -127,7 +126,7 @@ def measure_speed(configuration: Configuration, engine: str, pairs: int, report:
 
     Raises HarnessError if the configuration cannot be measured here.
     """
-    specs = specs_of(configuration, engine)
+    specs = specs_of(configuration)
     speed = Speed(configuration.name, configuration.env, configuration.algo, configuration.n_timesteps)
     for pair in range(pairs + 1):
         report(f"{configuration.name}: {f'pair {pair} of {pairs}' if pair else 'warming up'}")
@@ -148,7 +147,7 @@ def measure_speed(configuration: Configuration, engine: str, pairs: int, report:
 
 def with_parts(configuration: Configuration, engine: str, speed: Speed, report: Report) -> Speed:
     """Return the result with the shares of its parts and the floor; they come from further, separate runs."""
-    specs, n_timesteps = specs_of(configuration, engine), configuration.n_timesteps
+    specs, n_timesteps = specs_of(configuration), configuration.n_timesteps
     parts: dict[str, dict[str, float]] = {}
     report(f"{configuration.name}: parts")
     actions: list[NDArray[Any]] = []

@@ -20,7 +20,7 @@ def profile_text(configuration: Configuration, engine: str, theirs: bool = False
     theirs: profile SB3's instead. cProfile adds about a microsecond to every call of a function, so that many short
     calls look slower than they are; compare shares with those of `harness bench`.
     """
-    specs = specs_of(configuration, engine)
+    specs = specs_of(configuration)
     spec, asked = (specs.theirs, "auto") if theirs else (specs.ours, engine)
     with single_thread():
         with built(spec, asked) as model:

@@ -11,7 +11,7 @@ from harness.bench.floor import bare_env_seconds, product_seconds, recorded_acti
 from harness.bench.measure import built, specs_of
 from tests.harness.bench.small import SMALL
 
-SB3 = specs_of(SMALL, "auto").theirs
+SB3 = specs_of(SMALL).theirs
 
 
 def test_all_steps_of_a_training_are_recorded() -> None:

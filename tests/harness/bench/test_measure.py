@@ -75,7 +75,7 @@ def test_wrong_bits_end_the_measurement_and_are_named(monkeypatch: pytest.Monkey
 
 
 def test_a_difference_in_the_state_of_the_optimiser_is_found() -> None:
-    specs = specs_of(SMALL, "auto")
+    specs = specs_of(SMALL)
     with built(specs.ours) as ours, built(specs.theirs) as theirs:
         for model in (ours, theirs):
             model.set_random_seed(0)
