@@ -14,18 +14,17 @@ __all__ = ["profile_text"]
 N_FUNCTIONS = 30
 
 
-def profile_text(configuration: Configuration, engine: str, theirs: bool = False) -> str:
+def profile_text(configuration: Configuration, engine: str) -> str:
     """Return the functions of our `learn()` with the most time of their own, as cProfile's table.
 
-    theirs: profile SB3's instead. cProfile adds about a microsecond to every call of a function, so that many short
-    calls look slower than they are; compare shares with those of `harness bench`.
+    cProfile adds about a microsecond to every call of a function, so that many short calls look slower than they are;
+    compare shares with those of `harness bench`.
     """
-    specs = specs_of(configuration)
-    spec, asked = (specs.theirs, "auto") if theirs else (specs.ours, engine)
+    spec = specs_of(configuration).ours
     with single_thread():
-        with built(spec, asked) as model:
+        with built(spec, engine) as model:
             model.learn(1)  # checks and caches of a first update
-        with built(spec, asked) as model:
+        with built(spec, engine) as model:
             profiler = cProfile.Profile()
             profiler.enable()
             model.learn(configuration.n_timesteps)
