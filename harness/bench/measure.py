@@ -7,7 +7,6 @@ import inspect
 import os
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 
 from harness.bench.configurations import OURS, Configuration, run_spec
 from harness.bench.floor import bare_env_seconds, product_seconds, recorded_actions, sgemm_gflops, vec_env_seconds
-from harness.bench.parts import sampled_stacks, shares
-from harness.bench.speeds import Floor, Speed
+from harness.bench.parts import sampled_seconds, shares
+from harness.bench.speeds import PARTS, Floor, Speed
 from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec
 from harness.training.algorithms import load_algorithm
@@ -29,8 +28,8 @@ from harness.training.models import build_model
 
 __all__ = ["Report", "Specs", "built", "first_difference", "measure_speed", "single_thread", "specs_of", "with_parts"]
 
-ENOUGH_SAMPLES, MAX_SAMPLED_RUNS = 1000, 6
-"""Our trainings are sampled until there are so many samples, or so many runs."""
+ENOUGH_SECONDS, MAX_SAMPLED_RUNS = 1.0, 6
+"""Our trainings are sampled until they took so long, or for so many runs."""
 
 N_FLOOR_RUNS = 3
 """Runs of the environments alone, of which the fastest counts."""
@@ -151,30 +150,29 @@ def with_parts(configuration: Configuration, engine: str, speed: Speed, report: 
     parts: dict[str, dict[str, float]] = {}
     report(f"{configuration.name}: parts")
     actions: list[NDArray[Any]] = []
-    counts: Counter[str] = Counter()
     with built(specs.theirs) as model:
         actions = recorded_actions(model.env)
-        with sampled_stacks() as counts:
+        with sampled_seconds() as seconds:
             model.learn(n_timesteps)
-        parts["theirs"] = shares(counts)
+        parts["theirs"] = shares(seconds)
         report(f"{configuration.name}: matrix products")
         products = product_seconds(model, n_timesteps)
-    counts = Counter()
+    total = dict.fromkeys(PARTS, 0.0)
     for _ in range(MAX_SAMPLED_RUNS):
         report(f"{configuration.name}: parts")
-        with built(specs.ours, engine) as model, sampled_stacks() as more:
+        with built(specs.ours, engine) as model, sampled_seconds() as seconds:
             model.learn(n_timesteps)
-        counts += more
-        if counts.total() >= ENOUGH_SAMPLES:
+        total = {part: total[part] + seconds[part] for part in PARTS}
+        if sum(total.values()) >= ENOUGH_SECONDS:
             break
-    parts["ours"] = shares(counts)
+    parts["ours"] = shares(total)
     report(f"{configuration.name}: environments alone")
-    seconds: dict[Any, list[float]] = {vec_env_seconds: [], bare_env_seconds: []}
+    alone: dict[Any, list[float]] = {vec_env_seconds: [], bare_env_seconds: []}
     for _ in range(N_FLOOR_RUNS):
-        for measure, found in seconds.items():
+        for measure, found in alone.items():
             with built(specs.theirs) as model:
                 found.append(measure(model, actions))
-    floor = Floor(min(seconds[vec_env_seconds]), min(seconds[bare_env_seconds]), *products, sgemm_gflops())
+    floor = Floor(min(alone[vec_env_seconds]), min(alone[bare_env_seconds]), *products, sgemm_gflops())
     return replace(speed, parts=parts, floor=floor)
 
 

@@ -3,20 +3,21 @@
 A timer interrupts a training every millisecond, and the functions that are running then tell the part. Nothing is
 wrapped, since an implementation may take another path when a method is wrapped, and a clock around calls of a
 microsecond would measure itself. The same rules serve both implementations. Code in C is seen as the Python function
-that called it.
+that called it. Python answers the timer only after a call into C has returned, and several ticks by then are one; so a
+sample stands for the time since the sample before, and not for one tick.
 """
 
 from __future__ import annotations
 
 import signal
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from time import perf_counter
 from types import CodeType, FrameType
 
 from harness.bench.speeds import PARTS
 
-__all__ = ["part_of", "sampled_stacks", "shares"]
+__all__ = ["part_of", "sampled_seconds", "shares"]
 
 INTERVAL = 0.001
 """Seconds between two samples."""
@@ -49,18 +50,20 @@ def part_of(file: str, function: str) -> str | None:
 
 
 @contextmanager
-def sampled_stacks() -> Iterator[Counter[str]]:
-    """Yield a counter of samples per part that grows until the end of the context. Only for the main thread.
+def sampled_seconds() -> Iterator[dict[str, float]]:
+    """Yield the seconds of each part, which grow until the end of the context. Only for the main thread.
 
-    It stays empty where the system has no interval timers, as on Windows.
+    They stay zero where the system has no interval timers, as on Windows.
     """
-    counts: Counter[str] = Counter()
+    seconds = dict.fromkeys(PARTS, 0.0)
     if not hasattr(signal, "setitimer"):
-        yield counts
+        yield seconds
         return
+    last = perf_counter()
     known: dict[CodeType, str | None] = {}
 
     def sample(_signal: int, frame: FrameType | None) -> None:
+        nonlocal last
         part = "other"
         while frame is not None:
             code = frame.f_code
@@ -72,18 +75,20 @@ def sampled_stacks() -> Iterator[Counter[str]]:
             if found is not None and (found != "rollout" or part == "other"):
                 part = found
             frame = frame.f_back
-        counts[part] += 1
+        now = perf_counter()
+        seconds[part] += now - last
+        last = now
 
     before = signal.signal(signal.SIGALRM, sample)
     signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
     try:
-        yield counts
+        yield seconds
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
-def shares(counts: Mapping[str, int]) -> dict[str, float]:
-    """Return the share of each part, from 0 to 1; empty if there are no samples."""
-    n_samples = sum(counts.values())
-    return {part: counts.get(part, 0) / n_samples for part in PARTS} if n_samples else {}
+def shares(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return the share of each part, from 0 to 1; empty if nothing was sampled."""
+    total = sum(seconds.values())
+    return {part: seconds[part] / total for part in PARTS} if total else {}

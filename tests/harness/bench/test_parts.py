@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import signal
-from collections import Counter
 from time import perf_counter
 
 import pytest
 
-from harness.bench.parts import part_of, sampled_stacks, shares
+from harness.bench.parts import part_of, sampled_seconds, shares
+from harness.bench.speeds import PARTS
 
 
 def spin(seconds: float) -> None:
@@ -51,11 +51,11 @@ def test_functions_belong_to_parts(file: str, function: str, part: str | None) -
 
 
 def test_samples_are_counted_for_the_outermost_part() -> None:
-    with sampled_stacks() as counts:
+    with sampled_seconds() as seconds:
         train(0.3)
         collect_rollouts(0.1)
 
-    found = shares(counts)
+    found = shares(seconds)
     # Acting within the update belongs to the update. Wide limits, as another program may take the processor.
     assert 0.3 < found["update"] < 0.8
     assert 0.05 < found["policy"] < 0.4
@@ -63,9 +63,23 @@ def test_samples_are_counted_for_the_outermost_part() -> None:
     assert sum(found.values()) == pytest.approx(1.0)
 
 
+def test_one_long_call_into_c_counts_with_its_whole_time() -> None:
+    def train() -> None:
+        sorted(numbers)  # ticks within it are answered once, when it has returned
+
+    numbers = [hash(str(i)) for i in range(300_000)]
+    with sampled_seconds() as seconds:
+        start = perf_counter()
+        train()
+        took = perf_counter() - start
+        act(0.02)
+
+    assert seconds["update"] > 0.8 * took
+
+
 def test_the_timer_and_its_handler_are_gone_afterwards() -> None:
     before = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(KeyboardInterrupt), sampled_stacks():
+    with pytest.raises(KeyboardInterrupt), sampled_seconds():
         raise KeyboardInterrupt
 
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
@@ -73,12 +87,12 @@ def test_the_timer_and_its_handler_are_gone_afterwards() -> None:
 
 
 def test_without_samples_there_are_no_shares() -> None:
-    assert shares(Counter()) == {}
+    assert shares(dict.fromkeys(PARTS, 0.0)) == {}
 
 
 def test_a_system_without_interval_timers_has_no_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(signal, "setitimer")
-    with sampled_stacks() as counts:
+    with sampled_seconds() as seconds:
         train(0.01)
 
-    assert not counts
+    assert shares(seconds) == {}
