@@ -115,7 +115,7 @@ def as_markdown(grid: Grid) -> str:
 
 
 def _factor(value: float) -> str:
-    return f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
+    return f"{value:.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
 
 
 def _milliseconds(value: float) -> str:

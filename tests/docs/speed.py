@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from harness.bench.configurations import NOTES
-from harness.bench.machine import describe
+from harness.bench.machine import BUSY_LOAD, describe
 from harness.bench.peer_speeds import peer_grid
 from harness.bench.records import BenchRecord, read_record
 from harness.bench.speeds import geometric_mean
@@ -29,7 +29,9 @@ def sections(record: BenchRecord) -> dict[str, str]:
     missing = [f"Not measured: {speed.name}, {speed.problem}." for speed in record.speeds if speed.problem]
     summary = "" if mean is None else f"**G{mean_line(mean)[1:]}.**"
     n_pairs = max((len(speed.ratios) for speed in record.speeds), default=0)
-    where = f"{machine}. {n_pairs} pairs each, {record.machine['time'][:10]}."
+    load = record.machine["load_average"]
+    busy = " Other programs ran at the same time." if load is not None and load > BUSY_LOAD else ""
+    where = f"{machine}. {n_pairs} pairs each, {record.machine['time'][:10]}.{busy}"
     table = as_markdown(speed_grid(record.speeds, NOTES))
     return {
         "speed": "\n\n".join([summary, table, where, *missing]),
