@@ -10,17 +10,17 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from custom_ppo.extractors import FlattenExtractor as OurFlattenExtractor
-from custom_ppo.networks import TwinMLP
-from custom_ppo.sb3.policy import MlpPolicy
-
 __all__ = ["Actor", "make_actor"]
 
+# By name, since the harness loads an algorithm only when it is trained.
+_POLICIES = frozenset({"stable_baselines3.common.policies.ActorCriticPolicy", "custom_ppo.sb3.policy.MlpPolicy"})
+_FLATTENING = frozenset(
+    {"stable_baselines3.common.torch_layers.FlattenExtractor", "custom_ppo.extractors.FlattenExtractor"}
+)
+_PERCEPTRONS = frozenset({"stable_baselines3.common.torch_layers.MlpExtractor", "custom_ppo.networks.TwinMLP"})
 _ACTIVATIONS: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {nn.Tanh: torch.tanh_, nn.ReLU: torch.relu_}
 _WATCHED_METHODS = ("predict", "_predict", "get_distribution", "extract_features", "obs_to_tensor", "forward")
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
@@ -79,11 +79,16 @@ def make_actor(model: Any, n_envs: int) -> Actor | None:
     policy = getattr(model, "policy", None)
     if getattr(type(model), "predict", None) is not BaseAlgorithm.predict or "predict" in vars(model):
         return None
-    if type(policy) not in (ActorCriticPolicy, MlpPolicy) or any(name in vars(policy) for name in _WATCHED_METHODS):
+    if _name(policy) not in _POLICIES or any(name in vars(policy) for name in _WATCHED_METHODS):
         return None
     if not _has_simple_spaces(policy) or not _has_simple_layers(policy) or not _has_sound_numbers(policy):
         return None
     return Actor(policy, n_envs)
+
+
+def _name(value: object) -> str:
+    """Return module and name of the object's class."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _has_simple_spaces(policy: Any) -> bool:
@@ -98,9 +103,9 @@ def _has_simple_spaces(policy: Any) -> bool:
 def _has_simple_layers(policy: Any) -> bool:
     """Return True if features are the observation itself, and the actor alternates linear layers and activations."""
     twins = policy.mlp_extractor
-    if type(policy.pi_features_extractor) not in (FlattenExtractor, OurFlattenExtractor):
+    if _name(policy.pi_features_extractor) not in _FLATTENING:
         return False
-    if type(twins) not in (MlpExtractor, TwinMLP) or type(twins.policy_net) is not nn.Sequential:
+    if _name(twins) not in _PERCEPTRONS or type(twins.policy_net) is not nn.Sequential:
         return False
     layers = list(twins.policy_net)
     if len(layers) % 2 or any(type(activation) not in _ACTIVATIONS for activation in layers[1::2]):

@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from numpy.typing import NDArray
 
@@ -52,7 +51,7 @@ class Dynamics(Simulation):
     @classmethod
     def knows(cls, inside: Any) -> bool:
         """Return True if the environment's options are among those that are written out."""
-        return inside.render_mode != "human"
+        return bool(inside.render_mode != "human")
 
     @abstractmethod
     def load(self, i: int) -> None:
@@ -81,7 +80,7 @@ class CartPoles(Dynamics):
     env_class = "gymnasium.envs.classic_control.cartpole.CartPoleEnv"
 
     @classmethod
-    def knows(cls, inside: CartPoleEnv) -> bool:
+    def knows(cls, inside: Any) -> bool:
         """Return True with Euler's method, and a reward of 1 for every step."""
         return super().knows(inside) and inside.kinematics_integrator == "euler" and not inside._sutton_barto_reward
 
@@ -153,9 +152,9 @@ class Pendulums(Dynamics):
             theta_dot = min(max(theta_dot, -max_speed), max_speed)
             states[i] = [theta + theta_dot * dt, theta_dot]
         self._states = np.array(states)
-        theta = self._states[:, 0]
-        self.observations[:, 0] = np.cos(theta)
-        self.observations[:, 1] = np.sin(theta)
+        angles = self._states[:, 0]
+        self.observations[:, 0] = np.cos(angles)
+        self.observations[:, 1] = np.sin(angles)
         self.observations[:, 2] = self._states[:, 1]
         return rewards, [False] * len(rewards)
 
@@ -166,7 +165,7 @@ class InvertedDoublePendulums(Dynamics):
     env_class = "gymnasium.envs.mujoco.inverted_double_pendulum_v5.InvertedDoublePendulumEnv"
 
     def __init__(self, envs: Sequence[Env], observations: NDArray[Any]) -> None:
-        import mujoco
+        import mujoco  # type: ignore[import-untyped]
 
         self._mj_step, self._mj_rne = mujoco.mj_step, mujoco.mj_rnePostConstraint
         self._positions = np.zeros((len(envs), 3))

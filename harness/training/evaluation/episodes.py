@@ -33,7 +33,6 @@ def evaluate(
     if actor is None:
         return _evaluate_with_sb3(model, env, n_episodes, on_end)
     base: Any = env.unwrapped
-    assert isinstance(base, DummyVecEnv)
     observations = base.buf_obs[None].copy()
     simulation = (dynamics_of(base.envs) or PlainSimulation)(base.envs, observations)
     n_envs = env.num_envs

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,8 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.experiment.run_records import RECORD_NAME, RunRecord, read_record, write_record
-from harness.training.executors.events import Finished, Job, OnEvent, Progressed, Started
+from harness.training.executors.events import Finished, Job, OnEvent, Progressed, RunEvent, Started
+from harness.training.executors.schedule import Schedule
 
 __all__ = ["call_in_worker", "call_in_workers", "run_jobs"]
 
@@ -50,15 +50,21 @@ def run_jobs(jobs: Iterable[Job], n_workers: int, on_event: OnEvent) -> None:
     Raises HarnessError if a worker cannot write its record, because then no other worker can.
     """
     context = _context()
-    waiting = deque(jobs)
+    schedule = Schedule(jobs)
     workers: list[Worker] = []
+
+    def note(event: RunEvent) -> None:
+        if isinstance(event, Finished):
+            schedule.learn(event.record)
+        on_event(event)
+
     try:
-        while waiting or workers:
-            while waiting and len(workers) < n_workers:
-                workers.append(_start(context, waiting.popleft(), on_event))
+        while schedule.waiting or workers:
+            while schedule.waiting and len(workers) < n_workers:
+                workers.append(_start(context, schedule.next(), note))
             # Also on the sentinels: the pipe of a dead worker stays open if a child of the worker inherited it.
             wait([w.connection for w in workers] + [w.process.sentinel for w in workers])
-            workers = [worker for worker in workers if _is_running(worker, on_event)]
+            workers = [worker for worker in workers if _is_running(worker, note)]
     finally:
         _stop(workers)
 
