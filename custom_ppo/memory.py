@@ -79,13 +79,16 @@ class Batch:
         """Return True if parts of this size can be views of the permuted batch, instead of copies."""
         tensors = self._tensors()
         # Copies begin at multiples of 64 bytes, and matrix products may sum in another order where a part does not.
-        aligned = all(size * math.prod(t.shape[1:]) * t.element_size() % 64 == 0 for t in tensors if t.dim() > 1)
-        return aligned and sum(t.numel() * t.element_size() for t in tensors) < _LARGEST_COPY
+        aligned = all(size * math.prod(o.shape[1:]) * o.element_size() % 64 == 0 for o in self._observed())
+        return aligned and sum(tensor.numel() * tensor.element_size() for tensor in tensors) < _LARGEST_COPY
 
     def _tensors(self) -> list[Tensor]:
-        observations = self.observations
         rest = [self.actions, self.old_values, self.old_log_prob, self.advantages, self.returns]
-        return [*(observations.values() if isinstance(observations, dict) else [observations]), *rest]
+        return [*self._observed(), *rest]
+
+    def _observed(self) -> list[Tensor]:
+        observations = self.observations
+        return list(observations.values()) if isinstance(observations, dict) else [observations]
 
     def _cut(self, indices: Tensor, size: int) -> Iterator[Batch]:
         """Yield the permuted batch in parts, gathered all at once: a call for every part costs more than its copies."""

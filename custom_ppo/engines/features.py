@@ -32,8 +32,15 @@ class Features(Protocol):
         """Return the features of the critic [B, F] without a gradient."""
         ...
 
-    def backward(self, by_actor: Tensor, by_critic: Tensor) -> None:
-        """Write the gradients of the features' weights, given those by the features of actor and critic."""
+    def bind(self) -> None:
+        """Take the gradients of the parameters as they are now, to write into them."""
+
+    def backward(self, by_actor: Tensor, by_critic: Tensor) -> bool:
+        """Write the gradients of the features' weights, given those by the features of actor and critic.
+
+        Returns False if a weight was not used, so that its gradient is None.
+        """
+        ...
 
 
 def make_features(policy: ActorCritic) -> Features:
@@ -67,7 +74,10 @@ class _Flattened:
 
     forward = encode
 
-    def backward(self, by_actor: Tensor, by_critic: Tensor) -> None:
+    def bind(self) -> None:
+        pass
+
+    def backward(self, by_actor: Tensor, by_critic: Tensor) -> bool:
         raise AssertionError("observations have no weights")
 
 
@@ -101,13 +111,23 @@ class _Differentiated:
             return by_actor, by_actor
         return by_actor, policy.vf_features_extractor(policy._encode(observations))
 
-    def backward(self, by_actor: Tensor, by_critic: Tensor) -> None:
-        # Autograd adds to gradients, and those of the last minibatch are still there.
+    def bind(self) -> None:
+        self.gradients = [parameter.grad for parameter in self.parameters]
+
+    def backward(self, by_actor: Tensor, by_critic: Tensor) -> bool:
         for parameter in self.parameters:
-            assert parameter.grad is not None
-            parameter.grad.zero_()
+            parameter.grad = None
         with torch.inference_mode(False):  # in which autograd does not work
             if self.critic is self.actor:
                 torch.autograd.backward([self.actor], [by_actor.clone() + by_critic.clone()])
             else:
                 torch.autograd.backward([self.actor, self.critic], [by_actor.clone(), by_critic.clone()])
+        all_used = True
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            assert gradient is not None
+            if parameter.grad is None:
+                all_used = False
+            else:
+                gradient.copy_(parameter.grad)
+                parameter.grad = gradient  # a view of the flat vector of gradients
+        return all_used

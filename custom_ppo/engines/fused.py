@@ -55,6 +55,7 @@ class FusedEngine:
         self.head = make_head(policy)
         self.objective = make_objective(recipe)
         self.value_term = ValueTerm(recipe)
+        self.steps_differ = False
 
     def serves(self, policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> bool:
         """Return True if this engine was made for these very objects: a user may exchange a layer, or the optimiser."""
@@ -66,12 +67,15 @@ class FusedEngine:
     def start(self) -> None:
         """Take over weights and the optimiser's state, which may have been loaded from a file since the last update."""
         self.flat.bind()
+        self.features.bind()
         self.actor_stack.bind()
         self.critic_stack.bind()
+        self.steps_differ = False
 
     def finish(self) -> None:
         """Leave the optimiser's state as PyTorch would have left it."""
-        self.flat.write_steps()
+        if not self.steps_differ:
+            self.flat.write_steps()
 
     def actor(self, agent: PPOAgent) -> Actor | None:
         """Return what acts for an agent, or None if its actions must be computed by the policy's own methods."""
@@ -122,16 +126,29 @@ class FusedEngine:
             grad_values = self.value_term.backward(config.vf_coef)
         grad_output = self.head.backward(torch.from_numpy(grad_log_prob), config.ent_coef)
         by_actor = self.actor_stack.backward(grad_output, to_input=features.needs_gradient)
-        by_critic = self.critic_stack.backward(
-            torch.from_numpy(grad_values).unsqueeze(1), to_input=features.needs_gradient
-        )
-        if by_actor is not None and by_critic is not None:
-            features.backward(by_actor, by_critic)
+        # A copy, as NumPy aligns to 16 bytes and PyTorch to 64, on which the last bits of a matrix product may depend.
+        grad_output = torch.from_numpy(grad_values).unsqueeze(1).clone()  # [B] -> [B, 1]
+        by_critic = self.critic_stack.backward(grad_output, to_input=features.needs_gradient)
+        if by_actor is not None and by_critic is not None and not features.backward(by_actor, by_critic):
+            self._let_steps_differ()
 
-    @torch.inference_mode()
+    def _let_steps_differ(self) -> None:
+        """Leave the remaining steps of this update to PyTorch's optimiser.
+
+        It skips a weight of an extractor that was not used, so not all weights make the same number of steps.
+        """
+        if not self.steps_differ:
+            self.flat.write_steps()
+            self.steps_differ = True
+
     def descend(self, config: UpdateConfig) -> None:
         """Clip the gradient, and make one step of the optimiser."""
-        self.flat.step(config.max_grad_norm)
+        if self.steps_differ:
+            self.recipe.clip_gradients(self.policy.parameters(), config.max_grad_norm)
+            self.flat.optimizer.step()
+        else:
+            with torch.inference_mode():
+                self.flat.step(config.max_grad_norm)
 
 
 def _parts(policy: ActorCritic) -> list[Any]:

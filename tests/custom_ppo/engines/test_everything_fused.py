@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from custom_ppo import losses
 from custom_ppo.agent import PPOAgent
 from custom_ppo.config import PPOConfig
-from custom_ppo.engines import FusedEngine, reason_against
+from custom_ppo.engines import AutogradEngine, FusedEngine, make_engine, reason_against
 from custom_ppo.extractors import NatureCNN
 from custom_ppo.recipe import (
     SB3_PPO,
@@ -68,6 +68,19 @@ class Trained(nn.Module):
     def forward(self, observations: Tensor) -> Tensor:
         features = self.layers(observations)
         return torch.tanh(self.norm(features) if len(features) > 1 else features)
+
+
+class PartlyUsed(nn.Module):
+    """Extractor with a layer that it never uses, which PyTorch's optimisers skip."""
+
+    def __init__(self, space: spaces.Space[Any]) -> None:
+        super().__init__()
+        self.features_dim = 5
+        self.unused = nn.Linear(3, 2)
+        self.used = nn.Linear(spaces.flatdim(space), 5)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        return torch.tanh(self.used(observations))
 
 
 class ByColumn(nn.Module):
@@ -148,11 +161,15 @@ def trained(combination: Combination, engine: str, n_updates: int) -> tuple[PPOA
     agent = make_agent(world(), config, n_envs=2, recipe=combination.recipe, **combination.network)
     if engine == "fused":
         assert reason_against(agent.policy, agent.optimizer, agent.recipe) is None
-        agent.engine = FusedEngine(agent.policy, agent.optimizer, agent.recipe)  # type: ignore[arg-type]
     loop = Loop(world, n_envs=2)
     reports = []
     for progress in range(n_updates, 0, -1):
         loop.collect(agent)
+        parts = agent.policy, agent.optimizer, agent.recipe
+        if engine == "fused" and reason_against(*parts) != "some parameters have made more steps than others":
+            agent.engine = make_engine(*parts, "fused", last=agent.engine)
+        else:
+            agent.engine = AutogradEngine(*parts)
         reports.append(asdict(agent.update(progress / n_updates)))
     return agent, reports
 
@@ -184,6 +201,14 @@ def test_random_combinations_train_to_autograds_bits(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(32, 300))
 def test_many_random_combinations_train_to_autograds_bits(seed: int) -> None:
     assert_trains_alike(draw(seed), n_updates=8)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_weights_of_an_extractor_that_are_not_used_stay_untouched(optimizer: Callable[..., Any]) -> None:
+    recipe = SB3_PPO.replace(optimizer=optimizer)
+    numbers = {"n_steps": 8, "batch_size": 8, "n_epochs": 2, "learning_rate": 1e-2}
+    network = {"make_features_extractor": PartlyUsed, "net_arch": [6]}
+    assert_trains_alike(Combination(VECTOR, ACTIONS["box"], network, recipe, numbers), n_updates=3)
 
 
 @pytest.mark.parametrize("share", [True, False])
