@@ -11,9 +11,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -21,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom_ppo.config import INITIAL_PENALTY, PPOConfig, UpdateConfig
+from custom_ppo.config import INITIAL_PENALTY, PPOConfig
 from custom_ppo.diagnostics import check_loss, check_rollout, explain_failed_act
 from custom_ppo.engines.autograd import AutogradEngine
-from custom_ppo.engines.engine import Engine, LossTerms
+from custom_ppo.engines.engine import Engine, UpdateReport
 from custom_ppo.memory import Batch, Observation, TensorObservation, TrajectoryMemory
 from custom_ppo.networks import Policy
 from custom_ppo.recipe import Recipe
@@ -44,43 +43,6 @@ class Step:
     """V(s), [N, 1]"""
     log_probs: Tensor
     """log pi(a|s) of the sampled actions, [N]"""
-
-
-@dataclass
-class UpdateReport:
-    """Course of one update: one number per minibatch, in order."""
-
-    config: UpdateConfig
-    policy_losses: list[float] = field(default_factory=list)
-    value_losses: list[float] = field(default_factory=list)
-    entropy_losses: list[float] = field(default_factory=list)
-    clip_fractions: list[float] = field(default_factory=list)
-    approx_kls: list[NDArray[np.float32]] = field(default_factory=list)
-    """KL estimates of the last epoch only."""
-    loss: float = math.nan
-    """Loss of the last minibatch."""
-    n_epochs: int = 0
-    """Epochs that were begun."""
-    stopped_early: bool = False
-    """True if KL ended the update before its last epoch was over."""
-
-    def record(self, terms: LossTerms) -> None:
-        """Add the numbers of the next minibatch."""
-        self.policy_losses.append(terms.policy_loss.item())
-        self.value_losses.append(terms.value_loss.item())
-        self.entropy_losses.append(terms.entropy_loss.item())
-        self.clip_fractions.append(terms.clip_fraction.item())
-        self.approx_kls.append(np.array(terms.approx_kl.item(), np.float32))
-        self.loss = terms.loss.item()
-
-    def record_epoch(self, terms: NDArray[Any]) -> None:
-        """Add the numbers of the minibatches of a whole epoch: an array with a field for each term."""
-        self.policy_losses += terms["policy_loss"].tolist()
-        self.value_losses += terms["value_loss"].tolist()
-        self.entropy_losses += terms["entropy_loss"].tolist()
-        self.clip_fractions += terms["clip_fraction"].tolist()
-        self.approx_kls = list(terms["approx_kl"])
-        self.loss = float(terms["loss"][-1])
 
 
 Observer = Callable[[Literal["gradient", "step"]], None]

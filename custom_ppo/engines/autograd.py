@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_ppo.config import UpdateConfig
-from custom_ppo.engines.engine import LossTerms
+from custom_ppo.engines.engine import LossTerms, UpdateReport
 from custom_ppo.losses import approx_kl, clip_fraction
 from custom_ppo.memory import Batch
 from custom_ppo.networks import Policy
 from custom_ppo.recipe import Recipe
-
-if TYPE_CHECKING:
-    from custom_ppo.agent import UpdateReport
 
 __all__ = ["AutogradEngine"]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+import math
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,7 @@ from torch import Tensor
 from custom_ppo.config import UpdateConfig
 from custom_ppo.memory import Batch, Observation, TrajectoryMemory
 
-if TYPE_CHECKING:
-    from custom_ppo.agent import UpdateReport
-
-__all__ = ["Actor", "Engine", "LossTerms"]
+__all__ = ["Actor", "Engine", "LossTerms", "UpdateReport"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,43 @@ class LossTerms:
     entropy_loss: Tensor | np.float32
     clip_fraction: Tensor | np.float32
     approx_kl: Tensor | np.float32
+
+
+@dataclass
+class UpdateReport:
+    """Course of one update: one number per minibatch, in order."""
+
+    config: UpdateConfig
+    policy_losses: list[float] = field(default_factory=list)
+    value_losses: list[float] = field(default_factory=list)
+    entropy_losses: list[float] = field(default_factory=list)
+    clip_fractions: list[float] = field(default_factory=list)
+    approx_kls: list[NDArray[np.float32]] = field(default_factory=list)
+    """KL estimates of the last epoch only."""
+    loss: float = math.nan
+    """Loss of the last minibatch."""
+    n_epochs: int = 0
+    """Epochs that were begun."""
+    stopped_early: bool = False
+    """True if KL ended the update before its last epoch was over."""
+
+    def record(self, terms: LossTerms) -> None:
+        """Add the numbers of the next minibatch."""
+        self.policy_losses.append(terms.policy_loss.item())
+        self.value_losses.append(terms.value_loss.item())
+        self.entropy_losses.append(terms.entropy_loss.item())
+        self.clip_fractions.append(terms.clip_fraction.item())
+        self.approx_kls.append(np.array(terms.approx_kl.item(), np.float32))
+        self.loss = terms.loss.item()
+
+    def record_epoch(self, terms: NDArray[Any]) -> None:
+        """Add the numbers of the minibatches of a whole epoch: an array with a field for each term."""
+        self.policy_losses += terms["policy_loss"].tolist()
+        self.value_losses += terms["value_loss"].tolist()
+        self.entropy_losses += terms["entropy_loss"].tolist()
+        self.clip_fractions += terms["clip_fraction"].tolist()
+        self.approx_kls = list(terms["approx_kl"])
+        self.loss = float(terms["loss"][-1])
 
 
 class Engine(Protocol):

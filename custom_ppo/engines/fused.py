@@ -17,7 +17,7 @@ then does.
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.acting import FusedActor, torch_is_watched
-from custom_ppo.engines.engine import Actor, LossTerms
+from custom_ppo.engines.engine import Actor, LossTerms, UpdateReport
 from custom_ppo.engines.features import make_features
 from custom_ppo.engines.flat import flat_optimizer
 from custom_ppo.engines.heads import make_head
@@ -34,9 +34,6 @@ from custom_ppo.engines.objectives import Ratio, ValueTerm, make_objective, mean
 from custom_ppo.memory import Batch
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import Recipe
-
-if TYPE_CHECKING:
-    from custom_ppo.agent import PPOAgent, UpdateReport
 
 __all__ = ["FusedEngine"]
 
@@ -77,9 +74,9 @@ class FusedEngine:
         if not self.steps_differ:
             self.flat.write_steps()
 
-    def actor(self, agent: PPOAgent) -> Actor | None:
-        """Return what acts for an agent, or None if its actions must be computed by the policy's own methods."""
-        if agent.policy is not self.policy or torch_is_watched():
+    def actor(self, policy: Any, n_envs: int) -> Actor | None:
+        """Return what acts in N environments, or None if actions must be computed by the policy's own methods."""
+        if policy is not self.policy or torch_is_watched():
             return None
         return FusedActor(self.policy, self.features, self.actor_stack, self.critic_stack)
 

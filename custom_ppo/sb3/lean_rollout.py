@@ -49,7 +49,7 @@ def rollout_actor(model: Any, memory: TrajectoryMemory) -> Actor | None:
     # RolloutMemory.add only renames the arguments; another memory may store something else.
     if type(memory) not in (TrajectoryMemory, RolloutMemory) or not _is_own(memory, type(memory), "add"):
         return None
-    actor: Actor | None = make_actor(model.agent)
+    actor: Actor | None = make_actor(model.agent.policy, memory.n_envs)
     return actor
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_ppo.engines.acting import torch_is_watched
-from custom_ppo.engines.engine import Actor
+from custom_ppo.engines.engine import Actor, UpdateReport
 from custom_ppo.engines.fused import FusedEngine
 from custom_ppo.engines.native import self_check
 from custom_ppo.engines.native.actor import NativeActor, make_actor
 from custom_ppo.engines.native.learner import Learner
 from custom_ppo.memory import Batch
-
-if TYPE_CHECKING:
-    from custom_ppo.agent import PPOAgent, UpdateReport
 
 __all__ = ["NativeEngine"]
 
@@ -60,12 +57,11 @@ class NativeEngine(FusedEngine):
         assert isinstance(features, Tensor)
         return features.flatten(1).contiguous()
 
-    def actor(self, agent: PPOAgent) -> Actor | None:
-        """Return what acts for an agent, or None if its actions must be computed by the policy's own methods."""
-        if torch_is_watched():
+    def actor(self, policy: Any, n_envs: int) -> Actor | None:
+        """Return what acts in N environments, or None if actions must be computed by the policy's own methods."""
+        if policy is not self.policy or torch_is_watched():
             return None
-        n_envs = agent.memory.n_envs
         actor = self._actor
         if actor is None or actor.n_envs != n_envs or actor.learner.is_outdated():
             actor = self._actor = make_actor(self, n_envs)
-        return actor or super().actor(agent)
+        return actor or super().actor(policy, n_envs)

@@ -39,8 +39,11 @@ def update_agrees(learner: Learner, batch: Batch, features: Tensor, config: Upda
     """
     key = ("update", n, torch.get_num_threads(), *learner.shape_class(config))
     if key not in results:
-        results[key] = _same_step(learner, batch, features, config, n)
-        if not results[key]:
+        same = _same_step(learner, batch, features, config, n)
+        if same is None:
+            return False
+        results[key] = same
+        if not same:
             _warn(f"the update of a minibatch of {n}")
     return results[key]
 
@@ -48,9 +51,12 @@ def update_agrees(learner: Learner, batch: Batch, features: Tensor, config: Upda
 def acting_agrees(actor: NativeActor) -> bool:
     """Return True if the kernels act in N states to the bits of the policy, with the same random numbers.
 
-    Compared once for each class of shapes; the random generator is as before afterwards.
+    Compared once for each class of shapes; the random generator is as before afterwards. False, without a comparison,
+    if a weight is not finite: the policy itself then raises the error that says so.
     """
     learner = actor.learner
+    if not learner.flat.values.isfinite().all():
+        return False
     key = ("act", actor.n_envs, torch.get_num_threads(), *learner.architecture)
     if key not in results:
         results[key] = _same_actions(actor)
@@ -110,7 +116,8 @@ def _any_observations(space: spaces.Space[Any], like: NDArray[Any]) -> NDArray[A
     return np.stack([space.sample() for _ in like]).reshape(like.shape)
 
 
-def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateConfig, n: int) -> bool:
+def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateConfig, n: int) -> bool | None:
+    """Return True if all bits are equal, or None if autograd's loss is not finite, with which no step is made."""
     # The same transitions twice: the second step finds moments that are not zero, and weights that have moved.
     rows = np.concatenate([np.arange(n), np.arange(n)])
     # Disturbed, as in the first minibatch all ratios are 1 and all values are the old ones: so both sides of both
@@ -126,6 +133,8 @@ def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateC
         with torch.enable_grad():
             for minibatch in batch.minibatches(n, rows):
                 terms = engine.forward(minibatch, config)
+                if not terms.loss.isfinite():
+                    return None
                 engine.backward(terms, config)
                 engine.descend(config)
                 expected_terms.append([getattr(terms, name).item() for name in TERMS.names or ()])

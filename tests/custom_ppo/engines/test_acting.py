@@ -49,7 +49,7 @@ def assert_acts_like_its_policy(agent: PPOAgent) -> None:
     engine, memory = agent.engine, agent.memory
     agent.start_rollout()
     assert isinstance(engine, FusedEngine)
-    actor = engine.actor(agent)
+    actor = engine.actor(agent.policy, agent.memory.n_envs)
     assert actor is not None
     actor.begin(memory)
     memory.observation_space.seed(0)
@@ -124,7 +124,7 @@ def test_it_follows_weights_that_change_within_a_rollout(use_sde: bool) -> None:
     agent = agent_with(VECTOR, ACTIONS["box"], 1, use_sde=use_sde)
     assert isinstance(agent.engine, FusedEngine)
     agent.start_rollout()
-    actor = agent.engine.actor(agent)
+    actor = agent.engine.actor(agent.policy, agent.memory.n_envs)
     assert actor is not None
     actor.begin(agent.memory)
     observations = np.ones((1, 3), np.float32)
@@ -142,7 +142,7 @@ def test_it_follows_weights_that_change_within_a_rollout(use_sde: bool) -> None:
 def test_returned_actions_are_not_overwritten_by_the_next_step() -> None:
     agent = agent_with(VECTOR, ACTIONS["box"], 2)
     assert isinstance(agent.engine, FusedEngine)
-    actor = agent.engine.actor(agent)
+    actor = agent.engine.actor(agent.policy, agent.memory.n_envs)
     assert actor is not None
     actor.begin(agent.memory)
     first = actor.act(0, np.zeros((2, 3), np.float32))
@@ -155,7 +155,7 @@ def test_returned_actions_are_not_overwritten_by_the_next_step() -> None:
 def test_it_refuses_to_draw_from_nan_like_pytorch(actions: str) -> None:
     agent = agent_with(VECTOR, ACTIONS[actions], 2)
     assert isinstance(agent.engine, FusedEngine)
-    actor = agent.engine.actor(agent)
+    actor = agent.engine.actor(agent.policy, agent.memory.n_envs)
     assert actor is not None
     actor.begin(agent.memory)
     with pytest.raises(RuntimeError, match=r"nan|p_in >= 0"):
@@ -171,4 +171,4 @@ def test_there_is_no_actor_while_a_mode_watches_pytorch() -> None:
     agent = agent_with(VECTOR, ACTIONS["box"], 2)
     assert isinstance(agent.engine, FusedEngine)
     with Watching():
-        assert agent.engine.actor(agent) is None
+        assert agent.engine.actor(agent.policy, agent.memory.n_envs) is None

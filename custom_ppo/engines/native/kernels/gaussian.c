@@ -77,14 +77,11 @@ static bool sample(Head *head, const float *outputs, int n, const float *noise, 
     Gaussian *own = head->own;
     int k = head->n_outputs;
     float *chosen = actions;
-    bool finite = true;
     set_standard_deviations(own, n, k);
-    for (int64_t i = 0; i < (int64_t)n * k; ++i) {
+    for (int64_t i = 0; i < (int64_t)n * k; ++i)
         chosen[i] = outputs[i] + noise[i] * own->normals.std[i];
-        finite = finite && isfinite(outputs[i]) && isfinite(own->normals.std[i]);
-    }
     normals_evaluate(&own->normals, outputs, chosen, n, log_prob, NULL);
-    return finite;
+    return true; /* at::normal_ draws from NaN too; the rollout is checked when it is complete */
 }
 
 static void evaluate(Head *head, const float *outputs, const float *actions, int n, float *log_prob, float *entropy) {

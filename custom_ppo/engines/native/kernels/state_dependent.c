@@ -114,22 +114,19 @@ static bool sample(Head *head, const float *outputs, int n, const float *noise, 
     const float *latent = latent_of(own->learner);
     int k = head->n_outputs;
     float *chosen = actions;
-    bool finite = true;
     if (matrices->shared)
         multiply(own->noise, n, k, own->f, rows(latent, own->f), rows(matrices->weights, k), 0);
     else
         multiply_each(own->noise, n, k, own->f, latent, matrices->weights);
     set_standard_deviations(own, n);
-    for (int64_t i = 0; i < (int64_t)n * k; ++i) {
+    for (int64_t i = 0; i < (int64_t)n * k; ++i)
         own->noise[i] = outputs[i] + own->noise[i];
-        finite = finite && isfinite(outputs[i]) && isfinite(own->normals.std[i]);
-    }
     if (own->squash)
         vml_tanh((int64_t)n * k, own->noise, chosen);
     else
         memcpy(chosen, own->noise, (size_t)n * (size_t)k * sizeof(float));
     log_density(own, outputs, chosen, n, log_prob, NULL);
-    return finite;
+    return true;
 }
 
 static void evaluate(Head *head, const float *outputs, const float *actions, int n, float *log_prob, float *entropy) {
