@@ -18,14 +18,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from custom_ppo.config import INITIAL_PENALTY, PPOConfig
 from custom_ppo.diagnostics import check_loss, check_rollout, explain_failed_act
 from custom_ppo.engines.autograd import AutogradEngine
 from custom_ppo.engines.engine import Engine, UpdateReport
 from custom_ppo.memory import Batch, Observation, TensorObservation, TrajectoryMemory
-from custom_ppo.networks import Policy
+from custom_ppo.networks import Policy, set_training_mode
 from custom_ppo.recipe import Recipe
 
 __all__ = ["PPOAgent", "Step", "UpdateReport", "to_tensor", "unobserved"]
@@ -89,7 +89,7 @@ class PPOAgent:
     def start_rollout(self) -> None:
         """Forget the last rollout; with gSDE, draw new exploration noise."""
         self.iteration += 1
-        self.policy.train(False)  # dropout and batch normalisation act in evaluation mode, as in SB3
+        _set_mode(self.policy, False)  # dropout and batch normalisation act in evaluation mode, as in SB3
         self.memory.reset()
         if self.config.use_sde:
             self.policy.reset_noise(self.memory.n_envs)
@@ -192,7 +192,7 @@ class PPOAgent:
         report = UpdateReport(config)
         for group in self.optimizer.param_groups:  # the rate that it was made with is only its first
             group["lr"] = config.learning_rate
-        self.policy.train(True)
+        _set_mode(self.policy, True)
         self.engine.start()
         try:
             # Flattened once: all epochs use the advantages of the old critic, as in algorithm 1 of the paper.
@@ -243,6 +243,13 @@ class PPOAgent:
             f"policy {report.policy_losses[-1]}, value {report.value_losses[-1]}, entropy {report.entropy_losses[-1]}",
             where=f"iteration {self.iteration}, epoch {report.n_epochs}, minibatch {len(report.approx_kls)}",
         )
+
+
+def _set_mode(policy: Policy, training: bool) -> None:
+    if isinstance(policy, nn.Module):
+        set_training_mode(policy, training)
+    else:
+        policy.train(training)
 
 
 def to_tensor(observations: Observation, device: torch.device) -> TensorObservation:

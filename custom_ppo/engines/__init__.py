@@ -54,17 +54,22 @@ def make_engine(
     last: the engine of the update before, which is returned if it still fits.
     Raises InvalidConfigError if "native" or "fused" is wanted and not possible.
     """
+    if isinstance(last, FusedEngine) and last.was_chosen_for(wanted, policy, optimizer, recipe):
+        return last
     fastest: list[tuple[EngineName, type[FusedEngine], Callable[..., str | None]]] = [
         ("native", NativeEngine, reason_against_native),
         ("fused", FusedEngine, reason_against),
     ]
-    for name, engine, reason_against_it in fastest:
+    for name, cls, reason_against_it in fastest:
         if wanted not in (name, "auto"):
             continue
         reason = reason_against_it(policy, optimizer, recipe)
         if reason is None:
-            fits = type(last) is engine and last.serves(policy, optimizer, recipe)
-            return last if fits and last is not None else engine(policy, optimizer, recipe)
+            kept = last if isinstance(last, FusedEngine) and type(last) is cls else None
+            serves = kept is not None and kept.serves(policy, optimizer, recipe)
+            engine = kept if kept is not None and serves else cls(policy, optimizer, recipe)
+            engine.choose_for(wanted)
+            return engine
         if wanted == name:
             raise InvalidConfigError(f"engine={name!r} is not possible: {reason}; use engine='auto'")
     return AutogradEngine(policy, optimizer, recipe)

@@ -27,6 +27,7 @@ from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.acting import FusedActor, torch_is_watched
 from custom_ppo.engines.engine import Actor, LossTerms, UpdateReport
 from custom_ppo.engines.features import make_features
+from custom_ppo.engines.fingerprint import Fingerprint
 from custom_ppo.engines.flat import flat_optimizer
 from custom_ppo.engines.heads import make_head
 from custom_ppo.engines.layers import Stack
@@ -41,6 +42,8 @@ __all__ = ["FusedEngine"]
 class FusedEngine:
     """Update of one policy by its optimiser; use it only if `fusible.reason_against` finds no reason."""
 
+    _chosen_for: tuple[str, Fingerprint] | None = None
+
     def __init__(self, policy: ActorCritic, optimizer: torch.optim.Optimizer, recipe: Recipe) -> None:
         self.policy = policy
         self.recipe = recipe
@@ -53,6 +56,16 @@ class FusedEngine:
         self.objective = make_objective(recipe)
         self.value_term = ValueTerm(recipe)
         self.steps_differ = False
+
+    def choose_for(self, wanted: str) -> None:
+        """Remember that this engine was chosen where `wanted` was asked for, with policy and optimiser as they are."""
+        self._chosen_for = wanted, Fingerprint(self.policy, self.flat.optimizer, self.recipe)
+
+    def was_chosen_for(self, wanted: str, policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> bool:
+        """Return True if this engine was chosen before, and nothing has changed since that decides on it."""
+        if self._chosen_for is None or self._chosen_for[0] != wanted:
+            return False
+        return self._chosen_for[1].unchanged(policy, optimizer, recipe)
 
     def serves(self, policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> bool:
         """Return True if this engine was made for these very objects: a user may exchange a layer, or the optimiser."""

@@ -8,11 +8,9 @@ from typing import Any
 import torch
 
 from custom_ppo.engines import fusible
-from custom_ppo.engines.flat import flat_optimizer
 from custom_ppo.engines.native.heads import reason_against_head
 from custom_ppo.engines.native.learner import reason_against_layers
 from custom_ppo.engines.native.library import reason_against_loading
-from custom_ppo.engines.native.optimizers import reason_against_flat
 from custom_ppo.extractors import FlattenExtractor
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import PPO_PENALTY, SB3_PPO, Recipe
@@ -34,12 +32,7 @@ def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe
     changed = [part for part, known in _WRITTEN_OUT.items() if getattr(recipe, part) not in known]
     if changed:
         return f"the recipe has its own {', '.join(changed)}"
-    return (
-        _reason_in_extractors(policy)
-        or reason_against_layers(policy)
-        or reason_against_head(policy)
-        or reason_against_flat(flat_optimizer(optimizer))
-    )
+    return _reason_in_extractors(policy) or reason_against_layers(policy) or reason_against_head(policy)
 
 
 def _reason_in_extractors(policy: ActorCritic) -> str | None:

@@ -134,7 +134,7 @@ class Learner:
         return [activation_of(layer) for layer in (*twins.policy_net, *twins.value_net)]
 
     def _addresses(self) -> list[int]:
-        return [parameter.data_ptr() for parameter in self.policy.parameters()]
+        return [parameter.data_ptr() for parameter in self.flat.parameters]
 
     def gradient_of(self, parameter: Tensor) -> int:
         """Return the address of the gradient of a parameter."""

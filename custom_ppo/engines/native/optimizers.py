@@ -15,7 +15,7 @@ from custom_ppo.engines.flat import (
     FlatSGD,
 )
 
-__all__ = ["kernel_options", "reason_against_flat"]
+__all__ = ["kernel_options"]
 
 _NUMBERS: Mapping[type[FlatOptimizer], int] = {
     FlatAdam: 0,
@@ -24,19 +24,12 @@ _NUMBERS: Mapping[type[FlatOptimizer], int] = {
     FlatRMSpropTFLike: 3,
     FlatSGD: 4,
 }
-"""Class of an optimiser -> its number in kernels/kernels.h."""
+"""Class of an optimiser -> its number in kernels/kernels.h; the kernels make the steps of every flat optimiser."""
 
 _ADAM = ("eps", "weight_decay", "amsgrad"), ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 _RMSPROP = ("alpha", "eps", "weight_decay", "momentum", "centered"), ("square_avg", "momentum_buffer", "grad_avg")
 _SGD = ("momentum", "dampening", "weight_decay", "nesterov"), ("momentum_buffer",)
 """Names of settings and of states, in the order of the functions in kernels/optimizers.c; Adam's begin with betas."""
-
-
-def reason_against_flat(flat: FlatOptimizer) -> str | None:
-    """Return the reason why the kernels cannot make the steps of an optimiser, or None if they can."""
-    if type(flat) not in _NUMBERS:
-        return f"no kernel makes the steps of {type(flat.optimizer).__name__}"
-    return None
 
 
 def kernel_options(flat: FlatOptimizer) -> tuple[int, tuple[float, ...], list[Tensor | None]]:

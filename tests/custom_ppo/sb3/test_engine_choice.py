@@ -13,8 +13,9 @@ from torch import nn
 
 from custom_ppo import CustomPPO
 from custom_ppo.config import InvalidConfigError
-from custom_ppo.engines import AutogradEngine, FusedEngine
-from custom_ppo.recipe import SB3_A2C
+from custom_ppo.engines import AutogradEngine, FusedEngine, NativeEngine
+from custom_ppo.engines.native.library import reason_against_loading
+from custom_ppo.recipe import SB3_A2C, SB3_PPO
 from tests.custom_ppo.loops import learned_state
 
 
@@ -29,16 +30,28 @@ def assert_same_models(ours: CustomPPO, theirs: CustomPPO) -> None:
         assert torch.equal(our, their)
 
 
-def test_auto_is_fused_where_possible() -> None:
-    assert isinstance(model("auto").agent.engine, FusedEngine)
-    assert isinstance(model("autograd").agent.engine, AutogradEngine)
-    assert isinstance(model("auto", recipe=SB3_A2C).agent.engine, AutogradEngine)
+def unscaled(parameters: Any, max_norm: float) -> None:
+    """Leave gradients as they are: a part that only autograd's engine calls."""
+
+
+OWN_PART = SB3_PPO.replace(clip_gradients=unscaled)
+
+
+def test_auto_is_the_fastest_engine_that_is_possible() -> None:
+    fastest = FusedEngine if reason_against_loading() else NativeEngine
+    assert type(model("auto").agent.engine) is fastest
+    assert type(model("auto", recipe=SB3_A2C).agent.engine) is fastest
+    assert type(model("fused").agent.engine) is FusedEngine
+    assert type(model("autograd").agent.engine) is AutogradEngine
+    assert type(model("auto", recipe=OWN_PART).agent.engine) is AutogradEngine
 
 
 def test_asking_for_what_is_impossible_says_why() -> None:
     with pytest.raises(InvalidConfigError) as error:
-        model("fused", recipe=SB3_A2C)
-    assert str(error.value) == ("engine='fused' is not possible: the recipe has its own policy_loss; use engine='auto'")
+        model("fused", recipe=OWN_PART)
+    assert str(error.value) == (
+        "engine='fused' is not possible: the recipe has its own clip_gradients; use engine='auto'"
+    )
 
 
 def test_a_typo_in_the_engine_is_refused() -> None:

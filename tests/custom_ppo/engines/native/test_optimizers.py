@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from custom_ppo.engines.flat import FlatOptimizer, flat_optimizer
-from custom_ppo.engines.native.optimizers import kernel_options, reason_against_flat
+from custom_ppo.engines.native.optimizers import kernel_options
 from tests.custom_ppo.engines.native.primitives import call
 from tests.custom_ppo.engines.test_flat import (
     OPTIMIZERS,
@@ -49,7 +49,6 @@ def stepped_by_kernels(make: MakeOptimizer, seed: int, n_steps: int) -> tuple[Pa
     parameters = parameters_of(seed)
     optimizer = make(parameters)
     flat = flat_optimizer(optimizer)
-    assert reason_against_flat(flat) is None
     for i in range(n_steps):
         flat.bind()
         for view, gradient in zip(flat.grad_views, draw_gradients(parameters, i), strict=True):
@@ -87,13 +86,3 @@ def test_gradients_are_clipped_like_pytorchs(size: float, max_grad_norm: float) 
     for view, parameter in zip(flat.grad_views, expected, strict=True):
         assert parameter.grad is not None
         torch.testing.assert_close(view, parameter.grad, rtol=0, atol=0, equal_nan=True)
-
-
-def test_an_unknown_optimiser_is_named() -> None:
-    class OwnFlat(FlatOptimizer):
-        @classmethod
-        def state_names(cls, group: object) -> dict[str, float]:
-            return {}
-
-    flat = OwnFlat(torch.optim.Adam(parameters_of(0)))
-    assert reason_against_flat(flat) == "no kernel makes the steps of Adam"
