@@ -9,6 +9,7 @@ from gymnasium import spaces
 from custom_ppo.config import PPOConfig
 from custom_ppo.engines.native.actor import make_actor
 from custom_ppo.engines.native.engine import NativeEngine
+from custom_ppo.engines.native.learner import Transitions
 from custom_ppo.engines.native.self_check import update_agrees
 from custom_ppo.memory import Batch
 from custom_ppo.networks import ActorCritic
@@ -41,7 +42,8 @@ def kernels_agree(action_space: spaces.Discrete | spaces.Box) -> bool:
         )
         engine.start()
         try:
-            update = update_agrees(engine.learner(N_TRANSITIONS), batch, observations, CONFIG, N_TRANSITIONS)
+            transitions = Transitions(observations, batch)
+            update = update_agrees(engine.learner(N_TRANSITIONS), batch, transitions, CONFIG, N_TRANSITIONS)
         finally:
             engine.finish()
         return update and make_actor(engine, N_ENVS) is not None

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.acting import torch_is_watched
 from custom_ppo.engines.engine import Actor, UpdateReport
 from custom_ppo.engines.fused import FusedEngine
 from custom_ppo.engines.native import self_check
 from custom_ppo.engines.native.actor import NativeActor, make_actor
-from custom_ppo.engines.native.learner import Learner
+from custom_ppo.engines.native.learner import Learner, Transitions
 from custom_ppo.memory import Batch
 
 __all__ = ["NativeEngine"]
@@ -28,6 +29,8 @@ class NativeEngine(FusedEngine):
 
     _learner: Learner | None = None
     _actor: NativeActor | None = None
+    _prepared: tuple[int, int, Learner | None, Transitions] | None = None
+    """Batch and number of transitions of an epoch, and what their epochs are made with."""
 
     def learner(self, capacity: int) -> Learner:
         """Return the kernels' learner for at most so many states at once; parameters must be bound to `flat`."""
@@ -35,27 +38,39 @@ class NativeEngine(FusedEngine):
             self._learner = Learner(self.policy, self.flat, self.recipe, capacity)
         return self._learner
 
+    def start(self) -> None:
+        """Take over the optimiser's state; layers, settings and transitions are looked at again."""
+        super().start()
+        self._prepared = None
+
     def learn_epoch(self, batch: Batch, order: NDArray[np.int64], report: UpdateReport) -> bool:
         """Make an epoch in one call, and report its minibatches; return False if they must be made one by one."""
-        config = report.config
-        size = min(config.batch_size or len(order), len(order))
-        if not size or any(name in vars(self) for name in ("forward", "backward", "descend")):
+        if any(name in vars(self) for name in ("forward", "backward", "descend")):
             return False
-        learner = self.learner(size)
-        features = self._features(batch)
-        # The last minibatch may be smaller, and MKL sums in another order for another size.
-        for n in sorted({size, len(order) % size} - {0}, reverse=True):
-            if not self_check.update_agrees(learner, batch, features, config, n):
-                return False
-        terms, stopped = learner.learn_epoch(features, batch, order, config)
+        order = np.ascontiguousarray(order, np.int64)
+        # Others mean what PyTorch's indexing makes of them, if that raises no error.
+        if not len(order) or order.min() < 0 or order.max() >= len(batch):
+            return False
+        if self._prepared is None or self._prepared[:2] != (id(batch), len(order)):
+            self._prepared = (id(batch), len(order), *self._prepare(batch, len(order), report.config))
+        _, _, learner, transitions = self._prepared
+        if learner is None:
+            return False
+        terms, report.stopped_early = learner.learn_epoch(transitions, order, report.config)
         report.record_epoch(terms)
-        report.stopped_early = stopped
         return True
 
-    def _features(self, batch: Batch) -> Tensor:
+    def _prepare(self, batch: Batch, n: int, config: UpdateConfig) -> tuple[Learner | None, Transitions]:
+        """Return the learner for epochs of n transitions, or None if it gives other bits, and the transitions."""
         features = self.policy._encode(batch.observations)
         assert isinstance(features, Tensor)
-        return features.flatten(1).contiguous()
+        transitions = Transitions(features.flatten(1).contiguous(), batch)
+        size = min(config.batch_size or n, n)
+        learner = self.learner(size)
+        # The last minibatch may be smaller, and MKL sums in another order for another size.
+        sizes = sorted({size, n % size} - {0}, reverse=True)
+        agrees = all(self_check.update_agrees(learner, batch, transitions, config, size) for size in sizes)
+        return learner if agrees else None, transitions
 
     def actor(self, policy: Any, n_envs: int) -> Actor | None:
         """Return what acts in N environments, or None if actions must be computed by the policy's own methods."""

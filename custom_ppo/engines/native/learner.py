@@ -82,6 +82,21 @@ class _Rollout(ctypes.Structure):
     ]
 
 
+class Transitions:
+    """Transitions of a rollout where the kernels find them.
+
+    features: float32 [T * N, features], the encoded observations of the batch.
+    """
+
+    def __init__(self, features: Tensor, batch: Batch) -> None:
+        self.features = features
+        actions = batch.actions.to(torch.float32).contiguous()
+        # Kept, as the kernels have their addresses only.
+        self._columns = (features, actions, batch.old_values, batch.old_log_prob, batch.advantages, batch.returns)
+        assert all(column.is_contiguous() and column.dtype == torch.float32 for column in self._columns)
+        self.addresses = _Rollout(*(column.data_ptr() for column in self._columns))
+
+
 class Learner:
     """Actor, critic, distribution and optimiser inside the kernels, which change the parameters in place.
 
@@ -165,23 +180,19 @@ class Learner:
         self.options = options
 
     def learn_epoch(
-        self, features: Tensor, batch: Batch, order: NDArray[np.int64], config: UpdateConfig
+        self, transitions: Transitions, order: NDArray[np.int64], config: UpdateConfig
     ) -> tuple[NDArray[Any], bool]:
         """Make one epoch; return the `TERMS` of its minibatches, and True if the last one exceeded target_kl.
 
-        features: float32 [T * N, features] of the transitions; order: indices of the transitions.
+        order: indices of the transitions, contiguous, each below their number.
         An epoch ends at a loss that is not finite, before that changes the weights.
         """
-        actions = batch.actions.to(torch.float32).contiguous()
-        columns = (features, actions, batch.old_values, batch.old_log_prob, batch.advantages, batch.returns)
-        assert all(column.is_contiguous() and column.dtype == torch.float32 for column in columns)
-        rollout = _Rollout(*(column.data_ptr() for column in columns))
         size = config.batch_size or len(order)
         terms = np.empty(-(-len(order) // size), TERMS)
         n_minibatches = ctypes.c_int64()
         self.kernels.learner_set_steps(self.handle, self.flat.n_steps)
         outcome = self.kernels.learner_epoch(
-            self.handle, ctypes.byref(rollout), order.ctypes.data, len(order), size,
+            self.handle, ctypes.byref(transitions.addresses), order.ctypes.data, len(order), size,
             ctypes.byref(_numbers(config, self.recipe)), terms.ctypes.data, ctypes.byref(n_minibatches),
         )  # fmt: skip
         self.flat.n_steps = self.kernels.learner_steps(self.handle)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.autograd import AutogradEngine
-from custom_ppo.engines.native.learner import TERMS, Learner
+from custom_ppo.engines.native.learner import TERMS, Learner, Transitions
 from custom_ppo.memory import Batch, TrajectoryMemory
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ results: dict[tuple[Any, ...], bool] = {}
 """Class of shapes -> True if the kernels gave autograd's bits; filled in the course of this process."""
 
 
-def update_agrees(learner: Learner, batch: Batch, features: Tensor, config: UpdateConfig, n: int) -> bool:
+def update_agrees(learner: Learner, batch: Batch, transitions: Transitions, config: UpdateConfig, n: int) -> bool:
     """Return True if the kernels make the step of a minibatch of n transitions to autograd's bits.
 
     Compared once for each class of shapes; parameters and optimiser are as before afterwards.
     """
     key = ("update", n, torch.get_num_threads(), *learner.shape_class(config))
     if key not in results:
-        same = _same_step(learner, batch, features, config, n)
+        same = _same_step(learner, batch, transitions, config, n)
         if same is None:
             return False
         results[key] = same
@@ -116,7 +116,7 @@ def _any_observations(space: spaces.Space[Any], like: NDArray[Any]) -> NDArray[A
     return np.stack([space.sample() for _ in like]).reshape(like.shape)
 
 
-def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateConfig, n: int) -> bool | None:
+def _same_step(learner: Learner, batch: Batch, transitions: Transitions, config: UpdateConfig, n: int) -> bool | None:
     """Return True if all bits are equal, or None if autograd's loss is not finite, with which no step is made."""
     # The same transitions twice: the second step finds moments that are not zero, and weights that have moved.
     rows = np.concatenate([np.arange(n), np.arange(n)])
@@ -141,7 +141,7 @@ def _same_step(learner: Learner, batch: Batch, features: Tensor, config: UpdateC
         expected = _moved(learner)
     with _Restored(learner):
         _disturb(learner)
-        terms_found, _ = learner.learn_epoch(features, batch, rows, config)
+        terms_found, _ = learner.learn_epoch(Transitions(transitions.features, batch), rows, config)
         learner.flat.write_steps()
         found = _moved(learner)
     equal = all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))

@@ -22,7 +22,7 @@ from custom_ppo.engines.flat import flat_optimizer
 from custom_ppo.engines.native import self_check
 from custom_ppo.engines.native.actor import NativeActor
 from custom_ppo.engines.native.heads import MOST_PARTS, reason_against_head
-from custom_ppo.engines.native.learner import Learner
+from custom_ppo.engines.native.learner import Learner, Transitions
 from custom_ppo.engines.native.library import reason_against_loading
 from custom_ppo.memory import Batch
 from custom_ppo.networks import ActorCritic
@@ -113,7 +113,7 @@ def update_agrees(policy: ActorCritic, n: int, config: UpdateConfig, learner: Le
     batch = make_batch(policy, n)
     assert isinstance(batch.observations, torch.Tensor)
     learner = learner or make_learner(policy, n, config)
-    return self_check.update_agrees(learner, batch, batch.observations, config, n)
+    return self_check.update_agrees(learner, batch, Transitions(batch.observations, batch), config, n)
 
 
 def make_actor(policy: ActorCritic, n: int) -> NativeActor:
