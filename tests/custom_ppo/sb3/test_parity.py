@@ -37,8 +37,8 @@ MIXED = spaces.Dict(
 )
 
 BOLD: dict[str, Any] = {"learning_rate": 1e-2, "clip_range": 0.1, "ent_coef": 0.01}
-CNN: dict[str, Any] = {"policy": "CnnPolicy", "n_envs": 2, "n_iterations": 2, "fused": False}
-DICT: dict[str, Any] = {"policy": "MultiInputPolicy", "n_envs": 2, "n_iterations": 4, "fused": False}
+CNN: dict[str, Any] = {"policy": "CnnPolicy", "n_envs": 2, "n_iterations": 2}
+DICT: dict[str, Any] = {"policy": "MultiInputPolicy", "n_envs": 2, "n_iterations": 4}
 SCHEDULES: dict[str, Any] = {
     "learning_rate": lambda progress: 1e-3 * progress,
     "clip_range": lambda progress: 0.2 * progress + 0.01,
@@ -80,7 +80,6 @@ CASES: dict[str, dict[str, Any]] = {
         "env": "CartPole-v1",
         "n_envs": 1,
         "policy_kwargs": {"optimizer_kwargs": {"weight_decay": 0.01}},
-        "fused": False,
     },
     "CartPole, Adam by name": {
         "env": "CartPole-v1",
@@ -91,7 +90,6 @@ CASES: dict[str, dict[str, Any]] = {
         "env": "CartPole-v1",
         "n_envs": 1,
         "policy_kwargs": {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {"momentum": 0.9}},
-        "fused": False,
     },
     "CartPole, SB3's own policy class": {
         "env": "CartPole-v1",
@@ -120,14 +118,13 @@ CASES: dict[str, dict[str, Any]] = {
         "in_processes": True,
         **BOLD,
     },
-    "Pendulum, gSDE": {"env": "Pendulum-v1", "n_envs": 4, "use_sde": True, "sde_sample_freq": 4, "fused": False},
+    "Pendulum, gSDE": {"env": "Pendulum-v1", "n_envs": 4, "use_sde": True, "sde_sample_freq": 4},
     "Pendulum, squashed gSDE": {
         "env": "Pendulum-v1",
         "n_envs": 1,
         "use_sde": True,
         "ent_coef": 0.01,
         "policy_kwargs": {"squash_output": True, "use_expln": True, "full_std": False, "log_std_init": -1.0},
-        "fused": False,
     },
     "timeouts, tight bounds": {"env": world(VECTOR, TIGHT), "n_envs": 2, **BOLD},
     "timeouts, normalised": {"env": world(VECTOR, TIGHT), "n_envs": 2, "normalize": True, **BOLD},
@@ -135,10 +132,9 @@ CASES: dict[str, dict[str, Any]] = {
     "timeouts, MultiDiscrete": {
         "env": world(VECTOR, spaces.MultiDiscrete([2, 3])),
         "n_envs": 2,
-        "fused": False,
         **BOLD,
     },
-    "timeouts, MultiBinary": {"env": world(VECTOR, spaces.MultiBinary(3)), "n_envs": 2, "fused": False, **BOLD},
+    "timeouts, MultiBinary": {"env": world(VECTOR, spaces.MultiBinary(3)), "n_envs": 2, **BOLD},
     "timeouts, Discrete observations": {"env": world(spaces.Discrete(5), spaces.Discrete(3)), "n_envs": 2, **BOLD},
     "timeouts, MultiDiscrete observations": {
         "env": world(spaces.MultiDiscrete([3, 2]), spaces.Discrete(3)),
@@ -178,6 +174,7 @@ CASES: dict[str, dict[str, Any]] = {
         "in_processes": True,
     },
     "images for SB3's own policy": {
+        "fused": False,
         "env": world(spaces.Box(0, 255, (36, 36, 1), np.uint8), spaces.Discrete(2)),
         **CNN,
         "policy": PPO.policy_aliases["CnnPolicy"],
@@ -199,6 +196,7 @@ CASES: dict[str, dict[str, Any]] = {
         "in_processes": True,
     },
     "Dict observations for SB3's own policy": {
+        "fused": False,
         "env": world(spaces.Dict({"a": VECTOR, "b": spaces.Discrete(3)}), spaces.Discrete(2)),
         **DICT,
         "policy": PPO.policy_aliases["MultiInputPolicy"],

@@ -18,7 +18,6 @@ FUSED_HIDES = (
     "new_value",
     "new_log_prob",
     "entropy",
-    "normalized_advantage",
     "ratio",
     "surrogate",
     "predicted_value",
