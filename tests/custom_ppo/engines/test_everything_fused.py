@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -241,6 +242,18 @@ def test_an_exchanged_layer_is_not_overlooked() -> None:
     )
     agent.policy.mlp_extractor.policy_net.append(nn.ReLU())  # type: ignore[attr-defined]
     assert not engine.serves(agent.policy, agent.optimizer, agent.recipe)
+
+
+def test_a_copy_of_an_engine_trains_the_copied_policy() -> None:
+    numbers = {"n_steps": 8, "batch_size": 8, "n_epochs": 1}
+    agent, _ = trained(Combination(VECTOR, ACTIONS["box"], {"net_arch": [4]}, SB3_PPO, numbers), "fused", 1)
+    for duplicate in (copy.deepcopy(agent), pickle.loads(pickle.dumps(agent))):
+        assert duplicate.engine.policy is duplicate.policy
+        assert duplicate.engine.flat.optimizer is duplicate.optimizer
+        before = [parameter.detach().clone() for parameter in agent.policy.parameters()]
+        duplicate.update(1.0)
+        assert all(torch.equal(a, b) for a, b in zip(agent.policy.parameters(), before, strict=True))
+        assert not all(torch.equal(a, b) for a, b in zip(duplicate.policy.parameters(), before, strict=True))
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
