@@ -133,7 +133,7 @@ def _same_step(learner: Learner, batch: Batch, transitions: Transitions, config:
         with torch.enable_grad():
             for minibatch in batch.minibatches(n, rows):
                 terms = engine.forward(minibatch, config)
-                if not terms.loss.isfinite():
+                if not np.isfinite(terms.loss.item()):
                     return None
                 engine.backward(terms, config)
                 engine.descend(config)
