@@ -2,6 +2,7 @@
 
     python -m tests.custom_ppo.combinations 300         combinations 0 to 299, and a table of the equal ones
     python -m tests.custom_ppo.combinations 1 --first 7 number 7 alone
+    python -m tests.custom_ppo.combinations 300 --engine fused
 
 A combination depends on its number alone, so one that failed can be trained again.
 """
@@ -10,11 +11,13 @@ from __future__ import annotations
 
 import argparse
 import copy
+import os
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -29,6 +32,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 from torch import Tensor, nn
 
 from custom_ppo import CustomPPO
+from custom_ppo.engines.native.library import ENVIRONMENT_VARIABLE
 from tests.custom_ppo.parity import differences, train
 from tests.probe_envs import RandomWorld
 
@@ -39,6 +43,7 @@ Rng = np.random.Generator
 
 _OTHER_ACTIVATIONS = (nn.ELU, nn.GELU, nn.LeakyReLU, nn.SiLU, nn.Sigmoid, nn.Identity, nn.Mish)
 """Activations of which the last is left to autograd."""
+ENGINES = ("auto", "fused", "autograd")
 REAL_ENVS = ("CartPole-v1", "Acrobot-v1", "Pendulum-v1", "MountainCarContinuous-v0")
 OBSERVATIONS: Mapping[str, Callable[[Rng], Space]] = {
     "vector": lambda rng: spaces.Box(-1, 1, (int(rng.integers(1, 6)),)),
@@ -237,7 +242,7 @@ def _extractor(rng: Rng, words: Mapping[str, str]) -> dict[str, Any]:
     return {"features_extractor_kwargs": {width: 12}} if width else {}
 
 
-def compare(combination: Combination, subject: type[Any] = CustomPPO) -> Result:
+def compare(combination: Combination, subject: Callable[..., Any] = CustomPPO) -> Result:
     """Train both algorithms, and return the differences."""
     outcomes, errors = [], []
     for cls in (subject, PPO):
@@ -249,7 +254,8 @@ def compare(combination: Combination, subject: type[Any] = CustomPPO) -> Result:
                 arguments["policy_kwargs"] = copy.deepcopy(arguments["policy_kwargs"])
                 outcomes.append(train(cls, **arguments))
             except Exception as error:  # what it is goes into the table
-                errors.append(f"{cls.__name__} failed: {type(error).__name__}: {error}")
+                name = getattr(cls, "__name__", "CustomPPO")
+                errors.append(f"{name} failed: {type(error).__name__}: {error}")
     if errors:
         return Result(combination, tuple(errors))
     ours, theirs = outcomes
@@ -279,11 +285,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Trains SB3's PPO and CustomPPO alike, and counts equal outcomes.")
     parser.add_argument("n", type=int, help="how many combinations")
     parser.add_argument("--first", type=int, default=0, help="number of the first one")
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="fused: the fastest without compiled kernels")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.engine == "fused":  # where it is possible; engine="fused" would be refused elsewhere
+        os.environ[ENVIRONMENT_VARIABLE] = "off"
+    subject = partial(CustomPPO, engine="autograd") if arguments.engine == "autograd" else CustomPPO
     results = []
     for number in range(arguments.first, arguments.first + arguments.n):
-        results.append(compare(draw(number)))
+        results.append(compare(draw(number), subject))
         print("." if not results[-1].reasons else "x", end="", flush=True)
     _print_table(results)
     return int(any(result.reasons for result in results))
