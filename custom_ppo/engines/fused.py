@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.acting import FusedActor, torch_is_watched
+from custom_ppo.engines.autograd import AutogradEngine
 from custom_ppo.engines.engine import Actor, LossTerms, UpdateReport
 from custom_ppo.engines.features import make_features
 from custom_ppo.engines.fingerprint import Fingerprint
@@ -56,6 +57,11 @@ class FusedEngine:
         self.objective = make_objective(recipe)
         self.value_term = ValueTerm(recipe)
         self.steps_differ = False
+        self.substitute: AutogradEngine | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Made anew where a model is copied or pickled: addresses of arrays must not be taken over by a copy.
+        return type(self), (self.policy, self.flat.optimizer, self.recipe)
 
     def choose_for(self, wanted: str) -> None:
         """Remember that this engine was chosen where `wanted` was asked for, with policy and optimiser as they are."""
@@ -85,6 +91,7 @@ class FusedEngine:
         self.actor_stack.bind()
         self.critic_stack.bind()
         self.steps_differ = False
+        self.substitute = None
 
     def finish(self) -> None:
         """Leave the optimiser's state as PyTorch would have left it."""
@@ -101,9 +108,17 @@ class FusedEngine:
         """Return False: this engine makes minibatches one by one."""
         return False
 
-    @torch.inference_mode()
     def forward(self, batch: Batch, config: UpdateConfig) -> LossTerms:
         """Return the loss of a minibatch of B transitions, and keep what its gradient will need."""
+        if self.substitute is None and not _has_numbers_of_float32(batch):
+            self._let_steps_differ()
+            self.substitute = AutogradEngine(self.policy, self.flat.optimizer, self.recipe)
+        if self.substitute is not None:
+            return self.substitute.forward(batch, config)
+        return self._forward(batch, config)
+
+    @torch.inference_mode()
+    def _forward(self, batch: Batch, config: UpdateConfig) -> LossTerms:
         # Everything that `backward` needs is kept on self; the graph that autograd would record is what takes its time.
         by_actor, by_critic = self.features.forward(batch.observations)
         output, head = self.actor_stack.forward(by_actor), self.head
@@ -129,9 +144,15 @@ class FusedEngine:
                 ratio.approx_kl(),
             )
 
-    @torch.inference_mode()
     def backward(self, terms: LossTerms, config: UpdateConfig) -> None:
         """Leave the gradient of the loss of the last `forward` in the parameters."""
+        if self.substitute is not None:
+            self.substitute.backward(terms, config)
+        else:
+            self._backward(config)
+
+    @torch.inference_mode()
+    def _backward(self, config: UpdateConfig) -> None:
         n, features = len(self.value_term.values), self.features
         with np.errstate(all="ignore"):
             grad_log_prob = self.objective.backward(np.float32(-1 / n))
@@ -163,6 +184,12 @@ class FusedEngine:
         else:
             with torch.inference_mode():
                 self.flat.step(config.max_grad_norm)
+
+
+def _has_numbers_of_float32(batch: Batch) -> bool:
+    """Return False if a user put other numbers into a rollout; PyTorch then computes parts of the loss in float64."""
+    columns = batch.advantages, batch.returns, batch.old_values, batch.old_log_prob
+    return all(column.dtype == torch.float32 for column in columns)
 
 
 def _parts(policy: ActorCritic) -> list[Any]:
