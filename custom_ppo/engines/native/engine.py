@@ -29,7 +29,7 @@ class NativeEngine(FusedEngine):
 
     _learner: Learner | None = None
     _actor: NativeActor | None = None
-    _prepared: tuple[int, int, Learner | None, Transitions] | None = None
+    _prepared: tuple[int, int, Learner | None, Transitions | None] | None = None
     """Batch and number of transitions of an epoch, and what their epochs are made with."""
 
     def learner(self, capacity: int) -> Learner:
@@ -47,30 +47,34 @@ class NativeEngine(FusedEngine):
         """Make an epoch in one call, and report its minibatches; return False if they must be made one by one."""
         if any(name in vars(self) for name in ("forward", "backward", "descend")):
             return False
-        order = np.ascontiguousarray(order, np.int64)
-        # Others mean what PyTorch's indexing makes of them, if that raises no error.
-        if not len(order) or order.min() < 0 or order.max() >= len(batch):
+        if not len(order):
             return False
         if self._prepared is None or self._prepared[:2] != (id(batch), len(order)):
             self._prepared = (id(batch), len(order), *self._prepare(batch, len(order), report.config))
         _, _, learner, transitions = self._prepared
-        if learner is None:
+        if learner is None or transitions is None or not learner.accepts(transitions, order):
             return False
         terms, report.stopped_early = learner.learn_epoch(transitions, order, report.config)
         report.record_epoch(terms)
         return True
 
-    def _prepare(self, batch: Batch, n: int, config: UpdateConfig) -> tuple[Learner | None, Transitions]:
-        """Return the learner for epochs of n transitions, or None if it gives other bits, and the transitions."""
+    def _prepare(self, batch: Batch, n: int, config: UpdateConfig) -> tuple[Learner, Transitions] | tuple[None, None]:
+        """Return the learner for epochs of n transitions, and the transitions, or Nones if the kernels do not apply."""
         features = self.policy._encode(batch.observations)
         assert isinstance(features, Tensor)
-        transitions = Transitions(features.flatten(1).contiguous(), batch)
+        features = features.flatten(1).contiguous()
+        if not Transitions.possible(features, batch):
+            return None, None
+        transitions = Transitions(features, batch)
         size = min(config.batch_size or n, n)
         learner = self.learner(size)
         # The last minibatch may be smaller, and MKL sums in another order for another size.
         sizes = sorted({size, n % size} - {0}, reverse=True)
+        # What is to be compared must be within the arrays, too.
+        if not learner.accepts(transitions, np.arange(n)):
+            return None, None
         agrees = all(self_check.update_agrees(learner, batch, transitions, config, size) for size in sizes)
-        return learner if agrees else None, transitions
+        return (learner, transitions) if agrees else (None, None)
 
     def actor(self, policy: Any, n_envs: int) -> Actor | None:
         """Return what acts in N environments, or None if actions must be computed by the policy's own methods."""

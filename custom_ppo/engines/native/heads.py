@@ -18,10 +18,7 @@ from custom_ppo.networks import ActorCritic
 if TYPE_CHECKING:
     from custom_ppo.engines.native.learner import Learner
 
-__all__ = ["MOST_PARTS", "NativeHead", "native_head", "reason_against_head"]
-
-MOST_PARTS = 100
-"""Most components of MultiDiscrete actions, each of which needs arrays; kernels/learner.c limits their number."""
+__all__ = ["NativeHead", "native_head", "reason_against_head"]
 
 Noise = tuple[Callable[[], Any], Callable[[], int]]
 """Function that draws random numbers, and function that returns the address where they are."""
@@ -48,8 +45,6 @@ def reason_against_head(policy: ActorCritic) -> str | None:
         return f"no kernel samples from {type(space).__name__}"
     if sde is not None and type(sde) is not StateDependentNoise:
         return f"exploration noise is {type(sde).__name__}"
-    if isinstance(space, spaces.MultiDiscrete) and len(space.nvec) > MOST_PARTS:
-        return f"actions have more than {MOST_PARTS} components"
     needed = _needed_functions(policy)
     if not load().has(*needed):
         return f"this build of torch lacks one of {', '.join(needed)}"

@@ -89,12 +89,23 @@ class Transitions:
     """
 
     def __init__(self, features: Tensor, batch: Batch) -> None:
+        assert self.possible(features, batch)
         self.features = features
         actions = batch.actions.to(torch.float32).contiguous()
         # Kept, as the kernels have their addresses only.
-        self._columns = (features, actions, batch.old_values, batch.old_log_prob, batch.advantages, batch.returns)
-        assert all(column.is_contiguous() and column.dtype == torch.float32 for column in self._columns)
+        self._columns = (features, actions, *(column.contiguous() for column in _numbers_of(batch)))
         self.addresses = _Rollout(*(column.data_ptr() for column in self._columns))
+
+    @staticmethod
+    def possible(features: Tensor, batch: Batch) -> bool:
+        """Return True if all numbers are float32, and all columns have one row for each transition."""
+        n = len(batch)
+        columns = (features, *_numbers_of(batch))
+        return len(batch.actions) == n and all(c.dtype == torch.float32 and len(c) == n for c in columns)
+
+
+def _numbers_of(batch: Batch) -> tuple[Tensor, ...]:
+    return batch.old_values, batch.old_log_prob, batch.advantages, batch.returns
 
 
 class Learner:
@@ -124,7 +135,8 @@ class Learner:
         self.kernels.learner_ready(self.handle)
         self.addresses = self._addresses()
         self.activations = self._activations()
-        self.architecture = (repr(policy.mlp_extractor), repr(policy.action_space), _sde_options(policy))
+        # Without hidden layers, the extractor's repr does not show the number of features.
+        self.architecture = (self.n_features, repr(twins), repr(policy.action_space), _sde_options(policy))
 
     def __del__(self) -> None:
         if hasattr(self, "handle"):
@@ -159,12 +171,11 @@ class Learner:
         for layer, following in zip(layers, [*layers[1:], None], strict=True):
             if isinstance(layer, nn.Linear):
                 activation, slope = activation_of(following)
-                added = self.kernels.learner_add_layer(
+                self.kernels.learner_add_layer(
                     self.handle, of_critic, layer.in_features, layer.out_features, activation, slope,
                     layer.weight.data_ptr(), layer.bias.data_ptr(),
                     self.gradient_of(layer.weight), self.gradient_of(layer.bias),
                 )  # fmt: skip
-                assert added, "`reason_against` lets no network of so many layers pass"
 
     def _set_optimizer(self) -> None:
         flat = self.flat
@@ -178,6 +189,17 @@ class Learner:
             len(sizes), (ctypes.c_void_p * len(sizes))(*addresses), (ctypes.c_int64 * len(sizes))(*sizes),
         )  # fmt: skip
         self.options = options
+
+    def accepts(self, transitions: Transitions, order: NDArray[np.int64]) -> bool:
+        """Return True if an epoch of these transitions in this order leaves no array.
+
+        Users may exchange the actions of a rollout and the order; what PyTorch refuses must not be read or written here.
+        """
+        if not isinstance(order, np.ndarray) or order.dtype != np.int64 or not order.flags.c_contiguous:
+            return False
+        n = len(transitions.features)
+        addresses = transitions.addresses.actions, n, order.ctypes.data, len(order)
+        return bool(self.kernels.learner_accepts(self.handle, *addresses))
 
     def learn_epoch(
         self, transitions: Transitions, order: NDArray[np.int64], config: UpdateConfig

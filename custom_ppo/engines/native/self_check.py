@@ -119,7 +119,8 @@ def _any_observations(space: spaces.Space[Any], like: NDArray[Any]) -> NDArray[A
 def _same_step(learner: Learner, batch: Batch, transitions: Transitions, config: UpdateConfig, n: int) -> bool | None:
     """Return True if all bits are equal, or None if autograd's loss is not finite, with which no step is made."""
     # The same transitions twice: the second step finds moments that are not zero, and weights that have moved.
-    rows = np.concatenate([np.arange(n), np.arange(n)])
+    # There may be fewer than n, as an order may repeat some.
+    rows = np.concatenate([np.arange(n), np.arange(n)]) % len(batch)
     # Disturbed, as in the first minibatch all ratios are 1 and all values are the old ones: so both sides of both
     # clips, and all branches of their gradients, are met.
     wave = 0.4 * torch.sin(torch.arange(len(batch), dtype=torch.float32))

@@ -16,7 +16,7 @@ SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "learner_new": (c_void_p, (c_int64, c_int)),
     "learner_free": (None, (c_void_p,)),
     "learner_add_layer": (
-        c_bool,
+        None,
         (c_void_p, c_bool, c_int, c_int, c_int, c_double, c_void_p, c_void_p, c_void_p, c_void_p),
     ),
     "learner_set_optimizer": (
@@ -28,6 +28,7 @@ SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "learner_set_steps": (None, (c_void_p, c_double)),
     "learner_values": (None, (c_void_p, c_void_p, c_int, c_void_p)),
     "learner_act": (c_bool, (c_void_p, c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_void_p)),
+    "learner_accepts": (c_bool, (c_void_p, c_void_p, c_int64, c_void_p, c_int64)),
     "learner_epoch": (
         c_int,
         (c_void_p, c_void_p, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p),

@@ -139,11 +139,14 @@ Head new_categorical(Learner *learner, int n_choices) {
         .row = new_floats(learner, n > n_choices ? n : n_choices),
         .choices = new_bytes(learner, n * (int64_t)sizeof(int32_t)),
     };
+    int32_t *known = new_bytes(learner, sizeof *known);
+    *known = n_choices;
     return (Head){
         .n_outputs = n_choices,
         .n_actions = 1,
         .integers = true,
         .has_entropy = true,
+        .n_choices = known,
         .sample = sample,
         .evaluate = evaluate,
         .backward = backward,

@@ -103,8 +103,8 @@ typedef struct {
 } Layer;
 
 typedef struct {
-    int n_layers;
-    Layer *layers;
+    int n_layers, room;
+    Layer *layers; /* n_layers of them, with room for `room` */
     float *spare[2]; /* gradients on their way back, [n, widest layer] */
 } Stack;
 
@@ -122,6 +122,7 @@ struct Head {
     int n_actions; /* numbers of one action */
     bool integers; /* true: sampled actions are int64, otherwise float32 */
     bool has_entropy;
+    const int32_t *n_choices; /* of each number of an action, [n_actions]; null if they are not integers */
     /* noise -> actions [n, n_actions] and their log-probabilities [n]; returns false if no action can be drawn */
     bool (*sample)(Head *head, const float *outputs, int n, const float *noise, void *actions, float *log_prob);
     /* actions [n, n_actions] -> log_prob [n], entropy [n]; keeps what `backward` needs */

@@ -4,8 +4,6 @@
  */
 #include "kernels.h"
 
-enum { MOST_LAYERS = 64, MOST_ARRAYS = 1024 };
-
 struct Learner {
     int64_t capacity;
     int n_features;
@@ -14,14 +12,26 @@ struct Learner {
     Optimizer optimizer;
     Minibatch batch;
     float *grad_outputs;
-    void *arrays[MOST_ARRAYS];
-    int n_arrays;
+    void **arrays; /* n_arrays of them, with room for `room` */
+    int n_arrays, room;
 };
+
+/* Grow an array that has no room for one more element; size: of an element in bytes. */
+static void *with_room(void *array, int n, int *room, size_t size) {
+    if (n < *room)
+        return array;
+    *room = 2 * *room + 16;
+    array = realloc(array, (size_t)*room * size);
+    if (!array)
+        abort();
+    return array;
+}
 
 void *new_bytes(Learner *learner, int64_t n) {
     void *array = NULL;
-    if (learner->n_arrays == MOST_ARRAYS || posix_memalign(&array, 64, (size_t)n + 64))
+    if (posix_memalign(&array, 64, (size_t)n + 64))
         abort();
+    learner->arrays = with_room(learner->arrays, learner->n_arrays, &learner->room, sizeof *learner->arrays);
     memset(array, 0, (size_t)n + 64);
     learner->arrays[learner->n_arrays++] = array;
     return array;
@@ -48,28 +58,27 @@ EXPORT Learner *learner_new(int64_t capacity, int n_features) {
         abort();
     learner->capacity = capacity;
     learner->n_features = n_features;
-    learner->actor.layers = new_bytes(learner, MOST_LAYERS * (int64_t)sizeof(Layer));
-    learner->critic.layers = new_bytes(learner, MOST_LAYERS * (int64_t)sizeof(Layer));
     return learner;
 }
 
 EXPORT void learner_free(Learner *learner) {
     for (int i = 0; i < learner->n_arrays; ++i)
         free(learner->arrays[i]);
+    free(learner->arrays);
+    free(learner->actor.layers);
+    free(learner->critic.layers);
     free(learner);
 }
 
-/* Add a layer behind the last one of the critic, or of the actor; returns false if there are too many. */
-EXPORT bool learner_add_layer(Learner *learner, bool of_critic, int n_in, int n_out, int activation, double slope,
+/* Add a layer behind the last one of the critic, or of the actor. */
+EXPORT void learner_add_layer(Learner *learner, bool of_critic, int n_in, int n_out, int activation, double slope,
                               const float *weight, const float *bias, float *grad_weight, float *grad_bias) {
     Stack *stack = of_critic ? &learner->critic : &learner->actor;
-    if (stack->n_layers == MOST_LAYERS)
-        return false;
+    stack->layers = with_room(stack->layers, stack->n_layers, &stack->room, sizeof *stack->layers);
     float *output = new_floats(learner, learner->capacity * n_out);
     float *before = needs_input((Activation)activation) ? new_floats(learner, learner->capacity * n_out) : output;
     stack->layers[stack->n_layers++] = (Layer){n_in, n_out, (Activation)activation, (float)slope, weight, bias, grad_weight,
                                                grad_bias, before, output};
-    return true;
 }
 
 /* state: arrays of the optimiser's state, null where it has fewer than three; options: see optimizers.c */
@@ -184,6 +193,26 @@ static void backward(Learner *learner, const Numbers *numbers) {
     head->backward(head, batch->grad_log_prob, numbers->ent_coef == 0 ? 0 : grad_entropy, batch->n, learner->grad_outputs);
     stack_backward(&learner->actor, batch->features, learner->grad_outputs, batch->n);
     stack_backward(&learner->critic, batch->features, batch->grad_values, batch->n);
+}
+
+static bool is_choice(float action, int32_t n_choices) {
+    return action > -1.0f && action < (float)n_choices; /* truncated, as by Tensor.long; false for NaN */
+}
+
+/* Return true if indices and actions are such that no array is left: 0 <= index < n_transitions, and integers that the
+ * distribution knows. Users may exchange both. PyTorch's functions raise an error for others. */
+EXPORT bool learner_accepts(const Learner *learner, const float *actions, int64_t n_transitions, const int64_t *order,
+                            int64_t n_order) {
+    const Head *head = &learner->head;
+    for (int64_t i = 0; i < n_order; ++i)
+        if (order[i] < 0 || order[i] >= n_transitions)
+            return false;
+    if (head->n_choices)
+        for (int64_t i = 0; i < n_transitions; ++i)
+            for (int j = 0; j < head->n_actions; ++j)
+                if (!is_choice(actions[i * head->n_actions + j], head->n_choices[j]))
+                    return false;
+    return true;
 }
 
 enum { COMPLETE, STOPPED_EARLY, NOT_FINITE };

@@ -95,11 +95,14 @@ EXPORT void learner_add_multi_categorical(Learner *learner, int n_parts, const i
     own->entropy = new_floats(learner, n);
     own->log_probs = new_floats(learner, n * n_parts);
     own->entropies = new_floats(learner, n * n_parts);
+    int32_t *known = new_bytes(learner, n_parts * (int64_t)sizeof *known);
+    memcpy(known, n_choices, (size_t)n_parts * sizeof *known);
     *head_of(learner) = (Head){
         .n_outputs = n_outputs,
         .n_actions = n_parts,
         .integers = true,
         .has_entropy = true,
+        .n_choices = known,
         .sample = sample,
         .evaluate = evaluate,
         .backward = backward,
