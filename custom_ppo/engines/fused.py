@@ -73,10 +73,6 @@ class FusedEngine:
             return False
         return self._chosen_for[1].unchanged(policy, optimizer, recipe)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A copy, and what a file holds, is made anew: flat tensors must be those of the copied optimiser.
-        return type(self), (self.policy, self.flat.optimizer, self.recipe)
-
     def serves(self, policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe) -> bool:
         """Return True if this engine was made for these very objects: a user may exchange a layer, or the optimiser."""
         if policy is not self.policy or recipe != self.recipe or not self.flat.serves(optimizer):

@@ -1,6 +1,6 @@
 """Rollout without modules, distributions and copies: the results of `rollout.interact` in a fraction of its time.
 
-    actor = rollout_actor(model, memory)       # None: the readable loop of CustomPPO.collect_rollouts
+    actor = rollout_actor(model, memory, n_rollout_steps)  # None: the readable loop of CustomPPO.collect_rollouts
     if actor is not None:
         collect(model, actor, env, callback, memory, n_rollout_steps)
 
@@ -32,6 +32,7 @@ from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import clipped_to_bounds
 from custom_ppo.rollout import bootstrap_timeouts
 from custom_ppo.sb3.buffer import RolloutMemory
+from custom_ppo.sb3.exchanged_policy import PolicyActor, PolicyWatch
 from custom_ppo.sb3.local_variables import LocalVariables, reads_no_locals
 from custom_ppo.sb3.normalization import clip
 from custom_ppo.sb3.stepping import stepper
@@ -39,9 +40,12 @@ from custom_ppo.sb3.stepping import stepper
 __all__ = ["collect", "rollout_actor"]
 
 
-def rollout_actor(model: Any, memory: TrajectoryMemory) -> Actor | None:
+def rollout_actor(model: Any, memory: TrajectoryMemory, n_rollout_steps: int) -> Actor | None:
     """Return the actor of the model's engine, or None if a part of the readable loop was exchanged or is watched."""
     make_actor = getattr(model.agent.engine, "actor", None)
+    # An actor would write beyond the arrays; `memory.add` raises the error.
+    if n_rollout_steps > memory.n_steps:
+        return None
     if make_actor is None or isinstance(memory.observations, dict):
         return None
     if not _is_own(model.agent, PPOAgent, "act", "remember"):
@@ -82,6 +86,7 @@ def collect(
     step, env_action, n_envs = stepper(env), _env_action(agent), env.num_envs
     observed = None if reads_no_locals(callback) else LocalVariables(model, env, callback, memory, n_rollout_steps)
     rows = memory if observed is None else observed.rows
+    watch = None if observed is None else PolicyWatch(agent.policy)
     noise_interval = agent.config.sde_sample_freq if agent.config.use_sde else 0
     always_update_infos = not _is_own(model, BaseAlgorithm, "_update_info_buffer")
     observations, episode_starts = model._last_obs, model._last_episode_starts
@@ -113,6 +118,9 @@ def collect(
                 goes_on = observed.on_step(t, observations, actions, env_actions, *results)
             if not goes_on:
                 return False
+            if watch is not None and watch.has_changed():
+                actor, watch = PolicyActor(agent), None
+                actor.begin(rows)
             if always_update_infos or _has_news(infos):
                 model._update_info_buffer(infos, dones)
             if True in dones.tolist():  # a quarter of the time of dones.any()

@@ -321,7 +321,7 @@ class CustomPPO(Resumable):
         callback.on_rollout_start()
         # After the callbacks, which may hook the policy: an actor would call no hook.
         agent.engine = self.choose_engine()
-        actor = rollout_actor(self, rollout_buffer)
+        actor = rollout_actor(self, rollout_buffer, n_rollout_steps)
         if actor is not None:
             return collect(self, actor, env, callback, rollout_buffer, n_rollout_steps)
         n_steps = 0  # not `enumerate`: callbacks see the steps before this one

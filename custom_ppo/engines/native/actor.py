@@ -47,6 +47,7 @@ class NativeActor:
 
     def begin(self, memory: TrajectoryMemory) -> None:
         """Bind to the arrays of a memory that was just reset."""
+        self._rows = memory.values, memory.log_probs  # kept alive, as a reset of the memory makes other ones
         self._values_address, self._log_probs_address = memory.values.ctypes.data, memory.log_probs.ctypes.data
 
     def act(self, step: int, observations: Observation) -> NDArray[Any]:

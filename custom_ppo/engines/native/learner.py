@@ -193,7 +193,7 @@ class Learner:
     def accepts(self, transitions: Transitions, order: NDArray[np.int64]) -> bool:
         """Return True if an epoch of these transitions in this order leaves no array.
 
-        Users may exchange the actions of a rollout and the order; what PyTorch refuses must not be read or written here.
+        Users may exchange the actions of a rollout, and the order; what PyTorch refuses must be refused here, too.
         """
         if not isinstance(order, np.ndarray) or order.dtype != np.int64 or not order.flags.c_contiguous:
             return False

@@ -106,7 +106,7 @@ def test_every_order_of_indices_is_followed(engine: str, order: Callable[[int], 
 @pytest.mark.parametrize("engine", ["autograd", *FAST])
 def test_an_index_without_a_transition_raises_an_error(engine: str, offset: int) -> None:
     recipe = SB3_PPO.replace(minibatch_order=lambda n: np.arange(n) + offset)
-    with pytest.raises(IndexError, match="out of range|out of bounds"):
+    with pytest.raises(IndexError, match=r"out of range|out of bounds"):
         trained(engine, spaces.Discrete(2), lambda model: None, recipe=recipe)
 
 
