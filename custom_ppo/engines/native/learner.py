@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -135,8 +136,10 @@ class Learner:
         self.kernels.learner_ready(self.handle)
         self.addresses = self._addresses()
         self.activations = self._activations()
-        # Without hidden layers, the extractor's repr does not show the number of features.
-        self.architecture = (self.n_features, repr(twins), repr(policy.action_space), _sde_options(policy))
+        # The text of a copy: Box.__repr__ stores it in the space, with which it would reach the model's files. Without
+        # hidden layers, the extractor's text does not show the number of features.
+        actions = repr(copy(policy.action_space))
+        self.architecture = (self.n_features, repr(twins), actions, _sde_options(policy))
 
     def __del__(self) -> None:
         if hasattr(self, "handle"):

@@ -39,6 +39,18 @@ def test_a_file_holds_no_rollout_and_no_second_copy_of_the_networks(tmp_path: Pa
     assert {"agent", "policy", "rollout_buffer"}.isdisjoint(saved)
 
 
+def test_training_leaves_the_spaces_in_a_file_as_they_were() -> None:
+    env = make_vec_env("Pendulum-v1", n_envs=2, seed=0)
+    model = CustomPPO("MlpPolicy", env, n_steps=16, batch_size=16, n_epochs=1, seed=0)
+    spaces = model.action_space, model.observation_space
+    before = [copy.deepcopy(vars(space)) for space in spaces]
+
+    model.learn(64)
+
+    for space, attributes in zip(spaces, before, strict=True):
+        np.testing.assert_equal({**vars(space), "_np_random": None}, {**attributes, "_np_random": None})
+
+
 def test_loading_can_change_the_rollout(tmp_path: Path) -> None:
     make_model(CustomPPO).save(tmp_path / "model")
     loaded = CustomPPO.load(tmp_path / "model", env=make_vec_env("CartPole-v1", n_envs=2), n_steps=8, device="cpu")
