@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.utils import obs_as_tensor
-from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
+from stable_baselines3.common.vec_env import VecEnv
 
-from harness.training.evaluation import evaluate
+from harness.training.lean_predictions import lean_predictions
 from harness.training.progress import Progress
 
 __all__ = [
@@ -52,10 +52,7 @@ class Stopwatch:
 
 
 class Evaluation(EvalCallback):
-    """SB3's EvalCallback with the same log, files and best model: deterministic, silent, timed by a stopwatch.
-
-    The episodes are played by `harness.training.evaluation`, whose results are those of SB3's `evaluate_policy`.
-    """
+    """SB3's EvalCallback: deterministic, silent, timed by a stopwatch, and with lean predictions."""
 
     reads_locals = False  # CustomPPO then makes none at every step
 
@@ -66,53 +63,8 @@ class Evaluation(EvalCallback):
     def _on_step(self) -> bool:
         if self.eval_freq <= 0 or self.n_calls % self.eval_freq != 0:
             return True
-        with self.watch.paused_training():
-            return self._evaluate()
-
-    def _evaluate(self) -> bool:
-        if self.model.get_vec_normalize_env() is not None:
-            sync_envs_normalization(self.training_env, self.eval_env)
-        self._is_success_buffer = []
-        returns, lengths = evaluate(self.model, self.eval_env, self.n_eval_episodes, on_end=self._note_success)
-        self._save_results(returns, lengths)
-        mean = np.mean(returns)
-        self.last_mean_reward = float(mean)
-        self.logger.record("eval/mean_reward", float(mean))
-        self.logger.record("eval/mean_ep_length", np.mean(lengths))
-        if self._is_success_buffer:
-            self.logger.record("eval/success_rate", np.mean(self._is_success_buffer))
-        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
-        self.logger.dump(self.num_timesteps)
-        return self._save_best(float(mean)) if mean > self.best_mean_reward else True
-
-    def _note_success(self, info: dict[str, Any]) -> None:
-        success = info.get("is_success")
-        if success is not None:
-            self._is_success_buffer.append(success)
-
-    def _save_results(self, returns: list[float], lengths: list[int]) -> None:
-        """Rewrite `evaluations.npz` with this evaluation added."""
-        if self.log_path is None:
-            return
-        self.evaluations_timesteps.append(self.num_timesteps)
-        self.evaluations_results.append(returns)
-        self.evaluations_length.append(lengths)
-        results: dict[str, Any] = {
-            "timesteps": self.evaluations_timesteps,
-            "results": self.evaluations_results,
-            "ep_lengths": self.evaluations_length,
-        }
-        if self._is_success_buffer:
-            self.evaluations_successes.append(self._is_success_buffer)
-            results["successes"] = self.evaluations_successes
-        np.savez(self.log_path, **results)
-
-    def _save_best(self, mean: float) -> bool:
-        """Save the model and its normalisation as the best so far; return False if training is to stop."""
-        if self.best_model_save_path is not None:
-            self.model.save(str(Path(self.best_model_save_path) / "best_model"))
-        self.best_mean_reward = mean
-        return self.callback_on_new_best is None or self.callback_on_new_best.on_step()
+        with self.watch.paused_training(), lean_predictions(self.model):
+            return super()._on_step()
 
 
 class SaveNormalization(BaseCallback):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import yaml
 from stable_baselines3.common.callbacks import CallbackList
+from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 
@@ -19,7 +20,7 @@ from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord, write_record
 from harness.training.callbacks import Evaluation, ProgressReporter, SaveNormalization, Stopwatch, TrustRegion
 from harness.training.envs import make_eval_env, make_training_env
-from harness.training.evaluation import evaluate
+from harness.training.lean_predictions import lean_predictions
 from harness.training.models import build_model
 from harness.training.progress import Progress
 from harness.training.provenance import engine_of, provenance, utc_now
@@ -135,9 +136,14 @@ def final_evaluation(model: Any, spec: RunSpec) -> tuple[tuple[float, ...], tupl
     env = make_eval_env(spec, FINAL_EVAL_SEED + SEEDS_PER_RUN * spec.seed, spec.n_final_episodes)
     try:
         _copy_normalization(model, env)
-        rewards, lengths = evaluate(model, env, spec.n_final_episodes, last=True)
+        with lean_predictions(model):
+            rewards, lengths = evaluate_policy(
+                model, env, spec.n_final_episodes, deterministic=True, return_episode_rewards=True
+            )
     finally:
         env.close()
+    assert isinstance(rewards, list)
+    assert isinstance(lengths, list)
     return tuple(float(reward) for reward in rewards), tuple(int(length) for length in lengths)
 
 

@@ -12,13 +12,12 @@ import gymnasium
 from gymnasium.error import DependencyNotInstalled, NameNotFound, NamespaceNotFound, UnregisteredEnv
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize, VecTransposeImage
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize, VecTransposeImage
 
 from harness.config.hyperparams import parse_kwargs, parse_normalize, parse_wrappers
 from harness.errors import UnknownNameError, did_you_mean
 from harness.experiment.plan import RunSpec
 from harness.training.algorithms import import_module, import_target
-from harness.training.envs.contacts import skip_impossible_contacts
 
 __all__ = ["check_environment", "make_eval_env", "make_training_env"]
 
@@ -119,9 +118,6 @@ def _make(spec: RunSpec, *, n_envs: int, seed: int, monitor_dir: Path | None, tr
         env_kwargs=parse_kwargs(hyperparams.get("env_kwargs")),
         monitor_kwargs=parse_kwargs(hyperparams.get("monitor_kwargs")),
     )
-    if isinstance(env, DummyVecEnv):
-        for member in env.envs:
-            skip_impossible_contacts(member)
     vec_wrapper = _wrapper(hyperparams.get("vec_env_wrapper"))
     if vec_wrapper is not None:
         env = vec_wrapper(env)
