@@ -20,6 +20,7 @@ from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
+from harness.training.envs import save_normalization
 from harness.training.lean_predictions import lean_predictions
 from harness.training.progress import Progress
 
@@ -79,8 +80,7 @@ class SaveNormalization(BaseCallback):
     def _on_step(self) -> bool:
         normalization = self.model.get_vec_normalize_env()
         if normalization is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            normalization.save(str(self.path))
+            save_normalization(normalization, self.path)
         return True
 
 

@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord, write_record
 from harness.training.callbacks import Evaluation, ProgressReporter, SaveNormalization, Stopwatch, TrustRegion
-from harness.training.envs import make_eval_env, make_training_env
+from harness.training.envs import lean_classes, make_eval_env, make_training_env, save_normalization
 from harness.training.lean_predictions import lean_predictions
 from harness.training.models import build_model
 from harness.training.progress import Progress
@@ -78,8 +78,9 @@ def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] 
     _write_settings(spec, zoo_path)
 
     watch = Stopwatch()
-    training_env = make_training_env(spec, run_path)
-    eval_env = make_eval_env(spec, EVAL_SEED + SEEDS_PER_RUN * spec.seed, spec.n_eval_episodes)
+    classes = lean_classes()
+    training_env = make_training_env(spec, run_path, classes=classes)
+    eval_env = make_eval_env(spec, EVAL_SEED + SEEDS_PER_RUN * spec.seed, spec.n_eval_episodes, classes=classes)
     try:
         model = build_model(spec, training_env)
         model.set_logger(configure(str(run_path), ["csv"]))
@@ -109,7 +110,7 @@ def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] 
         model.save(run_path / f"{name}.zip")  # SB3 adds the suffix only to names without a dot
         normalization = model.get_vec_normalize_env()
         if normalization is not None:
-            normalization.save(str(zoo_path / "vecnormalize.pkl"))
+            save_normalization(normalization, zoo_path / "vecnormalize.pkl")
         report(Progress(model.num_timesteps, float("nan"), "evaluating"))
         rewards, lengths = final_evaluation(model, spec)
     finally:
@@ -133,7 +134,8 @@ def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] 
 
 def final_evaluation(model: Any, spec: RunSpec) -> tuple[tuple[float, ...], tuple[int, ...]]:
     """Return the returns and lengths of n_final_episodes deterministic episodes of a trained model."""
-    env = make_eval_env(spec, FINAL_EVAL_SEED + SEEDS_PER_RUN * spec.seed, spec.n_final_episodes)
+    seed = FINAL_EVAL_SEED + SEEDS_PER_RUN * spec.seed
+    env = make_eval_env(spec, seed, spec.n_final_episodes, classes=lean_classes())
     try:
         _copy_normalization(model, env)
         with lean_predictions(model):

@@ -1,4 +1,4 @@
-"""Build SB3 vector environments from a RunSpec, wrapped in rl_zoo3's order: wrappers, VecNormalize, frame stack."""
+"""Build vector environments from a RunSpec, wrapped in rl_zoo3's order: wrappers, VecNormalize, frame stack."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import gymnasium
 from gymnasium.error import DependencyNotInstalled, NameNotFound, NamespaceNotFound, UnregisteredEnv
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize, VecTransposeImage
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecTransposeImage
 
 from harness.config.hyperparams import parse_kwargs, parse_normalize, parse_wrappers
 from harness.errors import UnknownNameError, did_you_mean
 from harness.experiment.plan import RunSpec
 from harness.training.algorithms import import_module, import_target
+from harness.training.envs.classes import SB3_CLASSES, VecEnvClasses
 
 __all__ = ["check_environment", "make_eval_env", "make_training_env"]
 
@@ -87,17 +88,22 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def make_training_env(spec: RunSpec, run_path: Path | None) -> VecEnv:
+def make_training_env(spec: RunSpec, run_path: Path | None, *, classes: VecEnvClasses = SB3_CLASSES) -> VecEnv:
     """Build the training environments of a run; every episode is written to `run_path/N.monitor.csv`.
 
     run_path: None writes no files.
+    classes: classes of the vector environment; all of them have the same results.
     """
-    return _make(spec, n_envs=spec.hyperparams.get("n_envs", 1), seed=spec.seed, monitor_dir=run_path, training=True)
+    n_envs = spec.hyperparams.get("n_envs", 1)
+    return _make(spec, classes, n_envs=n_envs, seed=spec.seed, monitor_dir=run_path, training=True)
 
 
-def make_eval_env(spec: RunSpec, seed: int, n_episodes: int) -> VecEnv:
-    """Build environments for an evaluation: rewards unchanged; observations normalised, statistics not updated."""
-    env = _make(spec, n_envs=min(n_episodes, N_EVAL_ENVS), seed=seed, monitor_dir=None, training=False)
+def make_eval_env(spec: RunSpec, seed: int, n_episodes: int, *, classes: VecEnvClasses = SB3_CLASSES) -> VecEnv:
+    """Build environments for an evaluation: rewards unchanged; observations normalised, statistics not updated.
+
+    classes: classes of the vector environment; all of them have the same results.
+    """
+    env = _make(spec, classes, n_envs=min(n_episodes, N_EVAL_ENVS), seed=seed, monitor_dir=None, training=False)
     # SB3's algorithms wrap training environments in the same way; its EvalCallback warns if the two differ.
     return VecTransposeImage(env) if _has_channels_last(env.observation_space) else env
 
@@ -107,7 +113,9 @@ def _has_channels_last(space: gymnasium.Space[Any]) -> bool:
     return any(is_image_space(part) and not is_image_space_channels_first(part) for part in parts)  # type: ignore[arg-type]
 
 
-def _make(spec: RunSpec, *, n_envs: int, seed: int, monitor_dir: Path | None, training: bool) -> VecEnv:
+def _make(
+    spec: RunSpec, classes: VecEnvClasses, *, n_envs: int, seed: int, monitor_dir: Path | None, training: bool
+) -> VecEnv:
     hyperparams = spec.hyperparams
     env: VecEnv = make_vec_env(
         _registered_id(spec.env),
@@ -115,6 +123,7 @@ def _make(spec: RunSpec, *, n_envs: int, seed: int, monitor_dir: Path | None, tr
         seed=seed,
         monitor_dir=None if monitor_dir is None else str(monitor_dir),
         wrapper_class=_wrapper(hyperparams.get("env_wrapper")),
+        vec_env_cls=classes.stepping,
         env_kwargs=parse_kwargs(hyperparams.get("env_kwargs")),
         monitor_kwargs=parse_kwargs(hyperparams.get("monitor_kwargs")),
     )
@@ -127,7 +136,7 @@ def _make(spec: RunSpec, *, n_envs: int, seed: int, monitor_dir: Path | None, tr
             normalize = {**normalize, "gamma": hyperparams["gamma"]}
         if not training:
             normalize = {**normalize, "norm_reward": False, "training": False}
-        env = VecNormalize(env, **normalize)  # type: ignore[arg-type]
+        env = classes.normalising(env, **normalize)  # type: ignore[arg-type]
     if hyperparams.get("frame_stack") is not None:
         env = VecFrameStack(env, hyperparams["frame_stack"])
     return env

@@ -10,7 +10,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 from harness.experiment.plan import RunSpec
 from harness.training import lean_predictions as module
-from harness.training.envs import make_eval_env, make_training_env
+from harness.training.envs import lean_classes, make_eval_env, make_training_env
 from harness.training.lean_predictions import lean_predictions
 from harness.training.models import build_model
 from harness.training.train import _copy_normalization
@@ -182,9 +182,9 @@ def test_actions_that_disagree_are_not_used(monkeypatch: pytest.MonkeyPatch) -> 
         assert [bits(model.predict(batch, deterministic=True)[0]) for _ in range(3)] == [expected] * 3
 
 
-def played(spec: RunSpec, model: Any, n_episodes: int) -> tuple[Any, ...]:
+def played(spec: RunSpec, model: Any, n_episodes: int, **classes: Any) -> tuple[Any, ...]:
     """Return the results of two evaluations in one set of environments, and the generators' states after them."""
-    env = make_eval_env(spec, 7, n_episodes)
+    env = make_eval_env(spec, 7, n_episodes, **classes)
     _copy_normalization(model, env)
     rounds = []
     for _ in range(2):
@@ -213,11 +213,11 @@ def played(spec: RunSpec, model: Any, n_episodes: int) -> tuple[Any, ...]:
     ids=lambda spec: f"{spec.algo} {spec.env}",
 )
 @pytest.mark.parametrize("n_episodes", [3, 12])
-def test_evaluations_are_those_of_sb3(spec: RunSpec, n_episodes: int) -> None:
+def test_evaluations_are_those_of_sb3_with_lean_environments_too(spec: RunSpec, n_episodes: int) -> None:
     model = build_model(spec, make_training_env(spec, None)).learn(256)
     expected = played(spec, model, n_episodes)
 
     with lean_predictions(model):
-        found = played(spec, model, n_episodes)
+        found = played(spec, model, n_episodes, classes=lean_classes())
 
     assert found == expected

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.experiment.run_records import write_record
+from harness.training import train
+from harness.training.envs import SB3_CLASSES
+from harness.training.train import train_run
+from tests.harness.toy_subjects import tiny_spec
 from tests.harness.training.same_results import differences
 
 
@@ -53,3 +59,25 @@ def test_another_last_bit_of_an_evaluation_and_a_missing_file_are_named(tmp_path
 
     assert missing == f"run.json: only in {tmp_path / 'before'}"
     assert other.startswith("evaluations.npz: /results")
+
+
+@pytest.mark.parametrize(
+    ("algo", "hyperparams"),
+    [
+        ("custom_ppo", {"normalize": True}),
+        ("ppo", {"normalize": True}),
+        ("a2c", {"n_steps": 16, "batch_size": None, "n_epochs": None}),
+    ],
+)
+def test_a_run_leaves_the_files_that_it_leaves_with_sb3s_own_environments(
+    algo: str, hyperparams: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = tiny_spec(algo, n_timesteps=512, **hyperparams)
+    lean, usual = tmp_path / "lean", tmp_path / "usual"
+    write_record(lean, train_run(spec, lean))
+
+    monkeypatch.setattr(train, "lean_classes", lambda: SB3_CLASSES)
+    write_record(usual, train_run(spec, usual))
+
+    assert list(differences(usual, lean)) == []
+    assert json.loads((lean / "run.json").read_text())["status"] == "finished"
