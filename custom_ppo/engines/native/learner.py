@@ -216,11 +216,13 @@ class Learner:
         terms = np.empty(-(-len(order) // size), TERMS)
         n_minibatches = ctypes.c_int64()
         self.kernels.learner_set_steps(self.handle, self.flat.n_steps)
-        outcome = self.kernels.learner_epoch(
-            self.handle, ctypes.byref(transitions.addresses), order.ctypes.data, len(order), size,
-            ctypes.byref(_numbers(config, self.recipe)), terms.ctypes.data, ctypes.byref(n_minibatches),
-        )  # fmt: skip
-        self.flat.n_steps = self.kernels.learner_steps(self.handle)
+        try:
+            outcome = self.kernels.learner_epoch(
+                self.handle, ctypes.byref(transitions.addresses), order.ctypes.data, len(order), size,
+                ctypes.byref(_numbers(config, self.recipe)), terms.ctypes.data, ctypes.byref(n_minibatches),
+            )  # fmt: skip
+        finally:  # also where Ctrl-C was pressed meanwhile: the weights have made these steps
+            self.flat.n_steps = self.kernels.learner_steps(self.handle)
         return terms[: n_minibatches.value], outcome == STOPPED_EARLY
 
 
