@@ -150,7 +150,7 @@ class _Gaussian:
         self.n_envs = n_envs
         self.current = self.log_std.data.numpy()
         self.known = self.current.tobytes()
-        self.std = torch.ones(n_envs, len(self.log_std)) * self.log_std.exp()
+        self.std = torch.ones(n_envs, len(self.log_std), dtype=torch.float32) * self.log_std.exp()
         self.twice_variance = 2 * self.std**2
         self.log_of_std = self.std.log()
 

@@ -59,12 +59,13 @@ class FlatOptimizer:
             self.offsets.append(size)
             size += math.ceil(parameter.numel() / _ALIGNMENT) * _ALIGNMENT
         # Gaps between parameters are computed too, and never read; their gradients are zero.
-        self.values = torch.zeros(size)
-        self.grads = torch.zeros(size)
+        self.values = torch.zeros(size, dtype=torch.float32)  # also where users set another default
+        self.grads = torch.zeros(size, dtype=torch.float32)
         self.value_views, self.grad_views = self._views(self.values), self._views(self.grads)
         """Parts of the flat tensors in the shapes of the parameters."""
         self.state: dict[str, Tensor] = {
-            name: torch.full((size,), start) for name, start in self.state_names(optimizer.param_groups[0]).items()
+            name: torch.full((size,), start, dtype=torch.float32)
+            for name, start in self.state_names(optimizer.param_groups[0]).items()
         }
         """Flat tensors of the state under PyTorch's names, such as "exp_avg"."""
         self.state_views = {name: self._views(flat) for name, flat in self.state.items()}

@@ -18,6 +18,12 @@ from custom_ppo.recipe import SB3_PPO, Recipe
 
 __all__ = ["reason_against"]
 
+_METHODS = {
+    name: vars(ActorCritic)[name]
+    for name in ("evaluate_actions", "_latents", "_distribution", "_encode", "forward", "predict_values")
+}
+"""Methods that the engines stand for, as they were when this module was imported: users also patch the class."""
+
 _ACTIONS = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
 
 
@@ -36,9 +42,8 @@ def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe
 def _reason_in_policy(policy: Any) -> str | None:
     if not isinstance(policy, ActorCritic):
         return f"{type(policy).__name__} is not a policy of custom_ppo"
-    methods = ("evaluate_actions", "_latents", "_distribution", "_encode", "forward", "predict_values")
     # Looked up on the object, not on its class: an observer may have wrapped a method of this policy alone.
-    own = [name for name in methods if getattr(getattr(policy, name), "__func__", None) is not vars(ActorCritic)[name]]
+    own = [name for name, method in _METHODS.items() if getattr(getattr(policy, name), "__func__", None) is not method]
     if own:
         return f"{type(policy).__name__} has its own {', '.join(own)}"
     if not isinstance(policy.action_space, _ACTIONS):

@@ -88,7 +88,7 @@ def native_head(learner: Learner, policy: ActorCritic) -> NativeHead:
 def _tensor_noise(shapes: Sequence[tuple[int, int]], method: str) -> Noise:
     """Return the noise of tensors that lie one after the other, each filled by one call of this method of a tensor."""
     sizes = [rows * columns for rows, columns in shapes]
-    numbers = torch.empty(sum(sizes))
+    numbers = torch.empty(sum(sizes), dtype=torch.float32)
     parts = [part.view(shape) for part, shape in zip(torch.split(numbers, sizes), shapes, strict=True)]
     fills = [getattr(part, method) for part in parts]
     address = numbers.data_ptr()
