@@ -45,7 +45,7 @@ def test_the_combinations_reach_every_kind_of_everything() -> None:
         "gSDE": 2,
         "early stopping": 2,
         "value clipping": 2,
-        "optimiser": 6,
+        "optimiser": 7,
     }.items():
         assert len({word[axis] for word in words}) == n_words, axis
 
@@ -109,7 +109,7 @@ def test_the_table_counts_and_names_what_failed(
         yield combinations.Result(combination, ("weights: log_std",), "AutogradEngine")
 
     made = outcomes()
-    monkeypatch.setattr(combinations, "compare", lambda combination: next(made))
+    monkeypatch.setattr(combinations, "compare", lambda *_: next(made))
     monkeypatch.setattr("sys.argv", ["combinations", "2"])
     assert combinations.main() == 1
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -76,7 +76,7 @@ def test_public_methods_take_sb3s_arguments(models: tuple[Any, Any], name: str) 
     ("ours", "theirs", "added"),
     [
         (CustomPPO, PPO, ADDED["model"]),
-        (CustomA2C, A2C, set()),
+        (CustomA2C, A2C, {"engine"}),
         (MlpPolicy, ActorCriticPolicy, ADDED["policy"]),
     ],
 )
