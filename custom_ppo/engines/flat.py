@@ -81,15 +81,22 @@ class FlatOptimizer:
         known = optimizer is self.optimizer and list(self.state) == list(self.state_names(group))
         return known and same_parameters(group["params"], self.parameters)
 
-    def bind(self) -> None:
-        """Make parameters, gradients and state views of the flat tensors, and take over what they hold."""
+    def bind(self) -> bool:
+        """Make parameters, gradients and state views of the flat tensors, and take over what they hold.
+
+        Returns False if some parameters have made more steps than others, as after a user has reset the state of a
+        layer: one number of steps cannot stand for them, and PyTorch's own optimiser must make the steps.
+        """
         self.bind_values()
         starts = self.state_names(self.optimizer.param_groups[0])
+        steps = set()
         with torch.no_grad():
             for i, (parameter, grad) in enumerate(zip(self.parameters, self.grad_views, strict=True)):
                 if parameter.grad is not grad:
                     parameter.grad = grad
                 self._bind_state(i, parameter, starts)
+                steps.add(self.n_steps)
+        return len(steps) < 2
 
     def bind_values(self) -> None:
         """Make the parameters views of the flat tensor, which is all that acting needs."""

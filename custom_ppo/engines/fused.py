@@ -82,11 +82,10 @@ class FusedEngine:
 
     def start(self) -> None:
         """Take over weights and the optimiser's state, which may have been loaded from a file since the last update."""
-        self.flat.bind()
+        self.steps_differ = not self.flat.bind()
         self.features.bind()
         self.actor_stack.bind()
         self.critic_stack.bind()
-        self.steps_differ = False
         self.substitute = None
 
     def finish(self) -> None:

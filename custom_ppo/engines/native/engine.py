@@ -47,7 +47,7 @@ class NativeEngine(FusedEngine):
         """Make an epoch in one call, and report its minibatches; return False if they must be made one by one."""
         if any(name in vars(self) for name in ("forward", "backward", "descend")):
             return False
-        if not len(order):
+        if self.steps_differ or not len(order):  # PyTorch's optimiser makes the steps, or there is none
             return False
         if self._prepared is None or self._prepared[:2] != (id(batch), len(order)):
             self._prepared = (id(batch), len(order), *self._prepare(batch, len(order), report.config))

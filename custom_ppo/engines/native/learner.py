@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import Any
 
@@ -229,6 +229,8 @@ class Learner:
 def reason_against_layers(policy: ActorCritic) -> str | None:
     """Return the reason why the kernels have no counterpart of a layer, or None if they have one of each."""
     twins = policy.mlp_extractor
+    if not all(map(_alternate, (twins.policy_net, twins.value_net))):
+        return "an activation does not follow a linear layer"
     for layer in (*twins.policy_net, *twins.value_net):
         # Not by tanh, GELU is code that oneDNN makes for the processor at hand (use_mkldnn in ATen's Activation.cpp).
         by_erf = getattr(layer, "approximate", "tanh") != "tanh"
@@ -238,6 +240,12 @@ def reason_against_layers(policy: ActorCritic) -> str | None:
         if getattr(layer, "inplace", False) and type(layer) is not nn.ReLU:
             return f"{type(layer).__name__} works in place"
     return None
+
+
+def _alternate(layers: Iterable[nn.Module]) -> bool:
+    """Return True if every activation follows a linear layer, as the kernels apply it to the output of that."""
+    linear = [isinstance(layer, nn.Linear) for layer in layers if type(layer) is not nn.Identity]
+    return all(one or other for one, other in zip([False, *linear], linear, strict=False))
 
 
 def activation_of(layer: nn.Module | None) -> tuple[int, float]:

@@ -14,6 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import nn
 
 from custom_ppo import CustomPPO
+from custom_ppo.engines import FusedEngine
 from custom_ppo.sb3.exchanged_policy import PolicyWatch
 from tests.probe_envs import RandomWorld
 
@@ -98,3 +99,11 @@ def test_more_steps_than_the_memory_holds_raise_an_error() -> None:
     model = CustomPPO("MlpPolicy", "CartPole-v1", n_steps=32, batch_size=16, seed=0, device="cpu")
     with pytest.raises(IndexError, match="the memory holds n_steps=32 steps and is full"):
         model.learn(200, callback=AtStep(change))
+
+
+@pytest.mark.filterwarnings("error:the compiled kernels do not give")
+def test_activations_that_follow_each_other_are_left_to_another_engine() -> None:
+    model = CustomPPO("MlpPolicy", "CartPole-v1", n_steps=32, batch_size=16, device="cpu")
+    model.policy.mlp_extractor.policy_net.append(torch.nn.ReLU())
+    model.learn(32)
+    assert type(model.agent.engine) is FusedEngine

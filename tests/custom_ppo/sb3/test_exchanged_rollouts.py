@@ -53,6 +53,25 @@ def trained(engine: Any, actions: spaces.Space[Any], change: Change, **kwargs: A
     return model.learn(96, callback=AtTheEnd(change))
 
 
+def reset_moments(optimizer: Any, parameter: torch.nn.Parameter) -> None:
+    optimizer.state[parameter] = {}
+
+
+def set_steps(optimizer: Any, parameter: torch.nn.Parameter) -> None:
+    optimizer.state[parameter]["step"].fill_(1)
+
+
+@pytest.mark.parametrize("change_state", [reset_moments, set_steps], ids=["reset", "step"])
+@pytest.mark.parametrize("engine", FAST)
+def test_one_weight_may_have_made_fewer_steps(engine: str, change_state: Callable[..., None]) -> None:
+    def change(model: Any) -> None:
+        if model.num_timesteps == 64:
+            change_state(model.policy.optimizer, model.policy.action_net.weight)
+
+    actions = spaces.Box(-1, 1, (2,))
+    assert_same(trained(engine, actions, change), trained("autograd", actions, change))
+
+
 def assert_same(ours: CustomPPO, theirs: CustomPPO) -> None:
     for a, b in zip(ours.policy.parameters(), theirs.policy.parameters(), strict=True):
         assert torch.equal(a, b)
