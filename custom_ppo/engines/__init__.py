@@ -12,7 +12,7 @@ engine      the interfaces
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -52,7 +52,7 @@ def make_engine(
 
     wanted: "auto" is the native one where it applies, else the fused one, else autograd's.
     last: the engine of the update before, which is returned if it still fits.
-    Raises InvalidConfigError if "native" or "fused" is wanted and not possible.
+    Raises InvalidConfigError if "native" or "fused" is wanted and not possible, or if no engine has that name.
     """
     if isinstance(last, FusedEngine) and last.was_chosen_for(wanted, policy, optimizer, recipe):
         return last
@@ -72,4 +72,6 @@ def make_engine(
             return engine
         if wanted == name:
             raise InvalidConfigError(f"engine={name!r} is not possible: {reason}; use engine='auto'")
+    if wanted not in get_args(EngineName):  # it is an attribute of a model, which users may set
+        raise InvalidConfigError(f"`engine` must be one of {', '.join(get_args(EngineName))}, got {wanted!r}")
     return AutogradEngine(policy, optimizer, recipe)

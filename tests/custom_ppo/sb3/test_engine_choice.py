@@ -60,6 +60,13 @@ def test_a_typo_in_the_engine_is_refused() -> None:
     assert str(error.value) == "`engine` must be one of auto, autograd, fused, native, got 'fuse'"
 
 
+def test_a_typo_after_training_is_refused_too() -> None:
+    trained: Any = model("auto").learn(32)
+    trained.engine = "nativ"
+    with pytest.raises(InvalidConfigError, match="got 'nativ'"):
+        trained.learn(32)
+
+
 @pytest.mark.parametrize("second_engine", ["autograd", "fused"])
 def test_a_model_saved_by_one_engine_goes_on_with_the_other(tmp_path: Path, second_engine: Any) -> None:
     models = []
