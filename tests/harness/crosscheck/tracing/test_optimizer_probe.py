@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,22 @@ from harness.crosscheck.tracing.recorder import Recorder
 from harness.crosscheck.tracing.trace import Trace
 from harness.crosscheck.tracing.trace_builder import TraceBuilder
 from tests.harness.crosscheck.traces import trace
+
+
+@pytest.fixture(autouse=True)
+def _no_hooks_are_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Detach all probes that a test attached: their hooks are called for the optimisers of all tests that follow."""
+    attached: list[weakref.ref[OptimizerProbe]] = []  # weak, as one test asks whether a probe is kept alive
+    attach = OptimizerProbe.attach
+
+    def remembered(probe: OptimizerProbe) -> None:
+        attached.append(weakref.ref(probe))
+        attach(probe)
+
+    monkeypatch.setattr(OptimizerProbe, "attach", remembered)
+    yield
+    for probe in filter(None, (reference() for reference in attached)):
+        probe.detach()
 
 
 class Learner:
