@@ -19,6 +19,7 @@ from harness.errors import UnknownNameError, did_you_mean
 from harness.experiment.plan import RunSpec
 from harness.training.algorithms import import_module, import_target
 from harness.training.envs.classes import SB3_CLASSES, VecEnvClasses
+from harness.training.envs.collisions import spare_collisions
 
 __all__ = ["check_environment", "make_eval_env", "make_training_env"]
 
@@ -127,6 +128,9 @@ def _make(
         env_kwargs=parse_kwargs(hyperparams.get("env_kwargs")),
         monitor_kwargs=parse_kwargs(hyperparams.get("monitor_kwargs")),
     )
+    if classes is not SB3_CLASSES:
+        for member in env.envs:  # type: ignore[attr-defined]
+            spare_collisions(member)
     vec_wrapper = _wrapper(hyperparams.get("vec_env_wrapper"))
     if vec_wrapper is not None:
         env = vec_wrapper(env)
