@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.utils import obs_as_tensor
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 
 from harness.training.envs import save_normalization
+from harness.training.evaluation import Episodes, evaluated
 from harness.training.lean_predictions import lean_predictions
 from harness.training.progress import Progress
 
@@ -53,7 +54,10 @@ class Stopwatch:
 
 
 class Evaluation(EvalCallback):
-    """SB3's EvalCallback: deterministic, silent, timed by a stopwatch, and with lean predictions."""
+    """SB3's EvalCallback with the harness's own evaluation: deterministic, silent, and timed by a stopwatch.
+
+    It writes the same files and the same rows of the logger.
+    """
 
     reads_locals = False  # CustomPPO then makes none at every step
 
@@ -64,8 +68,45 @@ class Evaluation(EvalCallback):
     def _on_step(self) -> bool:
         if self.eval_freq <= 0 or self.n_calls % self.eval_freq != 0:
             return True
-        with self.watch.paused_training(), lean_predictions(self.model):
-            return super()._on_step()
+        with self.watch.paused_training():
+            if self.model.get_vec_normalize_env() is not None:
+                sync_envs_normalization(self.training_env, self.eval_env)
+            with lean_predictions(self.model):
+                episodes = evaluated(self.model, self.eval_env, self.n_eval_episodes)
+            self._write(episodes)
+            return self._save_best(float(np.mean(episodes.returns)))
+
+    def _write(self, episodes: Episodes) -> None:
+        """Write evaluations.npz, and a row of the logger."""
+        self.evaluations_timesteps.append(self.num_timesteps)
+        self.evaluations_results.append(episodes.returns)
+        self.evaluations_length.append(episodes.lengths)
+        arrays: dict[str, Any] = {
+            "timesteps": self.evaluations_timesteps,
+            "results": self.evaluations_results,
+            "ep_lengths": self.evaluations_length,
+        }
+        if episodes.successes:
+            self.evaluations_successes.append(episodes.successes)
+            arrays["successes"] = self.evaluations_successes
+        if self.log_path is not None:
+            np.savez(self.log_path, **arrays)
+        self.logger.record("eval/mean_reward", float(np.mean(episodes.returns)))
+        self.logger.record("eval/mean_ep_length", np.mean(episodes.lengths))
+        if episodes.successes:
+            self.logger.record("eval/success_rate", np.mean(episodes.successes))
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.dump(self.num_timesteps)
+
+    def _save_best(self, mean_return: float) -> bool:
+        """Save the model if it is better than all before; return False if a callback stops the training."""
+        self.last_mean_reward = mean_return
+        if mean_return <= self.best_mean_reward or np.isnan(mean_return):
+            return True
+        self.best_mean_reward = mean_return
+        if self.best_model_save_path is not None:
+            self.model.save(Path(self.best_model_save_path) / "best_model")
+        return self.callback_on_new_best is None or self.callback_on_new_best.on_step()
 
 
 class SaveNormalization(BaseCallback):

@@ -14,7 +14,7 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-__all__ = ["lean_predictions"]
+__all__ = ["has_lean_predictions", "lean_predictions"]
 
 # By name, since the harness loads an algorithm only when it is trained.
 _POLICIES = frozenset({"stable_baselines3.common.policies.ActorCriticPolicy", "custom_ppo.sb3.policy.MlpPolicy"})
@@ -46,6 +46,11 @@ def lean_predictions(model: Any) -> Iterator[None]:
         yield
     finally:
         del policy.predict
+
+
+def has_lean_predictions(model: Any) -> bool:
+    """Return True inside a `with lean_predictions(model)` block that has replaced the policy's `predict`."""
+    return isinstance(getattr(getattr(model, "policy", None), "predict", None), _Predict)
 
 
 class _Predict:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import yaml
 from stable_baselines3.common.callbacks import CallbackList
-from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 
@@ -20,6 +19,7 @@ from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord, write_record
 from harness.training.callbacks import Evaluation, ProgressReporter, SaveNormalization, Stopwatch, TrustRegion
 from harness.training.envs import lean_classes, make_eval_env, make_training_env, save_normalization
+from harness.training.evaluation import evaluated
 from harness.training.lean_predictions import lean_predictions
 from harness.training.models import build_model
 from harness.training.progress import Progress
@@ -139,14 +139,10 @@ def final_evaluation(model: Any, spec: RunSpec) -> tuple[tuple[float, ...], tupl
     try:
         _copy_normalization(model, env)
         with lean_predictions(model):
-            rewards, lengths = evaluate_policy(
-                model, env, spec.n_final_episodes, deterministic=True, return_episode_rewards=True
-            )
+            episodes = evaluated(model, env, spec.n_final_episodes)
     finally:
         env.close()
-    assert isinstance(rewards, list)
-    assert isinstance(lengths, list)
-    return tuple(float(reward) for reward in rewards), tuple(int(length) for length in lengths)
+    return tuple(map(float, episodes.returns)), tuple(map(int, episodes.lengths))
 
 
 def _copy_normalization(model: Any, env: VecEnv) -> None:
