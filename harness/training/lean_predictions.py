@@ -14,6 +14,8 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from harness.training.algorithms import import_target
+
 __all__ = ["has_lean_predictions", "lean_predictions"]
 
 # By name, since the harness loads an algorithm only when it is trained.
@@ -70,18 +72,46 @@ class _Predict:
             for layer, activation in zip(layers[::2], layers[1::2], strict=True)
         ]
         self._last = policy.action_net.weight.detach(), policy.action_net.bias.detach()
+        linear_layers = [*layers[::2], policy.action_net]
+        self._layers = [
+            (layer.weight.detach(), layer.bias.detach(), activation)
+            for layer, activation in zip(linear_layers, [*layers[1::2], None], strict=True)
+        ]
+        self._native: Any = None
+        self._native_shape: tuple[int, ...] | None = None
 
     def __call__(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[NDArray[Any], Any]:
         if self._agrees and deterministic and self._is_batch(observation):
-            actions = self._actions(observation)
+            by_kernels = self._native is not None and observation.shape == self._native_shape
+            actions = self._native_actions(observation) if by_kernels else self._actions(observation)
             if actions is not None:
                 return actions, state
         expected: tuple[NDArray[Any], Any] = self._predict(observation, state, episode_start, deterministic)
         if self._agrees is None and deterministic and self._is_batch(observation):
             self._agrees = _is_same(self._actions(observation), expected[0])
+            self._make_native(observation, expected[0])
         return expected
+
+    def _make_native(self, observations: NDArray[Any], expected: NDArray[Any]) -> None:
+        """Predict batches of this size by compiled kernels, if there are any and they return what is expected."""
+        make = import_target("custom_ppo.engines.native.prediction:native_prediction")
+        self._native = make(self._layers, len(observations), chooses=isinstance(self._space, spaces.Discrete))
+        if self._native is not None and not _is_same(self._native_actions(observations), expected):
+            self._native = None
+        self._native_shape = observations.shape
+
+    def _native_actions(self, observations: NDArray[Any]) -> NDArray[Any] | None:
+        """Return what `_actions` returns, by compiled kernels."""
+        found: NDArray[Any] | None = self._native(observations)
+        return self._clipped(found) if found is not None and isinstance(self._space, spaces.Box) else found
+
+    def _clipped(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return actions [N, ...] within the bounds of the space."""
+        low, high = self._space.low, self._space.high
+        # What numpy.clip computes, without its own Python code.
+        return np.minimum(np.maximum(outputs.reshape(-1, *self._space.shape), low), high)
 
     def _is_batch(self, observation: Any) -> bool:
         """Return True for floats [N, D] in C's order; a single observation is left to the policy."""
@@ -104,10 +134,7 @@ class _Predict:
             if not np.isfinite(np.vdot(numbers, numbers)):
                 return None
             if isinstance(self._space, spaces.Box):
-                clipped: NDArray[Any] = np.clip(
-                    numbers.reshape(-1, *self._space.shape), self._space.low, self._space.high
-                )
-                return clipped
+                return self._clipped(numbers)
             # The most likely action, and not that of the largest logit: rounding may make two probabilities equal.
             logits = outputs - outputs.logsumexp(dim=-1, keepdim=True)
             chosen: NDArray[Any] = torch.softmax(logits, dim=-1).argmax(dim=1).numpy()

@@ -27,6 +27,7 @@ SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "learner_steps": (c_double, (c_void_p,)),
     "learner_set_steps": (None, (c_void_p, c_double)),
     "learner_values": (None, (c_void_p, c_void_p, c_int, c_void_p)),
+    "learner_outputs": (None, (c_void_p, c_void_p, c_int, c_void_p)),
     "learner_act": (c_bool, (c_void_p, c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_void_p)),
     "learner_accepts": (c_bool, (c_void_p, c_void_p, c_int64, c_void_p, c_int64)),
     "learner_epoch": (

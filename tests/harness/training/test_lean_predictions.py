@@ -221,3 +221,28 @@ def test_evaluations_are_those_of_sb3_with_lean_environments_too(spec: RunSpec, 
         found = played(spec, model, n_episodes, classes=lean_classes())
 
     assert found == expected
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+@pytest.mark.parametrize("native", [None, lambda observations: np.zeros(len(observations), np.float32)])
+def test_predictions_do_without_kernels_that_are_missing_or_wrong(
+    env: str, native: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = model_of(env=env)
+    batches = [np.full((4, *model.observation_space.shape), value, np.float32) for value in (0.5, 1.0, 2.0)]
+    expected = [bits(model.predict(batch, deterministic=True)[0]) for batch in batches]
+    monkeypatch.setattr(module, "import_target", lambda _: lambda *_, **__: native)
+
+    with lean_predictions(model):
+        assert [bits(model.predict(batch, deterministic=True)[0]) for batch in batches] == expected
+        assert model.policy.predict._native is None
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_batches_of_another_size_than_the_first_have_their_own_actions(env: str) -> None:
+    model = model_of(env=env)
+    batches = [np.full((n, *model.observation_space.shape), 0.1 * n, np.float32) for n in (5, 2, 5, 9)]
+    expected = [bits(model.predict(batch, deterministic=True)[0]) for batch in batches]
+
+    with lean_predictions(model):
+        assert [bits(model.predict(batch, deterministic=True)[0]) for batch in batches] == expected

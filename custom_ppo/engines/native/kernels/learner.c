@@ -144,6 +144,13 @@ EXPORT void learner_values(Learner *learner, const float *features, int n, float
     memcpy(values, stack_forward(&learner->critic, x, n), (size_t)n * sizeof(float));
 }
 
+/* Outputs of the actor's last layer in n states [n, features] -> outputs [n, n_out], before any distribution. */
+EXPORT void learner_outputs(Learner *learner, const float *features, int n, float *outputs) {
+    const float *x = aligned_features(learner, features, n);
+    int n_out = learner->actor.layers[learner->actor.n_layers - 1].n_out;
+    memcpy(outputs, stack_forward(&learner->actor, x, n), (size_t)n * (size_t)n_out * sizeof(float));
+}
+
 /* Sample actions in n states [n, features] -> actions, V(s) [n] and log pi(a|s) [n].
  * noise: what the head's distribution draws. Returns false if a probability is not finite, so that no action can be drawn. */
 EXPORT bool learner_act(Learner *learner, const float *features, int n, const float *noise, void *actions, float *values,
