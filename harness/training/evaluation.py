@@ -114,7 +114,7 @@ def _normalizer(env: Any) -> Callable[[Array], Array]:
     mean, scale, limit = env.obs_rms.mean, np.sqrt(env.obs_rms.var + env.epsilon), env.clip_obs
 
     def normalized(observations: Array) -> Array:
-        centred = np.subtract(observations, mean)
+        centred: Array = np.subtract(observations, mean)
         np.divide(centred, scale, centred)
         np.maximum(centred, -limit, out=centred)
         np.minimum(centred, limit, out=centred)

@@ -111,7 +111,8 @@ class _Predict:
         """Return actions [N, ...] within the bounds of the space."""
         low, high = self._space.low, self._space.high
         # What numpy.clip computes, without its own Python code.
-        return np.minimum(np.maximum(outputs.reshape(-1, *self._space.shape), low), high)
+        clipped: NDArray[Any] = np.minimum(np.maximum(outputs.reshape(-1, *self._space.shape), low), high)
+        return clipped
 
     def _is_batch(self, observation: Any) -> bool:
         """Return True for floats [N, D] in C's order; a single observation is left to the policy."""
