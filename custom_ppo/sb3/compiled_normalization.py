@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from ctypes import Structure, addressof, c_double, c_int64, c_void_p
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from custom_ppo.engines.native.library import KernelsUnavailableError, load
 
-__all__ = ["Moments", "compiled_moments"]
+__all__ = ["Moments", "compiled_moments", "copied"]
 
 Array = NDArray[Any]
-Moments = Callable[[Any, Array, Array], tuple[Array, Array]]
+Moments = Callable[[Any, Any, Array], tuple[Any, Array]]
 """(VecNormalize, observations, rewards) -> both normalised; the statistics are updated while training."""
 
 # Keyed by the environment and not one of its attributes: pointers can neither be saved nor copied with it.
@@ -38,12 +41,29 @@ def compiled_moments(env: VecNormalize) -> Moments | None:
 
 
 def _is_supported(env: VecNormalize) -> bool:
-    if not isinstance(env.venv, DummyVecEnv) or env.venv.keys != [None]:
-        return False
     inner: Any = env.venv
-    buffer = inner.buf_obs[None]
-    # NumPy sums a single column in another order than several.
-    return bool(buffer.dtype == inner.buf_rews.dtype == np.float32 and buffer[0].size > 1)
+    if not isinstance(inner, DummyVecEnv) or inner.buf_rews.dtype != np.float32:
+        return False
+    if inner.keys != [None] and not isinstance(inner.observation_space, spaces.Dict):
+        return False
+    keys = _normalized_keys(env)
+    return bool(keys) and all(inner.buf_obs[key].dtype == np.float32 and inner.buf_obs[key][0].size for key in keys)
+
+
+def _normalized_keys(env: VecNormalize) -> list[Any]:
+    """Return the keys of the observations that have statistics; [None] if observations are one array."""
+    inner: Any = env.venv
+    return [None] if inner.keys == [None] else list(env.norm_obs_keys or ())
+
+
+def copied(observations: Any) -> Any:
+    """Return a copy of an array, or of a dict with copies of its arrays."""
+    if not isinstance(observations, dict):
+        return observations.copy()
+    copies = copy(observations)
+    for key, array in observations.items():
+        copies[key] = array.copy()
+    return copies
 
 
 class _Step(Structure):
@@ -52,9 +72,7 @@ class _Step(Structure):
     _fields_ = (
         *((name, c_int64) for name in ("n", "d", "training", "norm_obs", "norm_reward")),
         *((name, c_double) for name in ("epsilon", "clip_obs", "clip_reward", "gamma")),
-        *((name, c_void_p) for name in ("obs", "rewards", "obs_mean", "obs_var")),
-        ("obs_count", c_double),
-        ("returns", c_void_p),
+        *((name, c_void_p) for name in ("obs", "rewards", "alone", "obs_mean", "obs_var", "obs_count", "returns")),
         *((name, c_double) for name in ("return_mean", "return_var", "return_count")),
         *((name, c_void_p) for name in ("normalized_obs", "normalized_rewards", "scratch")),
     )
@@ -63,33 +81,61 @@ class _Step(Structure):
 _ARRAYS = [field[0] for field in _Step._fields_ if field[1] is c_void_p]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Views of the columns of the kernel's arrays that belong to one key of the observations."""
+
+    key: Any
+    """None if observations are one array."""
+    obs: Array
+    normalized_obs: Array
+    mean: Array
+    var: Array
+    count: Array
+
+
 class _CompiledMoments:
     """Arrays that the kernel works on, for the environments of one VecNormalize.
 
     Everything is copied into them and out of them: SB3's statistics are new arrays after every step, and users may hold
-    or exchange them.
+    or exchange them. The keys of a Dict are columns of one array.
     """
 
     def __init__(self, env: VecNormalize, function: Callable[[int], None]) -> None:
-        self.venv = env.venv
+        inner: Any = env.venv
+        self.venv = inner
         self.function = function
-        shape = env.venv.buf_obs[None].shape  # type: ignore[attr-defined]
-        n = shape[0]
-        self.obs, self.normalized_obs = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        self.keys = _normalized_keys(env)
+        shapes = [inner.buf_obs[key].shape[1:] for key in self.keys]
+        sizes = [int(np.prod(shape)) for shape in shapes]
+        n, d = inner.num_envs, sum(sizes)
+        self.obs, self.normalized_obs = np.empty((n, d), np.float32), np.empty((n, d), np.float32)
         self.rewards, self.normalized_rewards = np.empty(n, np.float32), np.empty(n, np.float32)
-        self.obs_mean, self.obs_var = np.empty(shape[1:]), np.empty(shape[1:])
+        self.obs_mean, self.obs_var, self.obs_count = np.empty(d), np.empty(d), np.empty(d)
+        # NumPy sums a single column in another order than several.
+        self.alone = np.repeat(np.array(sizes) == 1, sizes)
         self.returns, self.scratch = np.empty(n), np.empty(n)
-        self.step = _Step(n=n, d=self.obs_mean.size)
+        self.parts = [
+            self._part(key, shape, end - size, end)
+            for key, shape, size, end in zip(self.keys, shapes, sizes, np.cumsum(sizes).tolist(), strict=True)
+        ]
+        self.step = _Step(n=n, d=d)
         for name in _ARRAYS:
             setattr(self.step, name, getattr(self, name).ctypes.data)
         self.address = addressof(self.step)
         self.settings: tuple[Any, ...] = ()
 
-    def fits(self, env: VecNormalize) -> bool:
-        """Return True if env still wraps the same environments."""
-        return env.venv is self.venv
+    def _part(self, key: Any, shape: tuple[int, ...], start: int, end: int) -> _Part:
+        n = len(self.obs)
+        arrays = self.obs[:, start:end], self.normalized_obs[:, start:end]
+        moments = self.obs_mean[start:end].reshape(shape), self.obs_var[start:end].reshape(shape)
+        return _Part(key, *(array.reshape(n, *shape) for array in arrays), *moments, self.obs_count[start:end])
 
-    def __call__(self, env: Any, observations: Array, rewards: Array) -> tuple[Array, Array]:
+    def fits(self, env: VecNormalize) -> bool:
+        """Return True if env still wraps the same environments, and normalises the same keys."""
+        return env.venv is self.venv and self.keys == _normalized_keys(env)
+
+    def __call__(self, env: Any, observations: Any, rewards: Array) -> tuple[Any, Array]:
         """Update the statistics of env while training, and return observations and rewards normalised by them."""
         step, n = self.step, len(rewards)
         training, norm_obs, norm_reward = env.training, env.norm_obs, env.norm_reward
@@ -101,19 +147,40 @@ class _CompiledMoments:
         returns = env.ret_rms
         step.return_mean, step.return_var, step.return_count = returns.mean, returns.var, returns.count
         if norm_obs:
-            statistics = env.obs_rms
-            self.obs[:] = observations
-            self.obs_mean[:], self.obs_var[:], step.obs_count = statistics.mean, statistics.var, statistics.count
+            self._take(env, observations)
         self.function(self.address)
         if training:
             env.returns = self.returns.copy()
             returns.mean, returns.var = np.float64(step.return_mean), np.float64(step.return_var)
             returns.count = n + returns.count
             if norm_obs:
-                statistics.mean, statistics.var = self.obs_mean.copy(), self.obs_var.copy()
-                statistics.count = n + statistics.count
+                self._give_statistics(env, n)
         new_rewards = self.normalized_rewards.copy() if norm_reward else rewards.astype(np.float32)
-        return self.normalized_obs.copy() if norm_obs else observations.copy(), new_rewards
+        return self._results(observations) if norm_obs else copied(observations), new_rewards
+
+    def _take(self, env: Any, observations: Any) -> None:
+        """Copy observations and statistics to where the kernel reads them."""
+        for part in self.parts:
+            key = part.key
+            part.obs[:] = observations if key is None else observations[key]
+            statistics = env.obs_rms if key is None else env.obs_rms[key]
+            part.mean[...], part.var[...], part.count[:] = statistics.mean, statistics.var, statistics.count
+
+    def _give_statistics(self, env: Any, n: int) -> None:
+        """Give env the statistics with a batch of n."""
+        for part in self.parts:
+            statistics = env.obs_rms if part.key is None else env.obs_rms[part.key]
+            statistics.mean, statistics.var = part.mean.copy(), part.var.copy()
+            statistics.count = n + statistics.count
+
+    def _results(self, observations: Any) -> Any:
+        """Return what the kernel normalised, with copies of the other keys."""
+        if self.keys == [None]:
+            return self.parts[0].normalized_obs.copy()
+        results = copied(observations)
+        for part in self.parts:
+            results[part.key] = part.normalized_obs.copy()
+        return results
 
     def _set(self, settings: tuple[Any, ...]) -> None:
         names = "training", "norm_obs", "norm_reward", "epsilon", "clip_obs", "clip_reward", "gamma"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
-from custom_ppo.sb3.compiled_normalization import Moments, compiled_moments
+from custom_ppo.sb3.compiled_normalization import Moments, compiled_moments, copied
 
 __all__ = ["can_normalize", "clip", "moments_of", "normalized_step"]
 
@@ -23,14 +24,24 @@ _ORIGINALS = {name: getattr(RunningMeanStd, name) for name in _METHODS}
 
 
 def can_normalize(env: VecNormalize) -> bool:
-    """Return True if `normalized_step` has the bits of this VecNormalize: observations are one array of floats."""
-    dtype = env.observation_space.dtype
+    """Return True if `normalized_step` has the bits of this VecNormalize.
+
+    Observations are one array of floats, or a dict of arrays of any numbers.
+    """
     numbers = env.epsilon, env.clip_obs, env.clip_reward, env.gamma
+    if not all(isinstance(number, int | float) for number in numbers) or not _is_untouched(env.ret_rms):
+        return False
+    if isinstance(env.observation_space, spaces.Dict):
+        return not env.norm_obs or _has_statistics_of_keys(env)
+    dtype = env.observation_space.dtype
+    return (dtype == np.float32 or dtype == np.float64) and (not env.norm_obs or _is_untouched(env.obs_rms))
+
+
+def _has_statistics_of_keys(env: VecNormalize) -> bool:
+    """Return True if every key that is normalised has its own statistics, and no other key has any."""
+    statistics: Any = env.obs_rms
     return (
-        (dtype == np.float32 or dtype == np.float64)
-        and all(isinstance(number, int | float) for number in numbers)
-        and _is_untouched(env.ret_rms)
-        and (not env.norm_obs or _is_untouched(env.obs_rms))
+        type(statistics) is dict and [*statistics] == env.norm_obs_keys and all(map(_is_untouched, statistics.values()))
     )
 
 
@@ -74,14 +85,9 @@ def _end_episodes(env: VecNormalize, dones: NDArray[np.bool_], infos: list[dict[
     env.returns[dones] = 0
 
 
-def _moments(env: Any, observations: NDArray[Any], rewards: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _moments(env: Any, observations: Any, rewards: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
     """Update the statistics of env while training, and return observations and rewards normalised by them."""
-    if env.norm_obs:
-        if env.training:
-            _update(env.obs_rms, observations)
-        observations = _normalized(observations, env.obs_rms, env.epsilon, env.clip_obs)
-    else:
-        observations = observations.copy()
+    observations = _normalize_observations(env, observations)
     if env.training:
         env.returns = env.returns * env.gamma + rewards
         _update_scalar(env.ret_rms, env.returns)
@@ -89,6 +95,22 @@ def _moments(env: Any, observations: NDArray[Any], rewards: NDArray[Any]) -> tup
         scale = np.sqrt(env.ret_rms.var + env.epsilon)
         rewards = clip(rewards / scale, -env.clip_reward, env.clip_reward)
     return observations, rewards.astype(np.float32)
+
+
+def _normalize_observations(env: Any, observations: Any) -> Any:
+    """Update the statistics of env while training, and return observations normalised by them."""
+    if not env.norm_obs:
+        return copied(observations)
+    if not isinstance(observations, dict):
+        if env.training:
+            _update(env.obs_rms, observations)
+        return _normalized(observations, env.obs_rms, env.epsilon, env.clip_obs)
+    results = copied(observations)
+    for key, statistics in env.obs_rms.items():
+        if env.training:
+            _update(statistics, observations[key])
+        results[key] = _normalized(observations[key], statistics, env.epsilon, env.clip_obs)
+    return results
 
 
 def _normalized(observations: NDArray[Any], statistics: RunningMeanStd, epsilon: float, limit: float) -> Any:
@@ -105,6 +127,9 @@ def _update(statistics: RunningMeanStd, batch: NDArray[Any]) -> None:
 
     Mean and variance of the batch are numpy's, in the precision of the batch; the rest is computed in float64.
     """
+    if batch.dtype not in (np.float32, np.float64):  # such as an image's bytes, which NumPy sums in another type
+        statistics.update(batch)
+        return
     n = len(batch)
     if n == 1:
         batch_mean = batch[0]

@@ -12,11 +12,13 @@ according to what it holds. Environments that are not known exactly are stepped 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
@@ -32,8 +34,8 @@ StepFunction = Callable[[NDArray[Any]], Results]
 def stepper(env: Any) -> StepFunction:
     """Return a function that does what `env.step` does, with less overhead where env is known exactly.
 
-    Known are DummyVecEnv with observations that are one array, and VecNormalize around it, if neither they nor their
-    classes were patched. Ask again after env was exchanged or patched.
+    Known are DummyVecEnv with observations that are one array or a dict of arrays, and VecNormalize around it, if
+    neither they nor their classes were patched. Ask again after env was exchanged or patched.
     """
     if _is_lean(env):
         return lambda actions: _step(env, actions)
@@ -53,8 +55,8 @@ class LeanVecEnv(DummyVecEnv):
     """
 
     def step_wait(self) -> Results:
-        """Return the results of one step; Dict and Tuple observations are left to DummyVecEnv."""
-        return _step(self, self.actions) if self.keys == [None] else super().step_wait()
+        """Return the results of one step; Tuple observations are left to DummyVecEnv."""
+        return _step(self, self.actions) if _has_known_space(self) else super().step_wait()
 
 
 class LeanVecNormalize(VecNormalize):
@@ -91,13 +93,21 @@ def _is_untouched(env: Any, cls: type, lean_cls: type) -> bool:
 
 
 def _is_lean(env: Any) -> bool:
-    return _is_untouched(env, DummyVecEnv, LeanVecEnv) and bool(env.keys == [None])
+    return _is_untouched(env, DummyVecEnv, LeanVecEnv) and _has_known_space(env)
+
+
+def _has_known_space(env: DummyVecEnv) -> bool:
+    return env.keys == [None] or isinstance(env.observation_space, spaces.Dict)
 
 
 def _step(env: Any, actions: NDArray[Any]) -> Results:
-    """Step the environments of a DummyVecEnv whose observations are one array, and leave its buffers as it does."""
+    """Step the environments of a DummyVecEnv, and leave its buffers as it does.
+
+    Its observations are one array or a dict of arrays.
+    """
     env.actions = actions
-    obs_buffer, rewards, dones, infos = env.buf_obs[None], env.buf_rews, env.buf_dones, env.buf_infos
+    buffers, rewards, dones, infos = env.buf_obs, env.buf_rews, env.buf_dones, env.buf_infos
+    obs_buffer = buffers.get(None)
     for i, member in enumerate(env.envs):
         observation, rewards[i], terminated, truncated, info = member.step(actions[i])
         infos[i] = info
@@ -108,8 +118,19 @@ def _step(env: Any, actions: NDArray[Any]) -> Results:
             info["terminal_observation"] = observation
             # The infos are copied after all steps, as in SB3: an environment that reuses an array changes them too.
             observation, env.reset_infos[i] = member.reset()
-        obs_buffer[i] = observation
-    return obs_buffer.copy(), rewards.copy(), dones.copy(), _copies(infos)
+        if obs_buffer is not None:
+            obs_buffer[i] = observation
+        else:
+            for key, buffer in buffers.items():
+                buffer[i] = observation[key]
+    return _observations(buffers), rewards.copy(), dones.copy(), _copies(infos)
+
+
+def _observations(buffers: OrderedDict[Any, NDArray[Any]]) -> Any:
+    """Return copies of the buffers as DummyVecEnv returns them: one array, or the dict's own class."""
+    if None in buffers:
+        return buffers[None].copy()
+    return OrderedDict([(key, buffer.copy()) for key, buffer in buffers.items()])
 
 
 _ATOMS = frozenset({bool, int, float, str, type(None), np.bool_, np.int32, np.int64, np.float32, np.float64})
@@ -129,7 +150,7 @@ def _copies(infos: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _copy(info: Any) -> dict[str, Any] | None:
-    """Return a copy of an info of simple values, arrays of numbers and dicts of simple values; None for another one."""
+    """Return a copy of an info of simple values, arrays of numbers and dicts of these; None for another one."""
     if type(info) is not dict:
         return None
     copied = info.copy()
@@ -139,8 +160,23 @@ def _copy(info: Any) -> dict[str, Any] | None:
             continue
         if kind is np.ndarray and not value.dtype.hasobject:
             copied[key] = value.copy("K")  # in the memory's own order, as deepcopy does
-        elif kind is dict and all(type(part) in _ATOMS for part in value.values()):
-            copied[key] = value.copy()
-        else:
+            continue
+        nested = _copy_of_dict(value) if kind is dict else None
+        if nested is None:
             return None
+        copied[key] = nested
+    return copied
+
+
+def _copy_of_dict(values: dict[Any, Any]) -> dict[Any, Any] | None:
+    """Return a copy of a dict of simple values and arrays of numbers, such as an observation; None for another one."""
+    copied, arrays = values.copy(), set()
+    for key, value in values.items():
+        if type(value) in _ATOMS:
+            continue
+        # One array under two keys is one array in a deep copy, too.
+        if type(value) is not np.ndarray or value.dtype.hasobject or id(value) in arrays:
+            return None
+        arrays.add(id(value))
+        copied[key] = value.copy("K")
     return copied

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack,
 
 from custom_ppo.engines.native.library import reason_against_loading
 from custom_ppo.sb3 import LeanVecEnv, LeanVecNormalize
+from custom_ppo.sb3.compiled_normalization import compiled_moments
 from custom_ppo.sb3.normalization import moments_of, normalized_step
 from custom_ppo.sb3.resume import ExactCheckpoint
 from custom_ppo.sb3.stepping import stepper
@@ -64,6 +66,18 @@ def reporting(space: spaces.Space[Any]) -> MakeEnv:
 
 
 FLOATS = spaces.Box(-1.0, 1.0, (3,), np.float32)
+MIXED = spaces.Dict(
+    {
+        "vector": FLOATS,
+        "number": spaces.Box(-1.0, 1.0, (1,), np.float32),
+        "matrix": spaces.Box(-1.0, 1.0, (2, 3), np.float32),
+        "double": spaces.Box(-1.0, 1.0, (2,), np.float64),
+        "image": spaces.Box(0, 255, (2, 2, 3), np.uint8),
+        "choice": spaces.Discrete(3),
+        "switches": spaces.MultiBinary(2),
+    }
+)
+BOXES = ["vector", "number", "matrix", "double", "image"]
 WORLDS: dict[str, MakeEnv] = {
     "CartPole": lambda: Monitor(gym.make("CartPole-v1")),
     "Pendulum": lambda: Monitor(TimeLimit(gym.make("Pendulum-v1"), 7)),
@@ -73,6 +87,8 @@ WORLDS: dict[str, MakeEnv] = {
     "float64": reporting(spaces.Box(-1.0, 1.0, (3,), np.float64)),
     "matrix": reporting(spaces.Box(-1.0, 1.0, (2, 3), np.float32)),
     "Discrete": reporting(spaces.Discrete(5)),
+    "Dict": reporting(MIXED),
+    "Dict of floats": reporting(spaces.Dict({key: MIXED[key] for key in ("vector", "number", "matrix")})),
 }
 
 
@@ -93,10 +109,24 @@ def state_of(env: Any) -> dict[str, Any]:
         names = ("old_obs", "old_reward", "returns", "training")
         own = {name: getattr(env, name) for name in names}
         own["ret_rms"] = vars(env.ret_rms).copy()
-        own["obs_rms"] = vars(env.obs_rms).copy() if isinstance(getattr(env, "obs_rms", None), RunningMeanStd) else None
+        own["obs_rms"] = moments(getattr(env, "obs_rms", None))
         return {**own, **state_of(env.venv)}
     names = ("buf_obs", "buf_rews", "buf_dones", "buf_infos", "actions", "reset_infos")
     return pickle.loads(pickle.dumps({name: getattr(env, name) for name in names}))  # type: ignore[no-any-return]
+
+
+def moments(statistics: Any) -> Any:
+    """Return running statistics as numbers, one entry for each key of a Dict."""
+    if isinstance(statistics, dict):
+        return {key: moments(part) for key, part in statistics.items()}
+    return vars(statistics).copy() if isinstance(statistics, RunningMeanStd) else None
+
+
+def types_of(observations: Any) -> Any:
+    """Return the type of an array, or those of a dict in its order, with its class."""
+    if isinstance(observations, dict):
+        return type(observations), [(key, array.dtype) for key, array in observations.items()]
+    return observations.dtype
 
 
 def without_times(results: Any) -> Any:
@@ -115,7 +145,7 @@ def course(env: VecEnv, step: Step, actions: list[NDArray[Any]]) -> list[Any]:
         state = state_of(env)
         for info in state["buf_infos"]:
             info.get("episode", {}).pop("t", None)
-        steps.append((results, [array.dtype for array in results[:3]], types, state))
+        steps.append((results, [types_of(part) for part in results[:3]], types, state))
     return steps
 
 
@@ -167,22 +197,54 @@ def test_a_stepper_normalises_as_vec_normalize_does(world: str, n_envs: int, set
 
 
 @pytest.mark.usefixtures("arithmetic")
+@pytest.mark.parametrize("settings", list(NORMALIZATIONS))
+@pytest.mark.parametrize("keys", [["matrix"], ["number", "vector"], ["double", "matrix"], BOXES], ids=str)
+@pytest.mark.parametrize("n_envs", [1, 3, 9])
+def test_a_stepper_normalises_the_named_keys_of_a_dict(n_envs: int, keys: list[str], settings: str) -> None:
+    ours, theirs = (
+        VecNormalize(DummyVecEnv([reporting(copy.deepcopy(MIXED))] * n_envs), norm_obs_keys=keys, **given)
+        for given in (NORMALIZATIONS[settings],) * 2
+    )
+    step = stepper(ours)
+    assert step != ours.step
+    assert_same_course(ours, theirs, step)
+
+
+def test_the_kernel_normalises_dicts_of_float32() -> None:
+    if reason_against_loading():
+        pytest.skip("the kernels are not compiled")
+    world = WORLDS["Dict of floats"]
+    assert compiled_moments(VecNormalize(DummyVecEnv([world]))) is not None
+    assert compiled_moments(VecNormalize(DummyVecEnv([reporting(MIXED)]), norm_obs_keys=["vector"])) is not None
+    assert compiled_moments(VecNormalize(DummyVecEnv([reporting(MIXED)]), norm_obs_keys=["double"])) is None
+
+
+@pytest.mark.usefixtures("arithmetic")
+@pytest.mark.parametrize("n_envs", [1, 2])
+def test_normalised_images_have_sb3s_bits(n_envs: int) -> None:
+    world = reporting(spaces.Box(0, 255, (4, 5, 3), np.uint8))
+    ours, theirs = (VecNormalize(DummyVecEnv([world] * n_envs)) for _ in range(2))
+    assert_same_course(ours, theirs, stepper(ours))
+
+
+@pytest.mark.usefixtures("arithmetic")
 @pytest.mark.parametrize("n_envs", [7, 8, 127, 130, 300])
-@pytest.mark.parametrize("world", ["one number", "matrix"])
+@pytest.mark.parametrize("world", ["one number", "matrix", "Dict of floats"])
 def test_statistics_of_many_environments_have_numpys_bits(world: str, n_envs: int) -> None:
     envs = [VecNormalize(DummyVecEnv([WORLDS[world]] * n_envs)) for _ in range(2)]
     rng = np.random.default_rng(0)
-    buffer = envs[0].venv.buf_obs[None]  # type: ignore[attr-defined]
-    moments = moments_of(envs[0])
+    buffers = envs[0].venv.buf_obs  # type: ignore[attr-defined]
+    arithmetic = moments_of(envs[0])
     for _ in range(4):
-        observations = rng.normal(3, 100, buffer.shape).astype(np.float32)
+        arrays = {key: rng.normal(3, 100, buffer.shape).astype(np.float32) for key, buffer in buffers.items()}
+        observations = arrays.get(None, arrays)
         rewards, dones = rng.normal(size=n_envs).astype(np.float32), rng.random(n_envs) < 0.1
-        found = normalized_step(envs[0], moments, observations, rewards, dones, [{}] * n_envs)
+        found = normalized_step(envs[0], arithmetic, observations, rewards, dones, [{}] * n_envs)
         # Its step with given results, and all of SB3's arithmetic.
         envs[1].venv.step_wait = lambda given=(observations, rewards, dones, [{}] * n_envs): given  # type: ignore[method-assign]
         np.testing.assert_equal(found, envs[1].step_wait())
     for name in ("obs_rms", "ret_rms"):
-        np.testing.assert_equal(*(vars(getattr(env, name)) for env in envs))
+        np.testing.assert_equal(*(moments(getattr(env, name)) for env in envs))
     np.testing.assert_equal(envs[0].returns, envs[1].returns)
 
 
@@ -201,6 +263,22 @@ def test_settings_and_statistics_may_be_exchanged_between_steps() -> None:
         np.testing.assert_equal(without_times(step(action)), without_times(theirs.step(action)))
 
 
+@pytest.mark.usefixtures("arithmetic")
+def test_statistics_of_one_key_may_be_exchanged_between_steps() -> None:
+    ours, theirs = (VecNormalize(DummyVecEnv([WORLDS["Dict of floats"]] * 2)) for _ in range(2))
+    step = stepper(ours)
+    (ours, actions), _ = seeded(ours), seeded(theirs)
+    courses: list[list[Any]] = [[], []]
+    for env, env_step, steps in ((ours, step, courses[0]), (theirs, theirs.step, courses[1])):
+        Reporting.shared.clear()
+        env.reset()
+        for number, action in enumerate(actions):
+            if number == 5:
+                env.obs_rms["vector"] = RunningMeanStd(shape=(3,))
+            steps.append([without_times(env_step(action)), moments(env.obs_rms)])
+    np.testing.assert_equal(*courses)
+
+
 class Child(DummyVecEnv):
     """Vector environment of a user."""
 
@@ -215,6 +293,20 @@ def with_patched_statistics(env: VecNormalize) -> VecEnv:
     return env
 
 
+def with_patched_key(env: VecNormalize) -> VecEnv:
+    patched("update", env.obs_rms["vector"])  # type: ignore[arg-type]
+    return env
+
+
+def with_another_key(env: VecNormalize) -> VecEnv:
+    env.norm_obs_keys = ["vector"]
+    return env
+
+
+def dicts() -> DummyVecEnv:
+    return DummyVecEnv([WORLDS["Dict of floats"]] * 2)
+
+
 def cartpoles(cls: type[DummyVecEnv] = DummyVecEnv) -> DummyVecEnv:
     return cls([WORLDS["CartPole"]] * 2)
 
@@ -225,8 +317,9 @@ UNKNOWN: dict[str, Callable[[], VecEnv]] = {
     "patched step": lambda: patched("step", VecNormalize(cartpoles())),
     "patched inner environment": lambda: VecNormalize(patched("step_wait", cartpoles())),
     "patched statistics": lambda: with_patched_statistics(VecNormalize(cartpoles())),
-    "Dict": lambda: DummyVecEnv([reporting(spaces.Dict({"a": FLOATS}))]),
-    "normalised Dict": lambda: VecNormalize(DummyVecEnv([reporting(spaces.Dict({"a": FLOATS}))])),
+    "Tuple": lambda: DummyVecEnv([reporting(spaces.Tuple([FLOATS, FLOATS]))]),
+    "normalised Dict with patched statistics": lambda: with_patched_key(VecNormalize(dicts())),
+    "normalised Dict with other keys": lambda: with_another_key(VecNormalize(dicts())),
     "normalised integers": lambda: VecNormalize(DummyVecEnv([reporting(spaces.Box(0, 9, (2,), np.int64))])),
     "frame stack": lambda: VecFrameStack(cartpoles(), 2),
     "twice normalised": lambda: VecNormalize(VecNormalize(cartpoles())),
@@ -282,17 +375,35 @@ def test_lean_environments_return_and_leave_what_sb3s_do(normalize: bool) -> Non
     assert stepper(ours) != ours.step
 
 
-def test_lean_environments_leave_dict_observations_to_sb3() -> None:
-    space = spaces.Dict({"a": FLOATS, "b": spaces.Discrete(3)})
-    settings: dict[str, Any] = {"norm_obs_keys": ["a"]}
-    ours = LeanVecNormalize(LeanVecEnv([reporting(space)] * 2), **settings)
-    theirs = VecNormalize(DummyVecEnv([reporting(space)] * 2), **settings)
+@pytest.mark.parametrize("space", [MIXED, spaces.Tuple([FLOATS, spaces.Discrete(3)])], ids=["Dict", "Tuple"])
+def test_lean_environments_with_several_arrays_are_sb3s(space: spaces.Space[Any]) -> None:
+    ours: VecEnv = LeanVecEnv([reporting(copy.deepcopy(space))] * 2)
+    theirs: VecEnv = DummyVecEnv([reporting(copy.deepcopy(space))] * 2)
+    if isinstance(space, spaces.Dict):  # VecNormalize knows no tuples
+        ours, theirs = (
+            LeanVecNormalize(ours, norm_obs_keys=["vector"]),
+            VecNormalize(theirs, norm_obs_keys=["vector"]),
+        )
     results = []
     for env in (ours, theirs):
         _, actions = seeded(env)
         Reporting.shared.clear()
         results.append([env.reset(), *(without_times(env.step(action)) for action in actions)])
     np.testing.assert_equal(*results)
+
+
+def test_an_array_under_two_keys_of_an_info_is_one_array_in_the_copy_too() -> None:
+    class Shared(Reporting):
+        def step(self, action: Any) -> Any:
+            *rest, _ = super().step(action)
+            return (*rest, {"nested": {"position": self.position, "again": self.position, "other": np.zeros(2)}})
+
+    for env in (DummyVecEnv([lambda: Shared(FLOATS)]), LeanVecEnv([lambda: Shared(FLOATS)])):
+        env.reset()
+        nested = env.step(np.zeros((1, 2), np.float32))[3][0]["nested"]
+        assert nested["position"] is nested["again"]
+        assert nested["position"] is not env.envs[0].position  # type: ignore[attr-defined]
+        assert nested["other"] is not env.buf_infos[0]["nested"]["other"]
 
 
 def test_saved_statistics_of_a_lean_environment_can_be_loaded(tmp_path: Any) -> None:

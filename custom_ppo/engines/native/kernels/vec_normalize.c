@@ -5,6 +5,7 @@
 #include "torch_math.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 /* State and results of one step in n environments with d numbers per observation. `normalization.py` has the same
  * fields in the same order. */
@@ -12,11 +13,12 @@ typedef struct {
     int64_t n, d;
     int64_t training, norm_obs, norm_reward; /* flags of VecNormalize */
     double epsilon, clip_obs, clip_reward, gamma;
-    const float *obs;     /* [n, d], as the environments returned them */
+    const float *obs;     /* [n, d], as the environments returned them; the keys of a Dict are columns side by side */
     const float *rewards; /* [n] */
+    const bool *alone;    /* [d], true for a column that is an array of its own */
     double *obs_mean;     /* [d] */
     double *obs_var;      /* [d] */
-    double obs_count;
+    double *obs_count;    /* [d] */
     double *returns; /* [n], discounted sums of rewards */
     double return_mean, return_var, return_count;
     float *normalized_obs;     /* [n, d] */
@@ -24,7 +26,7 @@ typedef struct {
     double *scratch;           /* [n] */
 } VecNormalizeStep;
 
-/* Sum of n numbers at this stride in the order of NumPy: in eight partial sums up to 128 numbers, and in two halves
+/* Sum of n numbers in the order of NumPy: in eight partial sums up to 128 numbers, and in two halves
  * beyond (pairwise_sum in numpy/_core/src/umath/loops_utils.h.src). */
 #define PAIRWISE_SUM(type, name)                                                                  \
     static type name(const type *x, int64_t n) {                                                  \
@@ -47,6 +49,7 @@ typedef struct {
         return sum;                                                                               \
     }
 PAIRWISE_SUM(double, pairwise_sum)
+PAIRWISE_SUM(float, pairwise_float_sum)
 
 /* Combine running moments of `count` numbers with those of a batch of n (Chan et al.'s parallel algorithm):
  *
@@ -61,18 +64,25 @@ static void combine(double *mean, double *var, double count, double n, double ba
     *var = (*var * count + batch_m2 + delta * delta * count * n / total) / total;
 }
 
-/* Take the observations into their statistics, one column after the other. NumPy adds the rows of a batch [n, d] one by
- * one where d > 1; it would sum a single column pairwise, so d = 1 is left to Python. RunningMeanStd.update */
+/* Sum of a column in the order of NumPy's sum over the first axis: the rows of a batch [n, d] are added one by one where
+ * d > 1, and pairwise if the column is alone. */
+static float column_sum(const float *column, int64_t n, bool alone) {
+    if (alone) return pairwise_float_sum(column, n);
+    float sum = column[0];
+    for (int64_t i = 1; i < n; i++) sum += column[i];
+    return sum;
+}
+
+/* Take the observations into their statistics, one column after the other. RunningMeanStd.update */
 static void update_observations(VecNormalizeStep *s) {
     const float n = (float)s->n;
+    float *column = (float *)s->scratch; /* copied, as those of a batch lie d numbers apart */
     for (int64_t j = 0; j < s->d; j++) {
-        const float *column = s->obs + j;
-        float sum = column[0];
-        for (int64_t i = 1; i < s->n; i++) sum += column[i * s->d];
-        const float mean = sum / n;
-        float squares = (column[0] - mean) * (column[0] - mean);
-        for (int64_t i = 1; i < s->n; i++) squares += (column[i * s->d] - mean) * (column[i * s->d] - mean);
-        combine(s->obs_mean + j, s->obs_var + j, s->obs_count, (double)s->n, mean, squares / n * n);
+        for (int64_t i = 0; i < s->n; i++) column[i] = s->obs[i * s->d + j];
+        const float mean = column_sum(column, s->n, s->alone[j]) / n;
+        for (int64_t i = 0; i < s->n; i++) column[i] = (column[i] - mean) * (column[i] - mean);
+        const float squares = column_sum(column, s->n, s->alone[j]);
+        combine(s->obs_mean + j, s->obs_var + j, s->obs_count[j], (double)s->n, mean, squares / n * n);
     }
 }
 
