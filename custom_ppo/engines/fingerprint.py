@@ -12,12 +12,16 @@ import torch
 from torch import nn
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-__all__ = ["Fingerprint"]
+__all__ = ["Fingerprint", "switches"]
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _METHODS = ("evaluate_actions", "_latents", "_distribution", "_encode", "forward", "predict_values")
 _SETTINGS = ("alpha", "negative_slope", "inplace", "approximate")
 """Attributes of activations."""
+_SWITCHES = ("normalize_images", "share_features_extractor")
+"""Attributes of a policy."""
+_NOISE_SWITCHES = ("full_std", "use_expln", "squash_output")
+"""Attributes of gSDE's noise."""
 
 
 class Fingerprint:
@@ -57,6 +61,7 @@ def _objects(policy: Any, optimizer: torch.optim.Optimizer) -> list[Any]:
     others = [policy.action_space, policy.observation_space, getattr(policy, "sde", None), optimizer.state]
     return [
         *map(id, (*methods, *others, *group["params"])),
+        *switches(policy),
         settings,
         len(optimizer.param_groups),
         len(optimizer.state),
@@ -66,6 +71,13 @@ def _objects(policy: Any, optimizer: torch.optim.Optimizer) -> list[Any]:
         len(_global_optimizer_pre_hooks),
         len(_global_optimizer_post_hooks),
     ]
+
+
+def switches(policy: Any) -> list[Any]:
+    """Return attributes of a policy that its methods read at every call, and that an engine may have read only once."""
+    state, noise = vars(policy), getattr(policy, "sde", None)
+    own = [state.get(name) for name in _SWITCHES]
+    return own if noise is None else [*own, *[getattr(noise, name, None) for name in _NOISE_SWITCHES]]
 
 
 def _parts(attributes: dict[str, Any]) -> list[Any]:

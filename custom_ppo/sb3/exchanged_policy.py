@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from custom_ppo.agent import PPOAgent, to_tensor
+from custom_ppo.engines.fingerprint import switches
 from custom_ppo.memory import Observation, TrajectoryMemory
 
 __all__ = ["PolicyActor", "PolicyWatch"]
@@ -48,12 +49,13 @@ class PolicyActor:
 
 
 class PolicyWatch:
-    """Finds out if layers, weights, hooks or methods of a policy were exchanged since this object was made.
+    """Finds out if layers, weights, hooks, methods or switches of a policy were exchanged since this object was made.
 
     Weights that were changed in place need not be found: an actor sees them. The policy must have no hooks.
     """
 
     def __init__(self, policy: nn.Module) -> None:
+        self._policy = policy
         # These lists also keep the objects alive, so that no new one has the id of an old one.
         self._modules, self._parameters = list(policy.modules()), list(policy.parameters())
         self._attributes = [vars(module) for module in self._modules]
@@ -65,10 +67,11 @@ class PolicyWatch:
         """Return True if a part was exchanged, added or removed."""
         return any(self._hooks) or self._now() != self._before
 
-    def _now(self) -> tuple[list[int], list[int], list[int]]:
+    def _now(self) -> tuple[list[Any], ...]:
         # A wrapped method is one attribute more.
         return (
             [*map(len, self._attributes)],
             [id(member) for members in self._members for member in members.values()],
             [parameter.data_ptr() for parameter in self._parameters],
+            switches(self._policy),
         )

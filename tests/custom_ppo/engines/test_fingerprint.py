@@ -35,6 +35,8 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "another optimiser": lambda policy: setattr(policy, "optimizer", torch.optim.SGD(policy.parameters(), lr=0.1)),
     "another setting": lambda policy: policy.optimizer.param_groups[0].update(weight_decay=0.1),
     "a loaded optimiser": lambda policy: policy.optimizer.load_state_dict(copy.deepcopy(policy.optimizer.state_dict())),
+    "images as they are": lambda policy: setattr(policy, "normalize_images", False),
+    "another kind of sharing": lambda policy: setattr(policy, "share_features_extractor", False),
     "another group": lambda policy: policy.optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))]}),
 }
 
@@ -45,6 +47,15 @@ def test_every_change_is_seen(what: str) -> None:
     fingerprint = Fingerprint(policy, policy.optimizer, "recipe")
     assert fingerprint.unchanged(policy, policy.optimizer, "recipe")
     CHANGES[what](policy)
+    assert not fingerprint.unchanged(policy, policy.optimizer, "recipe")
+
+
+@pytest.mark.parametrize("switch", ["full_std", "use_expln", "squash_output"])
+def test_every_changed_switch_of_gsde_is_seen(switch: str) -> None:
+    policy: Any = CustomPPO("MlpPolicy", "Pendulum-v1", use_sde=True, device="cpu").policy
+    fingerprint = Fingerprint(policy, policy.optimizer, "recipe")
+    assert fingerprint.unchanged(policy, policy.optimizer, "recipe")
+    setattr(policy.sde, switch, not getattr(policy.sde, switch))
     assert not fingerprint.unchanged(policy, policy.optimizer, "recipe")
 
 
