@@ -5,7 +5,7 @@ fused       fast: the backward pass written out, for all policies of custom_ppo 
 features, layers, heads, objectives, flat
             parts of the fused one
 fusible     names why an update must be left to autograd
-native      fastest: plain C, compiled at installation, for MLPs on the CPU
+native      fastest: plain C, compiled at installation, for MLPs on vectors and on Dicts of vectors, on the CPU
 engine      the interfaces
 """
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from custom_ppo.distributions import LOG_SQRT_2PI, StateDependentNoise
-from custom_ppo.engines.features import Features
+from custom_ppo.engines.features import Features, to_tensors
 from custom_ppo.engines.heads import unsquashed
 from custom_ppo.engines.layers import Stack
-from custom_ppo.memory import Observation, TensorObservation, TrajectoryMemory
+from custom_ppo.memory import Observation, TrajectoryMemory
 from custom_ppo.networks import ActorCritic
 
 __all__ = ["FusedActor", "torch_is_watched"]
@@ -45,7 +45,7 @@ class FusedActor:
     @torch.inference_mode()
     def act(self, step: int, observations: Observation) -> NDArray[Any]:
         """Sample actions; see `Actor.act`. Raises RuntimeError if a probability is not finite."""
-        by_actor, by_critic = self.features.encode(_to_tensor(observations))
+        by_actor, by_critic = self.features.encode(to_tensors(observations))
         output = self.actor_stack.forward(by_actor)
         values = self.critic_stack.forward(by_critic)
         actions, log_probs = self.sampler.sample(output, self.actor_stack.inputs[-1])
@@ -56,19 +56,13 @@ class FusedActor:
     @torch.inference_mode()
     def values(self, observations: Observation) -> NDArray[np.float32]:
         """Return V(s), [N]; see `Actor.values`."""
-        values = self.critic_stack.forward(self.features.encode_for_critic(_to_tensor(observations)))
+        values = self.critic_stack.forward(self.features.encode_for_critic(to_tensors(observations)))
         return values.numpy().reshape(-1)  # [N, 1] -> [N]
 
 
 def torch_is_watched() -> bool:
     """Return True if a mode of PyTorch sees every function that is called; it must see the policy's own."""
     return bool(torch._C._len_torch_function_stack() or torch._C._len_torch_dispatch_stack())
-
-
-def _to_tensor(observations: Observation) -> TensorObservation:
-    if isinstance(observations, dict):
-        return {key: torch.as_tensor(value) for key, value in observations.items()}
-    return torch.as_tensor(observations)
 
 
 class _Sampler(Protocol):

@@ -7,11 +7,19 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from custom_ppo.extractors import FlattenExtractor
-from custom_ppo.memory import TensorObservation
+from custom_ppo.extractors import CombinedExtractor, FlattenExtractor
+from custom_ppo.memory import Observation, TensorObservation
 from custom_ppo.networks import ActorCritic
 
-__all__ = ["Features", "make_features"]
+__all__ = [
+    "Features",
+    "extractors",
+    "flat_features",
+    "flattened_keys",
+    "make_features",
+    "reason_against_flattening",
+    "to_tensors",
+]
 
 
 class Features(Protocol):
@@ -45,8 +53,44 @@ class Features(Protocol):
 
 def make_features(policy: ActorCritic) -> Features:
     """Return the features of a policy."""
-    flat = all(type(extractor) is FlattenExtractor for extractor in extractors(policy))
-    return _Flattened(policy) if flat else _Differentiated(policy)
+    return _Differentiated(policy) if reason_against_flattening(policy) else _Flattened(policy)
+
+
+def reason_against_flattening(policy: ActorCritic) -> str | None:
+    """Return the reason why features are more than the numbers of an observation in a row, or None if they are not."""
+    for extractor in extractors(policy):
+        weighted = _first_of_another_kind(extractor)
+        if weighted is not None:
+            return f"features are extracted by {type(weighted).__name__}"
+    if len({flattened_keys(extractor) for extractor in extractors(policy)}) > 1:
+        return "actor and critic have their features in another order"
+    return None
+
+
+def _first_of_another_kind(extractor: nn.Module) -> nn.Module | None:
+    """Return the first module that does more than to flatten, or None."""
+    # Not isinstance: a subclass may compute something else.
+    if type(extractor) is FlattenExtractor:
+        parts: list[nn.Module] = [extractor.flatten]
+    elif type(extractor) is CombinedExtractor:
+        parts = list(extractor.extractors.values())
+    else:
+        return extractor
+    return next((part for part in parts if type(part) is not nn.Flatten), None)
+
+
+def flattened_keys(extractor: nn.Module) -> tuple[str, ...]:
+    """Return the keys of a Dict in the order of the features; () for observations that are one array."""
+    return tuple(extractor.extractors) if isinstance(extractor, CombinedExtractor) else ()
+
+
+def flat_features(policy: ActorCritic, observations: TensorObservation) -> Tensor:
+    """Return observations [B, ...] as features [B, F] of a policy that has no `reason_against_flattening`."""
+    encoded = policy._encode(observations)
+    if isinstance(encoded, dict):
+        keys = flattened_keys(policy.pi_features_extractor)
+        return torch.cat([encoded[key].flatten(1) for key in keys], dim=1)
+    return encoded.flatten(1)
 
 
 def extractors(policy: ActorCritic) -> tuple[nn.Module, ...]:
@@ -55,8 +99,15 @@ def extractors(policy: ActorCritic) -> tuple[nn.Module, ...]:
     return (policy.pi_features_extractor,) if shared else (policy.pi_features_extractor, policy.vf_features_extractor)
 
 
+def to_tensors(observations: Observation) -> TensorObservation:
+    """Return observations as tensors on the CPU, without a copy."""
+    if isinstance(observations, dict):
+        return {key: torch.as_tensor(value) for key, value in observations.items()}
+    return torch.as_tensor(observations)
+
+
 class _Flattened:
-    """Observations as vectors."""
+    """Observations as vectors; those of a Dict one after the other."""
 
     needs_gradient = False
 
@@ -64,9 +115,7 @@ class _Flattened:
         self.policy = policy
 
     def encode_for_critic(self, observations: TensorObservation) -> Tensor:
-        encoded = self.policy._encode(observations)
-        assert isinstance(encoded, Tensor)
-        return encoded.flatten(1)  # [B, ...] -> [B, F], the same for actor and critic
+        return flat_features(self.policy, observations)  # [B, ...] -> [B, F], the same for actor and critic
 
     def encode(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
         flat = self.encode_for_critic(observations)

@@ -27,7 +27,7 @@ from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.acting import FusedActor, torch_is_watched
 from custom_ppo.engines.autograd import AutogradEngine
 from custom_ppo.engines.engine import Actor, LossTerms, UpdateReport
-from custom_ppo.engines.features import make_features
+from custom_ppo.engines.features import extractors, make_features
 from custom_ppo.engines.fingerprint import Fingerprint
 from custom_ppo.engines.flat import flat_optimizer
 from custom_ppo.engines.heads import make_head
@@ -190,5 +190,6 @@ def _has_numbers_of_float32(batch: Batch) -> bool:
 def _parts(policy: ActorCritic) -> list[Any]:
     """Return all objects of a policy that an engine keeps."""
     twins = policy.mlp_extractor
-    rest = policy.action_space, policy.sde, policy.pi_features_extractor, policy.vf_features_extractor
+    extracting = [module for extractor in extractors(policy) for module in extractor.modules()]
+    rest = policy.action_space, policy.sde, *extracting
     return [*twins.policy_net, policy.action_net, *twins.value_net, policy.value_net, *rest]

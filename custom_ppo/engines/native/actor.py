@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from gymnasium import spaces
 from numpy.typing import NDArray
-from torch import Tensor
 
 from custom_ppo.engines.native import self_check
-from custom_ppo.extractors import is_image
+from custom_ppo.engines.native.encoding import encoder
 from custom_ppo.memory import Observation, TrajectoryMemory
 
 if TYPE_CHECKING:
@@ -43,7 +39,7 @@ class NativeActor:
         self._actions_address = self._actions.ctypes.data
         self._features = np.empty((n_envs, self.learner.n_features), np.float32)
         self._features_address = self._features.ctypes.data
-        self._encode = _encoder(self)
+        self._encode = encoder(self.policy, self._features)
 
     def begin(self, memory: TrajectoryMemory) -> None:
         """Bind to the arrays of a memory that was just reset."""
@@ -78,21 +74,3 @@ def make_actor(engine: NativeEngine, n_envs: int) -> NativeActor | None:
     """Return an actor for N parallel environments, or None if the kernels do not give PyTorch's bits here."""
     actor = NativeActor(engine, n_envs)
     return actor if self_check.acting_agrees(actor) else None
-
-
-def _encoder(actor: NativeActor) -> Callable[[Any], None]:
-    """Return a function that writes the features of observations [N, ...] into the actor's array [N, features]."""
-    policy, features = actor.policy, actor._features
-    space: Any = policy.observation_space
-    if isinstance(space, spaces.Box) and not (policy.normalize_images and is_image(space)):
-        # Whatever type they have: a VecNormalize returns floats also where the space says bytes.
-        rows = features.reshape(actor.n_envs, *space.shape)
-        return lambda observations: np.copyto(rows, observations, casting="unsafe")
-    target = torch.from_numpy(features)
-
-    def encode(observations: NDArray[Any]) -> None:
-        encoded = policy._encode(torch.as_tensor(observations))
-        assert isinstance(encoded, Tensor)
-        target.copy_(encoded.flatten(1))
-
-    return encode

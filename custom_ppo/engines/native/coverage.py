@@ -8,11 +8,10 @@ from typing import Any
 import torch
 
 from custom_ppo.engines import fusible
+from custom_ppo.engines.features import reason_against_flattening
 from custom_ppo.engines.native.heads import reason_against_head
 from custom_ppo.engines.native.learner import reason_against_layers
 from custom_ppo.engines.native.library import reason_against_loading
-from custom_ppo.extractors import FlattenExtractor
-from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import PPO_PENALTY, SB3_PPO, Recipe
 
 __all__ = ["reason_against"]
@@ -32,11 +31,4 @@ def reason_against(policy: Any, optimizer: torch.optim.Optimizer, recipe: Recipe
     changed = [part for part, known in _WRITTEN_OUT.items() if getattr(recipe, part) not in known]
     if changed:
         return f"the recipe has its own {', '.join(changed)}"
-    return _reason_in_extractors(policy) or reason_against_layers(policy) or reason_against_head(policy)
-
-
-def _reason_in_extractors(policy: ActorCritic) -> str | None:
-    for extractor in (policy.pi_features_extractor, policy.vf_features_extractor):
-        if type(extractor) is not FlattenExtractor:  # not isinstance: a subclass may compute something else
-            return f"features are extracted by {type(extractor).__name__}"
-    return None
+    return reason_against_flattening(policy) or reason_against_layers(policy) or reason_against_head(policy)

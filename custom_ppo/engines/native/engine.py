@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.acting import torch_is_watched
 from custom_ppo.engines.engine import Actor, UpdateReport
+from custom_ppo.engines.features import flat_features
 from custom_ppo.engines.fused import FusedEngine
 from custom_ppo.engines.native import self_check
 from custom_ppo.engines.native.actor import NativeActor, make_actor
@@ -60,9 +60,7 @@ class NativeEngine(FusedEngine):
 
     def _prepare(self, batch: Batch, n: int, config: UpdateConfig) -> tuple[Learner, Transitions] | tuple[None, None]:
         """Return the learner for epochs of n transitions, and the transitions, or Nones if the kernels do not apply."""
-        features = self.policy._encode(batch.observations)
-        assert isinstance(features, Tensor)
-        features = features.flatten(1).contiguous()
+        features = flat_features(self.policy, batch.observations).contiguous()
         if not Transitions.possible(features, batch):
             return None, None
         transitions = Transitions(features, batch)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from custom_ppo import recipe as recipes
 from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.flat import FlatOptimizer
+from custom_ppo.engines.native.encoding import layout
 from custom_ppo.engines.native.heads import NativeHead, native_head
 from custom_ppo.engines.native.library import load
 from custom_ppo.engines.native.optimizers import kernel_options
@@ -136,10 +137,11 @@ class Learner:
         self.kernels.learner_ready(self.handle)
         self.addresses = self._addresses()
         self.activations = self._activations()
+        self.switches = self._switches()
         # The text of a copy: Box.__repr__ stores it in the space, with which it would reach the model's files. Without
         # hidden layers, the extractor's text does not show the number of features.
         actions = repr(copy(policy.action_space))
-        self.architecture = (self.n_features, repr(twins), actions, _sde_options(policy))
+        self.architecture = (self.n_features, *self.switches, repr(twins), actions)
 
     def __del__(self) -> None:
         if hasattr(self, "handle"):
@@ -152,12 +154,17 @@ class Learner:
         return (*self.architecture, type(self.flat).__name__, self.options, *switches, config.ent_coef != 0)
 
     def is_outdated(self) -> bool:
-        """Return True if a layer or a setting of the optimiser was exchanged since this learner was made."""
+        """Return True if a layer, or a switch of policy or optimiser, was exchanged since this learner was made."""
         return (
-            self.addresses != self._addresses()
+            self.switches != self._switches()
+            or self.addresses != self._addresses()
             or self.options != kernel_options(self.flat)[1]
             or self.activations != self._activations()
         )
+
+    def _switches(self) -> tuple[Any, ...]:
+        """Return kinds of observations and options of gSDE, which users may change."""
+        return layout(self.policy), _sde_options(self.policy)
 
     def _activations(self) -> list[tuple[int, float]]:
         twins = self.policy.mlp_extractor

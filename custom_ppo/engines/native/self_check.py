@@ -20,8 +20,9 @@ from torch import Tensor
 
 from custom_ppo.config import UpdateConfig
 from custom_ppo.engines.autograd import AutogradEngine
+from custom_ppo.engines.features import to_tensors
 from custom_ppo.engines.native.learner import TERMS, Learner, Transitions
-from custom_ppo.memory import Batch, TrajectoryMemory
+from custom_ppo.memory import Batch, Observation, TrajectoryMemory
 
 if TYPE_CHECKING:
     from custom_ppo.engines.native.actor import NativeActor
@@ -75,9 +76,8 @@ _N_DRAWS = 8
 def _same_actions(actor: NativeActor) -> bool:
     policy: Any = actor.policy
     memory = TrajectoryMemory(1, actor.n_envs, policy.observation_space, policy.action_space)
-    assert not isinstance(memory.observations, dict)
-    array = _any_observations(policy.observation_space, memory.observations[0])
-    observations = torch.as_tensor(array)
+    observed = _any_observations(policy.observation_space, memory.observations)
+    observations = to_tensors(observed)
     values_before, before = actor.learner.flat.values.clone(), torch.get_rng_state()
     try:
         _disturb(actor.learner)
@@ -86,13 +86,13 @@ def _same_actions(actor: NativeActor) -> bool:
         torch.set_rng_state(before)
         actor.begin(memory)
         for actions, values, log_prob in expected:
-            found = actor.act(0, array)
+            found = actor.act(0, observed)
             equal = _equal(found, actions.reshape(found.shape))
             equal = equal and _equal(memory.values[0], values.flatten()) and _equal(memory.log_probs[0], log_prob)
             if not equal:
                 return False
         same_draws = torch.equal(torch.get_rng_state(), state)
-        return same_draws and _equal(actor.values(array), policy.predict_values(observations).flatten())
+        return same_draws and _equal(actor.values(observed), policy.predict_values(observations).flatten())
     finally:
         torch.set_rng_state(before)
         actor.learner.flat.values.copy_(values_before)
@@ -109,8 +109,14 @@ def _equal(ours: NDArray[Any], theirs: Tensor) -> bool:
     return ours.dtype == array.dtype and np.array_equal(ours, array, equal_nan=True)
 
 
-def _any_observations(space: spaces.Space[Any], like: NDArray[Any]) -> NDArray[Any]:
-    """Return observations of a space in the shape of an array, from a generator of their own."""
+def _any_observations(space: spaces.Space[Any], like: Any) -> Observation:
+    """Return observations of a space in the shape of one step of a memory's, from a generator of their own."""
+    if isinstance(space, spaces.Dict):
+        return {key: _any_array(part, like[key][0]) for key, part in space.spaces.items()}
+    return _any_array(space, like[0])
+
+
+def _any_array(space: spaces.Space[Any], like: NDArray[Any]) -> NDArray[Any]:
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
         return np.random.default_rng(0).normal(size=like.shape).astype(like.dtype)
     space = copy.deepcopy(space)  # as sampling moves its generator

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from custom_ppo.agent import PPOAgent
 from custom_ppo.config import PPOConfig
 from custom_ppo.engines import FusedEngine
-from custom_ppo.extractors import CombinedExtractor
+from custom_ppo.extractors import CombinedExtractor, FlattenExtractor
 from tests.custom_ppo.engines.spaces_to_fuse import ACTIONS, VECTOR
 from tests.custom_ppo.loops import make_agent
 from tests.probe_envs import RandomWorld
@@ -27,6 +27,15 @@ OBSERVATIONS: dict[str, spaces.Space[Any]] = {
     "choice": spaces.Discrete(4),
     "choices": spaces.MultiDiscrete([2, 5]),
     "switches": spaces.MultiBinary(3),
+    "dict": spaces.Dict(
+        {
+            "vector": VECTOR,
+            "matrix": spaces.Box(-1, 1, (2, 2), np.float64),
+            "choice": spaces.Discrete(4),
+            "choices": spaces.MultiDiscrete([2, 5]),
+            "switches": spaces.MultiBinary(3),
+        }
+    ),
 }
 NOISES: dict[str, dict[str, Any]] = {
     "gSDE": {},
@@ -40,7 +49,9 @@ def agent_with(observations: spaces.Space[Any], actions: spaces.Space[Any], n_en
     torch.manual_seed(3)
     world = RandomWorld(copy.deepcopy(observations), copy.deepcopy(actions))
     config = PPOConfig(n_steps=7, use_sde=network.get("use_sde", False))
-    agent = make_agent(world, config, n_envs=n_envs, **{"net_arch": [9, 5], "ortho_init": False, **network})
+    extractor = CombinedExtractor if isinstance(observations, spaces.Dict) else FlattenExtractor
+    network = {"net_arch": [9, 5], "ortho_init": False, "make_features_extractor": extractor, **network}
+    agent = make_agent(world, config, n_envs=n_envs, **network)
     agent.engine = FusedEngine(agent.policy, agent.optimizer, agent.recipe)  # type: ignore[arg-type]
     return agent
 
@@ -107,7 +118,7 @@ def test_it_acts_like_the_policy_with_every_network(activation_fn: type[nn.Modul
 @pytest.mark.parametrize("share", [True, False])
 def test_it_acts_on_the_features_of_an_extractor(share: bool) -> None:
     space = spaces.Dict({"a": VECTOR, "b": spaces.Discrete(3), "c": spaces.Box(0, 255, (1, 36, 36), np.uint8)})
-    network = {"make_features_extractor": CombinedExtractor, "share_features_extractor": share}
+    network = {"share_features_extractor": share}
     assert_acts_like_its_policy(agent_with(space, ACTIONS["discrete"], 2, **network))
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO
 from torch import nn
 
 from custom_ppo import CustomPPO
@@ -17,6 +21,8 @@ from custom_ppo.engines import AutogradEngine, FusedEngine, NativeEngine
 from custom_ppo.engines.native.library import reason_against_loading
 from custom_ppo.recipe import SB3_A2C, SB3_PPO
 from tests.custom_ppo.loops import learned_state
+from tests.custom_ppo.sb3.models import assert_same_weights, make_model
+from tests.probe_envs import RandomWorld
 
 
 def model(engine: Any, **kwargs: Any) -> CustomPPO:
@@ -128,6 +134,33 @@ def test_parts_that_are_exchanged_between_updates_are_used(change: Callable[[Any
         trained = model(engine).learn(64)
         change(trained.policy)
         models.append(trained.learn(64, reset_num_timesteps=False))
+    assert_same_models(*models)
+
+
+IMAGES = spaces.Box(0, 255, (4, 3, 3), np.uint8)
+
+
+@pytest.mark.parametrize("engine", ["auto", "fused", "autograd"])
+def test_images_are_normalised_as_the_policy_says_at_the_moment(engine: Any) -> None:
+    models = []
+    for cls in (functools.partial(CustomPPO, engine=engine), PPO):
+        world = RandomWorld(IMAGES, spaces.Discrete(2))
+        trained: Any = make_model(cls, world).learn(32)  # type: ignore[arg-type]
+        trained.policy.normalize_images = False
+        trained.learn(32)
+        trained.policy.normalize_images = True
+        models.append(trained.learn(32))
+    assert_same_weights(*models)
+
+
+def test_gsde_is_computed_as_its_switch_says_at_the_moment() -> None:
+    models = []
+    for engine in ("auto", "autograd"):
+        trained: Any = make_model(CustomPPO, "Pendulum-v1", use_sde=True, engine=engine).learn(32)
+        with torch.no_grad():
+            trained.policy.log_std.fill_(0.5)
+        trained.policy.sde.use_expln = True
+        models.append(trained.learn(32))
     assert_same_models(*models)
 
 
