@@ -27,7 +27,7 @@ from custom_ppo.diagnostics import TrainingDivergedError, explain_failed_act
 from custom_ppo.engines import Actor
 from custom_ppo.engines.native.advantages import compiled_gae
 from custom_ppo.gae import gae
-from custom_ppo.memory import TrajectoryMemory
+from custom_ppo.memory import Observation, TrajectoryMemory
 from custom_ppo.networks import ActorCritic
 from custom_ppo.recipe import clipped_to_bounds
 from custom_ppo.rollout import bootstrap_timeouts
@@ -46,7 +46,7 @@ def rollout_actor(model: Any, memory: TrajectoryMemory, n_rollout_steps: int) ->
     # An actor would write beyond the arrays; `memory.add` raises the error.
     if n_rollout_steps > memory.n_steps:
         return None
-    if make_actor is None or isinstance(memory.observations, dict):
+    if make_actor is None:
         return None
     if not _is_own(model.agent, PPOAgent, "act", "remember"):
         return None
@@ -90,8 +90,8 @@ def collect(
     noise_interval = agent.config.sde_sample_freq if agent.config.use_sde else 0
     always_update_infos = not _is_own(model, BaseAlgorithm, "_update_info_buffer")
     observations, episode_starts = model._last_obs, model._last_episode_starts
+    remember_observations = _observation_writer(memory, observations)
     # Views in the shapes in which environments and policy return one step, so that rows need no reshaping.
-    observation_rows = memory.observations.reshape(-1, *observations.shape)  # type: ignore[union-attr]
     action_rows = memory.actions
     if isinstance(memory.action_space, spaces.Discrete):
         action_rows = action_rows[..., 0]  # [T, N, 1] -> [T, N]
@@ -125,7 +125,7 @@ def collect(
                 model._update_info_buffer(infos, dones)
             if True in dones.tolist():  # a quarter of the time of dones.any()
                 bootstrap_timeouts(agent, rewards, dones, infos)
-            observation_rows[t] = observations
+            remember_observations(t, observations)
             action_rows[t] = actions
             reward_rows[t] = rewards
             episode_start_rows[t] = episode_starts
@@ -143,6 +143,27 @@ def collect(
     return True
 
 
+def _observation_writer(memory: TrajectoryMemory, like: Observation) -> Callable[[int, Any], None]:
+    """Return the function that writes observations in the memory's row of a step.
+
+    like: observations of one step, in the shapes of all others.
+    """
+    arrays = memory.observations
+    if not isinstance(arrays, dict):
+        assert not isinstance(like, dict)
+        return arrays.reshape(-1, *like.shape).__setitem__
+    assert isinstance(like, dict)
+    rows = [
+        (key, array.reshape(-1, *like[key].shape)) for key, array in arrays.items()
+    ]  # [T, N, 1] -> [T, N]: Discrete
+
+    def write(step: int, observations: Any) -> None:
+        for key, array in rows:
+            array[step] = observations[key]
+
+    return write
+
+
 def _env_action(agent: PPOAgent) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """Return the function that makes environments' actions of sampled ones [N, ...]."""
     space, recipe = agent.memory.action_space, agent.recipe
@@ -157,7 +178,7 @@ def _env_action(agent: PPOAgent) -> Callable[[NDArray[Any]], NDArray[Any]]:
     return lambda actions: clip(actions.reshape(-1, *shape), low, high)  # [N, A] -> [N, ...]
 
 
-def _divergence(agent: PPOAgent, observations: NDArray[Any]) -> TrainingDivergedError | None:
+def _divergence(agent: PPOAgent, observations: Observation) -> TrainingDivergedError | None:
     """Return the error that `PPOAgent.act` raises if no action can be drawn because a number is not finite."""
     parameters, memory = agent.policy.parameters(), agent.memory
     return explain_failed_act(observations, parameters, iteration=agent.iteration, memory=memory)
@@ -177,7 +198,7 @@ def _clear_row(memory: TrajectoryMemory, step: int) -> None:
     memory.log_probs[step] = 0
 
 
-def _finish(agent: PPOAgent, actor: Actor, observations: NDArray[Any], dones: NDArray[np.bool_]) -> Tensor:
+def _finish(agent: PPOAgent, actor: Actor, observations: Observation, dones: NDArray[np.bool_]) -> Tensor:
     """Estimate the advantages, and return the values of the last observations, [N, 1]."""
     own = _is_own(agent, PPOAgent, "finish_rollout", "value") and _is_own(agent.policy, ActorCritic, "predict_values")
     if not own:

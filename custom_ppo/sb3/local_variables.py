@@ -15,7 +15,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from custom_ppo.memory import TrajectoryMemory
+from custom_ppo.agent import to_tensor
+from custom_ppo.memory import Observation, TrajectoryMemory
 
 __all__ = ["LocalVariables", "reads_no_locals"]
 
@@ -90,7 +91,7 @@ class LocalVariables:
     def on_step(
         self,
         step: int,
-        observations: NDArray[Any],
+        observations: Observation,
         actions: NDArray[Any],
         env_actions: NDArray[Any],
         next_observations: Any,
@@ -102,7 +103,7 @@ class LocalVariables:
         memory, variables = self.memory, self.variables
         values, log_probs = self.rows.values[step], self.rows.log_probs[step]
         variables["n_steps"] = step
-        variables["obs_tensor"] = torch.from_numpy(observations)
+        variables["obs_tensor"] = to_tensor(observations, self.agent.device)
         variables["actions"] = actions if self.discrete else actions.reshape(-1, *self.shape)
         variables["values"] = torch.from_numpy(values[:, None])  # [N] -> [N, 1]
         variables["log_probs"] = torch.from_numpy(log_probs)

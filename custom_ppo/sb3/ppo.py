@@ -77,7 +77,8 @@ class CustomPPO(Resumable):
     recipe: the parts of the algorithm: a `Recipe` or the name of a preset ("ppo", "a2c", "ppo_penalty",
         "cleanrl_ppo"); the default is SB3's PPO.
     engine: way to compute updates and actions, all with the same bits: "autograd" (readable, for everything), "fused"
-        (faster, in Python), "native" (fastest, compiled, for MLPs on the CPU), or "auto", the fastest that is possible.
+        (faster, in Python), "native" (fastest, compiled, for MLPs on the CPU, also on Dicts without images), or "auto",
+        the fastest that is possible.
 
     Raises InvalidConfigError, a ValueError, for values that cannot train.
     """

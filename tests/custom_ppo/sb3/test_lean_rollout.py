@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -44,8 +45,8 @@ class KeepRollouts(BaseCallback):
         buffer: Any = self.model.rollout_buffer  # type: ignore[attr-defined]
         self.rollouts.append(
             {
-                **{name: getattr(buffer, name).copy() for name in ROLLOUT},
-                "last observation": np.copy(self.model._last_obs),  # type: ignore[arg-type]
+                **{name: copy.deepcopy(getattr(buffer, name)) for name in ROLLOUT},
+                "last observation": copy.deepcopy(self.model._last_obs),
                 "episode starts": np.copy(self.model._last_episode_starts),  # type: ignore[arg-type]
                 "episodes": [(episode["r"], episode["l"]) for episode in self.model.ep_info_buffer or ()],
                 "successes": list(self.model.ep_success_buffer or ()),
@@ -56,7 +57,8 @@ class KeepRollouts(BaseCallback):
 
 def rollouts(cls: type[Any], env: VecEnv, **settings: Any) -> list[dict[str, Any]]:
     keep = KeepRollouts()
-    model = make_model(cls, env, **settings).learn(32 * env.num_envs, callback=keep)
+    policy = "MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpPolicy"
+    model = make_model(cls, env, **{"policy": policy, **settings}).learn(32 * env.num_envs, callback=keep)
     if cls in (LeanPPO, LeanA2C):
         assert len(model.actors) == len(keep.rollouts), "the readable loop ran"
     return keep.rollouts
@@ -79,10 +81,14 @@ def test_training_is_sb3s(settings: dict[str, Any]) -> None:
     assert_identical(*(train(cls, "Pendulum-v1", 1, evaluate=True, **settings) for cls in (LeanPPO, PPO)))
 
 
-def recorded(cls: type[Any], action_space: spaces.Space[Any]) -> Recorder:
+def recorded(
+    cls: type[Any], action_space: spaces.Space[Any], observation_space: spaces.Space[Any] | None = None
+) -> Recorder:
     recorder = Recorder()
-    env = make_vec_env(lambda: RandomWorld(spaces.Box(-1, 1, (2,)), action_space), n_envs=2, seed=0)
-    make_model(cls, env).learn(96, callback=recorder)
+    observed = observation_space or spaces.Box(-1, 1, (2,))
+    env = make_vec_env(lambda: RandomWorld(observed, action_space), n_envs=2, seed=0)
+    policy = "MultiInputPolicy" if isinstance(observed, spaces.Dict) else "MlpPolicy"
+    make_model(cls, env, policy=policy).learn(96, callback=recorder)
     return recorder
 
 
@@ -92,7 +98,14 @@ def recorded(cls: type[Any], action_space: spaces.Space[Any]) -> Recorder:
     ids=str,
 )
 def test_callbacks_see_sb3s_local_variables_at_the_same_moments(action_space: spaces.Space[Any]) -> None:
-    ours, theirs = (recorded(cls, action_space) for cls in (LeanPPO, PPO))
+    assert_same_records(*(recorded(cls, action_space) for cls in (LeanPPO, PPO)))
+
+
+def test_callbacks_see_sb3s_local_variables_of_dict_observations() -> None:
+    assert_same_records(*(recorded(cls, spaces.Discrete(3), MIXED) for cls in (LeanPPO, PPO)))
+
+
+def assert_same_records(ours: Recorder, theirs: Recorder) -> None:
     assert ours.events == theirs.events
     np.testing.assert_equal(ours.steps, theirs.steps)
     assert ours.timeouts, "no episode was cut by its time limit"
@@ -134,11 +147,32 @@ def test_rollouts_of_normalised_integers_which_the_memory_truncates_are_sb3s() -
     np.testing.assert_equal(*(rollouts(cls, env) for cls, env in zip((LeanPPO, PPO), envs, strict=True)))
 
 
-def test_dict_observations_take_the_readable_loop() -> None:
-    space = spaces.Dict({"a": spaces.Box(-1, 1, (2,)), "b": spaces.Discrete(3)})
-    model = make_model(LeanPPO, random_world(space), policy="MultiInputPolicy").learn(96)
-    assert model.actors == []
-    assert_same_weights(model, make_model(PPO, random_world(space), policy="MultiInputPolicy").learn(96))
+MIXED = spaces.Dict(
+    {
+        "vector": spaces.Box(-1, 1, (2,)),
+        "matrix": spaces.Box(-1, 1, (2, 3), np.float64),
+        "choice": spaces.Discrete(3),
+        "choices": spaces.MultiDiscrete([2, 4]),
+        "switches": spaces.MultiBinary(3),
+    }
+)
+
+
+@pytest.mark.parametrize("normalize", [False, True], ids=["", "VecNormalize"])
+@pytest.mark.parametrize("n_envs", [1, 3])
+def test_rollouts_of_dict_observations_are_sb3s(n_envs: int, normalize: bool) -> None:
+    def make() -> VecEnv:
+        env = random_world(MIXED, n_envs)
+        return VecNormalize(env, norm_obs_keys=["matrix", "vector"]) if normalize else env
+
+    np.testing.assert_equal(*(rollouts(cls, make()) for cls in (LeanPPO, PPO)))
+
+
+@pytest.mark.parametrize("order", ["as the space", "reversed"])
+def test_rollouts_of_dict_observations_with_images_are_sb3s(order: str) -> None:
+    parts = {"image": spaces.Box(0, 255, (36, 37, 1), np.uint8), "vector": spaces.Box(-1, 1, (2,))}
+    space = spaces.Dict(parts if order == "as the space" else [*reversed(parts.items())])
+    np.testing.assert_equal(*(rollouts(cls, random_world(space, 2), n_steps=8, n_epochs=1) for cls in (LeanPPO, PPO)))
 
 
 def test_training_of_a2c_is_sb3s() -> None:
@@ -163,6 +197,10 @@ def test_a_callback_stops_training_where_it_stops_sb3s(make_callback: Callable[[
     np.testing.assert_array_equal(ours._last_episode_starts, theirs._last_episode_starts)
 
 
+def row_of(array: Any, step: int) -> Any:
+    return {key: row_of(part, step) for key, part in array.items()} if isinstance(array, dict) else array[step].copy()
+
+
 class Meddler(BaseCallback):
     """Changes in place what it sees, and looks at the row of a step before the step is remembered."""
 
@@ -172,16 +210,21 @@ class Meddler(BaseCallback):
 
     def _on_step(self) -> bool:
         buffer = self.locals["rollout_buffer"]
-        self.rows.append([getattr(buffer, name)[buffer.pos].copy() for name in ROLLOUT])
-        for name in ("rewards", "values", "log_probs", "obs_tensor"):
+        self.rows.append([row_of(getattr(buffer, name), buffer.pos) for name in ROLLOUT])
+        for name in ("rewards", "values", "log_probs"):
             self.locals[name][:] *= 0.5
+        observed = self.locals["obs_tensor"]
+        for part in observed.values() if isinstance(observed, dict) else [observed]:
+            part[:] = part * 0.5
         return True
 
 
-def test_a_callback_changes_in_place_what_is_remembered() -> None:
+@pytest.mark.parametrize("space", [spaces.Box(-1, 1, (3,)), MIXED], ids=["Box", "Dict"])
+def test_a_callback_changes_in_place_what_is_remembered(space: spaces.Space[Any]) -> None:
     meddlers = Meddler(), Meddler()
+    policy = "MultiInputPolicy" if isinstance(space, spaces.Dict) else "MlpPolicy"
     models = [
-        make_model(cls, random_world(spaces.Box(-1, 1, (3,)))).learn(96, callback=meddler)
+        make_model(cls, random_world(space), policy=policy).learn(96, callback=meddler)
         for cls, meddler in zip((LeanPPO, PPO), meddlers, strict=True)
     ]
     np.testing.assert_equal(meddlers[0].rows, meddlers[1].rows)

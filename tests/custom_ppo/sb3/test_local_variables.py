@@ -19,6 +19,13 @@ from tests.custom_ppo.sb3.models import BOTH, assert_same_weights, make_model
 from tests.probe_envs import RandomWorld
 
 
+def _arrays(value: Any) -> Any:
+    """Return a copy of a tensor as an array, or of a dict of tensors as a dict of arrays."""
+    if isinstance(value, dict):
+        return {key: _arrays(part) for key, part in value.items()}
+    return torch.as_tensor(value).numpy().copy()
+
+
 class Recorder(BaseCallback):
     """Copies local variables at every step."""
 
@@ -42,7 +49,7 @@ class Recorder(BaseCallback):
         self.events.append("rollout start")
 
     def _on_step(self) -> bool:
-        step: dict[str, Any] = {name: torch.as_tensor(self.locals[name]).numpy().copy() for name in self.names}
+        step: dict[str, Any] = {name: _arrays(self.locals[name]) for name in self.names}
         step["idx"], step["done"] = (self.locals.get(name) for name in ("idx", "done"))
         step["infos"] = copy.deepcopy(self.locals["infos"])
         for info in step["infos"]:
@@ -61,13 +68,13 @@ class Recorder(BaseCallback):
         self._keep_timeout()
         self.keys["rollout end"] = set(self.locals)
         buffer = self.locals["rollout_buffer"]
-        end: dict[str, Any] = {name: torch.as_tensor(self.locals[name]).numpy().copy() for name in self.names}
+        end: dict[str, Any] = {name: _arrays(self.locals[name]) for name in self.names}
         self.steps.append({**end, "advantages": buffer.advantages.copy(), "returns": buffer.returns.copy()})
 
     def _keep_timeout(self) -> None:
         """Keep the observation and the value that the last time limit of this rollout was bootstrapped with."""
         if "terminal_value" in self.locals:
-            self.timeouts.append([self.locals[name].numpy().copy() for name in ("terminal_obs", "terminal_value")])
+            self.timeouts.append([_arrays(self.locals[name]) for name in ("terminal_obs", "terminal_value")])
 
     def _on_training_end(self) -> None:
         self.events.append("training end")
