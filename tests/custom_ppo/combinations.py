@@ -56,6 +56,7 @@ OBSERVATIONS: Mapping[str, Callable[[Rng], Space]] = {
     "normalised image": lambda rng: spaces.Box(-1, 1, (2, 36, 37)),
     "dict": lambda rng: _mixed(rng),
     "dict of vectors": lambda rng: spaces.Dict({"a": spaces.Box(-1, 1, (3,)), "b": spaces.Box(-1, 1, (2, 2))}),
+    "dict of vectors and choices": lambda rng: _mixed(rng, images=False),
 }
 ACTIONS: Mapping[str, Callable[[Rng], Space]] = {
     "discrete": lambda rng: spaces.Discrete(int(rng.integers(2, 5))),
@@ -101,9 +102,11 @@ def _image_shape(rng: Rng) -> tuple[int, int, int]:
     return (channels, height, width) if rng.random() < 0.5 else (height, width, channels)
 
 
-def _mixed(rng: Rng) -> Space:
-    parts = {name: OBSERVATIONS[name](rng) for name in ("vector", "discrete", "multi-discrete", "multi-binary")}
-    parts["image"] = spaces.Box(0, 255, (36, 38, 3), np.uint8)
+def _mixed(rng: Rng, images: bool = True) -> Space:
+    names = ("vector", "doubles", "discrete", "multi-discrete", "multi-binary")
+    parts = {name: OBSERVATIONS[name](rng) for name in names}
+    if images:
+        parts["image"] = spaces.Box(0, 255, (36, 38, 3), np.uint8)
     kept = rng.choice(sorted(parts), size=int(rng.integers(1, len(parts) + 1)), replace=False)
     return spaces.Dict({name: parts[name] for name in kept})
 
@@ -153,7 +156,9 @@ def _wrapper(rng: Rng, words: Mapping[str, str], observations: Space) -> tuple[s
     n_stack = int(rng.integers(2, 4))
     # Numbers that stand for themselves can be normalised; images and choices cannot, but every reward can.
     norm_obs = kind in ("vector", "doubles", "real environment", "dict of vectors")
-    normalized = f"VecNormalize{'' if norm_obs else ' of rewards'}"
+    keys = _normalized_keys(rng, observations) if isinstance(observations, spaces.Dict) and not norm_obs else None
+    norm_obs = norm_obs or bool(keys)
+    normalized = f"VecNormalize{' of some keys' if keys else '' if norm_obs else ' of rewards'}"
     if isinstance(observations, spaces.Box):
         if chance < 0.1 and is_image_space(observations) and not is_image_space_channels_first(observations):
             return "VecTransposeImage below VecFrameStack", lambda env: VecFrameStack(VecTransposeImage(env), n_stack)
@@ -163,8 +168,14 @@ def _wrapper(rng: Rng, words: Mapping[str, str], observations: Space) -> tuple[s
             wrap_both = lambda env: VecFrameStack(VecNormalize(env, norm_obs=norm_obs), n_stack)  # noqa: E731
             return f"{normalized} below VecFrameStack", wrap_both
     if chance < 0.6:
-        return normalized, lambda env: VecNormalize(env, norm_obs=norm_obs)
+        return normalized, lambda env: VecNormalize(env, norm_obs=norm_obs, norm_obs_keys=keys)
     return "no wrapper", lambda env: env
+
+
+def _normalized_keys(rng: Rng, observations: spaces.Dict) -> list[str] | None:
+    """Return some keys of vectors, or None."""
+    vectors = [key for key, space in observations.spaces.items() if isinstance(space, spaces.Box) and key != "image"]
+    return [key for key in vectors if rng.random() < 0.8] or None
 
 
 def _one_of(rng: Rng, choices: Sequence[Any]) -> Any:
