@@ -127,9 +127,14 @@ class _CompiledMoments:
 
     def _part(self, key: Any, shape: tuple[int, ...], start: int, end: int) -> _Part:
         n = len(self.obs)
-        arrays = self.obs[:, start:end], self.normalized_obs[:, start:end]
-        moments = self.obs_mean[start:end].reshape(shape), self.obs_var[start:end].reshape(shape)
-        return _Part(key, *(array.reshape(n, *shape) for array in arrays), *moments, self.obs_count[start:end])
+        return _Part(
+            key,
+            self.obs[:, start:end].reshape(n, *shape),
+            self.normalized_obs[:, start:end].reshape(n, *shape),
+            self.obs_mean[start:end].reshape(shape),
+            self.obs_var[start:end].reshape(shape),
+            self.obs_count[start:end],
+        )
 
     def fits(self, env: VecNormalize) -> bool:
         """Return True if env still wraps the same environments, and normalises the same keys."""
