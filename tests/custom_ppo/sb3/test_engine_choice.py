@@ -141,14 +141,16 @@ IMAGES = spaces.Box(0, 255, (4, 3, 3), np.uint8)
 
 
 @pytest.mark.parametrize("engine", ["auto", "fused", "autograd"])
-def test_images_are_normalised_as_the_policy_says_at_the_moment(engine: Any) -> None:
+@pytest.mark.parametrize("first", [True, False])
+def test_images_are_normalised_as_the_policy_says_at_the_moment(first: bool, engine: Any) -> None:
     models = []
     for cls in (functools.partial(CustomPPO, engine=engine), PPO):
         world = RandomWorld(IMAGES, spaces.Discrete(2))
-        trained: Any = make_model(cls, world).learn(32)  # type: ignore[arg-type]
-        trained.policy.normalize_images = False
+        kwargs = {"normalize_images": first}
+        trained: Any = make_model(cls, world, policy_kwargs=kwargs).learn(32)  # type: ignore[arg-type]
+        trained.policy.normalize_images = not first
         trained.learn(32)
-        trained.policy.normalize_images = True
+        trained.policy.normalize_images = first
         models.append(trained.learn(32))
     assert_same_weights(*models)
 
