@@ -46,8 +46,8 @@ def _is_supported(env: VecNormalize) -> bool:
         return False
     if inner.keys != [None] and not isinstance(inner.observation_space, spaces.Dict):
         return False
-    keys = _normalized_keys(env)
-    return bool(keys) and all(inner.buf_obs[key].dtype == np.float32 and inner.buf_obs[key][0].size for key in keys)
+    buffers = [inner.buf_obs[key] for key in _normalized_keys(env)]
+    return all(buffer.dtype == np.float32 and buffer[0].size > 0 for buffer in buffers)
 
 
 def _normalized_keys(env: VecNormalize) -> list[Any]:
@@ -107,17 +107,17 @@ class _CompiledMoments:
         self.function = function
         self.keys = _normalized_keys(env)
         shapes = [inner.buf_obs[key].shape[1:] for key in self.keys]
-        sizes = [int(np.prod(shape)) for shape in shapes]
-        n, d = inner.num_envs, sum(sizes)
+        sizes = np.array([np.prod(shape, dtype=np.int64) for shape in shapes], np.int64)
+        n, d = inner.num_envs, int(sizes.sum())
         self.obs, self.normalized_obs = np.empty((n, d), np.float32), np.empty((n, d), np.float32)
         self.rewards, self.normalized_rewards = np.empty(n, np.float32), np.empty(n, np.float32)
         self.obs_mean, self.obs_var, self.obs_count = np.empty(d), np.empty(d), np.empty(d)
         # NumPy sums a single column in another order than several.
-        self.alone = np.repeat(np.array(sizes) == 1, sizes)
+        self.alone = np.repeat(sizes == 1, sizes)
         self.returns, self.scratch = np.empty(n), np.empty(n)
         self.parts = [
             self._part(key, shape, end - size, end)
-            for key, shape, size, end in zip(self.keys, shapes, sizes, np.cumsum(sizes).tolist(), strict=True)
+            for key, shape, size, end in zip(self.keys, shapes, sizes.tolist(), np.cumsum(sizes).tolist(), strict=True)
         ]
         self.step = _Step(n=n, d=d)
         for name in _ARRAYS:

@@ -153,9 +153,8 @@ def _observation_writer(memory: TrajectoryMemory, like: Observation) -> Callable
         assert not isinstance(like, dict)
         return arrays.reshape(-1, *like.shape).__setitem__
     assert isinstance(like, dict)
-    rows = [
-        (key, array.reshape(-1, *like[key].shape)) for key, array in arrays.items()
-    ]  # [T, N, 1] -> [T, N]: Discrete
+    # [T, N, 1] -> [T, N] for Discrete parts
+    rows = [(key, array.reshape(-1, *like[key].shape)) for key, array in arrays.items()]
 
     def write(step: int, observations: Any) -> None:
         for key, array in rows:

@@ -198,7 +198,7 @@ def test_a_stepper_normalises_as_vec_normalize_does(world: str, n_envs: int, set
 
 @pytest.mark.usefixtures("arithmetic")
 @pytest.mark.parametrize("settings", list(NORMALIZATIONS))
-@pytest.mark.parametrize("keys", [["matrix"], ["number", "vector"], ["double", "matrix"], BOXES], ids=str)
+@pytest.mark.parametrize("keys", [[], ["matrix"], ["number", "vector"], ["double", "matrix"], BOXES], ids=str)
 @pytest.mark.parametrize("n_envs", [1, 3, 9])
 def test_a_stepper_normalises_the_named_keys_of_a_dict(n_envs: int, keys: list[str], settings: str) -> None:
     ours, theirs = (
@@ -216,6 +216,7 @@ def test_the_kernel_normalises_dicts_of_float32() -> None:
     world = WORLDS["Dict of floats"]
     assert compiled_moments(VecNormalize(DummyVecEnv([world]))) is not None
     assert compiled_moments(VecNormalize(DummyVecEnv([reporting(MIXED)]), norm_obs_keys=["vector"])) is not None
+    assert compiled_moments(VecNormalize(DummyVecEnv([reporting(MIXED)]), norm_obs=False)) is not None
     assert compiled_moments(VecNormalize(DummyVecEnv([reporting(MIXED)]), norm_obs_keys=["double"])) is None
 
 
