@@ -5,6 +5,7 @@
  *
  *     torch_math.c        exp, log, tanh, sqrt and matrix products: the very functions that PyTorch calls, taken from its library
  *     elementwise.c       the same for arrays
+ *     square_roots.c      square roots once more, for arrays of many parameters
  *     sums.c              sums, means, norms: floating-point addition is not associative, so the order of ATen is kept
  *     matrix.c            products of matrices, down to the arguments with which ATen calls sgemm
  *     activations.c       tanh, ReLU, ELU, ..., and their derivatives
@@ -52,6 +53,10 @@ void sgemm(char transpose_a, char transpose_b, int m, int n, int k, const float 
            float beta, float *c, int ldc);
 /* Number of float32 in the vectors of those ATen kernels that are compiled for AVX-512 too: 8 or 16. */
 int wide_lanes(void);
+
+/* ---- square_roots.c ---- */
+
+void square_roots(int64_t n, const float *x, float *y); /* vml_sqrt in less time; y may be x */
 
 /* ---- sums.c ---- */
 
@@ -179,8 +184,9 @@ typedef struct {
     float *norms;
 } Optimizer;
 
-void clip_gradients(Optimizer *optimizer, double max_grad_norm);
-void optimizer_step(Optimizer *optimizer);
+float clip_factor(Optimizer *optimizer, double max_grad_norm);
+/* The gradients are scaled by this factor first. */
+void optimizer_step(Optimizer *optimizer, float scale);
 
 /* ---- objective.c ---- */
 

@@ -242,8 +242,7 @@ EXPORT int learner_epoch(Learner *learner, const Rollout *rollout, const int64_t
         if (numbers->stop_at_target_kl && found.approx_kl > (float)(1.5 * numbers->target_kl))
             return STOPPED_EARLY;
         backward(learner, numbers);
-        clip_gradients(&learner->optimizer, numbers->max_grad_norm);
-        optimizer_step(&learner->optimizer);
+        optimizer_step(&learner->optimizer, clip_factor(&learner->optimizer, numbers->max_grad_norm));
     }
     return COMPLETE;
 }

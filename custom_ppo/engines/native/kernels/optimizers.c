@@ -1,17 +1,21 @@
 /* Clipping of the gradient's norm, and the step of the optimiser, on one array that holds all parameters. */
 #include "kernels.h"
 
-/* nn.utils.clip_grad_norm_: the norm of the norms of all parameters; then all gradients are scaled, by 1 at most. */
-void clip_gradients(Optimizer *optimizer, double max_grad_norm) {
+/* nn.utils.clip_grad_norm_: from the norm of the norms of all parameters, the factor of all gradients, 1 at most. */
+float clip_factor(Optimizer *optimizer, double max_grad_norm) {
     for (int i = 0; i < optimizer->n_parameters; ++i)
         optimizer->norms[i] = norm(optimizer->parameter_grads[i], optimizer->parameter_sizes[i]);
     float total = norm(optimizer->norms, optimizer->n_parameters);
     /* float / tensor is tensor.reciprocal() * float */
     float scale = (1.0f / (total + (float)1e-6)) * (float)max_grad_norm;
-    if (scale > 1.0f)
-        scale = 1.0f;
-    for (int64_t i = 0; i < optimizer->size; ++i)
-        optimizer->grads[i] = optimizer->grads[i] * scale;
+    return scale > 1.0f ? 1.0f : scale; /* NaN stays NaN */
+}
+
+/* The other half of clip_grad_norm_, for n gradients. */
+static void scale_gradients(float *grads, int64_t n, float scale) {
+    if (scale != 1.0f)
+        for (int64_t i = 0; i < n; ++i)
+            grads[i] = grads[i] * scale;
 }
 
 /* ---- operations of PyTorch that round a product and a sum once ---- */
@@ -36,32 +40,62 @@ static inline float maximum(float x, float y) { return x > y || x != x ? x : y; 
 
 /* ---- Adam (Kingma & Ba 2015, arXiv 1412.6980) and AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) ---- */
 
-/* options: beta1, beta2, eps, weight_decay, amsgrad; state: both moments, and the largest second one of AMSGrad.
- * Bias corrections are computed in float64, as Python does. AdamW shrinks the weights and leaves the gradient alone. */
-static void adam(Optimizer *optimizer) {
-    double beta1 = optimizer->options[0], beta2 = optimizer->options[1], weight_decay = optimizer->options[3];
-    bool decoupled = optimizer->kind == ADAMW && weight_decay != 0, amsgrad = optimizer->options[4] != 0;
-    float eps = (float)optimizer->options[2], penalty = optimizer->kind == ADAMW ? 0 : (float)weight_decay;
-    float weight1 = (float)(1 - beta1), weight2 = (float)(1 - beta2), decay2 = (float)beta2;
-    float step_size = (float)-(optimizer->lr / (1 - pow(beta1, optimizer->n_steps)));
-    float correction = (float)pow(1 - pow(beta2, optimizer->n_steps), 0.5);
-    float shrink = (float)(1 - optimizer->lr * weight_decay);
-    float *restrict grads = optimizer->grads, *restrict values = optimizer->values, *restrict root = optimizer->scratch;
-    float *restrict first = optimizer->state[0], *restrict second = optimizer->state[1];
-    float *restrict largest_second = optimizer->state[2];
-    int64_t n = optimizer->size;
+/* Numbers of one step. Bias corrections are computed in float64, as Python does. */
+typedef struct {
+    bool decoupled, amsgrad;
+    float weight1, weight2, decay2; /* 1 - beta1, 1 - beta2, beta2 */
+    float eps, penalty, shrink, step_size, correction;
+} AdamNumbers;
+
+/* options: beta1, beta2, eps, weight_decay, amsgrad. AdamW shrinks the weights and leaves the gradient alone. */
+static AdamNumbers adam_numbers(const Optimizer *optimizer) {
+    const double *options = optimizer->options, beta1 = options[0], beta2 = options[1], weight_decay = options[3];
+    return (AdamNumbers){
+        .decoupled = optimizer->kind == ADAMW && weight_decay != 0,
+        .amsgrad = options[4] != 0,
+        .weight1 = (float)(1 - beta1),
+        .weight2 = (float)(1 - beta2),
+        .decay2 = (float)beta2,
+        .eps = (float)options[2],
+        .penalty = optimizer->kind == ADAMW ? 0 : (float)weight_decay,
+        .shrink = (float)(1 - optimizer->lr * weight_decay),
+        .step_size = (float)-(optimizer->lr / (1 - pow(beta1, optimizer->n_steps))),
+        .correction = (float)pow(1 - pow(beta2, optimizer->n_steps), 0.5),
+    };
+}
+
+enum { BLOCK = 1024 }; /* parameters whose values, gradients and moments fit in the first cache together */
+
+/* state: both moments, and the largest second one of AMSGrad. */
+static void adam_block(AdamNumbers numbers, int64_t n, float *restrict values, const float *restrict grads,
+                       float *restrict first, float *restrict second, float *restrict largest_second) {
+    float root[BLOCK];
     for (int64_t i = 0; i < n; ++i) {
-        float grad = penalised(grads[i], values[i], penalty);
-        first[i] = lerp(first[i], grad, weight1);
-        second[i] = averaged_square(second[i], grad, decay2, weight2);
+        float grad = penalised(grads[i], values[i], numbers.penalty);
+        first[i] = lerp(first[i], grad, numbers.weight1);
+        second[i] = averaged_square(second[i], grad, numbers.decay2, numbers.weight2);
     }
-    if (amsgrad)
+    if (numbers.amsgrad)
         for (int64_t i = 0; i < n; ++i)
             largest_second[i] = maximum(largest_second[i], second[i]);
-    vml_sqrt(n, amsgrad ? largest_second : second, root);
+    square_roots(n, numbers.amsgrad ? largest_second : second, root);
     for (int64_t i = 0; i < n; ++i) {
-        float value = decoupled ? values[i] * shrink : values[i];
-        values[i] = value + (step_size * first[i]) / (root[i] / correction + eps); /* addcdiv_ */
+        float value = numbers.decoupled ? values[i] * numbers.shrink : values[i];
+        float denominator = root[i] / numbers.correction + numbers.eps;
+        values[i] = value + (numbers.step_size * first[i]) / denominator; /* addcdiv_ */
+    }
+}
+
+/* scale: of the gradients. */
+static void adam(Optimizer *optimizer, float scale) {
+    AdamNumbers numbers = adam_numbers(optimizer);
+    float *largest_second = optimizer->state[2];
+    for (int64_t start = 0; start < optimizer->size; start += BLOCK) {
+        int64_t n = optimizer->size - start < BLOCK ? optimizer->size - start : BLOCK;
+        float *grads = optimizer->grads + start;
+        scale_gradients(grads, n, scale);
+        adam_block(numbers, n, optimizer->values + start, grads, optimizer->state[0] + start,
+                   optimizer->state[1] + start, largest_second ? largest_second + start : NULL);
     }
 }
 
@@ -91,7 +125,7 @@ static void rmsprop(Optimizer *optimizer) {
     if (like_tensorflow)
         for (int64_t i = 0; i < n; ++i)
             root[i] = root[i] + eps;
-    vml_sqrt(n, root, root);
+    square_roots(n, root, root);
     for (int64_t i = 0; i < n; ++i) {
         float grad = penalised(grads[i], values[i], penalty), deviation = like_tensorflow ? root[i] : root[i] + eps;
         if (optimizer->options[3] > 0) {
@@ -123,12 +157,14 @@ static void sgd(Optimizer *optimizer) {
     }
 }
 
-void optimizer_step(Optimizer *optimizer) {
+void optimizer_step(Optimizer *optimizer, float scale) {
     optimizer->n_steps += 1;
+    if (optimizer->kind != ADAM && optimizer->kind != ADAMW)
+        scale_gradients(optimizer->grads, optimizer->size, scale);
     switch (optimizer->kind) {
     case ADAM:
     case ADAMW:
-        adam(optimizer);
+        adam(optimizer, scale);
         break;
     case RMSPROP:
     case RMSPROP_TF_LIKE:

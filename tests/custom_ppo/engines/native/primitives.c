@@ -68,8 +68,7 @@ EXPORT void test_step(int kind, int64_t size, float *values, float *grads, float
     };
     memcpy(optimizer.state, state, sizeof optimizer.state);
     memcpy(optimizer.options, options, sizeof optimizer.options);
-    clip_gradients(&optimizer, max_grad_norm);
-    optimizer_step(&optimizer);
+    optimizer_step(&optimizer, clip_factor(&optimizer, max_grad_norm));
 }
 
 /* Loss of one minibatch and its gradient. given: log_prob, old_log_prob, advantages, values, old_values, returns, entropy. */
@@ -99,3 +98,6 @@ EXPORT void test_loss(const Numbers *numbers, bool has_entropy, int n, float *co
     loss_gradient(&batch, numbers, has_entropy, grad_entropy);
     free(work);
 }
+
+EXPORT void test_square_roots(int64_t n, const float *x, float *y) { square_roots(n, x, y); }
+EXPORT void test_vml_sqrt(int64_t n, const float *x, float *y) { vml_sqrt(n, x, y); }

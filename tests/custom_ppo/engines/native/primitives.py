@@ -31,6 +31,8 @@ _TYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "test_mean": (c_float, (c_void_p, c_int64)),
     "test_standard_deviation": (c_float, (c_void_p, c_int64)),
     "test_norm": (c_float, (c_void_p, c_int64)),
+    "test_square_roots": (None, (c_int64, c_void_p, c_void_p)),
+    "test_vml_sqrt": (None, (c_int64, c_void_p, c_void_p)),
     "test_sum_over_rows": (None, (c_void_p, c_int64, c_int64, c_void_p)),
     "test_sum_over_columns": (None, (c_void_p, c_int64, c_int64, c_void_p)),
     "test_normalize_advantages": (None, (c_void_p, c_int64)),
