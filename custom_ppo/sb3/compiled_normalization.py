@@ -27,7 +27,7 @@ _made: WeakKeyDictionary[VecNormalize, _CompiledMoments] = WeakKeyDictionary()
 
 
 def compiled_moments(env: VecNormalize) -> Moments | None:
-    """Return the compiled arithmetic of env, or None if there are no kernels or it needs other types than float32."""
+    """Return the compiled arithmetic of env, or None if there are no kernels or they do not know its types."""
     found = _made.get(env)
     if found is None or not found.fits(env):
         if not _is_supported(env):
@@ -46,8 +46,19 @@ def _is_supported(env: VecNormalize) -> bool:
         return False
     if inner.keys != [None] and not isinstance(inner.observation_space, spaces.Dict):
         return False
-    buffers = [inner.buf_obs[key] for key in _normalized_keys(env)]
+    keys = _normalized_keys(env)
+    buffers = [inner.buf_obs[key] for key in keys]
+    if keys == [None] and buffers[0].dtype in _TYPES and buffers[0][0].size > 1:
+        return True
     return all(buffer.dtype == np.float32 and buffer[0].size > 0 for buffer in buffers)
+
+
+_TYPES: dict[np.dtype[Any], type] = {
+    np.dtype(np.float32): np.float32,
+    np.dtype(np.float64): np.float64,
+    np.dtype(np.uint8): np.float64,
+}
+"""Type of observations -> type in which NumPy computes their mean and variance."""
 
 
 def _normalized_keys(env: VecNormalize) -> list[Any]:
@@ -70,7 +81,7 @@ class _Step(Structure):
     """Fields of VecNormalizeStep, in the order of vec_normalize.c."""
 
     _fields_ = (
-        *((name, c_int64) for name in ("n", "d", "training", "norm_obs", "norm_reward")),
+        *((name, c_int64) for name in ("n", "d", "training", "norm_obs", "norm_reward", "doubles")),
         *((name, c_double) for name in ("epsilon", "clip_obs", "clip_reward", "gamma")),
         *((name, c_void_p) for name in ("obs", "rewards", "alone", "obs_mean", "obs_var", "obs_count", "returns")),
         *((name, c_double) for name in ("return_mean", "return_var", "return_count")),
@@ -109,7 +120,9 @@ class _CompiledMoments:
         shapes = [inner.buf_obs[key].shape[1:] for key in self.keys]
         sizes = np.array([np.prod(shape, dtype=np.int64) for shape in shapes], np.int64)
         n, d = inner.num_envs, int(sizes.sum())
-        self.obs, self.normalized_obs = np.empty((n, d), np.float32), np.empty((n, d), np.float32)
+        # Only a single array may have another type than float32.
+        dtype = _TYPES[inner.buf_obs[None].dtype] if self.keys == [None] else np.float32
+        self.obs, self.normalized_obs = np.empty((n, d), dtype), np.empty((n, d), np.float32)
         self.rewards, self.normalized_rewards = np.empty(n, np.float32), np.empty(n, np.float32)
         self.obs_mean, self.obs_var, self.obs_count = np.empty(d), np.empty(d), np.empty(d)
         # NumPy sums a single column in another order than several.
@@ -119,7 +132,7 @@ class _CompiledMoments:
             self._part(key, shape, end - size, end)
             for key, shape, size, end in zip(self.keys, shapes, sizes.tolist(), np.cumsum(sizes).tolist(), strict=True)
         ]
-        self.step = _Step(n=n, d=d)
+        self.step = _Step(n=n, d=d, doubles=dtype is np.float64)
         for name in _ARRAYS:
             setattr(self.step, name, getattr(self, name).ctypes.data)
         self.address = addressof(self.step)

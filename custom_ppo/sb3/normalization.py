@@ -26,7 +26,7 @@ _ORIGINALS = {name: getattr(RunningMeanStd, name) for name in _METHODS}
 def can_normalize(env: VecNormalize) -> bool:
     """Return True if `normalized_step` has the bits of this VecNormalize.
 
-    Observations are one array of floats, or a dict of arrays of any numbers.
+    Observations are one array of floats or bytes, or a dict of arrays of any numbers.
     """
     numbers = env.epsilon, env.clip_obs, env.clip_reward, env.gamma
     if not all(isinstance(number, int | float) for number in numbers) or not _is_untouched(env.ret_rms):
@@ -34,7 +34,8 @@ def can_normalize(env: VecNormalize) -> bool:
     if isinstance(env.observation_space, spaces.Dict):
         return not env.norm_obs or _has_statistics_of_keys(env)
     dtype = env.observation_space.dtype
-    return (dtype == np.float32 or dtype == np.float64) and (not env.norm_obs or _is_untouched(env.obs_rms))
+    known = dtype == np.float32 or dtype == np.float64 or dtype == np.uint8
+    return known and (not env.norm_obs or _is_untouched(env.obs_rms))
 
 
 def _has_statistics_of_keys(env: VecNormalize) -> bool:

@@ -78,6 +78,8 @@ MIXED = spaces.Dict(
     }
 )
 BOXES = ["vector", "number", "matrix", "double", "image"]
+LIMITS = {np.dtype(np.uint8): (0, 255)}
+
 WORLDS: dict[str, MakeEnv] = {
     "CartPole": lambda: Monitor(gym.make("CartPole-v1")),
     "Pendulum": lambda: Monitor(TimeLimit(gym.make("Pendulum-v1"), 7)),
@@ -86,6 +88,9 @@ WORLDS: dict[str, MakeEnv] = {
     "one number": reporting(spaces.Box(-1.0, 1.0, (1,), np.float32)),
     "float64": reporting(spaces.Box(-1.0, 1.0, (3,), np.float64)),
     "matrix": reporting(spaces.Box(-1.0, 1.0, (2, 3), np.float32)),
+    "wide": reporting(spaces.Box(-1.0, 1.0, (3, 67), np.float32)),
+    "bytes": reporting(spaces.Box(0, 255, (67,), np.uint8)),
+    "one byte": reporting(spaces.Box(0, 255, (1,), np.uint8)),
     "Discrete": reporting(spaces.Discrete(5)),
     "Dict": reporting(MIXED),
     "Dict of floats": reporting(spaces.Dict({key: MIXED[key] for key in ("vector", "number", "matrix")})),
@@ -188,7 +193,7 @@ def arithmetic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.usefixtures("arithmetic")
 @pytest.mark.parametrize("settings", list(NORMALIZATIONS))
 @pytest.mark.parametrize("n_envs", [1, 3, 9])
-@pytest.mark.parametrize("world", ["infos of all kinds", "one number", "float64", "matrix"])
+@pytest.mark.parametrize("world", ["infos of all kinds", "one number", "float64", "matrix", "bytes", "one byte"])
 def test_a_stepper_normalises_as_vec_normalize_does(world: str, n_envs: int, settings: str) -> None:
     ours, theirs = (VecNormalize(DummyVecEnv([WORLDS[world]] * n_envs), **NORMALIZATIONS[settings]) for _ in range(2))
     step = stepper(ours)
@@ -230,14 +235,19 @@ def test_normalised_images_have_sb3s_bits(n_envs: int) -> None:
 
 @pytest.mark.usefixtures("arithmetic")
 @pytest.mark.parametrize("n_envs", [7, 8, 127, 130, 300])
-@pytest.mark.parametrize("world", ["one number", "matrix", "Dict of floats"])
+@pytest.mark.parametrize("world", ["one number", "matrix", "float64", "wide", "bytes", "Dict of floats"])
 def test_statistics_of_many_environments_have_numpys_bits(world: str, n_envs: int) -> None:
     envs = [VecNormalize(DummyVecEnv([WORLDS[world]] * n_envs)) for _ in range(2)]
     rng = np.random.default_rng(0)
     buffers = envs[0].venv.buf_obs  # type: ignore[attr-defined]
     arithmetic = moments_of(envs[0])
     for _ in range(4):
-        arrays = {key: rng.normal(3, 100, buffer.shape).astype(np.float32) for key, buffer in buffers.items()}
+        arrays = {
+            key: rng.normal(3, 100, buffer.shape)
+            .clip(*LIMITS.get(buffer.dtype, (-np.inf, np.inf)))
+            .astype(buffer.dtype)
+            for key, buffer in buffers.items()
+        }
         observations = arrays.get(None, arrays)
         rewards, dones = rng.normal(size=n_envs).astype(np.float32), rng.random(n_envs) < 0.1
         found = normalized_step(envs[0], arithmetic, observations, rewards, dones, [{}] * n_envs)

@@ -12,10 +12,12 @@
 typedef struct {
     int64_t n, d;
     int64_t training, norm_obs, norm_reward; /* flags of VecNormalize */
+    int64_t doubles;                         /* type of obs */
     double epsilon, clip_obs, clip_reward, gamma;
-    const float *obs;     /* [n, d], as the environments returned them; the keys of a Dict are columns side by side */
+    const void *obs;      /* [n, d], as the environments returned them: float, or double where `doubles` is not 0; the keys
+                             of a Dict are columns side by side */
     const float *rewards; /* [n] */
-    const bool *alone;    /* [d], true for a column that is an array of its own */
+    const bool *alone;    /* [d], true for a column that is an array of its own; only with float */
     double *obs_mean;     /* [d] */
     double *obs_var;      /* [d] */
     double *obs_count;    /* [d] */
@@ -26,7 +28,7 @@ typedef struct {
     double *scratch;           /* [n] */
 } VecNormalizeStep;
 
-/* Sum of n numbers in the order of NumPy: in eight partial sums up to 128 numbers, and in two halves
+/* Sum of n numbers at this stride in the order of NumPy: in eight partial sums up to 128 numbers, and in two halves
  * beyond (pairwise_sum in numpy/_core/src/umath/loops_utils.h.src). */
 #define PAIRWISE_SUM(type, name)                                                                  \
     static type name(const type *x, int64_t n) {                                                  \
@@ -58,32 +60,10 @@ PAIRWISE_SUM(float, pairwise_float_sum)
  *     var'  = (var * count + batch_m2 + delta^2 * count * n / (count + n)) / (count + n)
  *
  * batch_m2: variance of the batch times n, rounded in the type of the batch. RunningMeanStd.update_from_moments */
-static void combine(double *mean, double *var, double count, double n, double batch_mean, double batch_m2) {
+static inline void combine(double *mean, double *var, double count, double n, double batch_mean, double batch_m2) {
     const double total = count + n, delta = batch_mean - *mean;
     *mean = *mean + delta * n / total;
     *var = (*var * count + batch_m2 + delta * delta * count * n / total) / total;
-}
-
-/* Sum of a column in the order of NumPy's sum over the first axis: the rows of a batch [n, d] are added one by one where
- * d > 1, and pairwise if the column is alone. */
-static float column_sum(const float *column, int64_t n, bool alone) {
-    if (alone) return pairwise_float_sum(column, n);
-    float sum = column[0];
-    for (int64_t i = 1; i < n; i++) sum += column[i];
-    return sum;
-}
-
-/* Take the observations into their statistics, one column after the other. RunningMeanStd.update */
-static void update_observations(VecNormalizeStep *s) {
-    const float n = (float)s->n;
-    float *column = (float *)s->scratch; /* copied, as those of a batch lie d numbers apart */
-    for (int64_t j = 0; j < s->d; j++) {
-        for (int64_t i = 0; i < s->n; i++) column[i] = s->obs[i * s->d + j];
-        const float mean = column_sum(column, s->n, s->alone[j]) / n;
-        for (int64_t i = 0; i < s->n; i++) column[i] = (column[i] - mean) * (column[i] - mean);
-        const float squares = column_sum(column, s->n, s->alone[j]);
-        combine(s->obs_mean + j, s->obs_var + j, s->obs_count[j], (double)s->n, mean, squares / n * n);
-    }
 }
 
 /* Discount the returns, add the rewards, and take the returns into their statistics. VecNormalize._update_reward */
@@ -96,17 +76,85 @@ static void update_returns(VecNormalizeStep *s) {
 }
 
 /* x within [-limit, limit], or NaN; np.clip */
-static float clipped(double x, double limit) {
+static inline float clipped(double x, double limit) {
     const double raised = x < -limit ? -limit : x;
     return (float)(raised > limit ? limit : raised);
 }
 
-/* (obs - mean) / sqrt(var + epsilon), clipped. VecNormalize._normalize_obs */
-static void normalize_observations(VecNormalizeStep *s) {
-    for (int64_t j = 0; j < s->d; j++) {
-        const double mean = s->obs_mean[j], scale = sqrt(s->obs_var[j] + s->epsilon);
-        for (int64_t i = j; i < s->n * s->d; i += s->d)
-            s->normalized_obs[i] = clipped(((double)s->obs[i] - mean) / scale, s->clip_obs);
+enum { WIDTH = 64 }; /* columns that are worked on together, row by row, so that the compiler uses vectors */
+
+/* Two functions of columns of [n, d] for one type of observations.
+ *
+ * name_moments: mean and variance times n, each rounded in that type, of the batch. NumPy adds the rows of a batch one by
+ * one where an array has several columns; for one that is alone see below. RunningMeanStd.update
+ *
+ * name_normalize: (obs - mean) / scale, clipped. VecNormalize._normalize_obs */
+#define DEFINE_COLUMNS(type, name)                                                                           \
+    static void name##_moments(const type *obs, int64_t n, int64_t d, int64_t width, double *mean, double *m2) { \
+        type sum[WIDTH], squares[WIDTH];                                                                     \
+        const type size = (type)n;                                                                           \
+        for (int64_t j = 0; j < width; j++) sum[j] = obs[j];                                                 \
+        for (int64_t i = 1; i < n; i++)                                                                      \
+            for (int64_t j = 0; j < width; j++) sum[j] += obs[i * d + j];                                    \
+        for (int64_t j = 0; j < width; j++) sum[j] /= size;                                                  \
+        for (int64_t j = 0; j < width; j++) squares[j] = (obs[j] - sum[j]) * (obs[j] - sum[j]);              \
+        for (int64_t i = 1; i < n; i++)                                                                      \
+            for (int64_t j = 0; j < width; j++)                                                              \
+                squares[j] += (obs[i * d + j] - sum[j]) * (obs[i * d + j] - sum[j]);                         \
+        for (int64_t j = 0; j < width; j++) mean[j] = sum[j];                                                \
+        for (int64_t j = 0; j < width; j++) m2[j] = squares[j] / size * size;                                \
+    }                                                                                                        \
+    static void name##_normalize(const type *obs, int64_t n, int64_t d, int64_t width, const double *mean,   \
+                                 const double *scale, double limit, float *out) {                            \
+        for (int64_t i = 0; i < n; i++)                                                                      \
+            for (int64_t j = 0; j < width; j++)                                                              \
+                out[i * d + j] = clipped(((double)obs[i * d + j] - mean[j]) / scale[j], limit);              \
+    }
+DEFINE_COLUMNS(float, float)
+DEFINE_COLUMNS(double, double)
+
+/* The same moments of a column that is an array of its own, whose numbers NumPy sums pairwise. */
+static void moments_alone(const VecNormalizeStep *s, int64_t column, double *mean, double *m2) {
+    const float *obs = (const float *)s->obs + column, n = (float)s->n;
+    float *copy = (float *)s->scratch; /* as the numbers of a batch lie d apart */
+    for (int64_t i = 0; i < s->n; i++) copy[i] = obs[i * s->d];
+    const float average = pairwise_float_sum(copy, s->n) / n;
+    for (int64_t i = 0; i < s->n; i++) copy[i] = (copy[i] - average) * (copy[i] - average);
+    *mean = average;
+    *m2 = pairwise_float_sum(copy, s->n) / n * n;
+}
+
+/* Take columns first, ..., first + width - 1 of the observations into their statistics. RunningMeanStd.update */
+static void update_columns(VecNormalizeStep *s, int64_t first, int64_t width) {
+    double mean[WIDTH], m2[WIDTH];
+    if (s->doubles)
+        double_moments((const double *)s->obs + first, s->n, s->d, width, mean, m2);
+    else
+        float_moments((const float *)s->obs + first, s->n, s->d, width, mean, m2);
+    for (int64_t j = 0; j < width; j++) {
+        const int64_t column = first + j;
+        if (s->alone[column]) moments_alone(s, column, mean + j, m2 + j);
+        combine(s->obs_mean + column, s->obs_var + column, s->obs_count[column], (double)s->n, mean[j], m2[j]);
+    }
+}
+
+/* Normalise the same columns by the statistics. */
+static void normalize_columns(VecNormalizeStep *s, int64_t first, int64_t width) {
+    double scale[WIDTH];
+    const double *mean = s->obs_mean + first;
+    float *out = s->normalized_obs + first;
+    for (int64_t j = 0; j < width; j++) scale[j] = sqrt(s->obs_var[first + j] + s->epsilon);
+    if (s->doubles)
+        double_normalize((const double *)s->obs + first, s->n, s->d, width, mean, scale, s->clip_obs, out);
+    else
+        float_normalize((const float *)s->obs + first, s->n, s->d, width, mean, scale, s->clip_obs, out);
+}
+
+static void step_observations(VecNormalizeStep *s) {
+    for (int64_t first = 0; first < s->d; first += WIDTH) {
+        const int64_t width = s->d - first < WIDTH ? s->d - first : WIDTH;
+        if (s->training) update_columns(s, first, width);
+        normalize_columns(s, first, width);
     }
 }
 
@@ -119,8 +167,7 @@ static void normalize_rewards(VecNormalizeStep *s) {
 
 /* Update the statistics while training, then normalise by them. VecNormalize.step_wait */
 EXPORT void vec_normalize_step(VecNormalizeStep *s) {
-    if (s->training && s->norm_obs) update_observations(s);
-    if (s->norm_obs) normalize_observations(s);
+    if (s->norm_obs) step_observations(s);
     if (s->training) update_returns(s);
     if (s->norm_reward) normalize_rewards(s);
 }
