@@ -64,7 +64,7 @@ static AdamNumbers adam_numbers(const Optimizer *optimizer) {
     };
 }
 
-enum { BLOCK = 1024 }; /* parameters whose values, gradients and moments fit in the first cache together */
+enum { BLOCK = 128 }; /* parameters of which all arrays fit in the first cache together */
 
 /* state: both moments, and the largest second one of AMSGrad. */
 static void adam_block(AdamNumbers numbers, int64_t n, float *restrict values, const float *restrict grads,
@@ -86,16 +86,38 @@ static void adam_block(AdamNumbers numbers, int64_t n, float *restrict values, c
     }
 }
 
+/* Return true if n numbers are 0.0, or -0.0, which has the one bit that `mask` leaves out. */
+static bool all_zero(const float *x, int64_t n, uint32_t mask) {
+    uint32_t bits, any = 0;
+    for (int64_t i = 0; i < n; ++i) {
+        memcpy(&bits, x + i, sizeof bits);
+        any |= bits & mask;
+    }
+    return any == 0;
+}
+
+/* Return true if weights without a gradient and without moments stay as they are: the step adds -0.0 to them. Weights of
+ * an input that is always zero, as most are of a one-hot code, then cost a glance. */
+static bool rests_at_zero(const AdamNumbers *numbers, float scale) {
+    bool adds_minus_zero = numbers->step_size <= 0 && isfinite(numbers->step_size) && numbers->eps > 0;
+    bool moments_stay = numbers->weight1 < 1 && numbers->penalty == 0;
+    return scale >= 0 && adds_minus_zero && moments_stay && numbers->correction > 0 && !numbers->decoupled;
+}
+
 /* scale: of the gradients. */
 static void adam(Optimizer *optimizer, float scale) {
     AdamNumbers numbers = adam_numbers(optimizer);
     float *largest_second = optimizer->state[2];
+    bool may_rest = rests_at_zero(&numbers, scale);
     for (int64_t start = 0; start < optimizer->size; start += BLOCK) {
         int64_t n = optimizer->size - start < BLOCK ? optimizer->size - start : BLOCK;
         float *grads = optimizer->grads + start;
+        float *first = optimizer->state[0] + start, *second = optimizer->state[1] + start;
+        if (may_rest && all_zero(grads, n, 0x7fffffff) && all_zero(first, n, ~0u) && all_zero(second, n, ~0u))
+            continue;
         scale_gradients(grads, n, scale);
-        adam_block(numbers, n, optimizer->values + start, grads, optimizer->state[0] + start,
-                   optimizer->state[1] + start, largest_second ? largest_second + start : NULL);
+        adam_block(numbers, n, optimizer->values + start, grads, first, second,
+                   largest_second ? largest_second + start : NULL);
     }
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -86,3 +87,46 @@ def test_gradients_are_clipped_like_pytorchs(size: float, max_grad_norm: float) 
     for view, parameter in zip(flat.grad_views, expected, strict=True):
         assert parameter.grad is not None
         torch.testing.assert_close(view, parameter.grad, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"betas": (0.0, 0.9)},
+        {"betas": (0.9, 1.0)},
+        {"eps": 0.0},
+        {"lr": -1e-3},
+        {"lr": 0.0},
+        {"amsgrad": True},
+        {"weight_decay": 0.1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("cls", [torch.optim.Adam, torch.optim.AdamW])
+def test_weights_that_get_no_gradient_have_pytorchs_bits(cls: type[torch.optim.Adam], settings: dict[str, Any]) -> None:
+    drawn = torch.randn(1024, generator=torch.Generator().manual_seed(0))
+    drawn[::3] = torch.tensor([0.0, -0.0]).repeat(171)
+    ours, theirs = (torch.nn.Parameter(drawn.clone()) for _ in range(2))
+    our_optimizer, their_optimizer = cls([ours], weight_decay=0), cls([theirs], weight_decay=0)
+    for optimizer in (our_optimizer, their_optimizer):
+        optimizer.param_groups[0].update(settings)  # the constructor refuses some of them
+    flat = flat_optimizer(our_optimizer)
+    for i in range(4):
+        gradient = torch.zeros(1024)
+        gradient[600 + i :] = torch.linspace(-1, 1, 424 - i)
+        gradient[130:400] = -0.0
+        theirs.grad = gradient.clone()
+        torch.nn.utils.clip_grad_norm_([theirs], 0.5)
+        their_optimizer.step()
+        flat.bind()
+        flat.grad_views[0].copy_(gradient)
+        step(flat, our_optimizer.param_groups[0]["lr"], 0.5)
+        flat.write_steps()
+    state, expected = our_optimizer.state[ours], their_optimizer.state[theirs]
+    assert ours.grad is not None
+    pairs = [(ours, theirs), (ours.grad, theirs.grad), *((state[name], expected[name]) for name in flat.state)]
+    for our, their in pairs:
+        our, their = our.detach(), their.detach()  # type: ignore[union-attr]
+        assert torch.equal(our.isnan(), their.isnan())
+        assert torch.equal(our.view(torch.int32)[~our.isnan()], their.view(torch.int32)[~our.isnan()])
