@@ -1,9 +1,10 @@
 /* PPO in plain C, to the bits of PyTorch.
  *
- * An update and the steps of a rollout are long chains of small tensor operations, and PyTorch spends far more time on starting
- * one than on computing it. Here the same operations run on plain arrays, in the same order and with the same rounding.
+ * An update and the steps of a rollout are long chains of small tensor operations, and PyTorch spends far more time on
+ * starting one than on computing it. Here the same operations run on plain arrays, in the same order and with the same
+ * rounding.
  *
- *     torch_math.c        exp, log, tanh, sqrt and matrix products: the very functions that PyTorch calls, taken from its library
+ *     torch_math.c        exp, log, tanh, sqrt and matrix products: the very functions that PyTorch calls
  *     elementwise.c       the same for arrays
  *     square_roots.c      square roots once more, for arrays of many parameters
  *     sums.c              sums, means, norms: floating-point addition is not associative, so the order of ATen is kept
@@ -16,11 +17,12 @@
  *     learner.c           acting in N states, and one epoch of an update: the two entries that put the others together
  *     gae.c               advantages of a rollout
  *
- * Equations are those of Schulman et al. 2017, arXiv 1707.06347. docs/kernels.md maps functions to equations and ATen operations.
+ * Equations are those of Schulman et al. 2017, arXiv 1707.06347. docs/kernels.md maps functions to equations and ATen
+ * operations.
  *
- * Two rules keep the bits. A product and a sum are contracted to one rounding (fmaf) only where ATen's compiled kernel does
- * so; the compiler is told not to contract by itself (-ffp-contract=off). Arrays begin at multiples of 64 bytes, as
- * PyTorch's do: sgemm may sum in another order elsewhere.
+ * Two rules keep the bits. A product and a sum are contracted to one rounding (fmaf) only where ATen's compiled kernel
+ * does so; the compiler is told not to contract by itself (-ffp-contract=off). Arrays begin at multiples of 64 bytes,
+ * as PyTorch's do: sgemm may sum in another order elsewhere.
  *
  * All matrices are row-major and contiguous: [n, k] is n rows of k float32.
  */
@@ -82,7 +84,8 @@ void multiply(float *c, int n, int m, int k, View a, View b, float beta);
 /* c [n, m] = a [n, k] b [n, k, m]: a vector and a matrix of its own for each i, as torch.bmm */
 void multiply_each(float *c, int n, int m, int k, const float *a, const float *b);
 static inline View rows(const float *x, int columns) { return (View){x, columns, 1}; }       /* x as it is */
-static inline View transposed(const float *x, int columns) { return (View){x, 1, columns}; } /* x [n, columns], transposed */
+/* x [n, columns], transposed */
+static inline View transposed(const float *x, int columns) { return (View){x, 1, columns}; }
 
 /* ---- activations.c ---- */
 
@@ -103,7 +106,7 @@ typedef struct {
     float slope; /* of negative inputs: alpha of ELU, negative_slope of LeakyReLU */
     const float *weight, *bias;
     float *grad_weight, *grad_bias;
-    float *before; /* [n, n_out], before the activation; the same array as `output` where the backward pass needs none */
+    float *before; /* [n, n_out], before the activation; the same array as `output` where backward needs none */
     float *output; /* [n, n_out] */
 } Layer;
 
@@ -132,7 +135,7 @@ struct Head {
     bool (*sample)(Head *head, const float *outputs, int n, const float *noise, void *actions, float *log_prob);
     /* actions [n, n_actions] -> log_prob [n], entropy [n]; keeps what `backward` needs */
     void (*evaluate)(Head *head, const float *outputs, const float *actions, int n, float *log_prob, float *entropy);
-    /* d loss / d log_prob [n], and d loss / d entropy (the same number for every state; 0: none) -> d loss / d outputs */
+    /* d loss / d log_prob [n], and d loss / d entropy (one number for all states; 0: none) -> d loss / d outputs */
     void (*backward)(Head *head, const float *grad_log_prob, float grad_entropy, int n, float *grad_outputs);
     void *own; /* data of one kind of distribution */
 };
@@ -171,7 +174,7 @@ Head *head_of(Learner *learner);
 
 typedef enum { ADAM, ADAMW, RMSPROP, RMSPROP_TF_LIKE, SGD } OptimizerKind;
 
-/* One optimiser over all parameters, which are parts of one array, like their gradients and every state of the optimiser. */
+/* One optimiser over all parameters, which are parts of one array, like their gradients and every state. */
 typedef struct {
     OptimizerKind kind;
     int64_t size; /* of the arrays; gaps between parameters are zero */

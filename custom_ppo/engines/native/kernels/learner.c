@@ -77,14 +77,14 @@ EXPORT void learner_add_layer(Learner *learner, bool of_critic, int n_in, int n_
     stack->layers = with_room(stack->layers, stack->n_layers, &stack->room, sizeof *stack->layers);
     float *output = new_floats(learner, learner->capacity * n_out);
     float *before = needs_input((Activation)activation) ? new_floats(learner, learner->capacity * n_out) : output;
-    stack->layers[stack->n_layers++] = (Layer){n_in, n_out, (Activation)activation, (float)slope, weight, bias, grad_weight,
-                                               grad_bias, before, output};
+    stack->layers[stack->n_layers++] = (Layer){n_in, n_out,       (Activation)activation, (float)slope, weight,
+                                               bias, grad_weight, grad_bias,              before,       output};
 }
 
 /* state: arrays of the optimiser's state, null where it has fewer than three; options: see optimizers.c */
-EXPORT void learner_set_optimizer(Learner *learner, int kind, int64_t size, float *values, float *grads, float *const *state,
-                                  const double *options, int n_parameters, const float *const *parameter_grads,
-                                  const int64_t *parameter_sizes) {
+EXPORT void learner_set_optimizer(Learner *learner, int kind, int64_t size, float *values, float *grads,
+                                  float *const *state, const double *options, int n_parameters,
+                                  const float *const *parameter_grads, const int64_t *parameter_sizes) {
     Optimizer *optimizer = &learner->optimizer;
     optimizer->kind = (OptimizerKind)kind;
     optimizer->size = size;
@@ -118,10 +118,10 @@ EXPORT void learner_ready(Learner *learner) {
     batch->features = new_floats(learner, n * learner->n_features);
     batch->actions = new_floats(learner, n * learner->head.n_actions);
     learner->grad_outputs = new_floats(learner, n * learner->head.n_outputs);
-    float **of_states[] = {&batch->advantages, &batch->old_log_prob, &batch->old_values, &batch->returns,   &batch->log_prob,
-                           &batch->entropy,    &batch->log_ratio,    &batch->ratio,      &batch->unclipped, &batch->clipped,
-                           &batch->moved,      &batch->judged,       &batch->scratch,    &batch->grad_log_prob,
-                           &batch->grad_values};
+    float **of_states[] = {&batch->advantages, &batch->old_log_prob, &batch->old_values,    &batch->returns,
+                           &batch->log_prob,   &batch->entropy,      &batch->log_ratio,     &batch->ratio,
+                           &batch->unclipped,  &batch->clipped,      &batch->moved,         &batch->judged,
+                           &batch->scratch,    &batch->grad_values,  &batch->grad_log_prob};
     for (size_t i = 0; i < sizeof of_states / sizeof *of_states; ++i)
         *of_states[i] = new_floats(learner, n);
 }
@@ -152,11 +152,13 @@ EXPORT void learner_outputs(Learner *learner, const float *features, int n, floa
 }
 
 /* Sample actions in n states [n, features] -> actions, V(s) [n] and log pi(a|s) [n].
- * noise: what the head's distribution draws. Returns false if a probability is not finite, so that no action can be drawn. */
-EXPORT bool learner_act(Learner *learner, const float *features, int n, const float *noise, void *actions, float *values,
-                        float *log_prob) {
+ * noise: what the head's distribution draws. Returns false if a probability is not finite, so that no action can be
+ * drawn. */
+EXPORT bool learner_act(Learner *learner, const float *features, int n, const float *noise, void *actions,
+                        float *values, float *log_prob) {
     const float *x = aligned_features(learner, features, n);
-    bool possible = learner->head.sample(&learner->head, stack_forward(&learner->actor, x, n), n, noise, actions, log_prob);
+    const float *outputs = stack_forward(&learner->actor, x, n);
+    bool possible = learner->head.sample(&learner->head, outputs, n, noise, actions, log_prob);
     memcpy(values, stack_forward(&learner->critic, x, n), (size_t)n * sizeof(float));
     return possible;
 }
@@ -197,7 +199,9 @@ static void backward(Learner *learner, const Numbers *numbers) {
     Head *head = &learner->head;
     float grad_entropy;
     loss_gradient(batch, numbers, head->has_entropy, &grad_entropy);
-    head->backward(head, batch->grad_log_prob, numbers->ent_coef == 0 ? 0 : grad_entropy, batch->n, learner->grad_outputs);
+    if (numbers->ent_coef == 0)
+        grad_entropy = 0;
+    head->backward(head, batch->grad_log_prob, grad_entropy, batch->n, learner->grad_outputs);
     stack_backward(&learner->actor, batch->features, learner->grad_outputs, batch->n);
     stack_backward(&learner->critic, batch->features, batch->grad_values, batch->n);
 }
@@ -227,8 +231,8 @@ enum { COMPLETE, STOPPED_EARLY, NOT_FINITE };
 /* One epoch: the transitions in this order, in minibatches of batch_size, the last of which may be smaller.
  * terms: one per minibatch. n_minibatches: number of those whose loss is known; the last one of an epoch that did not
  * complete made no step. Returns COMPLETE, STOPPED_EARLY (by target_kl), or NOT_FINITE (a loss). */
-EXPORT int learner_epoch(Learner *learner, const Rollout *rollout, const int64_t *order, int64_t n_order, int64_t batch_size,
-                         const Numbers *numbers, Terms *terms, int64_t *n_minibatches) {
+EXPORT int learner_epoch(Learner *learner, const Rollout *rollout, const int64_t *order, int64_t n_order,
+                         int64_t batch_size, const Numbers *numbers, Terms *terms, int64_t *n_minibatches) {
     *n_minibatches = 0;
     learner->optimizer.lr = numbers->learning_rate;
     for (int64_t start = 0; start < n_order; start += batch_size) {

@@ -96,8 +96,8 @@ static bool all_zero(const float *x, int64_t n, uint32_t mask) {
     return any == 0;
 }
 
-/* Return true if weights without a gradient and without moments stay as they are: the step adds -0.0 to them. Weights of
- * an input that is always zero, as most are of a one-hot code, then cost a glance. */
+/* Return true if weights without a gradient and without moments stay as they are, because -0.0 is added to them. An
+ * input that is always zero, as most are of a one-hot code, has such weights. */
 static bool rests_at_zero(const AdamNumbers *numbers, float scale) {
     bool adds_minus_zero = numbers->step_size <= 0 && isfinite(numbers->step_size) && numbers->eps > 0;
     bool moments_stay = numbers->weight1 < 1 && numbers->penalty == 0;

@@ -14,8 +14,8 @@ typedef struct {
     int64_t training, norm_obs, norm_reward; /* flags of VecNormalize */
     int64_t doubles;                         /* type of obs */
     double epsilon, clip_obs, clip_reward, gamma;
-    const void *obs;      /* [n, d], as the environments returned them: float, or double where `doubles` is not 0; the keys
-                             of a Dict are columns side by side */
+    const void *obs;      /* [n, d], as the environments returned them: float, or double where `doubles` is not 0; the
+                             keys of a Dict are columns side by side */
     const float *rewards; /* [n] */
     const bool *alone;    /* [d], true for a column that is an array of its own; only with float */
     double *obs_mean;     /* [d] */
@@ -85,8 +85,8 @@ enum { WIDTH = 64 }; /* columns that are worked on together, row by row, so that
 
 /* Two functions of columns of [n, d] for one type of observations.
  *
- * name_moments: mean and variance times n, each rounded in that type, of the batch. NumPy adds the rows of a batch one by
- * one where an array has several columns; for one that is alone see below. RunningMeanStd.update
+ * name_moments: mean and variance times n of the batch, each rounded in that type. NumPy adds the rows of a batch one
+ * by one where an array has several columns; for one that is alone see below. RunningMeanStd.update
  *
  * name_normalize: (obs - mean) / scale, clipped. VecNormalize._normalize_obs */
 #define DEFINE_COLUMNS(type, name)                                                                           \
