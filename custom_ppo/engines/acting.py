@@ -38,6 +38,7 @@ class FusedActor:
     def begin(self, memory: TrajectoryMemory) -> None:
         """Prepare a rollout; see `Actor.begin`."""
         self._values, self._log_probs = memory.values, memory.log_probs
+        self.features.bind()
         self.actor_stack.bind()
         self.critic_stack.bind()
         self.sampler.begin(memory.values.shape[1])

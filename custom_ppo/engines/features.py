@@ -1,4 +1,7 @@
-"""Features of a minibatch: flattened observations, or the output of an extractor that autograd differentiates."""
+"""Features of a minibatch: flattened observations, or the output of an extractor.
+
+SB3's CNN is differentiated by the operations of `convolutions` and `layers`, another extractor by autograd.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from custom_ppo.extractors import CombinedExtractor, FlattenExtractor
+from custom_ppo.engines.convolutions import is_known
+from custom_ppo.engines.layers import ACTIVATIONS, Stack
+from custom_ppo.extractors import CombinedExtractor, FlattenExtractor, NatureCNN, is_image
 from custom_ppo.memory import Observation, TensorObservation
 from custom_ppo.networks import ActorCritic
 
@@ -53,7 +58,11 @@ class Features(Protocol):
 
 def make_features(policy: ActorCritic) -> Features:
     """Return the features of a policy."""
-    return _Differentiated(policy) if reason_against_flattening(policy) else _Flattened(policy)
+    if reason_against_flattening(policy) is None:
+        return _Flattened(policy)
+    if all(_is_known_cnn(extractor) for extractor in extractors(policy)) and is_image(policy.observation_space):
+        return _Convolved(policy)
+    return _Differentiated(policy)
 
 
 def reason_against_flattening(policy: ActorCritic) -> str | None:
@@ -93,6 +102,20 @@ def flat_features(policy: ActorCritic, observations: TensorObservation) -> Tenso
     return encoded.flatten(1)
 
 
+def _is_known_cnn(extractor: nn.Module) -> bool:
+    """Return True if an extractor is the CNN of custom_ppo, with layers that a `Stack` knows."""
+    if type(extractor) is not NatureCNN:
+        return False
+    parts = extractor.cnn, extractor.linear
+    return all(type(part) is nn.Sequential for part in parts) and all(map(_is_known_layer, [*parts[0], *parts[1]]))
+
+
+def _is_known_layer(module: nn.Module) -> bool:
+    if type(module) is nn.Linear:
+        return module._parameters["bias"] is not None
+    return type(module) in ACTIVATIONS or is_known(module)
+
+
 def extractors(policy: ActorCritic) -> tuple[nn.Module, ...]:
     """Return the features extractor, or both if actor and critic have their own."""
     shared = policy.vf_features_extractor is policy.pi_features_extractor
@@ -128,6 +151,65 @@ class _Flattened:
 
     def backward(self, by_actor: Tensor, by_critic: Tensor) -> bool:
         raise AssertionError("observations have no weights")
+
+
+class _Convolved:
+    """Output of `NatureCNN` for images."""
+
+    needs_gradient = True
+
+    def __init__(self, policy: ActorCritic) -> None:
+        self.policy = policy
+        self.stacks = [Stack([*cnn.cnn, *cnn.linear]) for cnn in extractors(policy)]  # type: ignore[misc]
+        self.floats = torch.empty(0)
+        """Memory for the images of a minibatch: a new array for each would cost more than the division."""
+
+    def forward(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
+        assert isinstance(observations, Tensor)
+        return self._through(self._scaled(observations))
+
+    def encode(self, observations: TensorObservation) -> tuple[Tensor, Tensor]:
+        return self._through(self._encoded(observations))
+
+    def encode_for_critic(self, observations: TensorObservation) -> Tensor:
+        return self.stacks[-1].forward(self._encoded(observations))
+
+    def _encoded(self, observations: TensorObservation) -> Tensor:
+        # Transposed images keep their strides, by which PyTorch chooses the convolution: other strides, other bits.
+        images = self.policy._encode(observations)
+        assert isinstance(images, Tensor)
+        return images
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        """Return contiguous images [B, C, H, W] as the policy's `_encode` does, in memory that the next call takes."""
+        if not (self.policy.normalize_images and images.is_contiguous()):
+            return self._encoded(images)
+        if self.floats.shape != images.shape:
+            self.floats = torch.empty(images.shape, dtype=torch.float32)
+        # Some at a time: PyTorch converts the operand of a division to a float array as a whole.
+        for start in range(0, len(images), _IMAGES_AT_ONCE):
+            part = slice(start, start + _IMAGES_AT_ONCE)
+            torch.div(images[part], 255.0, out=self.floats[part])
+        return self.floats
+
+    def _through(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        by_extractor = [stack.forward(images) for stack in self.stacks]
+        return by_extractor[0], by_extractor[-1]
+
+    def bind(self) -> None:
+        for stack in self.stacks:
+            stack.bind()
+
+    def backward(self, by_actor: Tensor, by_critic: Tensor) -> bool:
+        # Where both share an extractor, autograd adds what they pass back.
+        shared = len(self.stacks) == 1
+        for stack, grad in zip(self.stacks, [by_actor + by_critic] if shared else [by_actor, by_critic], strict=True):
+            stack.backward(grad)
+        return True
+
+
+_IMAGES_AT_ONCE = 4
+"""Number of images that are divided in one call."""
 
 
 class _Differentiated:

@@ -1,4 +1,4 @@
-"""Stacks of linear layers and activations, and their backward pass, with the operations that autograd would run."""
+"""Stacks of layers and activations, and their backward pass, with the operations that autograd would run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from custom_ppo.engines.convolutions import Convolution, Flatten
 
 __all__ = ["ACTIVATIONS", "Stack", "input_gradient", "weight_gradient"]
 
@@ -100,28 +102,61 @@ class _Activation:
         self.forward, self.backward = ACTIVATIONS[type(module)](module)
 
 
+class _ReLUInPlace:
+    """ReLU of an output that no backward pass reads: it takes its place, and no memory of its own."""
+
+    forward = staticmethod(torch.relu_)
+
+    @staticmethod
+    def backward(grad: Tensor, _x: Tensor, y: Tensor) -> Tensor:
+        return _aten.threshold_backward.default(grad, y, 0)  # type: ignore[no-any-return]
+
+
+_Layer = _Linear | _Activation | _ReLUInPlace | Convolution | Flatten
+
+
+def _make_layers(modules: Sequence[nn.Module]) -> list[_Layer]:
+    layers: list[_Layer] = []
+    for module in modules:
+        if isinstance(module, nn.Linear):
+            layers.append(_Linear(module))
+        elif isinstance(module, nn.Conv2d):
+            layers.append(Convolution(module))
+        elif isinstance(module, nn.Flatten):
+            layers.append(Flatten())
+        elif isinstance(module, nn.ReLU) and layers and isinstance(layers[-1], Convolution):
+            layers.append(_ReLUInPlace())
+        else:
+            layers.append(_Activation(module))
+    return layers
+
+
 class Stack:
-    """Linear layers with activations between them, and their backward pass."""
+    """Linear and convolutional layers with activations between them, and their backward pass."""
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         self.modules = list(modules)
         """Modules whose place this takes."""
-        self._layers = [_Linear(m) if isinstance(m, nn.Linear) else _Activation(m) for m in self.modules]
+        self._layers = _make_layers(self.modules)
         self.inputs: list[Tensor] = []
         """Inputs of all layers in the last `forward`; the last one is that of the output layer."""
+        self.output: Tensor | None = None
+        """Output of the last layer."""
 
     def bind(self) -> None:
         """Take the parameters as they are now; needed wherever their tensors may have been exchanged."""
         for layer in self._layers:
-            if isinstance(layer, _Linear):
+            if isinstance(layer, _Linear | Convolution):
                 layer.bind()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, in] to [B, out], and keep the input of every layer."""
+        self.output = None  # as the inputs, frees memory that this pass takes again
         self.inputs = inputs = []
         for layer in self._layers:
             inputs.append(x)
             x = layer.forward(x)
+        self.output = x
         return x
 
     def backward(self, grad: Tensor, *, to_input: bool = False) -> Tensor | None:
@@ -129,11 +164,11 @@ class Stack:
 
         Returns the gradient by the input [B, in], or None unless it is wanted: observations need none.
         """
-        layers, inputs = self._layers, self.inputs
-        output = grad  # not read: the last layer is linear
+        layers, inputs, output = self._layers, self.inputs, self.output
+        assert output is not None
         for i in range(len(layers) - 1, -1, -1):
             layer, x = layers[i], inputs[i]
-            if isinstance(layer, _Linear):
+            if isinstance(layer, _Linear | Convolution):
                 layer.write_gradients(grad, x)
             if i or to_input:
                 grad = layer.backward(grad, x, output)

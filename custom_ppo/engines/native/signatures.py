@@ -42,6 +42,8 @@ SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "learner_add_state_dependent": (None, (c_void_p, c_int, c_void_p, c_void_p, c_bool, c_bool, c_bool)),
     # kernels/gae.c
     "gae_advantages": (None, (c_int64, c_int64, *(c_void_p,) * 5, c_double, c_double, c_void_p, c_void_p)),
+    # kernels/convolution.c
+    "first_convolution_gradients": (None, (c_void_p, c_int)),
     # kernels/vec_normalize.c
     "vec_normalize_step": (None, (c_void_p,)),
 }

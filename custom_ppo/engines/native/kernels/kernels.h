@@ -16,6 +16,7 @@
  *     optimizers.c        clipping of the gradient's norm, and the step
  *     learner.c           acting in N states, and one epoch of an update: the two entries that put the others together
  *     gae.c               advantages of a rollout
+ *     convolution.c       gradient of the first convolution of a CNN, for the fused engine
  *
  * Equations are those of Schulman et al. 2017, arXiv 1707.06347. docs/kernels.md maps functions to equations and ATen
  * operations.
