@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize, VecTransposeImage
+from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
+from custom_ppo.sb3.image_stepping import stacking_step, transposing_step
 from custom_ppo.sb3.normalization import can_normalize, moments_of, normalized_step
 
 __all__ = ["LeanVecEnv", "LeanVecNormalize", "stepper"]
@@ -34,11 +36,15 @@ StepFunction = Callable[[NDArray[Any]], Results]
 def stepper(env: Any) -> StepFunction:
     """Return a function that does what `env.step` does, with less overhead where env is known exactly.
 
-    Known are DummyVecEnv with observations that are one array or a dict of arrays, and VecNormalize around it, if
-    neither they nor their classes were patched. Ask again after env was exchanged or patched.
+    Known are DummyVecEnv with observations that are one array or a dict of arrays, and around it VecNormalize or any
+    stack of VecFrameStack and VecTransposeImage, if neither they nor their classes were patched. Ask again after env was
+    exchanged or patched.
     """
     if _is_lean(env):
         return lambda actions: _step(env, actions)
+    for_images = _image_stepper(env)
+    if for_images is not None:
+        return for_images
     if not (_is_untouched(env, VecNormalize, LeanVecNormalize) and can_normalize(env)):
         return env.step  # type: ignore[no-any-return]
     inner = env.venv
@@ -46,6 +52,18 @@ def stepper(env: Any) -> StepFunction:
         return env.step  # type: ignore[no-any-return]
     moments = moments_of(env)
     return lambda actions: normalized_step(env, moments, *_step(inner, actions))
+
+
+def _image_stepper(env: Any) -> StepFunction | None:
+    """Return the function for a VecFrameStack or VecTransposeImage around known environments, or None."""
+    stacks = _is_untouched(env, VecFrameStack) and _is_untouched(env.stacked_obs, StackedObservations)
+    if not stacks and not _is_untouched(env, VecTransposeImage):
+        return None
+    inner = env.venv
+    step = stepper(inner)
+    if step == inner.step:  # not known
+        return None
+    return stacking_step(env.stacked_obs, step) if stacks else transposing_step(env, step)
 
 
 class LeanVecEnv(DummyVecEnv):
@@ -78,13 +96,16 @@ _METHODS: dict[type, tuple[str, ...]] = {
         *("step", "step_async", "step_wait", "normalize_obs", "normalize_reward"),
         *("_normalize_obs", "_update_reward"),
     ),
+    VecFrameStack: ("step", "step_async", "step_wait"),
+    StackedObservations: ("update",),
+    VecTransposeImage: ("step", "step_async", "step_wait", "transpose_observations", "transpose_image"),
 }
 """Methods of SB3's classes that the functions of this module stand for."""
 
 _ORIGINALS = {(cls, name): getattr(cls, name) for cls, names in _METHODS.items() for name in names}
 
 
-def _is_untouched(env: Any, cls: type, lean_cls: type) -> bool:
+def _is_untouched(env: Any, cls: type, lean_cls: type | None = None) -> bool:
     """Return True if env is of one of these very classes, and nobody has exchanged one of its methods."""
     names = _METHODS[cls]
     if type(env) not in (cls, lean_cls) or not vars(env).keys().isdisjoint(names):

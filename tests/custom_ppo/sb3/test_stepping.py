@@ -17,7 +17,7 @@ from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize, VecTransposeImage
 
 from custom_ppo.engines.native.library import reason_against_loading
 from custom_ppo.sb3 import LeanVecEnv, LeanVecNormalize
@@ -116,6 +116,10 @@ def state_of(env: Any) -> dict[str, Any]:
         own["ret_rms"] = vars(env.ret_rms).copy()
         own["obs_rms"] = moments(getattr(env, "obs_rms", None))
         return {**own, **state_of(env.venv)}
+    if isinstance(env, VecFrameStack):
+        return {"stacked_obs": env.stacked_obs.stacked_obs.copy(), **state_of(env.venv)}
+    if isinstance(env, VecTransposeImage):
+        return state_of(env.venv)
     names = ("buf_obs", "buf_rews", "buf_dones", "buf_infos", "actions", "reset_infos")
     return pickle.loads(pickle.dumps({name: getattr(env, name) for name in names}))  # type: ignore[no-any-return]
 
@@ -332,7 +336,6 @@ UNKNOWN: dict[str, Callable[[], VecEnv]] = {
     "normalised Dict with patched statistics": lambda: with_patched_key(VecNormalize(dicts())),
     "normalised Dict with other keys": lambda: with_another_key(VecNormalize(dicts())),
     "normalised integers": lambda: VecNormalize(DummyVecEnv([reporting(spaces.Box(0, 9, (2,), np.int64))])),
-    "frame stack": lambda: VecFrameStack(cartpoles(), 2),
     "twice normalised": lambda: VecNormalize(VecNormalize(cartpoles())),
 }
 
@@ -435,3 +438,63 @@ def test_training_in_lean_steps_resumes_exactly(make: Callable[[str, int, bool],
     part.learn(128, callback=[ExactCheckpoint(tmp_path / "checkpoint.zip"), StopAfter()])  # in the second rollout
     resumed = LeanPPO.resume(tmp_path / "checkpoint.zip").learn(128)
     assert_same_weights(resumed, whole)
+
+
+def _image(*shape: int) -> MakeEnv:
+    return reporting(spaces.Box(0, 255, shape, np.uint8))
+
+
+IMAGE_STACKS: dict[str, Callable[[], VecEnv]] = {
+    "transposed": lambda: VecTransposeImage(DummyVecEnv([_image(36, 37, 3)] * 3)),
+    "four frames": lambda: VecTransposeImage(VecFrameStack(DummyVecEnv([_image(36, 37, 1)] * 3), 4)),
+    "two frames of four channels": lambda: VecFrameStack(DummyVecEnv([_image(36, 37, 4)] * 2), 2),
+    "three frames": lambda: VecTransposeImage(VecFrameStack(DummyVecEnv([_image(36, 37, 3)] * 2), 3)),
+    "one frame": lambda: VecFrameStack(DummyVecEnv([_image(36, 37, 4)] * 2), 1),
+    "channels first": lambda: VecFrameStack(DummyVecEnv([_image(1, 36, 37)] * 2), 4),
+    "vectors": lambda: VecFrameStack(DummyVecEnv([reporting(FLOATS)] * 2), 3),
+    "stacked twice": lambda: VecFrameStack(VecFrameStack(DummyVecEnv([_image(36, 37, 1)] * 2), 2), 2),
+    "skipped": lambda: VecTransposeImage(DummyVecEnv([_image(3, 36, 37)] * 2), skip=True),
+    "lean": lambda: VecTransposeImage(VecFrameStack(LeanVecEnv([_image(36, 37, 1)] * 2), 4)),
+}
+
+
+@pytest.mark.parametrize("stack", list(IMAGE_STACKS))
+def test_a_stepper_stacks_and_transposes_as_sb3_does(stack: str) -> None:
+    ours, theirs = IMAGE_STACKS[stack](), IMAGE_STACKS[stack]()
+    step = stepper(ours)
+    assert step != ours.step
+    assert_same_course(ours, theirs, step)
+
+
+def test_a_stack_that_was_returned_stays_as_it_is() -> None:
+    env, actions = seeded(IMAGE_STACKS["four frames"]())
+    env.reset()
+    step = stepper(env)
+    kept = [step(action)[0] for action in actions]
+    copies = [array.copy() for array in kept]
+    for action in actions:
+        step(action)
+    np.testing.assert_equal(kept, copies)
+
+
+class OwnFrameStack(VecFrameStack):
+    """VecFrameStack that may do something else."""
+
+
+def _with_own_update() -> VecEnv:
+    env: Any = IMAGE_STACKS["four frames"]()
+    env.venv.stacked_obs.update = lambda *results: results[::2]
+    return env  # type: ignore[no-any-return]
+
+
+UNKNOWN_STACKS: dict[str, Callable[[], VecEnv]] = {
+    "subclass": lambda: VecTransposeImage(OwnFrameStack(DummyVecEnv([_image(36, 37, 1)]), 4)),
+    "own update": _with_own_update,
+    "Dict": lambda: VecFrameStack(DummyVecEnv([reporting(spaces.Dict({"a": FLOATS}))]), 2),
+}
+
+
+@pytest.mark.parametrize("stack", list(UNKNOWN_STACKS))
+def test_a_stack_that_is_not_known_exactly_steps_by_itself(stack: str) -> None:
+    env = UNKNOWN_STACKS[stack]()
+    assert stepper(env) == env.step
