@@ -89,7 +89,10 @@ def _by_kernel(conv: nn.Conv2d, grad: Tensor, images: Tensor) -> tuple[Tensor, T
     _, n_outputs, n_rows, n_columns = grad.shape
     offsets = _offsets(conv, height, width)
     channels_last = grad.permute(0, 2, 3, 1).contiguous()  # [B, O, h, w] -> [B, h, w, O]: lanes are output channels
-    by_weight, by_bias = torch.empty(len(offsets), n_outputs), torch.empty(n_outputs)
+    # Also where users set another default.
+    by_weight, by_bias = (
+        torch.empty(shape, dtype=torch.float32) for shape in ((len(offsets), n_outputs), (n_outputs,))
+    )
     arrays = [tensor.data_ptr() for tensor in (offsets, images, channels_last, by_weight, by_bias)]
     image_size = conv.in_channels * height * width
     sizes = n_images, image_size, width, n_rows, n_columns, conv.stride[0], n_outputs, len(offsets)

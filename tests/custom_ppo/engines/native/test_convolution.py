@@ -39,6 +39,20 @@ def test_the_kernel_has_the_bits_of_pytorch(n: int, side: int, conv: nn.Conv2d) 
 
 
 @needs_kernels
+def test_the_kernel_computes_float32_under_another_default_type() -> None:
+    conv = nn.Conv2d(4, 32, 8, 4)
+    grad, images = _case(2, 36, conv)
+    expected = convolution._by_torch(conv, grad, images)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = convolution._by_kernel(conv, grad, images)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found is not None
+    assert all(map(torch.equal, found, expected))
+
+
+@needs_kernels
 def test_both_widths_of_vectors_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     library = convolution.load()
     if library.capability != "AVX512":
