@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from custom_ppo.engines.native import convolution
 from custom_ppo.engines.native.convolution import agreements, first_convolution_gradients, is_faster
-from custom_ppo.engines.native.library import reason_against_loading
+from custom_ppo.engines.native.library import load, reason_against_loading
 
 needs_kernels = pytest.mark.skipif(reason_against_loading() is not None, reason="the kernels are not compiled")
 
@@ -54,7 +54,7 @@ def test_the_kernel_computes_float32_under_another_default_type() -> None:
 
 @needs_kernels
 def test_both_widths_of_vectors_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = convolution.load()
+    library = load()
     if library.capability != "AVX512":
         pytest.skip("the processor has no AVX-512")
     conv = nn.Conv2d(4, 32, 8, 4)
