@@ -6,17 +6,25 @@ estimate and counted in the result. Functions that draw random numbers take a `n
 
 from harness.analysis.stats.coverage import Coverage, coverage_for_data, interval_coverage
 from harness.analysis.stats.curves import Band, area_under_curve, interpolate_curve, iqm_curve
-from harness.analysis.stats.effects import hedges_g, probability_of_improvement
-from harness.analysis.stats.equivalence import EquivalenceTest, tost_welch
+from harness.analysis.stats.effects import brunner_munzel, hedges_g, probability_of_improvement
+from harness.analysis.stats.equivalence import (
+    Bounds,
+    EquivalenceTest,
+    equivalence_test,
+    seeds_for_bounded_equivalence,
+    tost_welch,
+)
 from harness.analysis.stats.intervals import (
     Interval,
     difference_interval,
     iqm,
     iqm_interval,
     mean_interval,
+    share_interval,
     std_interval,
 )
 from harness.analysis.stats.permutation import PermutationTest, holm, permutation_test, smallest_p
+from harness.analysis.stats.populations import POPULATIONS, Population, t_coverage
 from harness.analysis.stats.power import seeds_for_difference, seeds_for_equivalence, seeds_text
 from harness.analysis.stats.rolling import WindowSummary, last_window, rolling_mean, rolling_variance
 from harness.analysis.stats.samples import Sample, present
@@ -31,24 +39,31 @@ from harness.analysis.stats.stability import (
     roughness,
     short_term_risk,
 )
+from harness.analysis.stats.steadiness import fluctuation, share_lost, unexplained_fall
 from harness.analysis.stats.verdict import Outcome, Verdict, verdict
 
 __all__ = [
+    "POPULATIONS",
     "Band",
+    "Bounds",
     "Coverage",
     "EquivalenceTest",
     "Interval",
     "Outcome",
     "PermutationTest",
+    "Population",
     "Sample",
     "Verdict",
     "WindowSummary",
     "area_under_curve",
+    "brunner_munzel",
     "coverage_for_data",
     "difference_interval",
     "dispersion_across_runs",
     "dispersion_across_time",
     "drawdown",
+    "equivalence_test",
+    "fluctuation",
     "hedges_g",
     "holm",
     "interpolate_curve",
@@ -68,12 +83,17 @@ __all__ = [
     "rolling_mean",
     "rolling_variance",
     "roughness",
+    "seeds_for_bounded_equivalence",
     "seeds_for_difference",
     "seeds_for_equivalence",
     "seeds_text",
+    "share_interval",
+    "share_lost",
     "short_term_risk",
     "smallest_p",
     "std_interval",
+    "t_coverage",
     "tost_welch",
+    "unexplained_fall",
     "verdict",
 ]

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
-from harness.analysis.stats.intervals import Interval
+from harness.analysis.stats.intervals import Interval, share_interval
 from harness.analysis.stats.samples import FloatArray, present
 
 __all__ = ["Coverage", "coverage_for_data", "interval_coverage"]
@@ -51,8 +50,8 @@ def interval_coverage(
         interval = interval_fn(*sampler(rng))
         undefined += math.isnan(interval.low) or math.isnan(interval.high)
         covering += bool(interval.low <= truth <= interval.high)
-    low, high = _wilson(covering, n_trials)
-    return Coverage(covering / n_trials, low, high, n_trials, undefined)
+    rate = share_interval(covering, n_trials)
+    return Coverage(rate.estimate, rate.low, rate.high, n_trials, undefined)
 
 
 def coverage_for_data(
@@ -96,11 +95,3 @@ def _smoothed(pool: FloatArray, size: int, rng: np.random.Generator) -> FloatArr
     noise = bandwidth * spread * rng.standard_normal(size)
     smoothed: FloatArray = centre + (drawn - centre + noise) / math.sqrt(1 + bandwidth**2)
     return smoothed
-
-
-def _wilson(hits: int, trials: int) -> tuple[float, float]:
-    z = float(special.ndtri(0.975))
-    share = hits / trials
-    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return centre - half, centre + half

@@ -18,6 +18,7 @@ __all__ = [
     "iqm",
     "iqm_interval",
     "mean_interval",
+    "share_interval",
     "std_interval",
     "welch",
 ]
@@ -131,6 +132,24 @@ def difference_interval(x: npt.ArrayLike, y: npt.ArrayLike, confidence: float = 
     half = 0.0 if error == 0.0 else _t_quantile(confidence, dof) * error
     n, n_missing = first.n + second.n, first.n_missing + second.n_missing
     return Interval(difference, difference - half, difference + half, confidence, n, n_missing, "Welch t")
+
+
+def share_interval(hits: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Return the share hits / trials with Wilson's score interval, which is sensible also for shares of 0 and 1.
+
+    NaN without trials. Raises ValueError unless 0 <= hits <= trials. Wilson 1927, JASA 22, 209-212.
+    """
+    check_confidence(confidence)
+    if not 0 <= hits <= trials:
+        raise ValueError(f"expected 0 <= hits <= trials, got {hits} of {trials}")
+    if trials == 0:
+        return Interval(math.nan, math.nan, math.nan, confidence, 0, 0, "Wilson score")
+    z = float(special.ndtri((1.0 + confidence) / 2))
+    share = hits / trials
+    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    low, high = (0.0 if hits == 0 else centre - half), (1.0 if hits == trials else centre + half)
+    return Interval(share, low, high, confidence, trials, 0, "Wilson score")
 
 
 def welch(x: FloatArray, y: FloatArray) -> tuple[float, float, float]:

@@ -9,11 +9,17 @@ from typing import Literal
 import numpy.typing as npt
 
 from harness.analysis.stats.effects import probability_of_improvement
-from harness.analysis.stats.equivalence import EquivalenceTest, tost_welch
+from harness.analysis.stats.equivalence import (
+    Bounds,
+    EquivalenceTest,
+    equivalence_test,
+    seeds_for_bounded_equivalence,
+    tost_welch,
+)
 from harness.analysis.stats.intervals import Interval, difference_interval, std_interval
 from harness.analysis.stats.permutation import smallest_p
 from harness.analysis.stats.power import seeds_for_difference, seeds_for_equivalence, seeds_text
-from harness.analysis.stats.samples import present
+from harness.analysis.stats.samples import Sample, present
 
 __all__ = ["Outcome", "Verdict", "verdict"]
 
@@ -36,7 +42,7 @@ class Verdict:
     improvement: Interval
     """Probability of improvement."""
     equivalence: EquivalenceTest | None
-    """Test of equivalence, None without a declared margin."""
+    """Test of equivalence, not adjusted; None without a declared margin."""
     seeds_for_difference: float = math.nan
     """Number of seeds per algorithm that would show the observed difference; inf for more than 1000, NaN unless the
     outcome is inconclusive."""
@@ -56,6 +62,8 @@ def verdict(
     *,
     p_value: float,
     margin: float | None,
+    bounds: Bounds | None = None,
+    p_equivalence: float | None = None,
     identical: bool = False,
     alpha: float = 0.05,
     n_comparisons: int = 1,
@@ -66,7 +74,7 @@ def verdict(
         identical       `identical` is True: the trained parameters are bit-equal, which outranks any p-value
         inconclusive    fewer than two seeds on a side, or no p-value
         better, worse   p_value < alpha, and the interval of the probability of improvement excludes 1/2
-        equivalent      TOST has p < alpha within the margin
+        equivalent      the test of equivalence has p < alpha within the margin
         inconclusive    otherwise, with the seeds that would be needed
 
     The third rule has two conditions because they measure different things, the means (which a few collapsed seeds may
@@ -74,12 +82,18 @@ def verdict(
 
     x, y: one number per seed, [n] and [m]; NaN is dropped and counted. p_value: from the permutation test, adjusted by
     `holm` over all comparisons made. margin: in units of return, None without a test of equivalence.
+    bounds: lowest and highest possible score, for `equivalence_test`; None takes `tost_welch`, which is right only for
+    nearly normal scores. p_equivalence: its p-value, adjusted by `holm`; None takes the p-value of this pair alone.
+    alpha: level of all tests, and one minus the confidence of the intervals that take part in the decision.
     n_comparisons: number of p-values given to `holm`; the seeds for a difference must reach alpha / n_comparisons.
     Raises ValueError for a margin that is not positive and finite.
     """
     first, second = present(x), present(y)
-    difference, improvement = difference_interval(x, y), probability_of_improvement(x, y)
-    equivalence = None if margin is None else tost_welch(x, y, margin)
+    difference = difference_interval(x, y, 1.0 - alpha)
+    improvement = probability_of_improvement(x, y, 1.0 - alpha)
+    equivalence = None
+    if margin is not None:
+        equivalence = tost_welch(x, y, margin) if bounds is None else equivalence_test(x, y, margin, bounds)
 
     def answer(outcome: Outcome, *reasons: str, seeds: tuple[float, float] = (math.nan, math.nan)) -> Verdict:
         return Verdict(outcome, reasons, p_value, difference, improvement, equivalence, *seeds)
@@ -98,21 +112,29 @@ def verdict(
             _test_clause(p_value, alpha),
             _improvement_clause(improvement, difference),
             *_margin_clauses(difference, margin),
+            *_collapse_clauses(first, second, bounds, alpha),
         )
     # After the third rule: a difference that is significant and smaller than the margin is named, with a warning.
-    if equivalence is not None and equivalence.p_value < alpha:
-        return answer("equivalent", _equivalence_clause(equivalence, alpha))
+    if p_equivalence is None:
+        p_equivalence = math.nan if equivalence is None else equivalence.p_value
+    if equivalence is not None and p_equivalence < alpha:
+        return answer("equivalent", _equivalence_clause(equivalence.margin, p_equivalence, alpha))
     reasons = [_test_clause(p_value, alpha, smallest_p(first.n, second.n))]
     if p_value < alpha:
         reasons.append(_improvement_clause(improvement, difference))
     if equivalence is not None:
-        reasons.append(_equivalence_clause(equivalence, alpha))
+        reasons.append(_equivalence_clause(equivalence.margin, p_equivalence, alpha))
+        reasons += _unseen_clauses(equivalence, alpha, min(first.n, second.n))
     spread = math.hypot(std_interval(x).estimate, std_interval(y).estimate) / math.sqrt(2)
-    # Holm's strictest level, as the rank that this p-value will have with more seeds is unknown. TOST is not adjusted.
-    seeds = (
-        seeds_for_difference(difference.estimate, spread, alpha=alpha / n_comparisons),
-        math.nan if margin is None else seeds_for_equivalence(difference.estimate, spread, margin, alpha=alpha),
-    )
+    # Holm's strictest level, as the rank that this p-value will have with more seeds is unknown.
+    strictest = alpha / n_comparisons
+    for_equivalence = math.nan
+    if margin is not None:
+        for_equivalence = seeds_for_equivalence(difference.estimate, spread, margin, alpha=strictest)
+        if bounds is not None:
+            bounded = seeds_for_bounded_equivalence(x, y, margin, bounds, alpha=strictest)
+            for_equivalence = max(for_equivalence, bounded)
+    seeds = (seeds_for_difference(difference.estimate, spread, alpha=strictest), for_equivalence)
     return answer("inconclusive", *reasons, *_seeds_clauses(*seeds, n_seeds=min(first.n, second.n)), seeds=seeds)
 
 
@@ -140,9 +162,17 @@ def _improvement_clause(improvement: Interval, difference: Interval) -> str:
     return clause + (", while the means point the other way" if opposed else "")
 
 
-def _equivalence_clause(test: EquivalenceTest, alpha: float) -> str:
-    relation = "below" if test.p_value < alpha else "not below"
-    return f"equivalence within ±{test.margin:.4g} has p = {test.p_value:.3g}, {relation} {alpha:g}"
+def _equivalence_clause(margin: float, p_value: float, alpha: float) -> str:
+    relation = "below" if p_value < alpha else "not below"
+    return f"equivalence within ±{margin:.4g} has p = {p_value:.3g}, {relation} {alpha:g}"
+
+
+def _unseen_clauses(test: EquivalenceTest, alpha: float, n_seeds: int) -> tuple[str, ...]:
+    """Return the reason why scores that agree are not called equivalent: too few seeds to exclude rare collapses."""
+    if test.bounds is None or not test.p_unseen >= alpha or abs(test.difference) >= test.margin:
+        return ()
+    unseen = 1.0 - alpha ** (1.0 / n_seeds)
+    return (f"{n_seeds} seeds cannot exclude a rare collapse, of up to {unseen:.0%} of all runs",)
 
 
 def _margin_clauses(difference: Interval, margin: float | None) -> tuple[str, ...]:
@@ -150,6 +180,23 @@ def _margin_clauses(difference: Interval, margin: float | None) -> tuple[str, ..
     if margin is None or abs(difference.estimate) >= margin:
         return ()
     return (f"the difference of {difference.estimate:.4g} is smaller than the margin of ±{margin:.4g}",)
+
+
+def _collapse_clauses(first: Sample, second: Sample, bounds: Bounds | None, alpha: float) -> tuple[str, ...]:
+    """Return a warning if collapses that few seeds cannot exclude would take the winner's lead away."""
+    if bounds is None:
+        return ()
+    winner, other = (first, second) if first.values.mean() > second.values.mean() else (second, first)
+    best, lead = float(winner.values.mean()), float(winner.values.mean() - other.values.mean())
+    lowest = min(bounds[0], float(other.values.min()), float(winner.values.min()))
+    share = lead / (best - lowest)  # a mixture of this share of runs at `lowest` has the mean of the other
+    unseen = (1.0 - share) ** winner.n
+    if unseen < alpha:
+        return ()
+    return (
+        f"a collapse in {share:.0%} of the winner's runs would undo it, and {winner.n} seeds miss one in {unseen:.0%} "
+        "of cases",
+    )
 
 
 def _seeds_clauses(for_difference: float, for_equivalence: float, *, n_seeds: int) -> tuple[str, ...]:

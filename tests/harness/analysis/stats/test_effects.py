@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from harness.analysis.stats import hedges_g, probability_of_improvement
+from harness.analysis.stats import brunner_munzel, hedges_g, probability_of_improvement
 
 SEEDS = st.lists(st.integers(-20, 20), min_size=2, max_size=8)
 X = [5.1, 7.3, 6.2, 8.8, 9.1]
@@ -114,3 +114,21 @@ def test_newcombes_interval_covers_where_the_bootstrap_does_not(shift):
     intervals = [probability_of_improvement(rng.normal(shift, 1, 10), rng.normal(0, 1, 10)) for _ in range(600)]
     coverage = np.mean([interval.low <= truth <= interval.high for interval in intervals])
     assert coverage >= 0.92
+
+
+def test_brunner_munzel_is_scipys():
+    x, y = [3.0, 1.0, 4.0, 1.5, 9.0, 2.6], [2.0, 7.0, 1.8, 2.8, math.nan]
+    expected = stats.brunnermunzel(x, y[:-1]).pvalue
+    assert brunner_munzel(x, y) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "p_value"),
+    [
+        ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], 0.1),  # separated: not 0, but the smallest that six seeds allow
+        ([5.0] * 4, [5.0] * 3, 1.0),
+        ([1.0], [2.0, 3.0], math.nan),
+    ],
+)
+def test_brunner_munzel_claims_no_more_than_the_seeds_can_show(x, y, p_value):
+    assert brunner_munzel(x, y) == pytest.approx(p_value, nan_ok=True)

@@ -135,3 +135,37 @@ def test_equal_algorithms_are_seldom_called_better_or_worse():
     outcomes = [judge(*rng.normal(size=(2, 6))).outcome for _ in range(400)]
     # Both conditions must hold, so at most the test's 5%: Binomial(400, 0.05) stays below 35 in 99.9% of cases.
     assert sum(outcome != "inconclusive" for outcome in outcomes) < 35
+
+
+def test_a_win_that_a_rare_collapse_would_undo_is_told_with_its_risk():
+    x, y = [500.0] * 10, [470.0 + 0.1 * seed for seed in range(10)]
+    result = judge(x, y, bounds=(22.0, 500.0))
+    assert result.outcome == "better"
+    # 29.55 of 478 are 6%, and 0.938^10 = 0.53
+    assert result.reasons[-1] == (
+        "a collapse in 6% of the winner's runs would undo it, and 10 seeds miss one in 53% of cases"
+    )
+    assert judge(y, x, bounds=(22.0, 500.0)).reasons[-1] == result.reasons[-1]
+
+
+def test_a_large_lead_has_no_such_risk():
+    result = judge([500.0] * 10, [200.0 + seed for seed in range(10)], bounds=(22.0, 500.0))
+    assert "collapse" not in result.reason
+
+
+def test_bounds_keep_five_equal_scores_from_being_equivalent():
+    assert judge([500.0] * 5, [500.0] * 5, margin=47.8).outcome == "equivalent"
+    result = judge([500.0] * 5, [500.0] * 5, margin=47.8, bounds=(22.0, 500.0))
+    assert result.outcome == "inconclusive"
+    assert "5 seeds cannot exclude a rare collapse, of up to 45% of all runs" in result.reasons
+    assert result.seeds_for_equivalence == pytest.approx(29, abs=1)
+
+
+def test_an_adjusted_p_value_of_equivalence_decides():
+    y = [value + 0.5 for value in LOW]
+    assert judge(LOW, y, margin=10.0, p_equivalence=0.2).outcome == "inconclusive"
+
+
+def test_the_level_is_that_of_the_intervals_as_well():
+    result = judge(HIGH, LOW, alpha=0.2)
+    assert (result.difference.confidence, result.improvement.confidence) == (0.8, 0.8)
