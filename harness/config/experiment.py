@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 __all__ = [
     "AlgorithmConfig",
@@ -70,6 +70,8 @@ class StatisticsConfig:
     """Settings of the statistical judgements, declared before the results are seen."""
 
     confidence: float = 0.95
+    """Confidence of all intervals; the level of all tests is one minus this."""
+
     n_bootstrap: int = 2000
     smoothing_window: int = 20
     """Episodes over which the smoothed learning curve averages."""
@@ -85,6 +87,10 @@ class StatisticsConfig:
 
     baseline: str | None = None
     """Label of the algorithm with which every other is compared; None compares all pairs."""
+
+    failed_runs: Literal["random", "lowest", "excluded"] = "random"
+    """Score that a failed run counts as: `random` of the references (the lowest score seen if none is declared), the
+    lowest score seen in its environment, or none at all."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ __all__ = [
     "integer",
     "matching",
     "number",
+    "one_of",
     "optional",
     "read_fields",
     "read_value",
@@ -128,6 +129,19 @@ MAPPING = Rule("a mapping", _of_type(dict))
 def optional(rule: Rule) -> Rule:
     """Return a rule that also accepts nothing (`null`, `~`, or an empty value)."""
     return Rule(f"{rule.expected} or null", lambda value: None if value is None else rule.read(value))
+
+
+def one_of(*words: str) -> Rule:
+    """Return the rule for one of several words."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError
+        if value not in words:
+            raise ConfigError(f"expected {' or '.join(words)}, got {describe(value)}{did_you_mean(value, words)}")
+        return value
+
+    return Rule(" or ".join(words), read)
 
 
 def matching(pattern: str, expected: str) -> Rule:

@@ -20,6 +20,7 @@ from harness.config.rules import (
     integer,
     matching,
     number,
+    one_of,
     optional,
     read_fields,
     read_value,
@@ -64,6 +65,7 @@ _STATISTICS_RULES: Mapping[str, Rule] = {
     "equivalence_margin": number(above=0),
     "references": Rule("a mapping of environments to scores", lambda value: value),
     "baseline": optional(TEXT),
+    "failed_runs": one_of("random", "lowest", "excluded"),
 }
 
 _OVERRIDES = ("n_timesteps", "n_envs", "env_kwargs")

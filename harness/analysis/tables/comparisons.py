@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from harness.analysis import stats
+from harness.analysis.tables.estimand import failed_score, failed_score_in_words, score_bounds, score_failed_runs
+from harness.analysis.tables.family import Case, Family, case
 from harness.analysis.tables.metrics import RETURN, Metric, compared_in
-from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import StatisticsConfig
 
 __all__ = ["Comparison", "Pair", "compare_scores", "compare_stability"]
@@ -66,18 +66,33 @@ def compare_scores(metrics: pd.DataFrame, statistics: StatisticsConfig) -> list[
     """Compare the final scores of every pair of algorithms in every environment; adjust the p-values by Holm's method.
 
     The baseline, if one is declared, is compared with every other algorithm, and these are all pairs.
-    A bit-equal pair is not tested and does not count in Holm's adjustment.
+    All runs that were started take part: a failed one counts as `statistics.failed_runs` says. The verdict on a pair
+    with failed runs is made again with other scores for them, and its reason says what they would change.
+    A bit-equal pair is not tested and does not count in Holm's adjustment; nor does a pair that repeats another with a
+    bit-equal copy of one side.
 
     metrics: from `run_metrics`.
     """
+    envs = list(metrics["env"].cat.categories)
     # A margin is declared in units of return: it says nothing about a metric of another unit.
-    margins = {env: _margin(env, statistics) for env in metrics["env"].cat.categories}
-    return _compare(metrics, compared_in("pairwise"), statistics, margins)
+    margins = {env: _margin(env, statistics) for env in envs}
+    bounds = {env: score_bounds(env, metrics, statistics) for env in envs}
+    counted_as = {env: failed_score(env, metrics, statistics) for env in envs}
+    scored = score_failed_runs(metrics, statistics)
+    comparisons, family = _compare(scored, compared_in("pairwise"), statistics, margins, bounds)
+    return [
+        replace(one, verdict=_with_failures(one, family, index, counted_as[one.pair.env], statistics))
+        for index, one in enumerate(comparisons)
+    ]
 
 
 def compare_stability(metrics: pd.DataFrame, statistics: StatisticsConfig) -> list[Comparison]:
-    """Compare every metric of stability as `compare_scores` does; Holm's adjustment counts all of them together."""
-    return _compare(metrics, compared_in("stability"), statistics, margins={})
+    """Compare every metric of stability as `compare_scores` does; Holm's adjustment counts all of them together.
+
+    Failed runs are left out, as the steadiness of a run that did not end cannot be measured, except where scores are
+    compared with each other (the spread over seeds).
+    """
+    return _compare(metrics, compared_in("stability"), statistics, {}, {})[0]
 
 
 def _pairs(metrics: pd.DataFrame, baseline: str | None) -> Iterator[Pair]:
@@ -91,25 +106,76 @@ def _pairs(metrics: pd.DataFrame, baseline: str | None) -> Iterator[Pair]:
 
 
 def _compare(
-    metrics: pd.DataFrame, compared: list[Metric], statistics: StatisticsConfig, margins: dict[str, float | None]
-) -> list[Comparison]:
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    metrics: pd.DataFrame,
+    compared: list[Metric],
+    statistics: StatisticsConfig,
+    margins: Mapping[str, float | None],
+    bounds: Mapping[str, stats.Bounds],
+) -> tuple[list[Comparison], Family]:
+    """Return the comparisons of all pairs and metrics, and the family of their tests in the same order."""
     jobs = list(itertools.product(_pairs(metrics, statistics.baseline), compared))
-    tests = [stats.permutation_test(*pair.samples(metric), rng) for pair, metric in jobs]
-    raw = [math.nan if pair.identical else test.p_value for (pair, _), test in zip(jobs, tests, strict=True)]
-    n_comparisons = max(int(np.isfinite(raw).sum()), 1)
+    repeated = _repeated([pair for pair, _ in jobs], len(compared))
+    cases = [
+        replace(_case(pair, metric, margins, bounds), repeats=repeats)
+        for (pair, metric), repeats in zip(jobs, repeated, strict=True)
+    ]
+    family = Family(tuple(cases), 1.0 - statistics.confidence)
     comparisons = []
-    for (pair, metric), test, p_value in zip(jobs, tests, stats.holm(raw), strict=True):
-        verdict = stats.verdict(
-            *pair.judged_samples(metric),
-            p_value=float(p_value),
-            margin=margins.get(pair.env) if metric.unit == RETURN else None,
-            identical=pair.identical,
-            n_comparisons=n_comparisons,
-        )
+    for (pair, metric), one, verdict in zip(jobs, family.cases, family.verdicts(), strict=True):
         g = stats.hedges_g(*pair.samples(metric), statistics.confidence)
-        comparisons.append(Comparison(pair, metric, test, g, verdict))
-    return comparisons
+        comparisons.append(Comparison(pair, metric, one.test, g, verdict))
+    return comparisons, family
+
+
+def _repeated(pairs: Sequence[Pair], n_metrics: int) -> list[int | None]:
+    """Return for each pair the place of an earlier one with bit-equal runs on both sides and the same metric, or None.
+
+    An implementation and its bit-equal copy are one algorithm: counting their comparisons with a third one twice would
+    make Holm's adjustment stricter for nothing.
+    """
+    same: dict[tuple[str, str], str] = {}
+    for pair in pairs:
+        if pair.identical:
+            same.setdefault((pair.env, pair.second), same.get((pair.env, pair.first), pair.first))
+    places: dict[tuple[str, frozenset[str], int], int] = {}
+    repeated: list[int | None] = []
+    for place, pair in enumerate(pairs):
+        names = frozenset(same.get((pair.env, algo), algo) for algo in (pair.first, pair.second))
+        first = places.setdefault((pair.env, names, place % n_metrics), place)
+        repeated.append(first if first < place and not pair.identical else None)
+    return repeated
+
+
+def _case(pair: Pair, metric: Metric, margins: Mapping[str, float | None], bounds: Mapping[str, stats.Bounds]) -> Case:
+    margin = margins.get(pair.env) if metric.unit == RETURN else None
+    return case(*pair.judged_samples(metric), margin=margin, bounds=bounds.get(pair.env), identical=pair.identical)
+
+
+def _with_failures(
+    comparison: Comparison, family: Family, index: int, counted_as: float, statistics: StatisticsConfig
+) -> stats.Verdict:
+    """Return the verdict with clauses about the failed runs of the pair, and about the outcome for other scores."""
+    pair, verdict = comparison.pair, comparison.verdict
+    failed = [(runs["status"] == "failed").to_numpy() for runs in (pair.first_runs, pair.second_runs)]
+    if not any(side.any() for side in failed) or verdict.outcome == "identical":
+        return verdict
+    told = " and ".join(
+        f"{side.sum()} of {side.size} runs of {algo}"
+        for algo, side in zip((pair.first, pair.second), failed, strict=True)
+        if side.any()
+    )
+    clauses = [f"{told} failed and {failed_score_in_words(pair.env, counted_as, statistics)}"]
+    one = family.cases[index]
+    low, high = one.bounds or (np.nan, np.nan)
+    others = {
+        family.outcome_with(index, np.where(failed[0], x, one.x), np.where(failed[1], y, one.y))
+        for x, y in ((low, high), (high, low), (np.nan, np.nan))
+    } - {verdict.outcome}
+    if others:
+        clauses.append(f"other scores for them would make it {' or '.join(sorted(others))}")
+    else:
+        clauses.append("the outcome is the same for any other scores of theirs")
+    return replace(verdict, reasons=(*verdict.reasons, *clauses))
 
 
 def _margin(env: str, statistics: StatisticsConfig) -> float | None:

@@ -17,7 +17,10 @@ from harness.analysis.tables.formats import interval, plain, with_spread
 from harness.analysis.tables.run_data import RunData
 from harness.analysis.tables.seed_estimates import Estimate, Shown, iqm, mean, mean_with_limits, std
 
-__all__ = ["METRICS", "RETURN", "Metric", "compared_in", "named_estimates"]
+__all__ = ["METRICS", "RETURN", "SEED_DEVIATION", "Metric", "compared_in", "named_estimates"]
+
+SEED_DEVIATION = "seed_deviation"
+"""Column of the distance of a score from the median of its algorithm's seeds."""
 
 RETURN = "return"
 """Unit of the scores: the sum of an environment's rewards over an episode."""
@@ -46,7 +49,7 @@ class Metric:
 
     measure: Callable[[RunData], float] | None
     """Function from a complete run to its number, NaN if the run did not log what is needed.
-    None: the number is read from the run's record, which failed runs have, too."""
+    None: the number is read from the run's record, which failed runs have, too, or from the scores of all runs."""
 
     estimates: tuple[Estimate, ...] = (Estimate(mean),)
     """Estimates over seeds in the summary."""
@@ -58,11 +61,6 @@ class Metric:
 
 def _median_kl(run: RunData) -> float:
     return float(run.logged("update/kl")["update/kl"].median())
-
-
-def _kl_tail(run: RunData) -> float:
-    median = _median_kl(run)
-    return float(run.logged("update/kl")["update/kl"].quantile(0.99)) / median if median > 0 else math.nan
 
 
 def _ratio_spread(run: RunData) -> float:
@@ -139,7 +137,6 @@ METRICS: tuple[Metric, ...] = (
         better="lower",
         meaning="standard deviation of the returns of the last training episodes",
         measure=lambda run: run.last_episodes.std,
-        compared="stability",
     ),
     Metric(
         name="rolling_variance",
@@ -155,16 +152,6 @@ METRICS: tuple[Metric, ...] = (
                 note="Rolling variance: over {statistics.smoothing_window} episodes.",
             ),
         ),
-        compared="stability",
-    ),
-    Metric(
-        name="dispersion",
-        title="dispersion",
-        unit=RETURN,
-        better="lower",
-        meaning="interquartile range of the changes of the smoothed training curve from one percent to the next",
-        measure=lambda run: stats.dispersion_across_time(run.smoothed_curve),
-        compared="stability",
     ),
     Metric(
         name="worst_change",
@@ -173,7 +160,6 @@ METRICS: tuple[Metric, ...] = (
         better="higher",
         meaning="mean of the worst 5% of the changes of the smoothed training curve from one percent to the next",
         measure=lambda run: stats.short_term_risk(run.smoothed_curve),
-        compared="stability",
     ),
     Metric(
         name="max_drawdown",
@@ -182,47 +168,73 @@ METRICS: tuple[Metric, ...] = (
         better="lower",
         meaning="deepest fall of the smoothed training curve below a value that it had reached before",
         measure=lambda run: stats.max_drawdown(run.smoothed_curve),
-        compared="stability",
     ),
     Metric(
-        name="relative_drawdown",
-        title="relative drawdown",
+        name="share_lost",
+        title="share lost again",
         unit="",
         better="lower",
         meaning=(
-            "max drawdown as a share of the range of the smoothed training curve: 0 never falls, 1 loses all it gained"
+            "deepest fall as a share of all that the training had gained, from the lowest to the highest stretch: "
+            "0 never falls, 1 loses everything"
         ),
-        measure=lambda run: stats.relative_drawdown(run.smoothed_curve),
+        measure=lambda run: stats.share_lost(run.episodes["timestep"], run.episodes["reward"]),
         estimates=(
             Estimate(
                 mean,
-                shown=(
-                    Shown("summary", "relative drawdown", plain),
-                    Shown("terminal", "relative\ndrawdown", plain),
-                ),
+                shown=(Shown("summary", "share lost", plain), Shown("terminal", "share\nlost", plain)),
+                note="Share lost: deepest fall of a training that luck does not explain, of all that it had gained.",
             ),
         ),
         compared="stability",
     ),
     Metric(
-        name="roughness",
-        title="roughness",
-        unit="",
+        name="deepest_fall",
+        title="deepest fall",
+        unit=RETURN,
         better="lower",
-        meaning="length of all rises and falls of the smoothed training curve over its range: 1 goes straight up",
-        measure=lambda run: stats.roughness(run.smoothed_curve),
+        meaning=(
+            "largest fall of the mean return from one stretch of training, 2 to 5% of it, to a later one, if it is "
+            "beyond four standard errors of the luck of single episodes; else 0"
+        ),
+        measure=lambda run: stats.unexplained_fall(run.episodes["timestep"], run.episodes["reward"]),
         compared="stability",
     ),
     Metric(
-        name="kl_tail",
-        title="KL tail",
-        unit="",
+        name="fluctuation",
+        title="fluctuation",
+        unit=RETURN,
         better="lower",
         meaning=(
-            "99% quantile over the updates of KL(before, after), as a multiple of the median: how wild the wildest are"
+            "standard deviation of the mean return between neighbouring stretches of the second half of training, "
+            "without straight trends and without the luck of single episodes; around 0, and at times below, if the "
+            "policy does not fluctuate"
         ),
-        measure=_kl_tail,
-        estimates=(Estimate(mean, shown=(Shown("summary", "KL tail", plain), Shown("terminal", "KL\ntail", plain))),),
+        measure=lambda run: stats.fluctuation(run.episodes["timestep"], run.episodes["reward"]),
+        estimates=(
+            Estimate(mean, shown=(Shown("summary", "fluctuation", plain), Shown("terminal", "fluctu-\nation", plain))),
+        ),
+        compared="stability",
+    ),
+    Metric(
+        name="score_std",
+        title="std of the final policy",
+        unit=RETURN,
+        better="lower",
+        meaning="standard deviation of the returns of one fixed policy, the last, over the episodes of its evaluation",
+        measure=None,
+        compared="stability",
+    ),
+    Metric(
+        name=SEED_DEVIATION,
+        title="spread over seeds",
+        unit=RETURN,
+        better="lower",
+        meaning=(
+            "distance of a seed's score from the median of all seeds of its algorithm, failed runs included: Brown and "
+            "Forsythe's comparison of spreads, with the permutation test"
+        ),
+        measure=None,
         compared="stability",
     ),
     Metric(
@@ -232,6 +244,25 @@ METRICS: tuple[Metric, ...] = (
         better="lower",
         meaning="median over the updates of KL(before, after), nats",
         measure=_median_kl,
+        estimates=(
+            Estimate(
+                mean,
+                shown=(Shown("summary", "KL per update", plain),),
+                note=(
+                    "KL per update, in nats: median over the updates, which are of unequal number and size, so that it "
+                    "describes an algorithm and judges none."
+                ),
+            ),
+        ),
+    ),
+    Metric(
+        name="largest_kl",
+        title="largest KL of an update",
+        unit="nats",
+        better="lower",
+        meaning="largest KL(before, after) of an update, nats; more updates make it larger",
+        measure=lambda run: float(run.logged("update/kl")["update/kl"].max()),
+        estimates=(Estimate(mean, shown=(Shown("summary", "largest KL", plain),)),),
     ),
     Metric(
         name="ratio_spread",

@@ -8,11 +8,17 @@ import pandas as pd
 from harness.analysis import stats
 from harness.analysis.tables import metrics as declared
 from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
+from harness.analysis.tables.text import markdown
 from harness.config import StatisticsConfig
 
 __all__ = ["table_notes"]
 
-COVERAGE_TRIALS = 500
+FAILED_RUNS = {
+    "random": "the score of random actions, or the lowest score seen where that is not declared",
+    "lowest": "the lowest score seen in its environment",
+    "excluded": "nothing: only finished runs take part",
+}
+"""Rules of `statistics.failed_runs` in words."""
 
 
 def table_notes(metrics: pd.DataFrame, statistics: StatisticsConfig) -> dict[str, str]:
@@ -31,38 +37,42 @@ def table_notes(metrics: pd.DataFrame, statistics: StatisticsConfig) -> dict[str
     return {
         "summary": f"The unit is a seed. {estimates}\n\n{_coverage_note(metrics, statistics)}",
         "pairwise": (
-            f"First − second: {percent} Welch interval. p: two-sided exact permutation test of the means over seeds; "
-            "(Holm): adjusted over all rows that were tested. P(improvement): how likely a new seed of the first "
-            "scores higher than one of the second. Equivalence is judged within "
-            f"{statistics.equivalence_margin:.0%} of (best minus random), as declared in the configuration."
+            f"First − second: {percent} Welch interval. p: two-sided permutation test of the means over seeds, of all "
+            "splits up to 200,000 and of 99,999 random ones beyond; (Holm): adjusted over all rows that were tested. "
+            "p (rank): Brunner and Munzel's test that a seed of the first is as likely to score higher as lower; where "
+            "it disagrees with p, the mean and the typical seed tell different stories. P(improvement): how likely a "
+            "new seed of the first scores higher than one of the second. Equivalence is judged within "
+            f"{statistics.equivalence_margin:.0%} of (best minus random), as declared in the configuration, allowing "
+            "for scores between both that no seed showed. A failed run counts as "
+            f"{FAILED_RUNS[statistics.failed_runs]}. Better, worse and equivalent are claimed at the level "
+            f"{1 - statistics.confidence:.2g} over all rows together."
         ),
         "stability": (
             "Each measure is one number per run; a policy that learns nothing is perfectly stable, so compare the "
-            f"scores as well. All are tested by the exact permutation test, Holm-adjusted over all rows.\n\n{measures}"
+            "scores as well. All are tested by the permutation test, Holm-adjusted over all rows; failed runs are left "
+            f"out.\n\n{measures}"
         ),
     }
 
 
 def _coverage_note(metrics: pd.DataFrame, statistics: StatisticsConfig) -> str:
-    """Return the simulated coverage of the t interval for samples of these sizes and shapes, in words."""
+    """Return the simulated coverage of the t interval at these numbers of seeds, for every kind of population."""
+    counts = metrics.groupby(["env", "algo"], observed=True, sort=True)["score"].count()
+    sizes = sorted({int(count) for count in counts if count > 1})
+    if not sizes:
+        return "One seed has no interval."
     rng = np.random.default_rng(BOOTSTRAP_SEED)
-    rates = []
-    for _, runs in metrics.groupby(["env", "algo"], observed=True, sort=True):
-        scores = runs["score"].dropna().to_numpy()
-        if len(scores) < 2 or np.ptp(scores) == 0:
-            continue
-        coverage = stats.coverage_for_data(
-            [scores],
-            lambda x: stats.mean_interval(x, statistics.confidence),
-            lambda x: float(np.mean(x)),
-            rng,
-            COVERAGE_TRIALS,
-        )
-        rates.append(coverage.rate)
-    if not rates:
-        return "Their real coverage cannot be simulated: no group has two different scores."
+    header = ["seeds", *(population.name for population in stats.POPULATIONS)]
+    rows = [
+        [str(n), *(f"{stats.t_coverage(kind, n, statistics.confidence, rng):.0%}" for kind in stats.POPULATIONS)]
+        for n in sizes
+    ]
+    kinds = "; ".join(f"{population.name}: {population.meaning}" for population in stats.POPULATIONS)
+    fewest = sizes[0]
+    unseen = 1.0 - (1.0 - statistics.confidence) ** (1.0 / fewest)
     return (
-        f"For seeds as few as these and scores of these shapes, the t interval that is called "
-        f"{statistics.confidence:.0%} covers the true mean in {min(rates):.0%} to {max(rates):.0%} of simulated "
-        "experiments, depending on the row."
+        f"Coverage of the t interval that is called {statistics.confidence:.0%}, by simulation, for scores of four "
+        f"kinds:\n\n{markdown(header, rows)}\n"
+        f"{kinds[0].upper()}{kinds[1:]}. Which kind an algorithm's scores are, few seeds cannot tell: {fewest} seeds "
+        f"without a collapse exclude only collapses in more than {unseen:.0%} of all runs."
     )

@@ -17,8 +17,8 @@ from harness.config import StatisticsConfig
 __all__ = ["pairwise_table", "stability_table"]
 
 PAIRWISE_COLUMNS = (
-    *("env", "first", "second", "n_first", "n_second"),
-    *("difference", "difference_low", "difference_high", "p", "p_holm", "p_equivalence", "margin"),
+    *("env", "first", "second", "n_first", "n_second", "n_failed_first", "n_failed_second"),
+    *("difference", "difference_low", "difference_high", "p", "p_holm", "p_rank", "p_equivalence", "margin"),
     *("improvement", "improvement_low", "improvement_high", "hedges_g", "hedges_g_low", "hedges_g_high"),
     *("verdict", "reason"),
 )
@@ -49,11 +49,14 @@ def _pairwise_row(comparison: Comparison, statistics: StatisticsConfig) -> dict[
         "second": pair.second,
         "n_first": comparison.test.n_x,
         "n_second": comparison.test.n_y,
+        "n_failed_first": int((pair.first_runs["status"] == "failed").sum()),
+        "n_failed_second": int((pair.second_runs["status"] == "failed").sum()),
         "difference": difference.estimate,
         "difference_low": difference.low,
         "difference_high": difference.high,
         "p": comparison.test.p_value,
         "p_holm": verdict.p_value,
+        "p_rank": stats.brunner_munzel(*pair.samples(metric)),
         "p_equivalence": math.nan if verdict.equivalence is None else verdict.equivalence.p_value,
         "margin": math.nan if verdict.equivalence is None else verdict.equivalence.margin,
         "improvement": improvement.estimate,
@@ -68,14 +71,23 @@ def _pairwise_row(comparison: Comparison, statistics: StatisticsConfig) -> dict[
 
 
 def stability_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
-    """Return a row for each comparison of stability: both means over seeds, and the steadier algorithm."""
+    """Return a row for each comparison of stability: both means over seeds, and the steadier algorithm.
+
+    If that algorithm has the lower mean score, the cell says so: a policy that reached nothing is steady by default.
+    """
     return _table([_stability_row(comparison) for comparison in comparisons], STABILITY_COLUMNS)
 
 
 def _stability_row(comparison: Comparison) -> dict[str, Any]:
     pair, verdict = comparison.pair, comparison.verdict
     first, second = pair.samples(comparison.metric)
-    winners = {"better": pair.first, "worse": pair.second}
+    score = {pair.first: _mean(pair.first_runs["score"].to_numpy(float))}
+    score[pair.second] = _mean(pair.second_runs["score"].to_numpy(float))
+    winners = {"better": (pair.first, pair.second), "worse": (pair.second, pair.first)}
+    steadier: str = verdict.outcome
+    if verdict.outcome in winners:
+        winner, other = winners[verdict.outcome]
+        steadier = f"{winner} (scores lower)" if score[winner] < score[other] else winner
     return {
         "env": pair.env,
         "measure": comparison.metric.title,
@@ -86,7 +98,7 @@ def _stability_row(comparison: Comparison) -> dict[str, Any]:
         "p": comparison.test.p_value,
         "p_holm": verdict.p_value,
         "hedges_g": comparison.g.estimate,
-        "steadier": winners.get(verdict.outcome, verdict.outcome),
+        "steadier": steadier,
         "reason": verdict.reason,
     }
 

@@ -8,10 +8,11 @@ import pandas as pd
 
 from harness.analysis.frames import Results
 from harness.analysis.tables import metrics as declared
+from harness.analysis.tables.estimand import score_failed_runs
 from harness.analysis.tables.run_data import RunData
 from harness.config import StatisticsConfig
 
-__all__ = ["run_metrics"]
+__all__ = ["run_metrics", "with_seed_deviation"]
 
 RunKey = tuple[str, str, int]  # algorithm, environment, seed
 
@@ -34,7 +35,17 @@ def run_metrics(results: Results, statistics: StatisticsConfig) -> pd.DataFrame:
         else:
             rows.append({})
     measured = pd.DataFrame(rows, index=runs.index, columns=list(measures), dtype=float)
-    return pd.concat([runs, measured], axis=1)
+    return with_seed_deviation(pd.concat([runs, measured], axis=1), statistics)
+
+
+def with_seed_deviation(metrics: pd.DataFrame, statistics: StatisticsConfig) -> pd.DataFrame:
+    """Return the table with the distance of each score from the median score of its algorithm in its environment.
+
+    A failed run counts as `statistics.failed_runs` says: an algorithm whose runs fail at times is not steady.
+    """
+    scores = score_failed_runs(metrics, statistics)
+    medians = scores.groupby(["env", "algo"], observed=True)["score"].transform("median")
+    return metrics.assign(**{declared.SEED_DEVIATION: (scores["score"] - medians).abs()})
 
 
 def _by_run(table: pd.DataFrame) -> Callable[[RunKey], pd.DataFrame]:

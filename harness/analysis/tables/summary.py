@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis import stats
+from harness.analysis.tables.estimand import score_failed_runs
 from harness.analysis.tables.metrics import named_estimates
 from harness.config import StatisticsConfig
 
@@ -17,21 +18,25 @@ def summary_table(metrics: pd.DataFrame, statistics: StatisticsConfig) -> pd.Dat
     """Return a row for each environment and each algorithm that was run there.
 
     metrics: from `run_metrics`. Columns NAME_low and NAME_high are the limits of the interval of NAME.
-    n_runs: number of planned runs; n_seeds: number of runs with a score. Failed and missing runs are counted, and no
-    number is substituted for them.
+    n_runs: number of planned runs; n_seeds: number of runs that finished with a score. A failed run counts in the
+    estimates of the score as `statistics.failed_runs` says, and in no other; a missing run counts in none.
+    failure_rate: share of the runs that failed, of those that ended, with Wilson's limits.
     """
-    groups = metrics.groupby(["env", "algo"], observed=True, sort=True)
+    groups = score_failed_runs(metrics, statistics).groupby(["env", "algo"], observed=True, sort=True)
     return pd.DataFrame([_row(str(env), str(algo), runs, statistics) for (env, algo), runs in groups])
 
 
 def _row(env: str, algo: str, runs: pd.DataFrame, statistics: StatisticsConfig) -> dict[str, Any]:
+    n_failed = int((runs["status"] == "failed").sum())
+    n_missing = int((runs["status"] == "missing").sum())
     row = {
         "env": env,
         "algo": algo,
         "n_runs": len(runs),
-        "n_seeds": int(runs["score"].count()),
-        "n_failed": int((runs["status"] == "failed").sum()),
-        "n_missing": int((runs["status"] == "missing").sum()),
+        "n_seeds": int(runs.loc[runs["status"] != "failed", "score"].count()),
+        "n_failed": n_failed,
+        "n_missing": n_missing,
+        **_columns("failure_rate", stats.share_interval(n_failed, len(runs) - n_missing, statistics.confidence)),
     }
     for name, metric, estimate in named_estimates():
         # The steps of a missing run are recorded as 0, which must not lower their mean.

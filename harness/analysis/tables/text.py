@@ -23,6 +23,7 @@ PAIRWISE: Columns = {
     "first − second": interval("difference"),
     "p": p_value("p"),
     "p (Holm)": p_value("p_holm"),
+    "p (rank)": p_value("p_rank"),
     "P(improvement)": interval("improvement"),
     "Hedges g": interval("hedges_g"),
     "first is": plain("verdict"),

@@ -38,7 +38,7 @@ def make_metrics() -> MakeMetrics:
                     "fps": 50.0,
                     "parameters_digest": "" if score is None else f"{digest} {seed}",
                 }
-                other = {metric.name: row["score"] for metric in METRICS if metric.measure is not None}
+                other = {metric.name: row["score"] for metric in METRICS if metric.name not in row}
                 rows.append(row | other | columns)
         table = pd.DataFrame(rows)
         for name in ("algo", "env"):

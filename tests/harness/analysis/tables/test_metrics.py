@@ -27,8 +27,8 @@ from harness.config import ReferenceScores, StatisticsConfig
 from tests.results_factory import make_record, make_spec, write_run
 
 STABILITY = [
-    *("relative_drawdown", "roughness", "kl_tail"),
-    *("last_std", "rolling_variance", "dispersion", "worst_change", "max_drawdown"),
+    "share_lost",
+    *("deepest_fall", "fluctuation", "score_std", "seed_deviation"),
 ]
 STATISTICS = StatisticsConfig(n_bootstrap=10, last_episodes=4, references={"CartPole-v1": ReferenceScores(0.0, 10.0)})
 

@@ -66,7 +66,7 @@ def test_the_area_is_the_mean_of_the_evaluations_over_the_training(run: pd.Serie
 
 def test_updates_logged_at_the_same_timestep_are_still_two(run: pd.Series) -> None:
     assert run["update_kl"] == pytest.approx(0.2)  # of 0.1, 0.5, 0.2
-    assert run["kl_tail"] == pytest.approx(np.quantile([0.1, 0.5, 0.2], 0.99) / 0.2)
+    assert run["largest_kl"] == pytest.approx(0.5)
     assert run["ratio_spread"] == pytest.approx(0.5)  # of 0.3, 0.5, 2.0
 
 
@@ -76,7 +76,8 @@ def test_a_metric_that_a_run_did_not_log_is_nan(tmp_path: Path) -> None:
     run = measured(tmp_path)
 
     assert run["score"] == 2.0
-    assert [metric.name for metric in METRICS if metric.better and not np.isnan(run[metric.name])] == ["score"]
+    measured_names = [metric.name for metric in METRICS if metric.better and not np.isnan(run[metric.name])]
+    assert measured_names == ["score", "score_std", "seed_deviation"]
 
 
 def test_fewer_episodes_than_the_window_have_no_curve(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_fewer_episodes_than_the_window_have_no_curve(tmp_path: Path) -> None:
     run = measured(tmp_path)
 
     assert run["last_mean"] == 2.0
-    assert np.isnan([run["rolling_variance"], run["dispersion"], run["max_drawdown"]]).all()
+    assert np.isnan([run["rolling_variance"], run["fluctuation"], run["deepest_fall"], run["max_drawdown"]]).all()
 
 
 def test_half_a_training_is_not_measured(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
 from harness.analysis.tables import summary_table
-from harness.config import StatisticsConfig
+from harness.config import ReferenceScores, StatisticsConfig
 from tests.harness.analysis.tables.conftest import MakeMetrics
 
 STATISTICS = StatisticsConfig(n_bootstrap=200)
@@ -28,11 +30,22 @@ def test_the_mean_has_a_t_interval_over_seeds(make_metrics: MakeMetrics) -> None
     assert row["iqm"] == pytest.approx(6.0)  # of 4 and 8
 
 
-def test_failed_runs_are_counted_and_not_replaced_by_zero(make_metrics: MakeMetrics) -> None:
-    row = only_row(make_metrics({("CartPole-v1", "ppo"): [*SCORES, None]}))
+@pytest.mark.parametrize(("rule", "mean"), [("random", 5.8), ("lowest", 5.4), ("excluded", 6.0)])
+def test_failed_runs_count_as_the_configuration_says(make_metrics: MakeMetrics, rule: Any, mean: float) -> None:
+    statistics = replace(STATISTICS, failed_runs=rule, references={"CartPole-v1": ReferenceScores(5.0, 500.0)})
+
+    row = only_row(make_metrics({("CartPole-v1", "ppo"): [*SCORES, None]}), statistics)
 
     assert (row["n_runs"], row["n_seeds"], row["n_failed"], row["n_missing"]) == (5, 4, 1, 0)
-    assert row["mean"] == 6.0
+    assert row["mean"] == pytest.approx(mean)
+
+
+def test_the_rate_of_failures_has_wilsons_limits(make_metrics: MakeMetrics) -> None:
+    row = only_row(make_metrics({("CartPole-v1", "ppo"): [*SCORES, None]}))
+
+    limits = scipy_stats.binomtest(1, 5).proportion_ci(method="wilson")
+    assert row["failure_rate"] == pytest.approx(0.2)
+    assert (row["failure_rate_low"], row["failure_rate_high"]) == pytest.approx((limits.low, limits.high))
 
 
 def test_a_score_of_nan_counts_as_a_run_but_not_as_a_seed(make_metrics: MakeMetrics) -> None:
