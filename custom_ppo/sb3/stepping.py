@@ -37,8 +37,8 @@ def stepper(env: Any) -> StepFunction:
     """Return a function that does what `env.step` does, with less overhead where env is known exactly.
 
     Known are DummyVecEnv with observations that are one array or a dict of arrays, and around it VecNormalize or any
-    stack of VecFrameStack and VecTransposeImage, if neither they nor their classes were patched. Ask again after env was
-    exchanged or patched.
+    stack of VecFrameStack and VecTransposeImage, if neither they nor their classes were patched. Ask again after env
+    was exchanged or patched.
     """
     if _is_lean(env):
         return lambda actions: _step(env, actions)
