@@ -120,10 +120,9 @@ CONFIGURATIONS: Sequence[Configuration] = (
     Configuration(
         "pong-zoo",
         "PongNoFrameskip-v4",
-        256,
-        "CnnPolicy, 8 environments; n_steps 32 and 2 epochs instead of 128 and 4",
+        1024,
+        "CnnPolicy, 8 environments, 4 stacked frames",
         zoo="atari",
-        changes={"n_steps": 32, "n_epochs": 2},
     ),
     Configuration("cartpole-a2c", "CartPole-v1", 8192, "A2C, zoo: 8 environments", zoo="CartPole-v1", algo="a2c"),
 )
