@@ -35,6 +35,8 @@ class Training:
     length: int = 200
     """Environment steps of an episode."""
     noise: float = 20.0
+    grows: bool = False
+    """True if the noise is a share of the mean return, `noise` at a return of 100."""
     heavy: bool = False
     """True for lognormal noise instead of normal noise."""
     movement: float = 0.0
@@ -46,11 +48,12 @@ class Training:
         """Return the environment steps at the end of each episode and the returns, both [E]."""
         ends = np.arange(self.length, STEPS + 1, self.length, dtype=np.float64)
         at = ends / STEPS
+        scale = self.noise * (self.curve(at) / 100 if self.grows else 1.0)
         means = self.curve(at) + (self.movement * rng.standard_normal(101))[np.floor(100 * at).astype(int)]
         start = rng.uniform(0.4, 0.9)
         means[(at > start) & (at < start + 0.08)] -= self.collapse
         luck = rng.lognormal(0.0, 1.0, at.size) - np.exp(0.5) if self.heavy else rng.standard_normal(at.size)
-        return ends, means + self.noise * luck
+        return ends, means + scale * luck
 
 
 def rise(at: float, steepness: float) -> Callable[[FloatArray], FloatArray]:
@@ -73,6 +76,11 @@ PAIRS: Mapping[str, tuple[Training, Training]] = {
     "the same, none learns": (FLAT, replace(FLAT, length=800)),
     "lognormal noise, one learns": (replace(LEARNS, heavy=True), replace(FLAT, heavy=True)),
     "lognormal noise, four times the length": (replace(FLAT, heavy=True), replace(FLAT, heavy=True, length=800)),
+    "noise that grows with the return, one learns": (replace(LEARNS, grows=True), FLAT),
+    "the same, episodes of five times the length": (
+        replace(LEARNS, grows=True),
+        replace(LEARNS, grows=True, length=1000),
+    ),
     "power: one moves by half the noise": (replace(LEARNS, movement=10.0), LEARNS),
     "power: one moves by as much as the noise": (replace(LEARNS, movement=20.0), LEARNS),
     "power: one falls by 150, once": (replace(LEARNS, collapse=150.0), LEARNS),

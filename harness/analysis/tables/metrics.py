@@ -194,8 +194,8 @@ METRICS: tuple[Metric, ...] = (
         unit=RETURN,
         better="lower",
         meaning=(
-            "largest fall of the mean return from one stretch of training, 2 to 5% of it, to a later one, if it is "
-            "beyond four standard errors of the luck of single episodes; else 0"
+            "largest fall of the mean return from one twentieth of the training to a later one, if it is beyond 3.5 "
+            "standard errors of the luck of single episodes; else 0"
         ),
         measure=lambda run: stats.unexplained_fall(run.episodes["timestep"], run.episodes["reward"]),
         compared="stability",

@@ -87,3 +87,14 @@ def test_missing_returns_are_left_out():
 def test_shapes_that_differ_are_refused():
     with pytest.raises(ValueError, match=r"expected timesteps and returns of one run \[E\]"):
         fluctuation([1, 2, 3], [1.0, 2.0])
+
+
+def test_noise_that_grows_with_the_return_is_no_fall_and_no_fluctuation():
+    # Short episodes with little noise first, and long ones with much noise at the end, as where a pole falls late.
+    rng = np.random.default_rng(0)
+    lengths = np.concatenate([np.full(1250, 20), np.full(50, 500)])
+    ends, means = np.cumsum(lengths), lengths * 10.0
+    runs = [(ends, means * (1 + 0.5 * rng.standard_normal(ends.size))) for _ in range(200)]
+    assert np.mean([unexplained_fall(*run) > 0 for run in runs]) < 0.05
+    squares = np.array([math.copysign(fluctuation(*run) ** 2, fluctuation(*run)) for run in runs])
+    assert abs(squares.mean()) < 4 * squares.std() / math.sqrt(squares.size)
