@@ -14,7 +14,7 @@ KERNELS := setup.py $(wildcard custom_ppo/engines/native/sources.py custom_ppo/e
 SOURCES := harness custom_ppo tests docs setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernels compare smoke report crosscheck ablation bench bench-guard test test-slow check docs format lint typecheck coverage clean
+.PHONY: help setup kernels compare smoke report crosscheck ablation sweep bench bench-guard test test-slow check docs format lint typecheck coverage clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ crosscheck: $(STAMP) ## compare CustomPPO and CustomA2C with SB3's, array by arr
 
 ablation: $(STAMP) ## train every deviation of the catalogue to see which detail of PPO matters; an hour or two
 	$(BIN)/harness compare configs/ablation.yml $(ARGS)
+
+sweep: $(STAMP) ## train PPO with every combination of clip range and GAE lambda; a few minutes; write results/sweep
+	$(BIN)/harness compare configs/sweep.yml $(ARGS)
 
 bench: $(STAMP) ## measure how much faster CustomPPO and CustomA2C train than SB3's, in about ten minutes
 	$(BIN)/harness bench $(ARGS)

@@ -19,9 +19,6 @@ EXIT_NO = 1
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
-MAX_SEEDS = 10_000
-"""Largest number of seeds of one cross-check; a larger one is assumed to be a typing mistake."""
-
 app = typer.Typer(
     help="Train PPO implementations under identical conditions, check them against SB3, and compare them honestly.",
     no_args_is_help=True,
@@ -151,7 +148,9 @@ def crosscheck(
     env: Annotated[
         list[str] | None, typer.Option(help="Gymnasium id; can be given several times. Default: the profile's.")
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Range such as 0-9, or one seed.")] = "0-4",
+    seeds: Annotated[
+        str, typer.Option(help="Count (5: the seeds 0 to 4), range (0-9; one seed: 7-7), or list (0,3,7).")
+    ] = "0-4",
     profile: Annotated[
         str, typer.Option(help="Settings of the runs: `stress` makes mistakes visible, `default` is SB3's defaults.")
     ] = "stress",
@@ -200,7 +199,7 @@ def crosscheck(
             profile=profile,
             envs=tuple(env or ()),
             hyperparameters=hyperparameters,
-            seeds=tuple(_seed_range(seeds)),
+            seeds=_seeds(seeds),
             updates=updates,
             explain=explain,
             seconds=seconds,
@@ -218,19 +217,13 @@ def crosscheck(
         raise typer.Exit(EXIT_NO)
 
 
-def _seed_range(text: str) -> range:
-    first, dash, last = text.partition("-")
+def _seeds(text: str) -> tuple[int, ...]:
+    from harness.config.seeds import parse_seeds
+
     try:
-        seeds = range(int(first), int(last if dash else first) + 1)
-    except ValueError:
-        seeds = range(0)
-    if not seeds:
-        raise typer.BadParameter(f"expected a range such as 0-9 or one seed, got {text!r}", param_hint="--seeds")
-    if seeds[-1] >= 2**32 or seeds[-1] - seeds[0] >= MAX_SEEDS:
-        raise typer.BadParameter(
-            f"expected at most {MAX_SEEDS:,} seeds, each below 2**32, got {text!r}", param_hint="--seeds"
-        )
-    return seeds
+        return parse_seeds(text)
+    except HarnessError as error:
+        raise typer.BadParameter(str(error), param_hint="--seeds") from None
 
 
 @app.command()

@@ -12,7 +12,8 @@ sources         places where hyperparameters are looked up: files, the installed
 drafts          algorithms and environments whose hyperparameters have not been looked up yet
 algorithm_list  the section `algorithms`
 expansions      entries of that list that stand for several algorithms
-sections        the sections seeds, environments, statistics and trusted_packages
+seeds           seeds as a count, a range or a list
+sections        the sections environments, statistics and trusted_packages
 merging         file entry, kwargs and overrides merged into one set of hyperparameters
 loader          the whole file: an `ExperimentConfig`, or the list of its mistakes
 resolved        an `ExperimentConfig` written as a file that depends on no other file

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.config.documents import Located
+from harness.config.experiment import Level
 from harness.config.names import BORROWED
 
 __all__ = ["AlgorithmDraft", "EnvironmentDraft"]
@@ -25,7 +26,13 @@ class AlgorithmDraft:
     """Entry of the list `algorithms` that defines it, for messages."""
 
     variation_of: AlgorithmDraft | None = None
-    """Algorithm of the list whose hyperparameters this one shares, if an expansion made it as a variation."""
+    """Algorithm whose hyperparameters this one shares, if an expansion made it as a variation."""
+
+    factors: Mapping[str, Level] = field(default_factory=dict)
+    """Factors of a study, and the level of each at which this algorithm is."""
+
+    swept: frozenset[str] = frozenset()
+    """Hyperparameters that an expansion varies, which an environment must not override."""
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from harness.config.names import DEVIANTS
 from harness.config.rules import BOOLEAN, TEXT, Rule, integer, number, optional
 from harness.errors import ConfigError, did_you_mean
 
-__all__ = ["SCHEDULES", "TRUSTED_PACKAGES", "accepted_keys", "check_entry"]
+__all__ = ["SCHEDULES", "TRUSTED_PACKAGES", "accepted_keys", "check_entry", "check_setting"]
 
 TRUSTED_PACKAGES = ("gymnasium", "stable_baselines3", "sb3_contrib", "rl_zoo3", "minigrid", "ale_py", "harness")
 """Packages whose wrappers and policies may be named by any configuration: importing a package runs its code."""
@@ -144,8 +144,7 @@ def check_entry(
     checked: dict[str, Any] = {}
     for key, place in entry.items():
         try:
-            _check_key(key, algo_class)
-            checked[key] = rules[key](place.value) if key in rules else place.value
+            checked[key] = check_setting(key, place.value, algo_class)
             _check_trust(key, place.value, trusted)
         except ConfigError as error:
             problems.append(place.placed(error))
@@ -153,6 +152,16 @@ def check_entry(
     mistakes += _contradictions(checked) if "batch_size" in rules else []
     problems += [entry[key].error(message) for key, message in mistakes]
     return checked
+
+
+def check_setting(key: str, value: object, algo_class: str) -> Any:
+    """Return the normalised value of one key of an entry; raise ConfigError if the algorithm has no such key or value.
+
+    Keys of classes that are not in the tables are accepted.
+    """
+    _check_key(key, algo_class)
+    rules = _CLOSED.get(algo_class, _SHARED)
+    return rules[key](value) if key in rules else value
 
 
 def _check_key(key: str, algo_class: str) -> None:

@@ -12,9 +12,14 @@ __all__ = [
     "EnvironmentConfig",
     "EvaluationConfig",
     "ExperimentConfig",
+    "Level",
     "ReferenceScores",
     "StatisticsConfig",
 ]
+
+
+Level = bool | int | float | str | None
+"""Level of a factor: the value of a hyperparameter, or the name that the file gives to a value."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,9 @@ class AlgorithmConfig:
     hyperparams: Mapping[str, Mapping[str, Any]]
     """Environment id -> hyperparameters: the entry of the file, then the algorithm's own kwargs, then the overrides of
     the environment. Checked but unprocessed ("lin_0.001" is still text), and without n_timesteps."""
+
+    factors: Mapping[str, Level] = field(default_factory=dict)
+    """Factor -> level of this algorithm in a study such as a sweep: {"clip_range": 0.2, "gae_lambda": 0.95}."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,9 @@ class StatisticsConfig:
 
     references: Mapping[str, ReferenceScores] = field(default_factory=dict)
     """Environment id -> its reference scores."""
+
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Environment id -> score from which on an evaluation counts as a solution of the task."""
 
     baseline: str | None = None
     """Label of the algorithm with which every other is compared; None compares all pairs."""

@@ -24,10 +24,10 @@ from harness.config.rules import describe, read_fields, read_value, reject_unkno
 from harness.config.sections import (
     EVALUATION_RULES,
     read_environments,
-    read_seeds,
     read_statistics,
     read_trusted_packages,
 )
+from harness.config.seeds import read_seeds
 from harness.config.sources import open_sources
 from harness.errors import ConfigError
 
@@ -37,7 +37,7 @@ _REQUIRED = {
     "name": "the folder of the results",
     "algorithms": "a list such as [custom_ppo, ppo]",
     "environments": "a mapping such as {CartPole-v1: {n_timesteps: 50_000}}",
-    "seeds": "a range such as 0-9",
+    "seeds": "a count such as 10, or a range such as 0-9",
     "hyperparameters": "a mapping such as {ppo: zoo}",
 }
 _OPTIONAL = ("evaluation", "statistics", "trusted_packages")
@@ -95,7 +95,9 @@ def _in_order(problems: list[PlacedError], first_file: str) -> list[PlacedError]
 
 def _build(root: Located, path: Path, known: Collection[str], problems: list[PlacedError]) -> ExperimentConfig:
     """Return the experiment built from the valid parts of the file; it is complete only if no problem was added."""
-    reject_unknown(root, (*_REQUIRED, *_OPTIONAL), problems)
+    if "sweep" in root.value:
+        problems.append(root["sweep"].error("is an entry of algorithms: write - sweep: {of: custom_ppo, ...} there"))
+    reject_unknown(root, (*_REQUIRED, *_OPTIONAL, "sweep"), problems)
     for key, expected in _REQUIRED.items():
         if key not in root.value:
             problems.append(root.error(f"{key} is missing, expected {expected}"))
@@ -138,7 +140,7 @@ def _algorithm(draft: AlgorithmDraft, merged: Merged) -> AlgorithmConfig:
         for (label, env), entry in merged.items()
         if label == draft.label
     }
-    return AlgorithmConfig(draft.label, draft.algo_class, hyperparams)
+    return AlgorithmConfig(draft.label, draft.algo_class, hyperparams, dict(draft.factors))
 
 
 def _environment(

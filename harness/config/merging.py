@@ -54,6 +54,13 @@ def _merge(
     parts = {**dict(entry.items()), **algorithm.kwargs, **environment.overrides}
     if "n_timesteps" not in parts:
         problems.append(environment.place.error("n_timesteps is missing, expected an integer >= 1"))
+    problems += [
+        environment.overrides[key].error(
+            f"is set here, and swept in {algorithm.place.document.file}:{algorithm.place.line}; remove one of the two"
+        )
+        for key in environment.overrides
+        if key in algorithm.swept
+    ]
     if "policy" not in parts and accepted_keys(algorithm.algo_class) is not None:
         problems.append(entry.error("policy is missing, expected MlpPolicy, CnnPolicy or MultiInputPolicy"))
     return parts

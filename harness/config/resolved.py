@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from harness.config.experiment import ExperimentConfig
+from harness.config.experiment import AlgorithmConfig, ExperimentConfig
 
 __all__ = ["resolved_text"]
 
@@ -16,7 +16,7 @@ def resolved_text(config: ExperimentConfig) -> str:
     """Return YAML that plans the same runs as the configuration and refers to no other file."""
     data: dict[str, Any] = {
         "name": config.name,
-        "algorithms": [{a.label: {"class": a.algo_class, "hyperparameters_of": a.label}} for a in config.algorithms],
+        "algorithms": [{a.label: _settings(a)} for a in config.algorithms],
         "environments": {e.env: {"n_timesteps": e.n_timesteps} for e in config.environments},
         "seeds": list(config.seeds),
         "evaluation": asdict(config.evaluation),
@@ -29,3 +29,8 @@ def resolved_text(config: ExperimentConfig) -> str:
         data["trusted_packages"] = list(config.trusted_packages)
     header = f"# Made from {config.path.name}; every hyperparameter is written out.\n"
     return header + yaml.safe_dump(data, sort_keys=False, width=120)
+
+
+def _settings(algorithm: AlgorithmConfig) -> dict[str, Any]:
+    settings: dict[str, Any] = {"class": algorithm.algo_class, "hyperparameters_of": algorithm.label}
+    return {**settings, "factors": dict(algorithm.factors)} if algorithm.factors else settings

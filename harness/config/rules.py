@@ -144,11 +144,14 @@ def one_of(*words: str) -> Rule:
     return Rule(" or ".join(words), read)
 
 
-def matching(pattern: str, expected: str) -> Rule:
-    """Return the rule for text that matches the whole regular expression."""
+def matching(pattern: str, expected: str, *, max_length: int = 200) -> Rule:
+    """Return the rule for text of limited length that matches the whole regular expression, in which \\w is ASCII."""
+    compiled = re.compile(pattern, flags=re.ASCII)
 
     def read(value: object) -> str:
-        if not isinstance(value, str) or re.fullmatch(pattern, value) is None:
+        if isinstance(value, str) and len(value) > max_length:
+            raise ConfigError(f"expected at most {max_length} characters, got {len(value)}")
+        if not isinstance(value, str) or compiled.fullmatch(value) is None:
             raise ValueError
         return value
 

@@ -1,12 +1,12 @@
-"""Read the sections seeds, environments, statistics and trusted_packages of an experiment.
+"""Read the sections environments, statistics and trusted_packages of an experiment.
 
 Every function returns the valid part of its section and adds a problem for each mistake, so that one check shows all.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
 
 from harness.config.documents import Located, PlacedError
 from harness.config.drafts import EnvironmentDraft
@@ -31,15 +31,11 @@ from harness.errors import ConfigError, did_you_mean
 __all__ = [
     "EVALUATION_RULES",
     "read_environments",
-    "read_seeds",
     "read_statistics",
     "read_trusted_packages",
 ]
 
-MAX_SEEDS = 100_000
-
-MAX_SEED = 2**32 - 1 - MAX_SEEDS
-"""Largest seed: NumPy's seeds end at 2**32 - 1, and each environment of a run adds its index to the run's seed."""
+T = TypeVar("T")
 
 _PACKAGE = matching(r"[A-Za-z_]\w*", "the name of a package, without dots")
 
@@ -48,8 +44,6 @@ _ENV_ID = matching(
 )
 
 _ONE_OR_MORE = integer(at_least=1)
-_SEED = integer(at_least=0, at_most=MAX_SEED)
-_SEED_COUNT = Rule("a count >= 1, a range such as 0-9, or a list", _ONE_OR_MORE.read)
 
 EVALUATION_RULES: Mapping[str, Rule] = {
     "n_evaluations": _ONE_OR_MORE,
@@ -64,52 +58,12 @@ _STATISTICS_RULES: Mapping[str, Rule] = {
     "last_episodes": _ONE_OR_MORE,
     "equivalence_margin": number(above=0),
     "references": Rule("a mapping of environments to scores", lambda value: value),
+    "thresholds": Rule("a mapping of environments to scores", lambda value: value),
     "baseline": optional(TEXT),
     "failed_runs": one_of("random", "lowest", "excluded"),
 }
 
 _OVERRIDES = ("n_timesteps", "n_envs", "env_kwargs")
-
-
-def read_seeds(place: Located, problems: list[PlacedError]) -> tuple[int, ...]:
-    """Return seeds from a count (10 means 0 to 9), a range "0-9", or a list; empty if there is a mistake."""
-    try:
-        if isinstance(place.value, list):
-            return _listed_seeds(place, problems)
-        return tuple(_seed_range(place.value))
-    except ConfigError as error:
-        problems.append(place.placed(error))
-        return ()
-
-
-def _seed_range(value: object) -> range:
-    if isinstance(value, str):
-        bounds = re.fullmatch(r"(\d{1,10})\s*-\s*(\d{1,10})", value, flags=re.ASCII)
-        if bounds is None:
-            raise ConfigError(f"expected a count, a range such as 0-9, or a list, got {describe(value)}")
-        first, last = int(bounds[1]), int(bounds[2])
-        if first > last:
-            raise ConfigError(f"the range {value} is empty, did you mean {last}-{first}?")
-        seeds = range(first, last + 1)
-    else:
-        seeds = range(_SEED_COUNT(value))
-    # len(seeds) would raise OverflowError for a range beyond the machine's integers.
-    if seeds.stop - seeds.start > MAX_SEEDS or seeds[-1] > MAX_SEED:
-        raise ConfigError(f"expected at most {MAX_SEEDS} seeds, none above {MAX_SEED}")
-    return seeds
-
-
-def _listed_seeds(place: Located, problems: list[PlacedError]) -> tuple[int, ...]:
-    if not place.value:
-        raise ConfigError("expected at least one seed, got an empty list")
-    seeds: dict[int, None] = {}
-    for item in place.elements():
-        seed = read_value(item, _SEED, problems)
-        if seed in seeds:
-            problems.append(item.error(f"the seed {seed} is given twice"))
-        elif seed is not None:
-            seeds[seed] = None
-    return tuple(seeds)
 
 
 def read_trusted_packages(place: Located, problems: list[PlacedError]) -> tuple[str, ...]:
@@ -129,17 +83,35 @@ def read_statistics(
     if fields.get("baseline") is not None and fields["baseline"] not in labels:
         hint = did_you_mean(fields["baseline"], labels)
         problems.append(place["baseline"].error(f"is not an algorithm of this experiment{hint}"))
-    if fields.pop("references", None) is None:
-        return StatisticsConfig(**fields)
-    references: dict[str, ReferenceScores] = {}
-    section = place["references"]
-    if expect_mapping(section, "of environments to {random: ..., best: ...}", problems):
-        for env, scores in section.items():
-            if env not in envs:
-                problems.append(scores.error(f"is not an environment of this experiment{did_you_mean(env, envs)}"))
-            elif (reference := _read_reference(scores, problems)) is not None:
-                references[env] = reference
-    return StatisticsConfig(**fields, references=references)
+    references = _by_environment(place, "references", "{random: ..., best: ...}", envs, _read_reference, problems)
+    thresholds = _by_environment(place, "thresholds", "a score", envs, _read_threshold, problems)
+    return StatisticsConfig(**{**fields, "references": references, "thresholds": thresholds})
+
+
+def _by_environment(
+    place: Located,
+    key: str,
+    expected: str,
+    envs: Collection[str],
+    read: Callable[[Located, list[PlacedError]], T | None],
+    problems: list[PlacedError],
+) -> dict[str, T]:
+    """Return the valid values of a mapping from environments of the experiment; mistakes become problems."""
+    values: dict[str, T] = {}
+    if isinstance(place.value, dict) and place.value.get(key) is not None:
+        section = place[key]
+        if expect_mapping(section, f"of environments to {expected}", problems):
+            for env, item in section.items():
+                if env not in envs:
+                    problems.append(item.error(f"is not an environment of this experiment{did_you_mean(env, envs)}"))
+                elif (value := read(item, problems)) is not None:
+                    values[env] = value
+    return values
+
+
+def _read_threshold(place: Located, problems: list[PlacedError]) -> float | None:
+    threshold: float | None = read_value(place, number(), problems)
+    return threshold
 
 
 def _read_reference(place: Located, problems: list[PlacedError]) -> ReferenceScores | None:

@@ -30,11 +30,11 @@ Check = Callable[..., list[str]]
             'algorithms[0].ppo.class: expected a registered name or package.module:Class, got the text "a b:C"',
         ),
         ("[{ppo: {kwargs: [1]}}]", "algorithms[0].ppo.kwargs: expected a mapping of hyperparameters, got a list"),
-        ("[{ppo: 3}]", "algorithms[0].ppo: expected a mapping of class, hyperparameters_of, kwargs, got 3"),
+        ("[{ppo: 3}]", "algorithms[0].ppo: expected a mapping of class, hyperparameters_of, kwargs, factors, got 3"),
         (
             "[{../ppo: {class: ppo}}]",
-            "algorithms[0].../ppo.class: expected a name of letters, digits and _ . : - that starts with a letter, "
-            'digit or _, got the text "../ppo"',
+            "algorithms[0].../ppo.class: expected a name of letters, digits and _ . : = , + - that starts with a "
+            'letter, digit or _, got the text "../ppo"',
         ),
         (
             "[{ppo: {kwargs: {n_step: 3}}}]",

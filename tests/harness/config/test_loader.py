@@ -39,7 +39,7 @@ def test_a_minimal_experiment_has_every_default(folder: Path) -> None:
     config = parse_config(MINIMAL, Path("a.yml"))
     assert (config.name, config.seeds, config.trusted_packages) == ("a", (0, 1), ())
     assert config.evaluation == EvaluationConfig(n_evaluations=20, n_eval_episodes=5, n_final_episodes=100)
-    assert config.statistics == StatisticsConfig(0.95, 2000, 20, 50, 0.10, {})
+    assert config.statistics == StatisticsConfig(0.95, 2000, 20, 50, 0.10, {}, {}, None)
     assert [(a.label, a.algo_class) for a in config.algorithms] == [("ppo", "ppo")]
 
 

@@ -52,7 +52,7 @@ def test_resolving_twice_changes_only_the_name_of_the_source_file() -> None:
     assert once.splitlines()[1:] == twice.splitlines()[1:]
 
 
-@pytest.mark.parametrize("name", ["ablation.yml", "clip.yml", "compare.yml", "penalty.yml", "smoke.yml"])
+@pytest.mark.parametrize("name", ["ablation.yml", "clip.yml", "compare.yml", "penalty.yml", "smoke.yml", "sweep.yml"])
 def test_the_resolved_published_experiments_plan_the_same_runs(name: str) -> None:
     path = ROOT / "configs" / name
     config = parse_config(path.read_text(), path)
