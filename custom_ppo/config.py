@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,6 +31,24 @@ def value_at(parameter: float | Schedule, progress_remaining: float) -> float:
 def constant(value: float) -> Schedule:
     """Return the schedule that never changes."""
     return lambda _progress_remaining: value
+
+
+_BOUNDS = {
+    "gamma": (0.0, 1.0),
+    "gae_lambda": (0.0, 1.0),
+    "clip_range": (0.0, math.inf),
+    "max_grad_norm": (0.0, math.inf),
+    "target_kl": (0.0, math.inf),
+    "ent_coef": (-sys.float_info.max, sys.float_info.max),
+    "vf_coef": (-sys.float_info.max, sys.float_info.max),
+}
+"""Hyperparameter -> smallest and largest value that makes sense; SB3 trains silently with others."""
+
+
+def _in_words(low: float, high: float) -> str:
+    if high == 1.0:
+        return "in [0, 1]"
+    return "at least 0" if low == 0.0 else "a finite number"
 
 
 @dataclass(frozen=True)
@@ -91,6 +111,11 @@ class PPOConfig:
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise InvalidConfigError(f"`{name}` must be at least 1, got {number}")
+        for name, (low, high) in _BOUNDS.items():
+            number = getattr(self, name)
+            # Negated, so that NaN is refused as well; a schedule is known only when it is called.
+            if isinstance(number, (int, float)) and not low <= number <= high:
+                raise InvalidConfigError(f"`{name}` must be {_in_words(low, high)}, got {number}")
         if isinstance(self.clip_range_vf, (int, float)) and self.clip_range_vf <= 0:
             raise InvalidConfigError(
                 f"`clip_range_vf` must be positive, got {self.clip_range_vf}; pass None to leave the value unclipped"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,8 @@ EXIT_NO = 1
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
+DISTRIBUTION = "ppo-harness"
+
 app = typer.Typer(
     help="Train PPO implementations under identical conditions, check them against SB3, and compare them honestly.",
     no_args_is_help=True,
@@ -33,6 +36,16 @@ Config = Annotated[
 ]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-j", min=1, help="Number of runs in parallel. Default: one per core.")
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust", help="Package that the experiment may import; can be given several times.", metavar="PACKAGE"
+    ),
+]
+Check = Annotated[
+    bool,
+    typer.Option("--check/--no-check", help="Try environments and algorithms out first, for a few steps."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the results. Default: results/NAME.")]
 
@@ -52,17 +65,56 @@ def main() -> None:
         sys.exit(EXIT_NO)
 
 
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        import importlib.metadata
+
+        try:
+            version = importlib.metadata.version(DISTRIBUTION)
+        except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
+            version = "of unknown version"
+        print(f"harness {version}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train PPO implementations under identical conditions, check them against SB3, and compare them honestly."""
+
+
 @app.command()
-def compare(config: Config, workers: Workers = None, out: Out = None) -> None:
+def compare(config: Config, workers: Workers = None, out: Out = None, trust: Trust = None, check: Check = True) -> None:
     """Train every algorithm on every environment with every seed, then write tables and figures.
 
     Finished runs are kept: after an interruption, the same command runs only those that are missing.
     Exit code 1 if a run failed.
     """
-    from harness.config import load_config
-
-    experiment = load_config(config)
+    experiment = _validated(config, trust or (), check)
     _run(experiment, out or Path("results") / experiment.name, workers or _cores())
+
+
+def _validated(config: Path, trust: Sequence[str], check: bool) -> Any:
+    """Return the experiment of a file; raise HarnessError with all its mistakes, and print notes."""
+    from harness.validation import validate_file
+
+    try:
+        validation = validate_file(config, trusted=trust, try_out=check)
+    except KeyboardInterrupt:
+        print("interrupted: nothing was run yet")  # noqa: T201
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if validation.config is None:
+        raise HarnessError("\n".join(map(str, validation.problems)))
+    _print_notes(validation.notes)
+    return validation.config
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"note: {note}")  # noqa: T201
 
 
 def _run(experiment: Any, folder: Path, n_workers: int) -> None:
@@ -104,11 +156,21 @@ def train(
         str, typer.Option(help="Zoo-style file, or `zoo` for the file of the installed rl_zoo3.")
     ] = "zoo",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results/train"),
+    trust: Trust = None,
 ) -> None:
     """Train and evaluate a single run; its folder has the same layout as those of `compare`."""
-    from harness.experiment.single_run import single_run
+    from harness.experiment.single_run import in_words_of_the_command, read_single_run
+    from harness.validation import validate
 
-    _run(single_run(algo, env, seed, n_timesteps, hyperparameters), out, 1)
+    # Whoever types the name of a package trusts it.
+    named = [name.partition(":")[0].partition(".")[0] for name in (algo, env) if ":" in name]
+    validation = validate(
+        read_single_run(algo, env, seed, n_timesteps, hyperparameters), trusted=[*named, *(trust or ())]
+    )
+    if validation.config is None:
+        raise HarnessError("\n".join(map(in_words_of_the_command, validation.problems)))
+    _print_notes(validation.notes)
+    _run(validation.config, out, 1)
 
 
 @app.command()
@@ -300,21 +362,27 @@ def _names(values: list[str] | None) -> list[str]:
 @app.command("check-config")
 def check_config(
     files: Annotated[list[Path], typer.Argument(help="Configuration files to check.", metavar="FILE")],
+    trust: Trust = None,
+    check: Check = True,
+    workers: Workers = None,
 ) -> None:
-    """List all mistakes in configuration files, without running them; exit code 1 if there are any."""
-    from harness.config import check_config as problems_of
-    from harness.config import load_config
-    from harness.experiment.plan import plan
+    """List all mistakes in configuration files; print what each would run, and how long it would take.
+
+    Nothing is written. Environments and algorithms are tried out for a few steps, as `compare` does, and their speed is
+    measured; with --no-check the file alone is read. Exit code 1 if there are mistakes.
+    """
+    from harness.overview import overview
+    from harness.validation import validate_file
 
     n_problems = 0
     for file in files:
-        problems = problems_of(file)
-        n_problems += len(problems)
-        for problem in problems:
+        validation = validate_file(file, trusted=trust or (), try_out=check, measure=check)
+        n_problems += len(validation.problems)
+        for problem in validation.problems:
             print(problem)  # noqa: T201
-        if not problems:
-            n_runs = len(plan(load_config(file)))
-            print(f"{file}: OK ({n_runs} run{'s' if n_runs > 1 else ''})")  # noqa: T201
+        if validation.config is not None:
+            print(overview(validation.config, validation.speeds, workers or _cores()))  # noqa: T201
+        _print_notes(validation.notes)
     if n_problems:
         raise typer.Exit(EXIT_NO)
 

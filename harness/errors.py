@@ -14,6 +14,9 @@ from collections.abc import Iterable
 __all__ = ["ConfigError", "HarnessError", "RecordError", "UnknownNameError", "did_you_mean"]
 
 
+_LONGEST_NAME = 100
+
+
 class HarnessError(Exception):
     """Error that the user can correct; its message is one line with place, problem and remedy."""
 
@@ -32,6 +35,8 @@ class RecordError(HarnessError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `, did you mean X?` with the closest known name, or an empty string if none is close."""
-    by_folded = {candidate.lower(): candidate for candidate in known}
+    if len(name) > _LONGEST_NAME:  # the comparison takes time in proportion to the product of both lengths
+        return ""
+    by_folded = {candidate.lower(): candidate for candidate in known if len(candidate) <= _LONGEST_NAME}
     close = difflib.get_close_matches(name.lower(), by_folded, n=1, cutoff=0.6)
     return f", did you mean {by_folded[close[0]]}?" if close else ""

@@ -83,12 +83,17 @@ HARNESS: Mapping[str, set[str]] = {
         "crosscheck.profiles", "crosscheck.quantities", "crosscheck.reporting", "crosscheck.tracing",
         "crosscheck.tracing.trace",
     },
+    "overview": {"config", "experiment", "training"},
+    "validation": {"config", "experiment", "training", "training.executors"},
     "main_job": {"errors", "config", "experiment", "training.executors", "analysis"},
     "pytest_plugin": {
         "errors", "catalogue", "checks", "training", "crosscheck", "crosscheck.profiles", "crosscheck.reporting"
     },
     "zoo": {"config", "training"},
-    "cli": {"errors", "config", "experiment", "training.executors", "bench", "analysis", "main_job", "crosscheck"},
+    "cli": {
+        "errors", "config", "experiment", "training.executors", "bench", "analysis", "main_job", "crosscheck",
+        "overview", "validation",
+    },
     "__main__": {"cli"},
 }  # fmt: skip
 LIGHT = ("errors", "config", "experiment", "analysis", "stats")

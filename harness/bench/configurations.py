@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.config.documents import PlacedError, parse_document, read_text
+from harness.config.documents import PlacedError, parse_document
 from harness.config.entries import check_entry
+from harness.config.files import read_text
 from harness.config.sources import find_entry, zoo_folder
 from harness.errors import UnknownNameError, did_you_mean
 from harness.experiment.plan import RunSpec
@@ -164,7 +165,7 @@ def _zoo_entry(configuration: Configuration) -> dict[str, Any]:
     path = zoo_folder() / f"{configuration.algo}.yml"
     entry = find_entry(parse_document(read_text(path), path.name).root, configuration.zoo)
     problems: list[PlacedError] = []
-    hyperparams = dict(check_entry(dict(entry.items()), configuration.algo, (), problems))
+    hyperparams = dict(check_entry(dict(entry.items()), configuration.algo, problems))
     if problems:
         raise problems[0]
     hyperparams.pop("n_timesteps", None)

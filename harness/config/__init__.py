@@ -2,7 +2,8 @@
 
 experiment      the validated configuration, as frozen dataclasses
 names           registered names of algorithms and the classes behind them
-documents       YAML as plain data, with the line of every value
+files           text of files that a user names
+documents       YAML as plain data, with the line and column of every value
 literals        Python literals in text, read without eval
 rules           rules that a single value must satisfy
 labels          labels of algorithms and environments, which become names of folders
@@ -14,6 +15,8 @@ algorithm_list  the section `algorithms`
 expansions      entries of that list that stand for several algorithms
 seeds           seeds as a count, a range or a list
 sections        the sections environments, statistics and trusted_packages
+reading         what could be read of a file: the experiment, or its mistakes and the valid parts
+trust           packages that an experiment would import
 merging         file entry, kwargs and overrides merged into one set of hyperparameters
 loader          the whole file: an `ExperimentConfig`, or the list of its mistakes
 resolved        an `ExperimentConfig` written as a file that depends on no other file
@@ -31,7 +34,8 @@ from harness.config.experiment import (
     ReferenceScores,
     StatisticsConfig,
 )
-from harness.config.loader import check_config, load_config, parse_config
+from harness.config.loader import check_config, load_config, parse_config, read_config
+from harness.config.reading import Reading
 from harness.config.resolved import resolved_text
 
 __all__ = [
@@ -39,10 +43,12 @@ __all__ = [
     "EnvironmentConfig",
     "EvaluationConfig",
     "ExperimentConfig",
+    "Reading",
     "ReferenceScores",
     "StatisticsConfig",
     "check_config",
     "load_config",
     "parse_config",
+    "read_config",
     "resolved_text",
 ]

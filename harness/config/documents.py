@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from harness.errors import ConfigError, did_you_mean
+from harness.errors import ConfigError
 
-__all__ = ["Document", "KeyPath", "Located", "PlacedError", "parse_document", "read_text"]
+__all__ = ["Document", "KeyPath", "Located", "PlacedError", "Position", "parse_document", "shortened"]
+
+Position = tuple[int, int]
+"""Line and column, both counted from 1."""
 
 KeyPath = tuple[str | int, ...]
 """Keys and indices from the root of a document to a value: ("algorithms", 2) or ("hyperparameters", "ppo")."""
@@ -24,32 +26,56 @@ KeyPath = tuple[str | int, ...]
 MAX_VALUES = 200_000
 """Limit for values after aliases are expanded: nine lines of ten aliases each would make a billion values."""
 
+MAX_DEPTH = 50
+"""Limit for mappings and lists inside each other, anchors included: all later steps recurse over the data."""
+
+MAX_DIGITS = 100
+"""Largest number of characters of a number."""
+
+MAX_MESSAGE = 1_000
+"""Largest number of characters of a message; lists of accepted keys need the most."""
+
+MAX_QUOTED = 60
+"""Largest number of characters of a text from the file that a message repeats."""
+
 _TAG = "tag:yaml.org,2002:"
 
 
 class PlacedError(ConfigError):
-    """A ConfigError with the file and line of the mistake, so that several can be sorted in the order of the file.
+    """A ConfigError with the file, line and column of the mistake, so that several can be sorted in the file's order.
 
-    Messages quote text from the file: line breaks and control characters are escaped, so that each stays one line.
+    Messages quote text from the file: line breaks and control characters are escaped, and the middle of a message
+    that is too long is left out, so that each stays one readable line.
     """
 
-    def __init__(self, message: str, file: str = "", line: int = 0) -> None:
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
+    def __init__(self, message: str, file: str = "", line: int = 0, column: int = 0, path: KeyPath = ()) -> None:
+        super().__init__(shortened(message, MAX_MESSAGE))
         self.file = file
         self.line = line
+        self.column = column
+        self.path = path
+
+
+def shortened(text: str, length: int) -> str:
+    """Return the text on one line, without control characters, and without its middle if it is too long."""
+    if len(text) > length:
+        text = f"{text[: length - length // 4 - 5]} ... {text[-(length // 4) :]}"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @dataclass(frozen=True)
 class Document:
     """A YAML file as plain data, with the place of each value.
 
-    lines: key path -> line of the key (or of the list item), counted from 1.
+    positions: key path -> line and column of the key (or of the list item), both counted from 1.
+    has_lines: False for text that was made, not read from a file, and whose lines mean nothing to the user.
     """
 
     file: str
     text: str
     data: Any
-    lines: Mapping[KeyPath, int]
+    positions: Mapping[KeyPath, Position]
+    has_lines: bool = True
 
     @property
     def root(self) -> Located:
@@ -78,14 +104,15 @@ class Located:
         return (self[index] for index in range(len(self.value)))
 
     @property
-    def line(self) -> int:
-        """Line of this value's key, counted from 1."""
-        return self.document.lines[self.path]
+    def where(self) -> str:
+        """Place of this value's key: `file:line:column`, both counted from 1."""
+        line, column = self.document.positions[self.path]
+        return f"{self.document.file}:{line}:{column}" if self.document.has_lines else self.document.file
 
     def error(self, message: str) -> PlacedError:
-        """Return an error with the text `file:line: key.path: message`."""
-        where = f"{self.document.file}:{self.line}"
-        return PlacedError(": ".join(filter(None, [where, _dotted(self.path), message])), self.document.file, self.line)
+        """Return an error with the text `file:line:column: key.path: message`."""
+        text = ": ".join(filter(None, [self.where, _dotted(self.path), message]))
+        return PlacedError(text, self.document.file, *self.document.positions[self.path], self.path)
 
     def placed(self, error: ConfigError) -> PlacedError:
         """Return the error with this place added, unless it has a place already."""
@@ -94,71 +121,66 @@ class Located:
 
 def _dotted(path: KeyPath) -> str:
     """Return a key path as text: `algorithms[2].my_ppo.class`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    parts = (f"[{part}]" if isinstance(part, int) else f".{shortened(part, MAX_QUOTED)}" for part in path)
+    return "".join(parts).removeprefix(".")
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file; raise PlacedError if it cannot be read or is not UTF-8."""
-    file = str(path)
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        byte = error.object[error.start]
-        raise PlacedError(
-            f"{file}:{line}: is not UTF-8 text (byte 0x{byte:02x}); save it as UTF-8", file, line
-        ) from None
-    except FileNotFoundError:
-        raise PlacedError(f"{file}: does not exist{_similar_file(path)}", file) from None
-    except IsADirectoryError:
-        raise PlacedError(f"{file}: is a folder, expected a YAML file", file) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PlacedError(f"{file}: cannot be read ({reason})", file) from None
-
-
-def _similar_file(path: Path) -> str:
-    """Return `, did you mean ppo.yml?` for the YAML file in the same folder with the closest name, or nothing."""
-    try:
-        names = sorted(entry.name for entry in path.parent.iterdir() if entry.suffix in {".yml", ".yaml"})
-    except OSError:
-        return ""
-    return did_you_mean(path.name, names)
-
-
-def parse_document(text: str, file: str) -> Document:
+def parse_document(text: str, file: str, *, has_lines: bool = True) -> Document:
     """Parse YAML text as plain data: None, bool, int, float, str, list, and dict with text keys.
 
     file: file name shown in messages. Raises PlacedError for text that is not YAML, duplicate keys, tags other than
-    plain data (`!!python/...`), anchors that contain themselves, and aliases that expand to more than MAX_VALUES.
+    plain data (`!!python/...`), anchors that contain themselves, aliases that expand to more than MAX_VALUES, and
+    nesting deeper than MAX_DEPTH.
     """
+    loader = None
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
         builder = _Builder(file)
         data = None if node is None else builder.build(node, ())
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, file) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
+        column = error.position - text.rfind("\n", 0, error.position)
         raise PlacedError(
-            f"{file}:{line}: contains the unprintable character {error.character!r}", file, line
+            f"{file}:{line}:{column}: contains the unprintable character {error.character!r}", file, line, column
         ) from None
-    except RecursionError:
-        raise PlacedError(f"{file}:1: is nested too deeply", file, 1) from None
-    return Document(file, text, data, {(): 1} | builder.lines)
+    except (ValueError, OverflowError):  # PyYAML passes escapes such as \U00110000 on to chr()
+        line, column = (loader.line + 1, loader.column + 1) if loader is not None else (1, 1)
+        message = "is not YAML: an escape names a character that Unicode does not have"
+        raise PlacedError(f"{file}:{line}:{column}: {message}", file, line, column) from None
+    return Document(file, text, data, {(): (1, 1)} | builder.positions, has_lines)
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, file: str) -> PlacedError:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    what = " ".join(f"{error.problem}".split())
+    what = shortened(" ".join(f"{error.problem}".split()), 2 * MAX_QUOTED)
     if r"'\t'" in what:
         what += "; indent with spaces, not with tabs"
-    return PlacedError(f"{file}:{line}:{column}: is not YAML: {what}", file, line)
+    what = what if what == _TOO_DEEP else f"is not YAML: {what}"
+    return PlacedError(f"{file}:{line}:{column}: {what}", file, line, column)
+
+
+_TOO_DEEP = f"is nested too deeply, at most {MAX_DEPTH} levels are read"
 
 
 class _Loader(yaml.SafeLoader):
     """A SafeLoader that resolves plain scalars to null, booleans, decimal numbers, the merge key and text only."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose as PyYAML does, but refuse deep nesting before its recursion takes long."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH + 1:
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=self.get_mark())
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 # Without this line, add_implicit_resolver would add to a copy of PyYAML's table, octal and base-60 numbers included.
@@ -183,11 +205,14 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     text: str = node.value
     match node.tag.removeprefix(_TAG):
         case "str" | "merge":
+            text.encode()  # half of a surrogate pair, which \\ud800 writes, is no text and cannot be printed
             return text
         case "null":
             return None
         case "bool":
             return {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}[text.lower()]
+        case "int" | "float" if len(text) > MAX_DIGITS:
+            raise ValueError
         case "int":
             return int(text)
         case "float":
@@ -196,11 +221,11 @@ def _scalar(node: yaml.ScalarNode) -> Any:
 
 
 class _Builder:
-    """Converts composed nodes to plain data, and records the line of each key path."""
+    """Converts composed nodes to plain data, and records line and column of each key path."""
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.lines: dict[KeyPath, int] = {}
+        self.positions: dict[KeyPath, Position] = {}
         self._open: list[yaml.Node] = []
         self._count = 0
 
@@ -213,12 +238,12 @@ class _Builder:
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             data = {}
             for key, (key_node, value_node) in self._pairs(node).items():
-                self.lines[*path, key] = _line(key_node)
+                self.positions[*path, key] = _position(key_node)
                 data[key] = self.build(value_node, (*path, key))
         elif isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
             data = []
             for index, item in enumerate(node.value):
-                self.lines[*path, index] = _line(item)
+                self.positions[*path, index] = _position(item)
                 data.append(self.build(item, (*path, index)))
         else:
             raise self._refused_tag(node)
@@ -229,8 +254,11 @@ class _Builder:
         self._tick(node)
         try:
             return _scalar(node)
+        except UnicodeEncodeError:
+            raise self._error(node, "is not Unicode text: an escape names half of a surrogate pair") from None
         except ValueError:
-            raise self._error(node, f"{node.value!r} is not a number") from None
+            number = shortened(node.value, MAX_QUOTED)
+            raise self._error(node, f"{number!r} is not a number of at most {MAX_DIGITS} digits") from None
         except KeyError:
             raise self._refused_tag(node) from None
 
@@ -244,11 +272,13 @@ class _Builder:
                 raise self._error(key_node, "a key must be plain text, not a list or a mapping")
             if key_node.tag == _TAG + "merge":
                 for pairs in self._merge_sources(value_node):
-                    merged = pairs | merged  # of two merged mappings the earlier wins
+                    for key, pair in pairs.items():
+                        merged.setdefault(key, pair)  # of two merged mappings the earlier wins
             elif key_node.value in own:
-                first = _line(own[key_node.value][0])
-                raise self._error(key_node, f"duplicate key {key_node.value!r}, first given in line {first}")
+                key, (first, _) = shortened(key_node.value, MAX_QUOTED), _position(own[key_node.value][0])
+                raise self._error(key_node, f"duplicate key {key!r}, first given in line {first}")
             else:
+                self._build_scalar(key_node)
                 own[key_node.value] = (key_node, value_node)
         return merged | own
 
@@ -268,6 +298,8 @@ class _Builder:
         # recurse for ever.
         if any(node is open_node for open_node in self._open):
             raise self._error(node, "an anchor contains itself")
+        if len(self._open) >= MAX_DEPTH:
+            raise self._error(node, _TOO_DEEP)
         self._open.append(node)
 
     def _tick(self, node: yaml.Node) -> None:
@@ -276,12 +308,13 @@ class _Builder:
             raise self._error(node, f"the aliases of the file expand to more than {MAX_VALUES} values")
 
     def _refused_tag(self, node: yaml.Node) -> PlacedError:
-        tag = node.tag.replace(_TAG, "!!")
+        tag = shortened(node.tag.replace(_TAG, "!!"), MAX_QUOTED)
         return self._error(node, f"the tag {tag} is not allowed, a configuration may hold plain data only")
 
     def _error(self, node: yaml.Node, message: str) -> PlacedError:
-        return PlacedError(f"{self.file}:{_line(node)}: {message}", self.file, _line(node))
+        line, column = _position(node)
+        return PlacedError(f"{self.file}:{line}:{column}: {message}", self.file, line, column)
 
 
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
+def _position(node: yaml.Node) -> Position:
+    return int(node.start_mark.line) + 1, int(node.start_mark.column) + 1

@@ -9,7 +9,7 @@ one that may be a schedule is a line in `_SCHEDULES`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from harness.config.documents import Located, PlacedError
@@ -26,10 +26,7 @@ from harness.config.names import DEVIANTS
 from harness.config.rules import BOOLEAN, TEXT, Rule, integer, number, optional
 from harness.errors import ConfigError, did_you_mean
 
-__all__ = ["SCHEDULES", "TRUSTED_PACKAGES", "accepted_keys", "check_entry", "check_setting"]
-
-TRUSTED_PACKAGES = ("gymnasium", "stable_baselines3", "sb3_contrib", "rl_zoo3", "minigrid", "ale_py", "harness")
-"""Packages whose wrappers and policies may be named by any configuration: importing a package runs its code."""
+__all__ = ["SCHEDULES", "accepted_keys", "check_entry", "check_setting"]
 
 _SET_BY_HARNESS = ("env", "seed", "verbose", "tensorboard_log", "_init_setup_model")
 
@@ -132,20 +129,16 @@ def accepted_keys(algo_class: str) -> frozenset[str] | None:
     return frozenset(_CLOSED[algo_class]) if algo_class in _CLOSED else None
 
 
-def check_entry(
-    entry: Mapping[str, Located], algo_class: str, trusted: Collection[str], problems: list[PlacedError]
-) -> dict[str, Any]:
+def check_entry(entry: Mapping[str, Located], algo_class: str, problems: list[PlacedError]) -> dict[str, Any]:
     """Return the entry as plain data; mistakes become problems. 1e3 becomes 1000, other values stay as written.
 
     entry: key -> located value, merged from every source, so that each mistake is reported where it was written.
-    trusted: packages in addition to TRUSTED_PACKAGES whose wrappers and policies may be named.
     """
     rules = _CLOSED.get(algo_class, _SHARED)
     checked: dict[str, Any] = {}
     for key, place in entry.items():
         try:
             checked[key] = check_setting(key, place.value, algo_class)
-            _check_trust(key, place.value, trusted)
         except ConfigError as error:
             problems.append(place.placed(error))
     mistakes = [*_policy_mistakes(checked)] if algo_class in _CLOSED else []
@@ -173,18 +166,6 @@ def _check_key(key: str, algo_class: str) -> None:
     if known is not None and key not in known:
         hint = did_you_mean(key, known) or f", {algo_class} accepts {', '.join(sorted(known))}"
         raise ConfigError(f"unknown key{hint}")
-
-
-def _check_trust(key: str, value: Any, trusted: Collection[str]) -> None:
-    """Raise ConfigError if the value names a class of a package that is not trusted."""
-    if key in {"env_wrapper", "vec_env_wrapper"}:
-        names = [name for name, _ in parse_wrappers(value)]
-    else:
-        names = [value] if key == "policy" and isinstance(value, str) and "." in value else []
-    for name in names:
-        package = name.partition(".")[0]
-        if package not in TRUSTED_PACKAGES and package not in trusted:
-            raise ConfigError(f"{name} would import {package}; to allow it, add trusted_packages: [{package}]")
 
 
 _POLICIES = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy")

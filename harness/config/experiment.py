@@ -117,7 +117,7 @@ class ExperimentConfig:
     evaluation: EvaluationConfig
     statistics: StatisticsConfig
     trusted_packages: tuple[str, ...]
-    """Packages, in addition to `TRUSTED_PACKAGES`, whose wrappers and policies hyperparameters may name."""
+    """Packages, in addition to `trust.TRUSTED_PACKAGES`, that the command line has allowed; this record allows none."""
 
     path: Path
     """File that was read."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.config.algorithm_list import read_algorithms
-from harness.config.documents import Located, PlacedError, parse_document, read_text
+from harness.config.documents import Located, PlacedError, parse_document
 from harness.config.drafts import AlgorithmDraft, EnvironmentDraft
 from harness.config.experiment import (
     AlgorithmConfig,
@@ -16,10 +16,12 @@ from harness.config.experiment import (
     ExperimentConfig,
     StatisticsConfig,
 )
+from harness.config.files import read_text
 from harness.config.hyperparams import parse_kwargs
 from harness.config.labels import LABEL
-from harness.config.merging import Merged, merge_hyperparams, reject_unused
+from harness.config.merging import MAX_ENTRIES, Entries, merge_hyperparams, reject_unused
 from harness.config.names import REGISTERED
+from harness.config.reading import Reading
 from harness.config.rules import describe, read_fields, read_value, reject_unknown
 from harness.config.sections import (
     EVALUATION_RULES,
@@ -31,16 +33,18 @@ from harness.config.seeds import read_seeds
 from harness.config.sources import open_sources
 from harness.errors import ConfigError
 
-__all__ = ["check_config", "load_config", "parse_config"]
+__all__ = ["check_config", "load_config", "parse_config", "read_config"]
 
 _REQUIRED = {
     "name": "the folder of the results",
     "algorithms": "a list such as [custom_ppo, ppo]",
     "environments": "a mapping such as {CartPole-v1: {n_timesteps: 50_000}}",
     "seeds": "a count such as 10, or a range such as 0-9",
-    "hyperparameters": "a mapping such as {ppo: zoo}",
 }
-_OPTIONAL = ("evaluation", "statistics", "trusted_packages")
+_OPTIONAL = ("hyperparameters", "evaluation", "statistics", "trusted_packages")
+
+MAX_RUNS = 100_000
+"""Largest number of runs of an experiment."""
 
 T = TypeVar("T")
 
@@ -58,43 +62,86 @@ def parse_config(text: str, path: Path, *, known_algorithms: Collection[str] = R
 
     path: file name shown in messages; files named in the text are relative to its folder.
     """
-    config, problems = _read_experiment(text, path, known_algorithms)
-    if config is None or problems:
-        raise problems[0]
-    return config
+    reading = read_config(path, text, known_algorithms=known_algorithms)
+    if reading.config is None:
+        raise reading.problems[0]
+    return reading.config
 
 
 def check_config(path: Path, *, known_algorithms: Collection[str] = REGISTERED) -> list[ConfigError]:
     """Return all mistakes in a file and in the hyperparameter files that it uses, sorted by line; empty if valid."""
+    return [*read_config(path, known_algorithms=known_algorithms).problems]
+
+
+def read_config(
+    path: Path, text: str | None = None, *, known_algorithms: Collection[str] = REGISTERED, has_lines: bool = True
+) -> Reading:
+    """Return the experiment that a file describes, or all its mistakes and the parts that are valid.
+
+    text: text of the file, if it is known already; has_lines: False if it is no file of the user's.
+    """
     try:
-        return [*_read_experiment(read_text(path), path, known_algorithms)[1]]
+        text = read_text(path) if text is None else text
+        root = parse_document(text, str(path), has_lines=has_lines).root
     except PlacedError as error:
-        return [error]
-
-
-def _read_experiment(
-    text: str, path: Path, known: Collection[str]
-) -> tuple[ExperimentConfig | None, list[PlacedError]]:
-    """Return (experiment, no problems), or (None, problems)."""
-    root = parse_document(text, str(path)).root
+        return Reading(None, (error,))
     if not isinstance(root.value, dict):
         what = "the file is empty" if root.value is None else f"got {describe(root.value)}"
-        return None, [root.error(f"expected a mapping with the keys {', '.join(_REQUIRED)}; {what}")]
-    problems: list[PlacedError] = []
-    config = _build(root, path, known, problems)
-    return config if not problems else None, _in_order(problems, str(path))
+        return Reading(None, (root.error(f"expected a mapping with the keys {', '.join(_REQUIRED)}; {what}"),))
+    return _build(root, path, known_algorithms)
 
 
-def _in_order(problems: list[PlacedError], first_file: str) -> list[PlacedError]:
+def _in_order(problems: list[PlacedError], first_file: str) -> tuple[PlacedError, ...]:
     """Return each message once, sorted by line; the experiment's own file first, then the others in order of use."""
     # A file that several algorithms use is checked for each of them and gives its messages several times.
     unique = list({str(problem): problem for problem in problems}.values())
-    files = list(dict.fromkeys([first_file, *(problem.file for problem in unique)]))
-    return sorted(unique, key=lambda problem: (files.index(problem.file), problem.line))
+    files = dict.fromkeys([first_file, *(problem.file for problem in unique)])
+    order = {file: index for index, file in enumerate(files)}
+    return tuple(sorted(unique, key=lambda problem: (order[problem.file], problem.line)))
 
 
-def _build(root: Located, path: Path, known: Collection[str], problems: list[PlacedError]) -> ExperimentConfig:
-    """Return the experiment built from the valid parts of the file; it is complete only if no problem was added."""
+def _build(root: Located, path: Path, known: Collection[str]) -> Reading:
+    """Return the experiment built from a mapping, or its mistakes and the parts that are valid."""
+    problems: list[PlacedError] = []
+    _check_keys(root, problems)
+
+    def section(key: str, read: Callable[[Located], T]) -> T | None:
+        return read(root[key]) if root.value.get(key) is not None else None
+
+    drafts = section("algorithms", lambda place: read_algorithms(place, known, problems)) or []
+    environments = section("environments", lambda place: read_environments(place, problems)) or []
+    envs = [draft.env for draft in environments]
+    labels = [draft.label for draft in drafts]
+    evaluation = EvaluationConfig(
+        **(section("evaluation", lambda place: read_fields(place, EVALUATION_RULES, problems)) or {})
+    )
+    seeds = section("seeds", lambda place: read_seeds(place, problems)) or ()
+    _check_size(root, len(drafts), len(environments), len(seeds), problems)
+    has_sources = root.value.get("hyperparameters") is not None
+    sources = section("hyperparameters", lambda place: open_sources(place, path.parent, problems))
+    entries: Entries = {}
+    if len(drafts) * len(environments) <= MAX_ENTRIES and (sources is not None or not has_sources):
+        if sources is not None:
+            reject_unused(root["hyperparameters"], drafts, envs, known, problems)
+        entries = merge_hyperparams(drafts, environments, sources, problems)
+    config = ExperimentConfig(
+        name=section("name", lambda place: read_value(place, LABEL, problems)) or "",
+        algorithms=tuple(_algorithm(draft, entries) for draft in drafts),
+        environments=tuple(_environment(draft, entries, evaluation, problems) for draft in environments),
+        seeds=seeds,
+        evaluation=evaluation,
+        statistics=section("statistics", lambda place: read_statistics(place, envs, labels, problems))
+        or StatisticsConfig(),
+        trusted_packages=section("trusted_packages", lambda place: read_trusted_packages(place, problems)) or (),
+        path=path,
+        text=root.document.text,
+    )
+    return Reading(
+        config if not problems else None, _in_order(problems, str(path)), tuple(drafts), tuple(environments), entries
+    )
+
+
+def _check_keys(root: Located, problems: list[PlacedError]) -> None:
     if "sweep" in root.value:
         problems.append(root["sweep"].error("is an entry of algorithms: write - sweep: {of: custom_ppo, ...} there"))
     reject_unknown(root, (*_REQUIRED, *_OPTIONAL, "sweep"), problems)
@@ -104,56 +151,39 @@ def _build(root: Located, path: Path, known: Collection[str], problems: list[Pla
         elif root.value[key] is None:
             problems.append(root[key].error(f"is empty, expected {expected}"))
 
-    def section(key: str, read: Callable[[Located], T]) -> T | None:
-        return read(root[key]) if root.value.get(key) is not None else None
 
-    drafts = section("algorithms", lambda place: read_algorithms(place, known, problems)) or []
-    environments = section("environments", lambda place: read_environments(place, problems)) or []
-    envs = [draft.env for draft in environments]
-    labels = [draft.label for draft in drafts]
-    trusted = section("trusted_packages", lambda place: read_trusted_packages(place, problems)) or ()
-    evaluation = EvaluationConfig(
-        **(section("evaluation", lambda place: read_fields(place, EVALUATION_RULES, problems)) or {})
-    )
-    sources = section("hyperparameters", lambda place: open_sources(place, path.parent, problems))
-    merged: Merged = {}
-    if sources is not None:
-        reject_unused(root["hyperparameters"], drafts, envs, known, problems)
-        merged = merge_hyperparams(drafts, environments, sources, trusted, problems)
-    return ExperimentConfig(
-        name=section("name", lambda place: read_value(place, LABEL, problems)) or "",
-        algorithms=tuple(_algorithm(draft, merged) for draft in drafts),
-        environments=tuple(_environment(draft, merged, evaluation, problems) for draft in environments),
-        seeds=section("seeds", lambda place: read_seeds(place, problems)) or (),
-        evaluation=evaluation,
-        statistics=section("statistics", lambda place: read_statistics(place, envs, labels, problems))
-        or StatisticsConfig(),
-        trusted_packages=trusted,
-        path=path,
-        text=root.document.text,
-    )
+def _check_size(
+    root: Located, n_algorithms: int, n_environments: int, n_seeds: int, problems: list[PlacedError]
+) -> None:
+    n_entries = n_algorithms * n_environments
+    if n_entries > MAX_ENTRIES:
+        message = f"{n_algorithms:,} algorithms in {n_environments:,} environments are {n_entries:,} pairs"
+        problems.append(root["algorithms"].error(f"{message}, at most {MAX_ENTRIES:,} are allowed"))
+    elif n_entries * n_seeds > MAX_RUNS:
+        message = f"the experiment has {n_entries * n_seeds:,} runs, at most {MAX_RUNS:,} are allowed"
+        problems.append(root["seeds"].error(message))
 
 
-def _algorithm(draft: AlgorithmDraft, merged: Merged) -> AlgorithmConfig:
+def _algorithm(draft: AlgorithmDraft, entries: Entries) -> AlgorithmConfig:
     hyperparams = {
-        env: {key: value for key, value in entry.items() if key != "n_timesteps"}
-        for (label, env), entry in merged.items()
+        env: {key: value for key, value in entry.values.items() if key != "n_timesteps"}
+        for (label, env), entry in entries.items()
         if label == draft.label
     }
     return AlgorithmConfig(draft.label, draft.algo_class, hyperparams, dict(draft.factors))
 
 
 def _environment(
-    draft: EnvironmentDraft, merged: Merged, evaluation: EvaluationConfig, problems: list[PlacedError]
+    draft: EnvironmentDraft, entries: Entries, evaluation: EvaluationConfig, problems: list[PlacedError]
 ) -> EnvironmentConfig:
     """Return the environment with its budget, which is the same for all algorithms.
 
     Different budgets, or environments built with different arguments, are a problem: their scores cannot be compared.
     """
     place = draft.place
-    entries = {label: entry for (label, env), entry in merged.items() if env == draft.env}
-    budgets = {label: entry["n_timesteps"] for label, entry in entries.items() if "n_timesteps" in entry}
-    env_kwargs = {label: parse_kwargs(entry.get("env_kwargs")) for label, entry in entries.items()}
+    own = {label: entry.values for (label, env), entry in entries.items() if env == draft.env}
+    budgets = {label: entry["n_timesteps"] for label, entry in own.items() if "n_timesteps" in entry}
+    env_kwargs = {label: parse_kwargs(entry.get("env_kwargs")) for label, entry in own.items()}
     problems += _disagreement(place, "n_timesteps", budgets) + _disagreement(place, "env_kwargs", env_kwargs)
     n_timesteps = next(iter(budgets.values()), 0)
     if budgets and n_timesteps < evaluation.n_evaluations:

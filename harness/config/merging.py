@@ -3,47 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from harness.config.documents import Located, PlacedError
 from harness.config.drafts import AlgorithmDraft, EnvironmentDraft
 from harness.config.entries import accepted_keys, check_entry
+from harness.config.reading import Entry
 from harness.config.sources import find_entry
 from harness.errors import ConfigError, did_you_mean
 
-__all__ = ["Merged", "merge_hyperparams", "reject_unused"]
+__all__ = ["Entries", "merge_hyperparams", "reject_unused"]
 
-Merged = Mapping[tuple[str, str], Mapping[str, Any]]
-"""(label, environment id) -> checked hyperparameters, n_timesteps included."""
+MAX_ENTRIES = 5_000
+"""Largest number of pairs of an algorithm and an environment."""
+
+Entries = Mapping[tuple[str, str], Entry]
+"""(label, environment id) -> hyperparameters."""
 
 
 def merge_hyperparams(
     algorithms: Sequence[AlgorithmDraft],
     environments: Sequence[EnvironmentDraft],
-    sources: Mapping[str, Located | None],
-    trusted: Collection[str],
+    sources: Mapping[str, Located | None] | None,
     problems: list[PlacedError],
-) -> Merged:
+) -> Entries:
     """Return the checked hyperparameters of every algorithm in every environment; mistakes become problems.
 
-    sources: see `open_sources`; trusted: see `check_entry`.
+    sources: see `open_sources`; None for the defaults of each algorithm's constructor.
     """
-    merged: dict[tuple[str, str], Mapping[str, Any]] = {}
+    merged: dict[tuple[str, str], Entry] = {}
     for algorithm in algorithms:
         try:
-            source = _source_of(algorithm, sources)
+            source = None if sources is None else _source_of(algorithm, sources)
         except ConfigError as error:
             problems.append(algorithm.place.placed(error))
             continue
-        if source is None:
+        if source is None and sources is not None:
             continue  # the file cannot be read: reported where the section was opened
         for environment in environments:
+            before = len(problems)
             try:
-                entry = _merge(find_entry(source, environment.env), algorithm, environment, problems)
-                merged[algorithm.label, environment.env] = check_entry(entry, algorithm.algo_class, trusted, problems)
+                entry = _defaults(algorithm.place) if source is None else find_entry(source, environment.env)
+                places = _merge(entry, algorithm, environment, problems)
+                values = check_entry(places, algorithm.algo_class, problems)
             except ConfigError as error:
                 problems.append(algorithm.place.placed(error))
+                continue
+            merged[algorithm.label, environment.env] = Entry(values, places, is_valid=len(problems) == before)
     return merged
+
+
+def _defaults(place: Located) -> Located:
+    """Return the entry of an experiment without hyperparameters, located at the algorithm."""
+    positions = {**place.document.positions, (*place.path, "policy"): place.document.positions[place.path]}
+    return Located(replace(place.document, positions=positions), place.path, {"policy": "MlpPolicy"})
 
 
 def _merge(
@@ -55,10 +68,8 @@ def _merge(
     if "n_timesteps" not in parts:
         problems.append(environment.place.error("n_timesteps is missing, expected an integer >= 1"))
     problems += [
-        environment.overrides[key].error(
-            f"is set here, and swept in {algorithm.place.document.file}:{algorithm.place.line}; remove one of the two"
-        )
-        for key in environment.overrides
+        place.error(f"is set here, and swept in {algorithm.place.where}; remove one of the two")
+        for key, place in environment.overrides.items()
         if key in algorithm.swept
     ]
     if "policy" not in parts and accepted_keys(algorithm.algo_class) is not None:

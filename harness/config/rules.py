@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.config.documents import Located, PlacedError
+from harness.config.documents import MAX_DIGITS, Located, PlacedError
 from harness.errors import ConfigError, did_you_mean
 
 __all__ = [
@@ -28,6 +28,10 @@ __all__ = [
     "read_value",
     "reject_unknown",
 ]
+
+
+MAX_UNKNOWN = 20
+"""Largest number of unknown keys of one mapping that are reported one by one."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def describe(value: object) -> str:
             return str(value).lower()
         case str():
             return f'the text "{value if len(value) <= 40 else value[:37] + "..."}"' if value.isprintable() else "text"
+        case int() if abs(value) >= 10**MAX_DIGITS:
+            return "a number of too many digits"
         case int() | float():
             return f"{value!r}"
         case list():
@@ -145,7 +151,7 @@ def one_of(*words: str) -> Rule:
 
 
 def matching(pattern: str, expected: str, *, max_length: int = 200) -> Rule:
-    """Return the rule for text of limited length that matches the whole regular expression, in which \\w is ASCII."""
+    """Return the rule for text of limited length that matches the whole regular expression in ASCII."""
     compiled = re.compile(pattern, flags=re.ASCII)
 
     def read(value: object) -> str:
@@ -179,10 +185,12 @@ def expect_mapping(place: Located, holding: str, problems: list[PlacedError]) ->
 
 def reject_unknown(mapping: Located, known: Collection[str], problems: list[PlacedError]) -> None:
     """Add a problem for each key of the mapping that is not known."""
-    for key, place in mapping.items():
-        if key not in known:
-            hint = did_you_mean(key, known) or f", expected one of {', '.join(sorted(known))}"
-            problems.append(place.error(f"unknown key{hint}"))
+    unknown = [place for key, place in mapping.items() if key not in known]
+    for place in unknown[:MAX_UNKNOWN]:
+        hint = did_you_mean(str(place.path[-1]), known) or f", expected one of {', '.join(sorted(known))}"
+        problems.append(place.error(f"unknown key{hint}"))
+    if len(unknown) > MAX_UNKNOWN:
+        problems.append(unknown[MAX_UNKNOWN].error(f"unknown key, and {len(unknown) - MAX_UNKNOWN - 1} more below"))
 
 
 def read_fields(mapping: Located, rules: Mapping[str, Rule], problems: list[PlacedError]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import difflib
 import importlib.util
 from pathlib import Path
 
-from harness.config.documents import Located, PlacedError, parse_document, read_text
+from harness.config.documents import Located, PlacedError, parse_document
+from harness.config.files import read_text
 from harness.config.names import ZOO_FILES
 from harness.config.rules import describe, expect_mapping
 from harness.errors import ConfigError, did_you_mean
@@ -82,7 +83,8 @@ def find_entry(source: Located, env: str) -> Located:
     is_atari = env.startswith("ALE/") or "NoFrameskip" in env
     key = next((key for key in (env, "atari" if is_atari else "default", "default") if key in source.value), None)
     if key is None:
-        close = difflib.get_close_matches(env, source.value, n=3, cutoff=0.5)
+        candidates = [name for name in source.value if len(name) <= 100][:1000]
+        close = difflib.get_close_matches(env[:100], candidates, n=3, cutoff=0.5)
         hint = f", the closest are {', '.join(close)}" if close else ""
         raise ConfigError(f"{source.document.file} has no entry for {env} and no default{hint}")
     entry = source[key]

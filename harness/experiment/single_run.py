@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from harness.config import ExperimentConfig, parse_config
+from harness.config import ExperimentConfig, Reading, read_config
+from harness.config.documents import PlacedError
 from harness.config.names import REGISTERED
 from harness.errors import ConfigError, UnknownNameError, did_you_mean
 
-__all__ = ["single_run"]
+__all__ = ["in_words_of_the_command", "read_single_run", "single_run"]
 
 N_EVALUATIONS = 20
 
@@ -26,6 +26,16 @@ def single_run(
     hyperparameters: a zoo-style file, or "zoo"; a class outside the zoo then trains with its constructor's defaults.
     command: shown in messages in place of a file name.
     """
+    reading = read_single_run(algo, env, seed, n_timesteps, hyperparameters, command)
+    if reading.config is None:
+        raise ConfigError(in_words_of_the_command(reading.problems[0], command))
+    return reading.config
+
+
+def read_single_run(
+    algo: str, env: str, seed: int, n_timesteps: int | None, hyperparameters: str, command: str = "harness train"
+) -> Reading:
+    """Return what `single_run` reads, with all mistakes; raise UnknownNameError for an unknown algorithm."""
     if algo not in REGISTERED and ":" not in algo:
         raise UnknownNameError(f"--algo {algo}: no algorithm is registered as {algo}{did_you_mean(algo, REGISTERED)}")
     source: Any = str(Path(hyperparameters).resolve())
@@ -39,11 +49,18 @@ def single_run(
         "evaluation": {"n_evaluations": N_EVALUATIONS if n_timesteps is None else min(N_EVALUATIONS, n_timesteps)},
         "hyperparameters": {algo: source},
     }
-    try:
-        return parse_config(yaml.safe_dump(data), Path(command))
-    except ConfigError as error:
-        # The user wrote no such text, so that its lines mean nothing.
-        message = re.sub(rf"^{re.escape(command)}:\d+", command, str(error))
-        if ": n_timesteps is missing" in message:
-            message += "; pass --n-timesteps, or add it to the hyperparameters"
-        raise ConfigError(message) from None
+    return read_config(Path(command), yaml.safe_dump(data), has_lines=False)
+
+
+_OPTIONS = {"algorithms": "--algo", "environments": "--env", "seeds": "--seed", "hyperparameters": "--hyperparameters"}
+
+
+def in_words_of_the_command(problem: PlacedError, command: str = "harness train") -> str:
+    """Return a message with the option of the command in place of a key of the file that the user never wrote."""
+    message = str(problem)
+    if problem.file == command and problem.path and problem.path[0] in _OPTIONS:
+        option = _OPTIONS[str(problem.path[0])]
+        message = f"{option}: {message.removeprefix(f'{command}: ').partition(': ')[2]}"
+    if ": n_timesteps is missing" in message:
+        message += "; pass --n-timesteps, or add it to the hyperparameters"
+    return message

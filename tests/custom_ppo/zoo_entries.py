@@ -29,8 +29,9 @@ from typing import Any
 import torch
 from gymnasium.error import DependencyNotInstalled
 
-from harness.config.documents import PlacedError, parse_document, read_text
+from harness.config.documents import PlacedError, parse_document
 from harness.config.entries import check_entry
+from harness.config.files import read_text
 from harness.config.sources import zoo_folder
 from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec
@@ -123,7 +124,7 @@ def entries(algo: str, caps: Caps | None = None) -> Iterator[Entry]:
     path = zoo_folder() / f"{algo}.yml"
     for name, place in parse_document(read_text(path), path.name).root.items():
         problems: list[PlacedError] = []
-        hyperparams = check_entry(dict(place.items()), algo, (), problems)
+        hyperparams = check_entry(dict(place.items()), algo, problems)
         if problems:
             raise problems[0]
         hyperparams.pop("n_timesteps")

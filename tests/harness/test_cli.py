@@ -130,27 +130,34 @@ def replaced(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (replaced("[ppo]", "[pp0]"), "a.yml:2: algorithms[0]: no algorithm is registered as pp0, did you mean ppo?"),
-        (replaced("0-1", "[3, 3]"), "a.yml:4: seeds[1]: the seed 3 is given twice"),
+        (replaced("[ppo]", "[pp0]"), "a.yml:2:14: algorithms[0]: no algorithm is registered as pp0, did you mean ppo?"),
+        (replaced("0-1", "[3, 3]"), "a.yml:4:12: seeds[1]: the seed 3 is given twice"),
         (
             replaced("0-1", "x"),
-            'a.yml:4: seeds: expected a count >= 1, a range such as 0-9, or a list, got the text "x"',
+            'a.yml:4:1: seeds: expected a count >= 1, a range such as 0-9, or a list, got the text "x"',
         ),
         (
             replaced("n_timesteps: 128", "n_timesteps: -1"),
-            "a.yml:3: environments.CartPole-v1.n_timesteps: expected an integer >= 1, got -1",
+            "a.yml:3:30: environments.CartPole-v1.n_timesteps: expected an integer >= 1, got -1",
         ),
         (
             replaced("n_steps: 64", "n_step: 64"),
-            "a.yml:7: hyperparameters.ppo.default.n_step: unknown key, did you mean n_steps?",
+            "a.yml:7:54: hyperparameters.ppo.default.n_step: unknown key, did you mean n_steps?",
         ),
         (
             replaced("CartPole-v1", "CartPol-v1"),
-            "environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?",
+            "a.yml:3:16: environments.CartPol-v1: environment 'CartPol-v1' is not registered with gymnasium, "
+            "did you mean CartPole-v1?",
+        ),
+        (
+            replaced("[ppo]", "[{mine: {class: 'harness.nowhere:Agent', hyperparameters_of: ppo}}]"),
+            "a.yml:2:15: algorithms[0].mine: harness.nowhere:Agent: there is no module harness.nowhere; "
+            "run from the folder that contains it, or install it",
         ),
         (
             replaced("[ppo]", "[{mine: {class: 'nowhere:Agent', hyperparameters_of: ppo}}]"),
-            "nowhere:Agent: there is no module nowhere; run from the folder that contains it, or install it",
+            "a.yml:2:15: algorithms[0].mine: nowhere:Agent would import nowhere, which runs its code; "
+            "to allow it, add --trust nowhere",
         ),
     ],
 )
@@ -181,7 +188,7 @@ def test_a_configuration_that_is_not_a_file_is_one_line(harness: Harness, path: 
         ),
         (
             ["--algo", "ppo", "--env", "CartPol-v1", "--n-timesteps", "9"],
-            "environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?",
+            "--env: environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?",
         ),
     ],
 )
@@ -198,8 +205,8 @@ def test_an_environment_whose_package_is_missing_is_one_line(harness: Harness) -
 
     assert (code, errors) == (
         1,
-        "error: environment 'tests.harness.toy_subjects:MissingPackage-v0' needs a package that is not installed "
-        "(No module named 'rotors'); the extras [envs] and [atari] of this project install the usual ones\n",
+        "error: --env: environment 'tests.harness.toy_subjects:MissingPackage-v0' needs a package that is not "
+        "installed (No module named 'rotors'); the extras [envs] and [atari] of this project install the usual ones\n",
     )
 
 
@@ -293,11 +300,56 @@ def test_a_report_on_an_ablation_does_not_load_torch(tmp_path: Path) -> None:
 def test_check_config_lists_every_mistake_and_the_valid_files(harness: Harness) -> None:
     Path("b.yml").write_text(replaced("[ppo]", "[pp0]").replace("0-1", "x"))
 
-    assert harness("check-config", config()) == (0, "a.yml: OK (2 runs)\n", "")
-    code, output, errors = harness("check-config", config(), "b.yml")
+    code, output, errors = harness("check-config", config())
+    assert (code, errors) == (0, "")
+    assert output.startswith("a.yml: OK (2 runs)\n  algorithms    ppo\n  environments  CartPole-v1 (128 steps)\n")
+    assert re.search(r"  cost +2 runs, 256 steps, about \d+ seconds on .* \(training was measured at [\d,]+ st", output)
+    code, output, errors = harness("check-config", config(), "b.yml", "--no-check")
 
     assert (code, errors) == (1, "")
-    assert [line.split(" ")[0] for line in output.splitlines()] == ["a.yml:", "b.yml:2:", "b.yml:4:"]
+    assert [line.split(" ")[0] for line in output.splitlines() if not line.startswith(" ")] == [
+        "a.yml:",
+        "b.yml:2:14:",
+        "b.yml:4:1:",
+    ]
+
+
+MISTAKEN = """name: trial
+algorithms: [ppo, dqn, "tests.harness.toy_subjects:RaisesInConstructor"]
+environments:
+  CartPol-v1: {n_timesteps: 128}
+  Pendulum-v1: {n_timesteps: 128, env_kwargs: {gravity: 3}}
+  CartPole-v1: {n_timesteps: 128}
+  "tests.harness.odd_environments:Exits-v0": {n_timesteps: 128}
+seeds: 0-1
+evaluation: {n_evaluations: 1}
+"""
+
+
+def test_check_config_and_compare_refuse_the_same_with_lines_and_before_a_folder_is_made(harness: Harness) -> None:
+    code, output, _ = harness("check-config", config(MISTAKEN), "--trust", "tests")
+    compared = harness("compare", config(MISTAKEN), "--trust", "tests")
+
+    assert code == 1
+    assert compared == (1, "", "".join(f"error: {line}\n" for line in output.splitlines()))
+    assert not Path("results").exists()
+    places = [line.split(" ")[0] for line in output.splitlines()]
+    assert places == ["a.yml:2:24:", "a.yml:4:3:", "a.yml:5:35:", "a.yml:7:3:"]
+
+
+def test_a_package_is_imported_only_if_the_command_line_says_so(harness: Harness) -> None:
+    text = MISTAKEN + "trusted_packages: [tests]\n"
+
+    code, output, _ = harness("compare", config(text))
+
+    assert (code, output) == (1, "")
+
+
+def test_the_version_is_printed(harness: Harness) -> None:
+    code, output, errors = harness("--version")
+
+    assert (code, errors) == (0, "")
+    assert re.fullmatch(r"harness \d+\.\d+\.\d+\n", output)
 
 
 @pytest.mark.parametrize(
@@ -409,7 +461,9 @@ def test_ctrl_c_in_a_terminal_stops_all_processes_without_traceback(moment: str,
             if process.poll() is None:  # otherwise the tests would wait forever
                 os.killpg(process.pid, signal.SIGKILL)
 
-    assert (process.returncode, output.splitlines()) == (130, expected_lines(tmp_path / "out"))
+    not_yet = ["interrupted: nothing was run yet"]
+    expected = expected_lines(tmp_path / "out") if moment == "while it trains" else not_yet
+    assert (process.returncode, output.splitlines()) == (130, expected)
     assert list(tmp_path.rglob("run.json")) == []
     assert wait_until(lambda: group_members(process.pid) == [])
 

@@ -12,7 +12,7 @@ import gymnasium
 from gymnasium.error import DependencyNotInstalled, NameNotFound, NamespaceNotFound, UnregisteredEnv
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecTransposeImage
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecTransposeImage
 
 from harness.config.hyperparams import parse_kwargs, parse_normalize, parse_wrappers
 from harness.errors import UnknownNameError, did_you_mean
@@ -21,7 +21,7 @@ from harness.training.algorithms import import_module, import_target
 from harness.training.envs.classes import SB3_CLASSES, VecEnvClasses
 from harness.training.envs.collisions import spare_collisions
 
-__all__ = ["check_environment", "make_eval_env", "make_training_env"]
+__all__ = ["check_environment", "make_eval_env", "make_training_env", "registered_id"]
 
 N_EVAL_ENVS = 10
 """Number of evaluation episodes that run in parallel, so that each forward pass of the policy serves all of them."""
@@ -33,7 +33,7 @@ def check_environment(env_id: str) -> None:
     env_id: "Name-v0", or "package.module:Name-v0" for an environment that the module registers on import.
     """
     try:
-        spec = gymnasium.spec(_registered_id(env_id))
+        spec = gymnasium.spec(registered_id(env_id))
     except (NameNotFound, NamespaceNotFound, UnregisteredEnv) as error:
         hint = did_you_mean(env_id, gymnasium.registry)
         raise UnknownNameError(f"environment {env_id!r} is not registered with gymnasium{hint}") from error
@@ -50,7 +50,7 @@ def check_environment(env_id: str) -> None:
         return  # other errors may come from missing arguments, which are not given here
 
 
-def _registered_id(env_id: str) -> str:
+def registered_id(env_id: str) -> str:
     """Import the module that registers the environment, and return its id in gymnasium's registry.
 
     The module is the prefix of the id, or is found from the id for environments of this project's extras.
@@ -119,11 +119,11 @@ def _make(
 ) -> VecEnv:
     hyperparams = spec.hyperparams
     env: VecEnv = make_vec_env(
-        _registered_id(spec.env),
+        registered_id(spec.env),
         n_envs=n_envs,
         seed=seed,
         monitor_dir=None if monitor_dir is None else str(monitor_dir),
-        wrapper_class=_wrapper(hyperparams.get("env_wrapper")),
+        wrapper_class=_wrapper(hyperparams.get("env_wrapper"), gymnasium.Wrapper),
         vec_env_cls=classes.stepping,
         env_kwargs=parse_kwargs(hyperparams.get("env_kwargs")),
         monitor_kwargs=parse_kwargs(hyperparams.get("monitor_kwargs")),
@@ -131,7 +131,7 @@ def _make(
     if classes is not SB3_CLASSES:
         for member in env.envs:  # type: ignore[attr-defined]
             spare_collisions(member)
-    vec_wrapper = _wrapper(hyperparams.get("vec_env_wrapper"))
+    vec_wrapper = _wrapper(hyperparams.get("vec_env_wrapper"), VecEnvWrapper)
     if vec_wrapper is not None:
         env = vec_wrapper(env)
     normalize = parse_normalize(hyperparams.get("normalize"))
@@ -146,9 +146,12 @@ def _make(
     return env
 
 
-def _wrapper(value: object) -> Callable[[Any], Any] | None:
-    """Return a function that applies all wrappers of a zoo entry in order, or None if there are none."""
-    wrappers = [(import_target(":".join(name.rsplit(".", 1))), kwargs) for name, kwargs in parse_wrappers(value)]
+def _wrapper(value: object, kind: type[Any]) -> Callable[[Any], Any] | None:
+    """Return a function that applies all wrappers of a zoo entry in order, or None if there are none.
+
+    kind: class of which every wrapper must be a subclass; UnknownNameError is raised for anything else.
+    """
+    wrappers = [(_wrapper_class(name, kind), kwargs) for name, kwargs in parse_wrappers(value)]
     if not wrappers:
         return None
 
@@ -158,3 +161,11 @@ def _wrapper(value: object) -> Callable[[Any], Any] | None:
         return env
 
     return wrap
+
+
+def _wrapper_class(name: str, kind: type[Any]) -> Any:
+    # A hyperparameter file must not be able to call any other function of a package that it may name.
+    wrapper = import_target(":".join(name.rsplit(".", 1)))
+    if not (isinstance(wrapper, type) and issubclass(wrapper, kind)):
+        raise UnknownNameError(f"{name} is not a wrapper: expected a subclass of {kind.__module__}.{kind.__name__}")
+    return wrapper

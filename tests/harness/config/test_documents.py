@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.config.documents import PlacedError, parse_document, read_text
+from harness.config.documents import PlacedError, parse_document
+from harness.config.files import read_text
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -73,19 +74,30 @@ def test_keys_are_text_whatever_they_look_like() -> None:
     assert data("1: a\nno: b\n1.5: c") == {"1": "a", "no": "b", "1.5": "c"}
 
 
-def test_each_value_knows_the_line_of_its_key() -> None:
+def test_each_value_knows_line_and_column_of_its_key() -> None:
     document = parse_document("a:\n  b: 1\n  c:\n    - x\n    - {d: 2}\n", "a.yml")
-    assert document.lines == {(): 1, ("a",): 1, ("a", "b"): 2, ("a", "c"): 3, ("a", "c", 0): 4, ("a", "c", 1): 5} | {
-        ("a", "c", 1, "d"): 5
+    assert document.positions == {
+        (): (1, 1),
+        ("a",): (1, 1),
+        ("a", "b"): (2, 3),
+        ("a", "c"): (3, 3),
+        ("a", "c", 0): (4, 7),
+        ("a", "c", 1): (5, 7),
+        ("a", "c", 1, "d"): (5, 8),
     }
-    assert str(document.root["a"]["c"][1]["d"].error("is odd")) == "a.yml:5: a.c[1].d: is odd"
+    assert str(document.root["a"]["c"][1]["d"].error("is odd")) == "a.yml:5:8: a.c[1].d: is odd"
+
+
+def test_text_that_no_user_wrote_has_no_lines() -> None:
+    document = parse_document("a: 1", "harness train", has_lines=False)
+    assert str(document.root["a"].error("is odd")) == "harness train: a: is odd"
 
 
 def test_a_merged_key_has_the_line_where_it_is_written_and_own_keys_win() -> None:
     document = parse_document("base: &b\n  x: 1\n  y: 2\nother:\n  y: 3\n  <<: *b\n", "a.yml")
     assert document.data["other"] == {"x": 1, "y": 3}
-    assert document.lines["other", "x"] == 2
-    assert document.lines["other", "y"] == 5
+    assert document.positions["other", "x"] == (2, 3)
+    assert document.positions["other", "y"] == (5, 3)
 
 
 def test_of_several_merged_mappings_the_earlier_wins() -> None:
@@ -101,25 +113,28 @@ def test_a_merge_of_a_merge_brings_all_keys() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: 1\nb: 2\na: 3", "a.yml:3: duplicate key 'a', first given in line 1"),
-        ("a: {x: 1, x: 1}", "a.yml:1: duplicate key 'x', first given in line 1"),
+        ("a: 1\nb: 2\na: 3", "a.yml:3:1: duplicate key 'a', first given in line 1"),
+        ("a: {x: 1, x: 1}", "a.yml:1:11: duplicate key 'x', first given in line 1"),
         ("a:\n\tb: 1", "a.yml:2:1: is not YAML: found character '\\t' that cannot start any token; indent with spaces"),
         ("a: [1, 2", "a.yml:1:9: is not YAML: expected ',' or ']', but got '<stream end>'"),
         ("a: b: c", "a.yml:1:5: is not YAML: mapping values are not allowed here"),
         ("a: *b", "a.yml:1:4: is not YAML: found undefined alias 'b'"),
         ("a: 1\n---\nb: 2", "a.yml:2:1: is not YAML: but found another document"),
-        ("a: !!python/object/apply:os.system [ls]", "a.yml:1: the tag !!python/object/apply:os.system is not allowed"),
-        ("a: !!python/name:os.system ''", "a.yml:1: the tag !!python/name:os.system is not allowed"),
-        ("a: !mine {b: 1}", "a.yml:1: the tag !mine is not allowed"),
-        ("a: !!set {b}", "a.yml:1: the tag !!set is not allowed"),
-        ("a: !!binary aGk=", "a.yml:1: the tag !!binary is not allowed"),
-        ("a: !!float many", "a.yml:1: 'many' is not a number"),
-        ("? [a, b]\n: 1", "a.yml:1: a key must be plain text, not a list or a mapping"),
-        ("a: &x [*x]", "a.yml:1: an anchor contains itself"),
-        ("a: &x\n  <<: *x", "a.yml:1: an anchor contains itself"),
-        ("a:\n  <<: 3", "a.yml:2: expected a mapping or a list of mappings after `<<`"),
-        ("a: 1\nb: \x07", "a.yml:2: contains the unprintable character"),
-        ("[" * 2000, "a.yml:1: is nested too deeply"),
+        (
+            "a: !!python/object/apply:os.system [ls]",
+            "a.yml:1:4: the tag !!python/object/apply:os.system is not allowed",
+        ),
+        ("a: !!python/name:os.system ''", "a.yml:1:4: the tag !!python/name:os.system is not allowed"),
+        ("a: !mine {b: 1}", "a.yml:1:4: the tag !mine is not allowed"),
+        ("a: !!set {b}", "a.yml:1:4: the tag !!set is not allowed"),
+        ("a: !!binary aGk=", "a.yml:1:4: the tag !!binary is not allowed"),
+        ("a: !!float many", "a.yml:1:4: 'many' is not a number"),
+        ("? [a, b]\n: 1", "a.yml:1:3: a key must be plain text, not a list or a mapping"),
+        ("a: &x [*x]", "a.yml:1:4: an anchor contains itself"),
+        ("a: &x\n  <<: *x", "a.yml:1:4: an anchor contains itself"),
+        ("a:\n  <<: 3", "a.yml:2:7: expected a mapping or a list of mappings after `<<`"),
+        ("a: 1\nb: \x07", "a.yml:2:4: contains the unprintable character"),
+        ("[" * 2000, "a.yml:1:1077: is nested too deeply"),
     ],
 )
 def test_text_that_is_not_plain_yaml_is_refused_with_its_line(text: str, expected: str) -> None:
@@ -146,7 +161,7 @@ def test_a_file_in_a_missing_folder_is_missing(folder: Path) -> None:
 
 def test_text_of_a_file_cannot_break_a_message_into_lines() -> None:
     root = parse_document('"a\\nb\\0": 1', "a.yml").root
-    assert str(root["a\nb\0"].error("is \x1b[31m odd")) == "a.yml:1: a\\nb\\x00: is \\x1b[31m odd"
+    assert str(root["a\nb\0"].error("is \x1b[31m odd")) == "a.yml:1:1: a\\nb\\x00: is \\x1b[31m odd"
 
 
 def test_a_folder_is_not_read(folder: Path) -> None:
@@ -155,7 +170,7 @@ def test_a_folder_is_not_read(folder: Path) -> None:
         read_text(Path("a.yml"))
 
 
-def test_the_line_of_a_byte_that_is_not_utf_8_is_named(folder: Path) -> None:
+def test_the_place_of_a_byte_that_is_not_utf_8_is_named(folder: Path) -> None:
     (folder / "a.yml").write_bytes(b"a: 1\nb: caf\xe9\n")
     with pytest.raises(PlacedError, match=r"^a\.yml:2: is not UTF-8 text \(byte 0xe9\); save it as UTF-8$"):
         read_text(Path("a.yml"))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from harness.config import check_config, load_config, parse_config
 from harness.config.experiment import EvaluationConfig, StatisticsConfig
 from harness.errors import ConfigError
+from tests.harness.config.conftest import without_columns
 
 Check = Callable[..., list[str]]
 
@@ -69,11 +70,11 @@ def test_load_config_raises_the_first_mistake_that_check_config_finds(check: Che
     found = check(seeds="9-0", name="a b")
     with pytest.raises(ConfigError) as caught:
         load_config(Path("a.yml"))
-    assert str(caught.value) == found[0]
+    assert without_columns(str(caught.value)) == found[0]
     assert len(found) == 2
 
 
-@pytest.mark.parametrize("key", ["name", "algorithms", "environments", "seeds", "hyperparameters"])
+@pytest.mark.parametrize("key", ["name", "algorithms", "environments", "seeds"])
 def test_a_missing_or_empty_required_section_is_reported_once(check: Check, key: str) -> None:
     (missing,) = check(**{key: None})
     assert missing.startswith(f"a.yml:1: {key} is missing, expected ")
@@ -81,12 +82,31 @@ def test_a_missing_or_empty_required_section_is_reported_once(check: Check, key:
     assert f": {key}: is empty, expected " in empty
 
 
+def test_without_hyperparameters_the_constructors_defaults_are_trained(folder: Path) -> None:
+    text = MINIMAL.partition("hyperparameters")[0].replace("[ppo]", "[ppo, 'my.agents:Agent']")
+
+    for config in (parse_config(text, Path("a.yml")), parse_config(text + "hyperparameters:\n", Path("a.yml"))):
+        assert [dict(a.hyperparams) for a in config.algorithms] == [{"X-v0": {"policy": "MlpPolicy"}}] * 2
+
+
+def test_experiments_that_are_too_large_are_refused(check: Check) -> None:
+    labels = ", ".join(f"a{n}: {{class: ppo}}" for n in range(300)).replace(", ", "}, {")
+    envs = ", ".join(f"X{n}-v0: {{n_timesteps: 100}}" for n in range(20))
+
+    assert check(algorithms=f"[{{{labels}}}]", environments=f"{{{envs}}}") == [
+        "a.yml:2: algorithms: 300 algorithms in 20 environments are 6,000 pairs, at most 5,000 are allowed"
+    ]
+    assert check(algorithms=f"[{{{labels}}}]", seeds="500") == [
+        "a.yml:4: seeds: the experiment has 150,000 runs, at most 100,000 are allowed"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "a.yml:1: expected a mapping with the keys name, algorithms, environments, seeds, hyperparameters; "),
-        ("# nothing\n", "a.yml:1: expected a mapping with the keys name, algorithms, environments, seeds"),
-        ("- name: a", "a.yml:1: expected a mapping with the keys name, algorithms, environments, seeds"),
+        ("", "a.yml:1:1: expected a mapping with the keys name, algorithms, environments, seeds; "),
+        ("# nothing\n", "a.yml:1:1: expected a mapping with the keys name, algorithms, environments, seeds"),
+        ("- name: a", "a.yml:1:1: expected a mapping with the keys name, algorithms, environments, seeds"),
         ("name: a\n\talgorithms: b", "a.yml:2:1: is not YAML: "),
     ],
 )
@@ -130,7 +150,7 @@ def test_a_budget_must_be_at_least_the_number_of_evaluations(check: Check) -> No
 
 def test_further_algorithm_names_can_be_accepted(folder: Path) -> None:
     text = MINIMAL.replace("ppo", "mine")
-    with pytest.raises(ConfigError, match=r"^a\.yml:2: algorithms\[0\]: no algorithm is registered as mine"):
+    with pytest.raises(ConfigError, match=r"^a\.yml:2:14: algorithms\[0\]: no algorithm is registered as mine"):
         parse_config(text, Path("a.yml"))
     assert parse_config(text, Path("a.yml"), known_algorithms=["mine"]).algorithms[0].algo_class == "mine"
 

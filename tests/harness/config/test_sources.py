@@ -56,7 +56,7 @@ def test_an_entry_must_be_a_mapping() -> None:
         ("3", "a.yml:5: hyperparameters.ppo: expected a file, the word zoo, or a mapping of environments, got 3"),
         ("list.yml", "list.yml:1: expected a mapping of environments to hyperparameters, got a list"),
         ("empty.yml", "empty.yml:1: expected a mapping of environments to hyperparameters, got nothing"),
-        ("broken.yml", "broken.yml:2:5: is not YAML: mapping values are not allowed here"),
+        ("broken.yml", "broken.yml:2: is not YAML: mapping values are not allowed here"),
         (".", "a.yml:5: hyperparameters.ppo: .: is a folder, expected a YAML file"),
     ],
 )

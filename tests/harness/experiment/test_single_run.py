@@ -62,7 +62,7 @@ def test_an_unknown_algorithm_is_reported_with_a_suggestion() -> None:
 @pytest.mark.parametrize(
     ("arguments", "place"),
     [
-        ({"env": "not an id"}, "environments.not an id: expected a gymnasium id such as CartPole-v1"),
+        ({"env": "not an id"}, "--env: expected a gymnasium id such as CartPole-v1"),
         ({"file": "nowhere.yml"}, "nowhere.yml"),
     ],
 )
@@ -74,7 +74,7 @@ def test_other_mistakes_are_reported_as_for_a_file(arguments: dict[str, str | No
     assert "\n" not in str(error.value)
 
 
-def test_a_message_names_the_command_and_no_line_of_a_text_that_nobody_wrote(tmp_path: Path) -> None:
+def test_a_message_names_the_option_and_no_place_in_a_text_that_nobody_wrote(tmp_path: Path) -> None:
     file = tmp_path / "mine.yml"
     file.write_text("CartPole-v1: {policy: MlpPolicy}\n")
 
@@ -84,8 +84,7 @@ def test_a_message_names_the_command_and_no_line_of_a_text_that_nobody_wrote(tmp
         only_run("ppo", env="Pendulum-v1", file=str(file))
 
     assert str(missing_budget.value) == (
-        "harness train: environments.CartPole-v1: n_timesteps is missing, expected an integer >= 1; "
-        "pass --n-timesteps, or add it to the hyperparameters"
+        "--env: n_timesteps is missing, expected an integer >= 1; pass --n-timesteps, or add it to the hyperparameters"
     )
-    assert str(missing_entry.value).startswith("harness train: algorithms[0].ppo: ")
+    assert str(missing_entry.value).startswith("--algo: ")
     assert str(missing_entry.value).endswith(f"{file} has no entry for Pendulum-v1 and no default")
