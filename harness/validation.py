@@ -31,7 +31,7 @@ class Validation:
     """All mistakes, each with its place; sorted by file and line."""
 
     notes: tuple[str, ...] = ()
-    """What is unusual and prevents no run, one line each."""
+    """Notes on what is unusual and prevents no run, one line each."""
 
     speeds: Mapping[tuple[str, str], Speed] = field(default_factory=dict)
     """(algorithm class, environment id) -> its speed, if it was measured."""

@@ -23,8 +23,8 @@ Position = tuple[int, int]
 KeyPath = tuple[str | int, ...]
 """Keys and indices from the root of a document to a value: ("algorithms", 2) or ("hyperparameters", "ppo")."""
 
-MAX_VALUES = 200_000
-"""Limit for values after aliases are expanded: nine lines of ten aliases each would make a billion values."""
+MAX_VALUES = 20_000
+"""Limit for values that aliases add to a file: nine lines of ten aliases each would make a billion values."""
 
 MAX_DEPTH = 50
 """Limit for mappings and lists inside each other, anchors included: all later steps recurse over the data."""
@@ -228,6 +228,7 @@ class _Builder:
         self.positions: dict[KeyPath, Position] = {}
         self._open: list[yaml.Node] = []
         self._count = 0
+        self._seen: set[int] = set()
 
     def build(self, node: yaml.Node, path: KeyPath) -> Any:
         """Return the data of the node at this path."""
@@ -303,7 +304,10 @@ class _Builder:
         self._open.append(node)
 
     def _tick(self, node: yaml.Node) -> None:
-        self._count += 1
+        # An alias is the same object as its anchor.
+        if id(node) in self._seen:
+            self._count += 1
+        self._seen.add(id(node))
         if self._count > MAX_VALUES:
             raise self._error(node, f"the aliases of the file expand to more than {MAX_VALUES} values")
 

@@ -64,8 +64,8 @@ _SCHEDULES: Mapping[str, Rule] = {
     "clip_range": _schedule("a number > 0 or lin_NUMBER", above=0),
     "clip_range_vf": optional(_schedule("a number > 0 or lin_NUMBER", above=0)),
 }
-SCHEDULES = frozenset(_SCHEDULES)
-"""Keys whose value may be a schedule."""
+SCHEDULES = frozenset({*_SCHEDULES, "delta_std"})
+"""Keys whose value may be a schedule; delta_std is the deviation of ARS's perturbations."""
 
 _KWARGS = _kept("a mapping or text such as dict(key=value)", parse_kwargs)
 

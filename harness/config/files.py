@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from harness.config.documents import PlacedError
+from harness.config.documents import PlacedError, shortened
 from harness.errors import did_you_mean
 
 __all__ = ["MAX_BYTES", "read_text"]
@@ -17,7 +17,7 @@ MAX_BYTES = 4 * 2**20
 
 def read_text(path: Path) -> str:
     """Return the text of a UTF-8 file; raise PlacedError if it cannot be read, is too large, or is not UTF-8."""
-    file = str(path)
+    file = shortened(str(path), 200)
     try:
         return _read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -17,7 +17,10 @@ from harness.errors import ConfigError, did_you_mean
 
 __all__ = ["Linear", "parse_class", "parse_kwargs", "parse_normalize", "parse_schedule", "parse_wrappers"]
 
-_LINEAR = re.compile(r"lin_((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
+_LINEAR = re.compile(r"lin_((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)", flags=re.ASCII)
+_MAX_SCHEDULE = 50
+"""Largest number of characters of a schedule: patterns take time in proportion to the square of a run of digits."""
+
 _NAME_LIKE = re.compile(r"(?:th|torch|nn|optim)\.[\w.]+")
 
 
@@ -32,7 +35,7 @@ def parse_schedule(value: object) -> float | Linear:
     """Return a constant (from a number) or a linear schedule (from "lin_0.001")."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= _MAX_SCHEDULE:
         # rl_zoo3 accepts any word before the underscore as "lin"; here a misspelt schedule is a mistake.
         if linear := _LINEAR.fullmatch(value):
             return Linear(float(linear[1]))

@@ -19,6 +19,9 @@ __all__ = ["ALLOWED_NAMES", "Name", "parse_literal"]
 MAX_LENGTH = 10_000
 """Largest number of characters that is parsed: deep nesting in long text can exhaust the parser's stack."""
 
+MAX_DEPTH = 50
+"""Limit for brackets, calls and operators inside each other: every later step recurses over the value."""
+
 MAX_NUMBER = 1e18
 """Largest operand and result of arithmetic, so that 2**10**9 is refused before it is computed."""
 
@@ -96,10 +99,22 @@ def parse_literal(text: str) -> object:
     try:
         # PyYAML keeps the indentation of a text that starts on the next line.
         tree = ast.parse(text.strip(), mode="eval")
+        if _depth(tree.body) > MAX_DEPTH:
+            raise ValueError("nested too deeply")
         return _value(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ConfigError(f"{_quoted(text)} is not a Python literal ({reason or 'nested too deeply'})") from None
+
+
+def _depth(tree: ast.AST) -> int:
+    """Return the number of levels of a syntax tree, up to the first that is one too many."""
+    level: list[ast.AST] = [tree]
+    for depth in range(MAX_DEPTH + 1):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return depth
+    return MAX_DEPTH + 1
 
 
 def _value(node: ast.expr) -> object:

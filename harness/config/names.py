@@ -15,6 +15,8 @@ REGISTERED: Mapping[str, str] = {
     "sac": "stable_baselines3:SAC",
     "td3": "stable_baselines3:TD3",
     "ddpg": "stable_baselines3:DDPG",
+    "ars": "sb3_contrib:ARS",
+    "maskable_ppo": "sb3_contrib:MaskablePPO",
     "trpo": "sb3_contrib:TRPO",
     "recurrent_ppo": "sb3_contrib:RecurrentPPO",
     "qrdqn": "sb3_contrib:QRDQN",
@@ -23,14 +25,14 @@ REGISTERED: Mapping[str, str] = {
 }
 """Registered name -> "module:Class": a new algorithm is a line here, and in `BORROWED` if it equals one of SB3's.
 
-Left out: MaskablePPO, which needs an environment with action masks; ARS, whose smallest unit of training is a
-generation of whole episodes, so that it trains far beyond a small budget.
+MaskablePPO needs an environment with action masks, which evaluations do not pass on. ARS trains whole generations of
+episodes, and therefore far beyond a small budget.
 """
 
 BORROWED: Mapping[str, str] = {"custom_ppo": "ppo", "custom_a2c": "a2c"}
 """Algorithm -> SB3's equivalent, whose hyperparameters it borrows unless the file has some for the algorithm itself."""
 
-ZOO_FILES: Mapping[str, str] = {**BORROWED, "recurrent_ppo": "ppo_lstm"}
+ZOO_FILES: Mapping[str, str] = {**BORROWED, "maskable_ppo": "ppo", "recurrent_ppo": "ppo_lstm"}
 """Registered name -> stem of rl_zoo3's hyperparameter file, if it differs from the name."""
 
 DEVIANTS: Mapping[str, str] = {

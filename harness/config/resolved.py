@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from harness.config.documents import shortened
 from harness.config.experiment import AlgorithmConfig, ExperimentConfig
 
 __all__ = ["resolved_text"]
@@ -27,7 +28,8 @@ def resolved_text(config: ExperimentConfig) -> str:
     }
     if config.trusted_packages:
         data["trusted_packages"] = list(config.trusted_packages)
-    header = f"# Made from {config.path.name}; every hyperparameter is written out.\n"
+    # A line break in the name of the file would end the comment.
+    header = f"# Made from {shortened(config.path.name, 100)}; every hyperparameter is written out.\n"
     return header + yaml.safe_dump(data, sort_keys=False, width=120)
 
 

@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 
+MAX_INTEGER = 10 ** (MAX_DIGITS - 1)
+"""Largest integer: 1e300 would be written into experiment.yml with more digits than are read."""
+
 MAX_UNKNOWN = 20
 """Largest number of unknown keys of one mapping that are reported one by one."""
 
@@ -97,13 +100,16 @@ class Range:
 def integer(**bounds: float) -> Rule:
     """Return the rule for an integer within a `Range`: 1e6 and 1_000_000.0 are integers, 1.5 and true are not."""
     within = Range(**bounds)
+    expected = f"an integer{within}"
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int | float) or value not in within or value != int(value):
             raise ValueError
+        if abs(value) > MAX_INTEGER:
+            raise ConfigError(f"expected {expected}, got a number of too many digits")
         return int(value)
 
-    return Rule(f"an integer{within}", read)
+    return Rule(expected, read)
 
 
 def number(**bounds: float) -> Rule:

@@ -326,7 +326,7 @@ evaluation: {n_evaluations: 1}
 """
 
 
-def test_check_config_and_compare_refuse_the_same_with_lines_and_before_a_folder_is_made(harness: Harness) -> None:
+def test_check_config_and_compare_refuse_the_same_before_a_folder_is_made(harness: Harness) -> None:
     code, output, _ = harness("check-config", config(MISTAKEN), "--trust", "tests")
     compared = harness("compare", config(MISTAKEN), "--trust", "tests")
 

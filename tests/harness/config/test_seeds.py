@@ -59,7 +59,7 @@ def test_a_count_of_seeds_starts_at_zero() -> None:
         ("0..9", 'seeds: expected a count >= 1, a range such as 0-9, or a list, got the text "0..9"'),
         ("0-999999999", "seeds: expected at most 10,000 seeds, none above 4294867295"),
         ("4294967295-4294967296", "seeds: expected at most 10,000 seeds, none above 4294867295"),
-        ("1e300", "seeds: expected at most 10,000 seeds, none above 4294867295"),
+        ("1e300", "seeds: expected an integer >= 1, got a number of too many digits"),
         ("[]", "seeds: expected at least one seed, got an empty list"),
         ("[0, 1, 0]", "seeds[2]: the seed 0 is given twice"),
         ("[0, -1]", "seeds[1]: expected an integer in [0, 4294867295], got -1"),

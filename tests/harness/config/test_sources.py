@@ -45,7 +45,7 @@ def test_a_missing_entry_is_reported_with_the_closest_environments() -> None:
 
 
 def test_an_entry_must_be_a_mapping() -> None:
-    with pytest.raises(PlacedError, match=r"^zoo\.yml:1: CartPole-v1: expected a mapping of hyperparameters, got 3$"):
+    with pytest.raises(PlacedError, match=r"^zoo\.yml:1:1: CartPole-v1: expected a mapping of hyperparameters, got 3$"):
         find_entry(source("CartPole-v1: 3"), "CartPole-v1")
 
 
