@@ -387,6 +387,14 @@ def check_config(
         raise typer.Exit(EXIT_NO)
 
 
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of experiment files, with which editors complete and check them."""
+    from harness.config.schema import schema_text
+
+    print(schema_text(), end="")  # noqa: T201
+
+
 def _console() -> Any:
     """Return a console as wide as the terminal; files and pipes get 120 columns, enough for the tables."""
     from rich.console import Console

@@ -19,6 +19,7 @@ reading         what could be read of a file: the experiment, or its mistakes an
 trust           packages that an experiment would import
 merging         file entry, kwargs and overrides merged into one set of hyperparameters
 loader          the whole file: an `ExperimentConfig`, or the list of its mistakes
+schema          JSON schema of experiment files, for editors
 resolved        an `ExperimentConfig` written as a file that depends on no other file
 
 Reading a file imports torch only if the file contains an expansion over the catalogue.

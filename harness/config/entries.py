@@ -26,7 +26,7 @@ from harness.config.names import DEVIANTS
 from harness.config.rules import BOOLEAN, TEXT, Rule, integer, number, optional
 from harness.errors import ConfigError, did_you_mean
 
-__all__ = ["SCHEDULES", "accepted_keys", "check_entry", "check_setting"]
+__all__ = ["SCHEDULES", "accepted_keys", "check_entry", "check_setting", "entry_rules"]
 
 _SET_BY_HARNESS = ("env", "seed", "verbose", "tensorboard_log", "_init_setup_model")
 
@@ -40,17 +40,20 @@ def _schedule(expected: str, **bounds: float) -> Rule:
         within.read(schedule.initial if isinstance(schedule, Linear) else schedule)
         return value
 
-    return Rule(expected, read)
+    return Rule(expected, read, {"anyOf": [within.schema, {"type": "string", "pattern": "^lin_[0-9.eE+-]+$"}]})
 
 
-def _kept(expected: str, parse: Callable[[Any], object]) -> Rule:
-    """Return the rule for values that `parse` accepts; they are kept as written, as runs store unprocessed values."""
+def _kept(expected: str, parse: Callable[[Any], object], *types: str) -> Rule:
+    """Return the rule for values that `parse` accepts; they are kept as written, as runs store unprocessed values.
+
+    types: names of the types in a JSON schema.
+    """
 
     def read(value: object) -> object:
         parse(value)
         return value
 
-    return Rule(expected, read)
+    return Rule(expected, read, {"type": list(types)})
 
 
 def _read_deviations(value: object) -> object:
@@ -67,7 +70,8 @@ _SCHEDULES: Mapping[str, Rule] = {
 SCHEDULES = frozenset({*_SCHEDULES, "delta_std"})
 """Keys whose value may be a schedule; delta_std is the deviation of ARS's perturbations."""
 
-_KWARGS = _kept("a mapping or text such as dict(key=value)", parse_kwargs)
+_MAPPING = ("object", "string", "null")
+_KWARGS = _kept("a mapping or text such as dict(key=value)", parse_kwargs, *_MAPPING)
 
 _SHARED: Mapping[str, Rule] = {
     "n_envs": integer(at_least=1),
@@ -75,10 +79,12 @@ _SHARED: Mapping[str, Rule] = {
     "policy": TEXT,
     "learning_rate": _SCHEDULES["learning_rate"],
     "gamma": number(above=0, at_most=1),
-    "normalize": _kept("true, false or arguments of VecNormalize", parse_normalize),
+    "normalize": _kept(
+        "true, false or arguments of VecNormalize", parse_normalize, "boolean", "object", "string", "null"
+    ),
     "frame_stack": optional(integer(at_least=1)),
-    "env_wrapper": _kept("names of wrapper classes", parse_wrappers),
-    "vec_env_wrapper": _kept("names of wrapper classes", parse_wrappers),
+    "env_wrapper": _kept("names of wrapper classes", parse_wrappers, "string", "object", "array", "null"),
+    "vec_env_wrapper": _kept("names of wrapper classes", parse_wrappers, "string", "object", "array", "null"),
     "env_kwargs": _KWARGS,
     "monitor_kwargs": _KWARGS,
     "policy_kwargs": _KWARGS,
@@ -97,7 +103,7 @@ _ON_POLICY: Mapping[str, Rule] = {
     "normalize_advantage": BOOLEAN,
     "use_sde": BOOLEAN,
     "sde_sample_freq": integer(at_least=-1),
-    "rollout_buffer_class": _kept("the name of a class", parse_class),
+    "rollout_buffer_class": _kept("the name of a class", parse_class, "string", "null"),
     "rollout_buffer_kwargs": _KWARGS,
 }
 _PPO: Mapping[str, Rule] = {
@@ -127,6 +133,11 @@ _CLOSED: Mapping[str, Mapping[str, Rule]] = {
 def accepted_keys(algo_class: str) -> frozenset[str] | None:
     """Return every key that an entry of this algorithm may have; None if its class is not in the tables."""
     return frozenset(_CLOSED[algo_class]) if algo_class in _CLOSED else None
+
+
+def entry_rules() -> dict[str, Mapping[str, Rule]]:
+    """Return algorithm class -> rule of every key; the class "" has the keys that every algorithm accepts."""
+    return {"": _SHARED, **_CLOSED}
 
 
 def check_entry(entry: Mapping[str, Located], algo_class: str, problems: list[PlacedError]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.config.documents import MAX_DIGITS, Located, PlacedError
@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 
+_UNDERSCORES = "^[-+]?[0-9][0-9_]*$"
+"""Pattern of integers such as 50_000, which YAML 1.2, and with it most editors, takes for text."""
+
 MAX_INTEGER = 10 ** (MAX_DIGITS - 1)
 """Largest integer: 1e300 would be written into experiment.yml with more digits than are read."""
 
@@ -49,6 +52,9 @@ class Rule:
     """Noun that completes the message "expected ...": "an integer >= 1"."""
 
     read: Callable[[Any], Any]
+
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    """JSON schema of the accepted values, for editors; it may accept more than `read`."""
 
     def __call__(self, value: object) -> Any:
         """Return the normalised value; raise ConfigError without a place."""
@@ -89,6 +95,16 @@ class Range:
         # Strict comparison with above and below: without bounds they are infinite, and infinity is refused.
         return self.at_least <= value <= self.at_most and self.above < value < self.below
 
+    def schema(self, kind: str) -> dict[str, Any]:
+        """Return the JSON schema of a number of this kind, "integer" or "number", within the bounds."""
+        bounds = {
+            "minimum": self.at_least,
+            "exclusiveMinimum": self.above,
+            "maximum": self.at_most,
+            "exclusiveMaximum": self.below,
+        }
+        return {"type": kind, **{name: bound for name, bound in bounds.items() if math.isfinite(bound)}}
+
     def __str__(self) -> str:
         lower = f"({self.above}" if self.above > -math.inf else f"[{self.at_least}"
         upper = f"{self.below})" if self.below < math.inf else f"{self.at_most}]"
@@ -109,7 +125,7 @@ def integer(**bounds: float) -> Rule:
             raise ConfigError(f"expected {expected}, got a number of too many digits")
         return int(value)
 
-    return Rule(expected, read)
+    return Rule(expected, read, {"anyOf": [within.schema("integer"), {"type": "string", "pattern": _UNDERSCORES}]})
 
 
 def number(**bounds: float) -> Rule:
@@ -121,7 +137,7 @@ def number(**bounds: float) -> Rule:
             raise ValueError
         return value
 
-    return Rule(f"a number{within}", read)
+    return Rule(f"a number{within}", read, within.schema("number"))
 
 
 def _of_type(kind: type) -> Callable[[Any], Any]:
@@ -133,14 +149,15 @@ def _of_type(kind: type) -> Callable[[Any], Any]:
     return read
 
 
-BOOLEAN = Rule("true or false", _of_type(bool))
-TEXT = Rule("text", _of_type(str))
-MAPPING = Rule("a mapping", _of_type(dict))
+BOOLEAN = Rule("true or false", _of_type(bool), {"type": "boolean"})
+TEXT = Rule("text", _of_type(str), {"type": "string"})
+MAPPING = Rule("a mapping", _of_type(dict), {"type": "object"})
 
 
 def optional(rule: Rule) -> Rule:
     """Return a rule that also accepts nothing (`null`, `~`, or an empty value)."""
-    return Rule(f"{rule.expected} or null", lambda value: None if value is None else rule.read(value))
+    schema = {"anyOf": [{"type": "null"}, rule.schema]}
+    return Rule(f"{rule.expected} or null", lambda value: None if value is None else rule.read(value), schema)
 
 
 def one_of(*words: str) -> Rule:
@@ -167,7 +184,7 @@ def matching(pattern: str, expected: str, *, max_length: int = 200) -> Rule:
             raise ValueError
         return value
 
-    return Rule(expected, read)
+    return Rule(expected, read, {"type": "string", "pattern": f"^(?:{pattern})$", "maxLength": max_length})
 
 
 def read_value(place: Located, rule: Rule, problems: list[PlacedError], default: Any = None) -> Any:

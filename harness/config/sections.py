@@ -29,7 +29,10 @@ from harness.config.rules import (
 from harness.errors import ConfigError, did_you_mean
 
 __all__ = [
+    "ENV_ID",
     "EVALUATION_RULES",
+    "OVERRIDES",
+    "STATISTICS_RULES",
     "read_environments",
     "read_statistics",
     "read_trusted_packages",
@@ -39,7 +42,7 @@ T = TypeVar("T")
 
 _PACKAGE = matching(r"[A-Za-z_]\w*", "the name of a package, without dots")
 
-_ENV_ID = matching(
+ENV_ID = matching(
     r"(?:[A-Za-z_][\w.]*:)?(?:[A-Za-z0-9_][\w-]*/)?[A-Za-z0-9_][\w.-]*", "a gymnasium id such as CartPole-v1"
 )
 
@@ -51,7 +54,7 @@ EVALUATION_RULES: Mapping[str, Rule] = {
     "n_final_episodes": _ONE_OR_MORE,
 }
 
-_STATISTICS_RULES: Mapping[str, Rule] = {
+STATISTICS_RULES: Mapping[str, Rule] = {
     "confidence": number(above=0, below=1),
     "n_bootstrap": _ONE_OR_MORE,
     "smoothing_window": _ONE_OR_MORE,
@@ -63,7 +66,7 @@ _STATISTICS_RULES: Mapping[str, Rule] = {
     "failed_runs": one_of("random", "lowest", "excluded"),
 }
 
-_OVERRIDES = ("n_timesteps", "n_envs", "env_kwargs")
+OVERRIDES = ("n_timesteps", "n_envs", "env_kwargs")
 
 
 def read_trusted_packages(place: Located, problems: list[PlacedError]) -> tuple[str, ...]:
@@ -79,7 +82,7 @@ def read_statistics(
     place: Located, envs: Collection[str], labels: Collection[str], problems: list[PlacedError]
 ) -> StatisticsConfig:
     """Return the settings of the statistics; references and baseline must name environments and labels of the file."""
-    fields = read_fields(place, _STATISTICS_RULES, problems)
+    fields = read_fields(place, STATISTICS_RULES, problems)
     if fields.get("baseline") is not None and fields["baseline"] not in labels:
         hint = did_you_mean(fields["baseline"], labels)
         problems.append(place["baseline"].error(f"is not an algorithm of this experiment{hint}"))
@@ -137,13 +140,13 @@ def read_environments(section: Located, problems: list[PlacedError]) -> list[Env
     check_folder = reject_shared_folders("environment", lambda env: env.replace("/", "-"))
     for env, place in section.items():
         try:
-            check_folder(_ENV_ID(env))
+            check_folder(ENV_ID(env))
         except ConfigError as error:
             problems.append(place.placed(error))
             continue
         overrides: dict[str, Located] = {}
-        if place.value is not None and expect_mapping(place, f"of {', '.join(_OVERRIDES)}", problems):
-            reject_unknown(place, _OVERRIDES, problems)
-            overrides = {key: value for key, value in place.items() if key in _OVERRIDES}
+        if place.value is not None and expect_mapping(place, f"of {', '.join(OVERRIDES)}", problems):
+            reject_unknown(place, OVERRIDES, problems)
+            overrides = {key: value for key, value in place.items() if key in OVERRIDES}
         drafts.append(EnvironmentDraft(env, overrides, place))
     return drafts

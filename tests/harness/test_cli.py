@@ -18,7 +18,7 @@ from tests.harness.processes import group_members, is_loading_torch, wait_until
 from tests.results_factory import make_record, make_spec, write_experiment, write_run
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("compare", "train", "report", "crosscheck", "bench", "check-config")
+COMMANDS = ("compare", "train", "report", "crosscheck", "bench", "check-config", "schema")
 
 CONFIG = """\
 name: tiny
