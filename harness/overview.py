@@ -70,7 +70,7 @@ def _cost(specs: Sequence[RunSpec], speeds: Mapping[tuple[str, str], Speed], n_w
         return cost
     seconds = sum(_seconds(spec, speeds[spec.algo_class, spec.env]) for spec in specs) / min(n_workers, len(specs))
     fps = sorted(speed.training for speed in speeds.values())
-    span = f"{fps[0]:,.0f}" if len(fps) == 1 else f"{fps[0]:,.0f} to {fps[-1]:,.0f}"
+    span = " to ".join(dict.fromkeys([f"{fps[0]:,.0f}", f"{fps[-1]:,.0f}"]))
     workers = f"{n_workers} worker{'s' if n_workers > 1 else ''}"
     return f"{cost}, about {_duration(seconds)} on {workers} (training was measured at {span} steps per second)"
 

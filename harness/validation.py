@@ -112,7 +112,8 @@ def _placed(finding: Finding, reading: Reading) -> PlacedError:
 
 def _place(finding: Finding, reading: Reading) -> Located:
     for (label, env), entry in (reading.entries or {}).items():
-        if finding.key in entry.places and finding.env in {None, env} and finding.label in {None, label}:
+        is_meant = finding.env in {None, env} and finding.label in {None, label}
+        if is_meant and finding.key is not None and finding.key in entry.places:
             return entry.places[finding.key]
     for algorithm in reading.algorithms:
         if algorithm.label == finding.label:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -185,3 +187,12 @@ def test_the_fuzzed_files_are_the_same_on_every_machine() -> None:
     assert [fuzzed(number, bases) for number in range(50)] == [fuzzed(number, bases) for number in range(50)]
     assert len({fuzzed(number, bases) for number in range(50)}) > 45
     assert SWEEP in bases
+
+
+def test_damaged_files_load_or_are_refused_cleanly() -> None:
+    # In a process of its own, as it installs an audit hook, which cannot be removed.
+    command = [sys.executable, "-m", "tests.harness.config.fuzz", "200", "--first", "1000000"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert ", 0 failed;" in done.stdout
