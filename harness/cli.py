@@ -108,12 +108,12 @@ def _validated(config: Path, trust: Sequence[str], check: bool) -> Any:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if validation.config is None:
         raise HarnessError("\n".join(map(str, validation.problems)))
-    _print_notes(validation.notes)
+    _print_notes(validation)
     return validation.config
 
 
-def _print_notes(notes: Sequence[str]) -> None:
-    for note in notes:
+def _print_notes(validation: Any) -> None:
+    for note in [*(f"{fault}; its runs are started all the same" for fault in validation.faults), *validation.notes]:
         print(f"note: {note}")  # noqa: T201
 
 
@@ -169,7 +169,7 @@ def train(
     )
     if validation.config is None:
         raise HarnessError("\n".join(map(in_words_of_the_command, validation.problems)))
-    _print_notes(validation.notes)
+    _print_notes(validation)
     _run(validation.config, out, 1)
 
 
@@ -377,12 +377,14 @@ def check_config(
     n_problems = 0
     for file in files:
         validation = validate_file(file, trusted=trust or (), try_out=check, measure=check)
-        n_problems += len(validation.problems)
-        for problem in validation.problems:
-            print(problem)  # noqa: T201
-        if validation.config is not None:
+        mistakes = [*validation.problems, *validation.faults]
+        n_problems += len(mistakes)
+        for mistake in mistakes:
+            print(mistake)  # noqa: T201
+        if validation.config is not None and not mistakes:
             print(overview(validation.config, validation.speeds, workers or _cores()))  # noqa: T201
-        _print_notes(validation.notes)
+        for note in validation.notes:
+            print(f"note: {note}")  # noqa: T201
     if n_problems:
         raise typer.Exit(EXIT_NO)
 

@@ -33,6 +33,9 @@ class Validation:
     notes: tuple[str, ...] = ()
     """Notes on what is unusual and prevents no run, one line each."""
 
+    faults: tuple[PlacedError, ...] = ()
+    """Environments that fail, hang or end their process when they are tried out: they cost their own runs only."""
+
     speeds: Mapping[tuple[str, str], Speed] = field(default_factory=dict)
     """(algorithm class, environment id) -> its speed, if it was measured."""
 
@@ -59,19 +62,22 @@ def validate(
     if try_out and reading.algorithms and reading.environments and not untrusted:
         trials = _try_out(reading, measure)
     problems = [*reading.problems, *untrusted]
-    problems += [_placed(finding, reading) for finding in trials.findings if finding.is_problem]
-    unique = {str(problem): problem for problem in problems}
+    found = [finding for finding in trials.findings if finding.is_problem]
+    problems += [_placed(finding, reading) for finding in found if not finding.may_be_chance]
+    faults = [_placed(finding, reading) for finding in found if finding.may_be_chance]
     config = reading.config if not problems else None
     if config is not None and trusted:
         config = replace(config, trusted_packages=tuple(dict.fromkeys([*config.trusted_packages, *trusted])))
     notes = dict.fromkeys(_note(finding) for finding in trials.findings if not finding.is_problem)
-    return Validation(config, _sorted(list(unique.values())), tuple(notes), trials.speeds)
+    return Validation(config, _sorted(problems), tuple(notes), _sorted(faults), trials.speeds)
 
 
 def _sorted(problems: list[PlacedError]) -> tuple[PlacedError, ...]:
-    files = {problem.file: None for problem in problems}
+    """Return each message once, by file and line."""
+    unique = {str(problem): problem for problem in problems}.values()
+    files = dict.fromkeys(problem.file for problem in unique)
     order = {file: index for index, file in enumerate(files)}
-    return tuple(sorted(problems, key=lambda problem: (order[problem.file], problem.line)))
+    return tuple(sorted(unique, key=lambda problem: (order[problem.file], problem.line)))
 
 
 def _try_out(reading: Reading, measure: bool) -> Trials:

@@ -61,7 +61,8 @@ def _construction_problem(env_id: str, kwargs: Mapping[str, Any], error: Excepti
                        key="env_kwargs")  # fmt: skip
     cause = f"{type(error).__name__}: {message}"
     key = "env_kwargs" if any(name in message for name in kwargs) else None
-    return Finding(f"{env_id} cannot be built: {cause}", env_id, key=key)
+    is_mistake = isinstance(error, TypeError) or key is not None
+    return Finding(f"{env_id} cannot be built: {cause}", env_id, key=key, may_be_chance=not is_mistake)
 
 
 def _argument_hint(env_id: str, name: str) -> str:

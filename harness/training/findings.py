@@ -26,6 +26,9 @@ class Finding:
     is_problem: bool = True
     """False for a note, which prevents no run."""
 
+    may_be_chance: bool = False
+    """True for a problem that another run may not have, such as an environment that once did not answer."""
+
 
 @dataclass(frozen=True)
 class Speed:

@@ -62,7 +62,7 @@ def try_out(
                 speeds[spec.algo_class, spec.env] = Speed(**outcome.result)
             else:
                 message = f"{spec.algo_class} in {spec.env} {outcome.trouble} while its speed is measured"
-                findings.append(Finding(message, spec.env, spec.algo))
+                findings.append(Finding(message, spec.env, spec.algo, may_be_chance=True))
     return Trials(tuple(dict.fromkeys(findings)), speeds)
 
 
@@ -75,7 +75,7 @@ def _try_environment(env_id: str, env_kwargs: Any, seconds: float) -> list[Findi
 
     outcome = call_isolated(call, seconds)
     if outcome.trouble is not None:
-        return [Finding(f"{env_id} {outcome.trouble} when it is tried out", env_id)]
+        return [Finding(f"{env_id} {outcome.trouble} when it is tried out", env_id, may_be_chance=True)]
     return [Finding(**finding) for finding in outcome.result]
 
 
@@ -99,7 +99,8 @@ def _try_to_build(specs: Sequence[RunSpec], seconds: float) -> list[Finding]:
         return [Finding(**finding) for finding in outcome.result]
     if len(specs) == 1:
         (spec,) = specs
-        return [Finding(f"{spec.algo} in {spec.env} {outcome.trouble} when it is built", spec.env, spec.algo)]
+        message = f"{spec.algo} in {spec.env} {outcome.trouble} when it is built"
+        return [Finding(message, spec.env, spec.algo, may_be_chance=True)]
     return [finding for spec in specs for finding in _try_to_build([spec], seconds)]
 
 

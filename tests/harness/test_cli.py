@@ -331,7 +331,9 @@ def test_check_config_and_compare_refuse_the_same_before_a_folder_is_made(harnes
     compared = harness("compare", config(MISTAKEN), "--trust", "tests")
 
     assert code == 1
-    assert compared == (1, "", "".join(f"error: {line}\n" for line in output.splitlines()))
+    *lines, fault = output.splitlines()
+    assert compared == (1, "", "".join(f"error: {line}\n" for line in lines))
+    assert fault.endswith("Exits-v0 ends the process (SystemExit: 3) when it is tried out")
     assert not Path("results").exists()
     places = [line.split(" ")[0] for line in output.splitlines()]
     assert places == ["a.yml:2:24:", "a.yml:4:3:", "a.yml:5:35:", "a.yml:7:3:"]

@@ -54,6 +54,19 @@ def test_findings_are_reported_where_the_file_causes_them(experiment: Path) -> N
     )
 
 
+def test_an_environment_that_cannot_be_made_does_not_hinder_the_others(experiment: Path) -> None:
+    experiment.write_text(
+        TEXT.replace(", env_kwargs: {depth: 3}", "").replace("nonsense", "ppo").replace("  - dqn\n", "")
+    )
+
+    validation = validate_file(experiment, trusted=["tests"])
+
+    assert (validation.problems, validation.config is not None) == ((), True)
+    assert [str(fault) for fault in validation.faults] == [
+        f"a.yml:8:3: environments.{NAMES['Raises']}: {NAMES['Raises']} cannot be built: RuntimeError: no rotor"
+    ]
+
+
 def test_nothing_of_a_package_that_is_not_trusted_is_tried_out(experiment: Path) -> None:
     found = messages(validate_file(experiment))
 
