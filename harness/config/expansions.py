@@ -66,7 +66,9 @@ def expand(
 def _vary(base: AlgorithmDraft, levels: Sequence[_Level], label: str, place: Located) -> AlgorithmDraft:
     """Return the algorithm with these levels in place of its own values."""
     changes = {
-        level.factor: level.value for level in levels if (level.factor, level.level) != ("deviations", NO_DEVIATION)
+        level.factor: level.value
+        for level in levels
+        if level.factor != "deviations" or level.value.value != NO_DEVIATION
     }
     return replace(
         base,

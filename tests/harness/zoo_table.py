@@ -32,12 +32,13 @@ ALGORITHMS: Mapping[str, str] = {"ppo_lstm": "recurrent_ppo", "her": "tqc"}
 
 STAND_INS: Mapping[str, str] = {"atari": "PongNoFrameskip-v4", "default": "Pendulum-v1"}
 DISCRETE = frozenset({"dqn", "qrdqn"})
+OFF_POLICY = DISCRETE | {"sac", "td3", "ddpg", "tqc", "crossq"}
 
 CAPS: Mapping[str, int] = {
-    "n_envs": 2, "n_steps": 16, "n_epochs": 2, "buffer_size": 500, "learning_starts": 20, "gradient_steps": 4,
+    "n_envs": 2, "n_steps": 16, "n_epochs": 2, "buffer_size": 500, "learning_starts": 20, "gradient_steps": 2,
     "train_freq": 16, "n_delta": 1, "n_top": 1,
 }  # fmt: skip
-N_TIMESTEPS = 64
+N_TIMESTEPS = 40
 SECONDS = 90.0
 
 
@@ -79,8 +80,8 @@ def _train(entry: ZooEntry) -> str | None:
     }
     if entry.algo in {"ppo", "recurrent_ppo", "trpo"}:
         capped["n_steps"], capped["batch_size"] = 16, 16
-    if "buffer_size" in CAPS and entry.algo in {"sac", "td3", "ddpg", "dqn", "qrdqn", "tqc", "crossq"}:
-        capped |= {"buffer_size": 500, "learning_starts": 20}
+    if entry.algo in OFF_POLICY:
+        capped |= {"buffer_size": 500, "learning_starts": 20, "batch_size": 32}
     spec = RunSpec(entry.algo, entry.algo, env_id, 0, N_TIMESTEPS, N_TIMESTEPS, 1, 1, capped)
     env = make_training_env(spec, None)
     try:

@@ -85,6 +85,9 @@ def test_recipes_and_deviations_are_factors_like_hyperparameters() -> None:
         ("deviations=none,gamma=0.9", "custom_ppo"),
         ("deviations=sgd,gamma=0.9", "harness.catalogue.deviant:DeviantPPO"),
     ]
+    named = algorithms("[{sweep: {of: custom_ppo, deviations: {plain: none, both: [sgd, adamw]}}}]")
+    assert [point.algo_class for point in named] == ["custom_ppo", "harness.catalogue.deviant:DeviantPPO"]
+    assert named[1].hyperparams["CartPole-v1"]["deviations"] == ["sgd", "adamw"]
     assert "deviations" not in deviants[0].hyperparams["CartPole-v1"]
     assert deviants[1].hyperparams["CartPole-v1"]["deviations"] == "sgd"
 
