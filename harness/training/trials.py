@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from harness.config.entries import accepted_keys
 from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec
 from harness.training.algorithms import load_algorithm
@@ -49,7 +51,9 @@ def try_out(
     bad_envs = {finding.env for finding in findings if finding.is_problem}
     bad_labels = {finding.label for finding in findings if finding.is_problem}
     bad_classes = {algo_class for label, algo_class in algorithms if label in bad_labels}
-    buildable = [spec for spec in specs if spec.env not in bad_envs and spec.algo_class not in bad_classes]
+    buildable = _representatives(
+        spec for spec in specs if spec.env not in bad_envs and spec.algo_class not in bad_classes
+    )
     for env_id in dict.fromkeys(spec.env for spec in buildable):
         findings += _try_to_build([spec for spec in buildable if spec.env == env_id], seconds)
     unusable = {(finding.label, finding.env) for finding in findings if finding.is_problem}
@@ -64,6 +68,19 @@ def try_out(
                 message = f"{spec.algo_class} in {spec.env} {outcome.trouble} while its speed is measured"
                 findings.append(Finding(message, spec.env, spec.algo, may_be_chance=True))
     return Trials(tuple(dict.fromkeys(findings)), speeds)
+
+
+def _representatives(specs: Iterable[RunSpec]) -> list[RunSpec]:
+    """Return one of the runs that differ only in numbers, if the rules of the file have checked these already."""
+    chosen: dict[str, RunSpec] = {}
+    for spec in specs:
+        is_checked = accepted_keys(spec.algo_class) is not None
+        varied = {
+            key: "a number" if is_checked and isinstance(value, int | float) and not isinstance(value, bool) else value
+            for key, value in spec.hyperparams.items()
+        }
+        chosen.setdefault(json.dumps([spec.algo_class, spec.env, varied], sort_keys=True), spec)
+    return list(chosen.values())
 
 
 def _try_environment(env_id: str, env_kwargs: Any, seconds: float) -> list[Finding]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.experiment.plan import RunSpec
+from harness.training import trials
 from harness.training.findings import Finding
 from harness.training.trials import try_out
 from tests.harness.odd_environments import MODULE, NAMES
@@ -20,9 +22,9 @@ from tests.harness.toy_subjects import tiny_spec
 def test_an_environment_that_exits_or_hangs_is_a_message(name: str, trouble: str) -> None:
     spec = tiny_spec(env=NAMES[name])
 
-    trials = try_out([(spec.env, None)], [("ppo", "ppo")], [spec], seconds=1.0)
+    found = try_out([(spec.env, None)], [("ppo", "ppo")], [spec], seconds=1.0)
 
-    assert trials.findings == (Finding(f"{spec.env} {trouble} when it is tried out", spec.env, may_be_chance=True),)
+    assert found.findings == (Finding(f"{spec.env} {trouble} when it is tried out", spec.env, may_be_chance=True),)
 
 
 def test_classes_that_cannot_be_imported_are_findings_about_their_labels() -> None:
@@ -94,12 +96,31 @@ def test_speeds_are_measured_once_for_each_class_in_each_environment() -> None:
         tiny_spec("dqn", env, n_steps=None, n_epochs=None),
     ]
 
-    trials = try_out([(env, None)], [("ppo", "ppo"), ("dqn", "dqn")], specs, measure=True)
+    found = try_out([(env, None)], [("ppo", "ppo"), ("dqn", "dqn")], specs, measure=True)
 
-    assert trials.findings == ()
-    assert set(trials.speeds) == {("ppo", env), ("dqn", env)}
-    for speed in trials.speeds.values():
+    assert found.findings == ()
+    assert set(found.speeds) == {("ppo", env), ("dqn", env)}
+    for speed in found.speeds.values():
         assert speed.training > 10
         assert speed.evaluation > 100
         assert speed.episode_length == 10
     assert MODULE in env
+
+
+def test_runs_that_differ_only_in_checked_numbers_are_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[tuple[str, object]] = []
+
+    def note(specs: list[RunSpec], _: float) -> list[Finding]:
+        built.extend((spec.algo, spec.hyperparams) for spec in specs)
+        return []
+
+    monkeypatch.setattr(trials, "_try_to_build", note)
+    specs = [
+        *(tiny_spec("ppo", gamma=gamma) for gamma in (0.5, 0.9)),
+        tiny_spec("ppo", learning_rate="lin_0.1"),
+        *(tiny_spec("trpo", gamma=gamma) for gamma in (0.5, 0.9)),
+    ]
+
+    try_out([], [], specs)
+
+    assert built == [(spec.algo, spec.hyperparams) for spec in (specs[0], *specs[2:])]
