@@ -150,6 +150,7 @@ def test_a_killed_comparison_continues_where_it_stopped(whole: Path, tmp_path: P
     (tmp_path / "tiny.yml").write_text(text_of())
     out = tmp_path / "results"
     command = [sys.executable, "-m", "harness", "compare", str(tmp_path / "tiny.yml"), "--out", str(out), "-j", "1"]
+    command += ["--trust", "tests"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]  # the plan and two finished runs
