@@ -8,6 +8,7 @@ from dataclasses import replace
 from harness.config.documents import Located, PlacedError
 from harness.config.drafts import AlgorithmDraft, EnvironmentDraft
 from harness.config.entries import accepted_keys, check_entry
+from harness.config.names import DEFAULT_POLICIES
 from harness.config.reading import Entry
 from harness.config.sources import find_entry
 from harness.errors import ConfigError, did_you_mean
@@ -43,7 +44,7 @@ def merge_hyperparams(
         for environment in environments:
             before = len(problems)
             try:
-                entry = _defaults(algorithm.place) if source is None else find_entry(source, environment.env)
+                entry = _defaults(algorithm) if source is None else find_entry(source, environment.env)
                 places = _merge(entry, algorithm, environment, problems)
                 values = check_entry(places, algorithm.algo_class, problems)
             except ConfigError as error:
@@ -53,10 +54,11 @@ def merge_hyperparams(
     return merged
 
 
-def _defaults(place: Located) -> Located:
+def _defaults(algorithm: AlgorithmDraft) -> Located:
     """Return the entry of an experiment without hyperparameters, located at the algorithm."""
+    place, policy = algorithm.place, DEFAULT_POLICIES.get(algorithm.algo_class, "MlpPolicy")
     positions = {**place.document.positions, (*place.path, "policy"): place.document.positions[place.path]}
-    return Located(replace(place.document, positions=positions), place.path, {"policy": "MlpPolicy"})
+    return Located(replace(place.document, positions=positions), place.path, {"policy": policy})
 
 
 def _merge(

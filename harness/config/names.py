@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["BORROWED", "DEVIANTS", "REGISTERED", "ZOO_FILES"]
+__all__ = ["BORROWED", "DEFAULT_POLICIES", "DEVIANTS", "REGISTERED", "ZOO_FILES"]
 
 REGISTERED: Mapping[str, str] = {
     "custom_ppo": "custom_ppo.sb3:CustomPPO",
@@ -34,6 +34,9 @@ BORROWED: Mapping[str, str] = {"custom_ppo": "ppo", "custom_a2c": "a2c"}
 
 ZOO_FILES: Mapping[str, str] = {**BORROWED, "maskable_ppo": "ppo", "recurrent_ppo": "ppo_lstm"}
 """Registered name -> stem of rl_zoo3's hyperparameter file, if it differs from the name."""
+
+DEFAULT_POLICIES: Mapping[str, str] = {"recurrent_ppo": "MlpLstmPolicy"}
+"""Registered name -> policy of an experiment without hyperparameters, if it is not MlpPolicy."""
 
 DEVIANTS: Mapping[str, str] = {
     "custom_ppo": "harness.catalogue.deviant:DeviantPPO",

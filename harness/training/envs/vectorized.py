@@ -41,7 +41,7 @@ def check_environment(env_id: str) -> None:
         raise UnknownNameError(f"environment {env_id!r} cannot be used: {_one_line(error)}") from error
     try:
         gymnasium.make(spec).close()
-    except (DependencyNotInstalled, ModuleNotFoundError) as error:
+    except (DependencyNotInstalled, ImportError) as error:
         raise UnknownNameError(
             f"environment {env_id!r} needs a package that is not installed ({_one_line(error)}); "
             "the extras [envs] and [atari] of this project install the usual ones"

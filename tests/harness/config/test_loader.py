@@ -83,10 +83,12 @@ def test_a_missing_or_empty_required_section_is_reported_once(check: Check, key:
 
 
 def test_without_hyperparameters_the_constructors_defaults_are_trained(folder: Path) -> None:
-    text = MINIMAL.partition("hyperparameters")[0].replace("[ppo]", "[ppo, 'my.agents:Agent']")
+    text = MINIMAL.partition("hyperparameters")[0].replace("[ppo]", "[ppo, 'my.agents:Agent', recurrent_ppo]")
 
     for config in (parse_config(text, Path("a.yml")), parse_config(text + "hyperparameters:\n", Path("a.yml"))):
-        assert [dict(a.hyperparams) for a in config.algorithms] == [{"X-v0": {"policy": "MlpPolicy"}}] * 2
+        assert [dict(a.hyperparams) for a in config.algorithms] == [
+            {"X-v0": {"policy": policy}} for policy in ("MlpPolicy", "MlpPolicy", "MlpLstmPolicy")
+        ]
 
 
 def test_experiments_that_are_too_large_are_refused(check: Check) -> None:
