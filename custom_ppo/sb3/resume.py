@@ -33,12 +33,13 @@ from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from custom_ppo.config import InvalidConfigError
 from custom_ppo.sb3.environments import check_resumable, dumps, loads
-from custom_ppo.sb3.interchange import Interchangeable, ModelFileError, read_member
+from custom_ppo.sb3.interchange import Interchangeable, ModelFileError, name_of, read_member
 from custom_ppo.sb3.randomness import Randomness
 
 __all__ = ["ExactCheckpoint", "Resumable", "previous_of"]
 
 _MEMBER = "exact_state.pkl"
+_COMPANION = "companion.pkl"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Resumable(Interchangeable):
     """Functions to call between an update and the next rollout; learn() begins without any."""
 
     @classmethod
-    def resume(cls, path: str | Path, device: torch.device | str = "auto") -> Self:
+    def resume(cls, path: str | Path | io.BytesIO, device: torch.device | str = "auto") -> Self:
         """Return the model of a checkpoint with its environments; `learn` then continues as if never interrupted.
 
         Call `learn` with the arguments of the interrupted call: total_timesteps counts from the beginning of that call,
@@ -78,15 +79,15 @@ class Resumable(Interchangeable):
             data = read_member(path, _MEMBER, "a checkpoint of ExactCheckpoint (load() reads other models)")
             model = cls.load(path, device=device)
         except ModelFileError as error:
-            previous = previous_of(Path(path))
-            hint = f"; resume from {previous}" if previous.exists() else ""
+            previous = None if isinstance(path, io.BytesIO) else previous_of(Path(path))
+            hint = f"; resume from {previous}" if previous is not None and previous.exists() else ""
             raise ModelFileError(f"{error}{hint}") from error
         # Last, as it truncates the episode logs: a file that is refused above has changed nothing.
         try:
             state: ExactState = loads(data, reopen_logs=True)
         except Exception as error:  # any error of the environments' classes
             reason = " ".join(str(error).split())
-            raise ModelFileError(f"{path}: its environments cannot be restored: {reason}") from error
+            raise ModelFileError(f"{name_of(path)}: its environments cannot be restored: {reason}") from error
         _warn_of_other_circumstances(state.circumstances, path)
         # Not by set_env, which would make learn() reset the environments; _last_obs is in the model file already.
         model.env = state.env
@@ -95,6 +96,29 @@ class Resumable(Interchangeable):
         model.observation_space, model.action_space = state.env.observation_space, state.env.action_space
         model._interrupted = state
         return model
+
+    def call_after_updates(self, hook: Callable[[], None]) -> None:
+        """Call a function after every update of this training, when `checkpoint` can be made; not for the next ones."""
+        self._update_hooks = (*self._update_hooks, hook)
+
+    def checkpoint(self, companion: Any = None) -> bytes:
+        """Return the contents of a checkpoint file, from which `resume` continues; only between update and rollout.
+
+        companion: object that `companion_of` returns; it may hold environments in the middle of their episodes.
+        Raises any error of pickle if the environments cannot be saved.
+        """
+        content = io.BytesIO(_checkpoint(self))
+        with zipfile.ZipFile(content, "a") as archive:
+            archive.writestr(_COMPANION, dumps(companion))
+        return content.getvalue()
+
+    @staticmethod
+    def companion_of(file: str | Path | io.BytesIO) -> Any:
+        """Return the companion of a checkpoint that `checkpoint` has made; like `resume`, it runs code from the file.
+
+        Raises ModelFileError if the file is damaged or has no companion.
+        """
+        return loads(read_member(file, _COMPANION, "a checkpoint with a companion"), reopen_logs=True)
 
     def _setup_learn(
         self,
@@ -162,7 +186,7 @@ class ExactCheckpoint(BaseCallback):
         check_resumable(self.training_env)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.saved_at, self.between_rollouts = -1, True
-        model._update_hooks = (*model._update_hooks, self._on_update_end)
+        model.call_after_updates(self._on_update_end)
 
     def _resumable(self) -> Resumable:
         if not isinstance(self.model, Resumable):
@@ -242,12 +266,13 @@ def _circumstances() -> dict[str, Any]:
     }
 
 
-def _warn_of_other_circumstances(circumstances: dict[str, Any], path: str | Path) -> None:
+def _warn_of_other_circumstances(circumstances: dict[str, Any], path: str | Path | io.BytesIO) -> None:
     here = _circumstances()
     other = [f"{name} {value} (here {here[name]})" for name, value in circumstances.items() if here[name] != value]
     if other:
         warnings.warn(
-            f"{path} was written with {', '.join(other)}: training goes on, but perhaps not to the same last bits",
+            f"{name_of(path)} was written with {', '.join(other)}: training goes on, but perhaps not to the same last "
+            "bits",
             UserWarning,
             stacklevel=3,
         )
