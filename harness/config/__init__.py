@@ -6,6 +6,7 @@ files           text of files that a user names
 documents       YAML as plain data, with the line and column of every value
 literals        Python literals in text, read without eval
 rules           rules that a single value must satisfy
+units           durations and sizes
 labels          labels of algorithms and environments, which become names of folders
 hyperparams     zoo-style values: schedules, keyword arguments, wrappers
 entries         hyperparameters that an algorithm accepts
@@ -31,6 +32,7 @@ from harness.config.experiment import (
     AlgorithmConfig,
     EnvironmentConfig,
     EvaluationConfig,
+    ExecutionConfig,
     ExperimentConfig,
     ReferenceScores,
     StatisticsConfig,
@@ -43,6 +45,7 @@ __all__ = [
     "AlgorithmConfig",
     "EnvironmentConfig",
     "EvaluationConfig",
+    "ExecutionConfig",
     "ExperimentConfig",
     "Reading",
     "ReferenceScores",

@@ -11,6 +11,7 @@ __all__ = [
     "AlgorithmConfig",
     "EnvironmentConfig",
     "EvaluationConfig",
+    "ExecutionConfig",
     "ExperimentConfig",
     "Level",
     "ReferenceScores",
@@ -105,6 +106,23 @@ class StatisticsConfig:
 
 
 @dataclass(frozen=True)
+class ExecutionConfig:
+    """Limits of every run, beyond which it is ended and fails; they decide nothing about the results of others."""
+
+    retries: int = 0
+    """Number of times that a failed run is started again."""
+
+    time_limit: float | None = None
+    """Seconds that a run may take; None allows an hour, and one second more for each environment step."""
+
+    stall_limit: float = 1800.0
+    """Seconds that a run may take without a step of an environment or other progress."""
+
+    memory_limit: int | None = None
+    """Bytes of memory of a run and its child processes; None sets no limit."""
+
+
+@dataclass(frozen=True)
 class ExperimentConfig:
     """A comparison as its file describes it: every algorithm on every environment under every seed."""
 
@@ -124,3 +142,5 @@ class ExperimentConfig:
 
     text: str
     """Text of the file as it was read."""
+
+    execution: ExecutionConfig = ExecutionConfig()

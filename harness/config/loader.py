@@ -13,6 +13,7 @@ from harness.config.experiment import (
     AlgorithmConfig,
     EnvironmentConfig,
     EvaluationConfig,
+    ExecutionConfig,
     ExperimentConfig,
     StatisticsConfig,
 )
@@ -25,6 +26,7 @@ from harness.config.reading import Reading
 from harness.config.rules import describe, read_fields, read_value, reject_unknown
 from harness.config.sections import (
     EVALUATION_RULES,
+    EXECUTION_RULES,
     read_environments,
     read_statistics,
     read_trusted_packages,
@@ -41,7 +43,7 @@ _REQUIRED = {
     "environments": "a mapping such as {CartPole-v1: {n_timesteps: 50_000}}",
     "seeds": "a count such as 10, or a range such as 0-9",
 }
-_OPTIONAL = ("hyperparameters", "evaluation", "statistics", "trusted_packages")
+_OPTIONAL = ("hyperparameters", "evaluation", "execution", "statistics", "trusted_packages")
 
 MAX_RUNS = 100_000
 """Largest number of runs of an experiment."""
@@ -135,6 +137,9 @@ def _build(root: Located, path: Path, known: Collection[str]) -> Reading:
         trusted_packages=section("trusted_packages", lambda place: read_trusted_packages(place, problems)) or (),
         path=path,
         text=root.document.text,
+        execution=ExecutionConfig(
+            **(section("execution", lambda place: read_fields(place, EXECUTION_RULES, problems)) or {})
+        ),
     )
     return Reading(
         config if not problems else None, _in_order(problems, str(path)), tuple(drafts), tuple(environments), entries

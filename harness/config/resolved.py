@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from harness.config.documents import shortened
-from harness.config.experiment import AlgorithmConfig, ExperimentConfig
+from harness.config.experiment import AlgorithmConfig, ExecutionConfig, ExperimentConfig
 
 __all__ = ["resolved_text"]
 
@@ -26,6 +26,8 @@ def resolved_text(config: ExperimentConfig) -> str:
             a.label: {env: dict(entry) for env, entry in a.hyperparams.items()} for a in config.algorithms
         },
     }
+    if config.execution != ExecutionConfig():
+        data["execution"] = asdict(config.execution)
     if config.trusted_packages:
         data["trusted_packages"] = list(config.trusted_packages)
     # A line break in the name of the file would end the comment.

@@ -26,11 +26,13 @@ from harness.config.rules import (
     read_value,
     reject_unknown,
 )
+from harness.config.units import DURATION, SIZE, parse_duration, parse_size
 from harness.errors import ConfigError, did_you_mean
 
 __all__ = [
     "ENV_ID",
     "EVALUATION_RULES",
+    "EXECUTION_RULES",
     "OVERRIDES",
     "STATISTICS_RULES",
     "read_environments",
@@ -52,6 +54,13 @@ EVALUATION_RULES: Mapping[str, Rule] = {
     "n_evaluations": _ONE_OR_MORE,
     "n_eval_episodes": _ONE_OR_MORE,
     "n_final_episodes": _ONE_OR_MORE,
+}
+
+EXECUTION_RULES: Mapping[str, Rule] = {
+    "retries": integer(at_least=0, at_most=100),
+    "time_limit": optional(Rule(DURATION, parse_duration)),
+    "stall_limit": Rule(DURATION, parse_duration),
+    "memory_limit": optional(Rule(SIZE, parse_size)),
 }
 
 STATISTICS_RULES: Mapping[str, Rule] = {
