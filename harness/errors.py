@@ -4,6 +4,7 @@ HarnessError                base class; `harness` prints it after "error: " and 
 ├── ConfigError             mistake in a configuration file: `file:line: key.path: problem, expected value`
 ├── UnknownNameError        algorithm or environment that does not exist or cannot be imported
 └── RecordError             results folder that cannot be read, or has unexpected contents
+    └── DamagedRecordError  record of a run that is truncated, changed, or not of this harness
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["ConfigError", "HarnessError", "RecordError", "UnknownNameError", "did_you_mean"]
+__all__ = ["ConfigError", "DamagedRecordError", "HarnessError", "RecordError", "UnknownNameError", "did_you_mean"]
 
 
 _LONGEST_NAME = 100
@@ -31,6 +32,10 @@ class UnknownNameError(HarnessError):
 
 class RecordError(HarnessError):
     """Folder of results that is damaged, foreign, or made with other settings."""
+
+
+class DamagedRecordError(RecordError):
+    """Record of a run that is truncated or changed, or that something else has written."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -13,6 +13,12 @@ from harness.config.experiment import ExperimentConfig
 
 __all__ = ["RunSpec", "plan"]
 
+_TYPES: Mapping[type, tuple[str, ...]] = {
+    str: ("algo", "algo_class", "env"),
+    int: ("seed", "n_timesteps", "eval_freq", "n_eval_episodes", "n_final_episodes"),
+    Mapping: ("hyperparams",),
+}
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -74,6 +80,14 @@ class RunSpec:
     def from_dict(cls, data: Mapping[str, Any]) -> RunSpec:
         """Return the spec from the data of `as_dict`; raise TypeError for unknown keys."""
         return cls(**data)
+
+    def check_types(self) -> None:
+        """Raise TypeError if a field of a spec that was read is not of the type it is used as."""
+        for kind, names in _TYPES.items():
+            for name in names:
+                value = getattr(self, name)
+                if isinstance(value, bool) or not isinstance(value, kind):
+                    raise TypeError(f"spec: {name} is {value!r:.50}")
 
 
 def plan(config: ExperimentConfig) -> tuple[RunSpec, ...]:

@@ -16,21 +16,26 @@ there is either the whole record or none.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import math
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import RecordError
+from harness.errors import DamagedRecordError, RecordError
 from harness.experiment.plan import RunSpec
+from harness.printable import one_line
 
 __all__ = [
     "RECORD_NAME",
     "SCHEMA_VERSION",
     "RunRecord",
+    "fingerprints",
     "iter_records",
     "read_record",
     "write_record",
@@ -42,6 +47,9 @@ RECORD_NAME = "run.json"
 
 SCHEMA_VERSION = 1
 """Version of the record's format."""
+
+_NO_RESULTS = frozenset({"run.json", "log.txt", "checkpoint.bin"})
+"""Files of a run that are not among its results."""
 
 Status = Literal["finished", "failed"]
 
@@ -74,6 +82,22 @@ class RunRecord:
     git_commit: str = ""
     error: Mapping[str, str] | None = None
     """Keys `type`, `message` and `traceback` for a failed run, else None."""
+    attempts: int = 1
+    """Number of this attempt; the records of those before are failed-N.json."""
+    resumed_at: tuple[int, ...] = ()
+    """Steps of the checkpoints from which the run was continued after interruptions."""
+    cpu_seconds: float = 0.0
+    """Seconds of CPU of the process and its children; of the last part only, if the run was continued."""
+    peak_memory: int = 0
+    """Largest resident memory of the process in bytes, with the libraries that it shares with others."""
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+    """Keys machine, system, cores, memory (of the machine, in bytes)."""
+    command: str = ""
+    """Command line of the harness."""
+    config_digest: str = ""
+    """SHA-256 of the text of the experiment file."""
+    files: Mapping[str, Any] = field(default_factory=dict)
+    """Path below the folder of the run -> [size in bytes, SHA-256], for every file that the run left."""
 
     @property
     def score(self) -> float:
@@ -84,18 +108,72 @@ class RunRecord:
         """Return the record as plain JSON data, including `schema` and `digest`."""
         data = {f.name: getattr(self, f.name) for f in fields(self)}
         data["train_seconds"] = None if math.isnan(self.train_seconds) else self.train_seconds
-        return {"schema": SCHEMA_VERSION, "digest": self.spec.digest, **data, "spec": self.spec.as_dict()}
+        content = {"schema": SCHEMA_VERSION, "digest": self.spec.digest, **data, "spec": self.spec.as_dict()}
+        return {**content, "checksum": _checksum(content)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunRecord:
-        """Return the record from the data of `as_dict`; raise KeyError or TypeError for anything else."""
+        """Return the record from the data of `as_dict`; raise KeyError, TypeError or ValueError for anything else."""
+        if "checksum" in data and data["checksum"] != _checksum({k: v for k, v in data.items() if k != "checksum"}):
+            raise ValueError("its checksum is wrong")
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         values["spec"] = RunSpec.from_dict(data["spec"])
         values["train_seconds"] = math.nan if data["train_seconds"] is None else data["train_seconds"]
-        for key in ("final_rewards", "final_lengths"):
-            values[key] = tuple(data[key])
-        return cls(**values)
+        for key in ("final_rewards", "final_lengths", "resumed_at"):
+            values[key] = tuple(data.get(key, ())) if key == "resumed_at" else tuple(data[key])
+        if isinstance(values.get("files"), Mapping):
+            values["files"] = {name: tuple(found) for name, found in values["files"].items()}
+        record = cls(**values)
+        _check_types(record)
+        return record
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the data of a record, which tells a damaged file."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_TYPES: Mapping[type, tuple[str, ...]] = {
+    str: ("started", "parameters_digest", "cpu", "git_commit", "command", "config_digest"),
+    int: ("steps", "threads", "attempts", "peak_memory"),
+    float: ("wall_seconds", "train_seconds", "cpu_seconds"),
+    Mapping: ("versions", "engine", "hardware", "files"),
+}
+
+
+def _check_types(record: RunRecord) -> None:
+    """Raise TypeError if a field of a record that was read is not of the type it is used as."""
+    if record.status not in ("finished", "failed"):
+        raise TypeError(f"status is {record.status!r:.50}")
+    if (record.status == "failed") != isinstance(record.error, Mapping):
+        raise TypeError("error is given for failed runs, and for no others")
+    for kind, names in _TYPES.items():
+        for name in names:
+            value = getattr(record, name)
+            accepted = (int, float) if kind is float else kind
+            if isinstance(value, bool) or not isinstance(value, accepted):
+                raise TypeError(f"{name} is {value!r:.50}")
+    if not all(isinstance(reward, int | float) for reward in (*record.final_rewards, *record.final_lengths)):
+        raise TypeError("final_rewards and final_lengths must be numbers")
+    record.spec.check_types()
+
+
+def fingerprints(run_path: Path) -> dict[str, tuple[int, str]]:
+    """Return size and SHA-256 of each file that a run has left, by its path; logs and records of attempts excepted."""
+    found = {}
+    for path in sorted(run_path.rglob("*")):
+        name = str(path.relative_to(run_path))
+        if (
+            path.is_file()
+            and not path.is_symlink()
+            and not name.startswith(("failed-", "."))
+            and name not in _NO_RESULTS
+        ):
+            content = path.read_bytes()
+            found[name] = (len(content), hashlib.sha256(content).hexdigest())
+    return found
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -117,18 +195,31 @@ def write_record(run_path: Path, record: RunRecord) -> None:
     write_text_atomically(run_path / RECORD_NAME, json.dumps(record.as_dict(), indent=1, allow_nan=True) + "\n")
 
 
+_MAX_BYTES = 2**26
+_REMEDY = "move the folder away to run it again"
+
+
 def read_record(run_path: Path) -> RunRecord | None:
     """Return the record in the folder of a run, or None if there is none (not run, or interrupted).
 
-    Raises RecordError if the record is damaged or of another schema version.
+    Raises DamagedRecordError if the record is damaged, and RecordError if it is of another schema version or cannot be
+    opened.
     """
     path = run_path / RECORD_NAME
     try:
+        # Asked first: reading a pipe or a device would never end.
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
+            raise DamagedRecordError(f"{path}: is not a record of this harness (no file of its kind); {_REMEDY}")
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RecordError(f"{path}: cannot be read ({error}); move the folder away to run it again") from error
+    except OSError as error:
+        kind = DamagedRecordError if error.errno in (errno.ELOOP, errno.ENOTDIR) else RecordError
+        raise kind(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
+    # ValueError: no UTF-8, no JSON, or a number of thousands of digits. RecursionError: nested too deeply.
+    except (ValueError, RecursionError) as error:
+        raise DamagedRecordError(f"{path}: cannot be read ({one_line(str(error), 200)}); {_REMEDY}") from error
     try:
         if data["schema"] != SCHEMA_VERSION:
             raise RecordError(
@@ -136,10 +227,9 @@ def read_record(run_path: Path) -> RunRecord | None:
                 "use `harness report` of the version that wrote it, or move the folder away"
             )
         return RunRecord.from_dict(data)
-    except (KeyError, TypeError) as error:
-        raise RecordError(
-            f"{path}: is not a record of this harness ({error!r}); move the folder away to run it again"
-        ) from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        reason = one_line(f"{type(error).__name__}: {error}", 200)
+        raise DamagedRecordError(f"{path}: is not a record of this harness ({reason}); {_REMEDY}") from error
 
 
 def iter_records(root: Path) -> Iterator[tuple[Path, RunRecord]]:

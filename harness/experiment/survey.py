@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import RecordError
+from harness.errors import DamagedRecordError, RecordError
 from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord, read_record
 
-__all__ = ["Survey", "survey"]
+__all__ = ["DamagedRun", "Survey", "find_damaged", "survey"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,50 @@ class Survey:
     def to_run(self) -> tuple[RunSpec, ...]:
         """Runs to start: missing ones, then failed ones, which are tried again."""
         return self.missing + self.failed
+
+
+@dataclass(frozen=True)
+class DamagedRun:
+    """Run on disk that cannot be used, and the reason as one line."""
+
+    run_path: Path
+    reason: str
+
+
+def find_damaged(specs: Sequence[RunSpec], runs_path: Path) -> list[DamagedRun]:
+    """Return the planned runs whose folder is damaged or foreign: they must be moved away and run again.
+
+    That is a link or a file in place of the folder, a record that cannot be read, or a file of a finished run that is
+    missing or has another size than its record says. Models may be missing: nothing is computed from them.
+    """
+    found = []
+    for spec in specs:
+        path = runs_path / spec.run_dir
+        reason = _damage(path)
+        if reason is not None:
+            found.append(DamagedRun(path, reason))
+    return found
+
+
+def _damage(path: Path) -> str | None:
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        return f"{path}: is not a folder"
+    try:
+        record = read_record(path)
+    except DamagedRecordError as error:
+        return str(error)
+    if record is None or record.status == "failed":
+        return None
+    for name, (size, _) in record.files.items():
+        file = path / name
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            return f"{file}: is not a file"
+        if not file.exists():
+            if not name.endswith((".zip", ".pkl", ".yml")):
+                return f"{file}: is missing"
+        elif file.stat().st_size != size:
+            return f"{file}: has {file.stat().st_size:,} bytes instead of {size:,}"
+    return None
 
 
 def survey(specs: Sequence[RunSpec], runs_path: Path) -> Survey:
