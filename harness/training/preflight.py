@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec
+from harness.printable import message_of
 from harness.training.algorithms import load_algorithm
 from harness.training.envs import check_environment
 from harness.training.envs.vectorized import make_eval_env
@@ -54,7 +55,14 @@ def _try_to_build(spec: RunSpec) -> tuple[str | None, str | None]:
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            env = make_eval_env(spec, spec.seed, n_episodes=spec.hyperparams.get("n_envs", 1))
+            try:
+                env = make_eval_env(spec, spec.seed, n_episodes=spec.hyperparams.get("n_envs", 1))
+            except (HarnessError, TypeError):  # a mistake in the experiment, such as wrong env_kwargs
+                raise
+            except Exception as error:
+                # An environment that fails costs its own runs only, and may do better another time.
+                cause = f"{type(error).__name__}: {message_of(error)}"
+                return None, f"{spec.env} cannot be made ({cause}): its runs are started all the same"
             try:
                 return None, engine_of(build_model(spec, env)).get("note")
             finally:
@@ -63,5 +71,4 @@ def _try_to_build(spec: RunSpec) -> tuple[str | None, str | None]:
         return str(error), None
     except Exception as error:
         # A constructor fails because of its arguments, which are the same for every seed, so the message names none.
-        message = " ".join(str(error).split())
-        return f"{spec.algo} on {spec.env} cannot be built: {type(error).__name__}: {message}", None
+        return f"{spec.algo} on {spec.env} cannot be built: {type(error).__name__}: {message_of(error)}", None

@@ -65,3 +65,15 @@ def test_the_preflight_writes_and_prints_nothing(
 
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr() == ("", "")
+
+
+def test_an_environment_that_cannot_be_made_is_noted_and_no_problem() -> None:
+    spec = tiny_spec(env=FAULTY_ENV, env_kwargs={"trouble": "raise", "when": "constructor"})
+
+    assert check_runs([spec]) == (
+        [],
+        [
+            f"{FAULTY_ENV} cannot be made (RuntimeError: the rotor fell off [/dev/rotor]): "
+            "its runs are started all the same"
+        ],
+    )
