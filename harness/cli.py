@@ -86,15 +86,50 @@ def options(
     """Train PPO implementations under identical conditions, check them against SB3, and compare them honestly."""
 
 
+Retries = Annotated[int | None, typer.Option(min=0, help="Times that a failed run is started again. Default: 0.")]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(help="Time of a run, as 90, 30m or 2h. Default: an hour, and a second for each environment step."),
+]
+StallLimit = Annotated[
+    str | None, typer.Option(help="Time of a run without any step of an environment or other progress. Default: 30m.")
+]
+MemoryLimit = Annotated[
+    str | None, typer.Option(help="Memory of a run with its child processes, as 800M or 4G. Default: no limit.")
+]
+JsonProgress = Annotated[
+    bool, typer.Option("--json-progress", help="Print a JSON object per event on stdout, and all else on stderr.")
+]
+
+
 @app.command()
-def compare(config: Config, workers: Workers = None, out: Out = None, trust: Trust = None, check: Check = True) -> None:
+def compare(
+    config: Config,
+    workers: Workers = None,
+    out: Out = None,
+    executor: Annotated[
+        str, typer.Option(help="Where runs are executed: `local`, processes of this machine.")
+    ] = "local",
+    retries: Retries = None,
+    time_limit: TimeLimit = None,
+    stall_limit: StallLimit = None,
+    memory_limit: MemoryLimit = None,
+    json_progress: JsonProgress = False,
+    trust: Trust = None,
+    check: Check = True,
+) -> None:
     """Train every algorithm on every environment with every seed, then write tables and figures.
 
-    Finished runs are kept: after an interruption, the same command runs only those that are missing.
-    Exit code 1 if a run failed.
+    Finished runs are kept: after an interruption, the same command runs only those that are missing. Ctrl-C lets
+    running runs come to a safe end, a second one stops at once. Exit code 1 if a run failed.
+    The limits override the section `execution` of the file.
     """
-    experiment = _validated(config, trust or (), check)
-    _run(experiment, out or Path("results") / experiment.name, workers or _cores())
+    from harness.execution import EXECUTORS
+
+    if executor not in EXECUTORS:
+        raise typer.BadParameter(f"expected {' or '.join(EXECUTORS)}, got {executor!r}", param_hint="--executor")
+    experiment = _with_limits(_validated(config, trust or (), check), retries, time_limit, stall_limit, memory_limit)
+    _run(experiment, out or Path("results") / experiment.name, workers or _cores(), executor, json_progress)
 
 
 def _validated(config: Path, trust: Sequence[str], check: bool) -> Any:
@@ -117,21 +152,52 @@ def _print_notes(validation: Any) -> None:
         print(f"note: {note}")  # noqa: T201
 
 
-def _run(experiment: Any, folder: Path, n_workers: int) -> None:
-    """Run the missing runs of an experiment; exit with EXIT_NO if a run failed, EXIT_INTERRUPTED after Ctrl-C."""
+def _with_limits(
+    experiment: Any, retries: int | None, time_limit: str | None, stall_limit: str | None, memory_limit: str | None
+) -> Any:
+    """Return the experiment with the limits of the command line in place of its own."""
+    from dataclasses import replace
+
+    from harness.config.units import parse_duration, parse_size
+
+    changes: dict[str, Any] = {} if retries is None else {"retries": retries}
+    for name, text, parse in (
+        ("time_limit", time_limit, parse_duration),
+        ("stall_limit", stall_limit, parse_duration),
+        ("memory_limit", memory_limit, parse_size),
+    ):
+        if text is not None:
+            try:
+                changes[name] = parse(text)
+            except ValueError as error:
+                raise typer.BadParameter(str(error), param_hint=f"--{name.replace('_', '-')}") from None
+    return replace(experiment, execution=replace(experiment.execution, **changes))
+
+
+def _run(experiment: Any, folder: Path, n_workers: int, executor: str = "local", json_progress: bool = False) -> None:
+    """Run the missing runs of an experiment; exit with EXIT_NO if a run failed, 128 + N after the signal N."""
+    from harness.execution import displays, end_server, executor_named
     from harness.main_job import compare as compare_experiment
 
-    console = _console()
+    console = _console(stderr=json_progress)
     try:
-        failed = compare_experiment(experiment, folder, n_workers, console)
-    except KeyboardInterrupt:
+        failed = compare_experiment(
+            experiment,
+            folder,
+            n_workers,
+            console,
+            executor=executor_named(executor, n_workers, experiment.execution),
+            display_of=displays(json_progress),
+        )
+    except KeyboardInterrupt as interruption:
+        end_server()
         console.print(
             f"interrupted: finished runs are kept in {folder}; run the same command again to continue",
             markup=False,
             highlight=False,
             soft_wrap=True,
         )
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        raise typer.Exit(128 + getattr(interruption, "number", EXIT_INTERRUPTED - 128)) from None
     if failed:
         table = folder / "tables" / "runs.csv"
         console.print(
@@ -397,11 +463,11 @@ def schema() -> None:
     print(schema_text(), end="")  # noqa: T201
 
 
-def _console() -> Any:
+def _console(*, stderr: bool = False) -> Any:
     """Return a console as wide as the terminal; files and pipes get 120 columns, enough for the tables."""
     from rich.console import Console
 
-    console = Console()
+    console = Console(stderr=stderr)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 120
     return console

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import shlex
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from harness.config import ExperimentConfig, resolved_text
 from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec, plan
+from harness.experiment.run_folder import CHECKPOINT_NAME, set_aside
 from harness.experiment.run_records import write_text_atomically
-from harness.experiment.survey import Survey, survey
+from harness.experiment.survey import Survey, find_damaged, survey
+from harness.printable import one_line
+from harness.training.executors.calls import outcomes_of_calls
 from harness.training.executors.display import Display
-from harness.training.executors.events import Job
-from harness.training.executors.local import call_in_worker, run_jobs
+from harness.training.executors.events import Job, OnEvent
+from harness.training.executors.executor import Executor
+from harness.training.executors.stopping import Interrupted, StopRequest, stop_on_signals
 
 __all__ = ["EXPERIMENT_NAME", "compare"]
 
@@ -27,32 +35,73 @@ EXPERIMENT_NAME = "experiment.yml"
 
 LOCK_NAME = ".lock"
 MIN_FREE_BYTES = 200 * 2**20
+CHECK_SECONDS = 120.0
+"""Time for the check of one environment with all its algorithms, before the first run."""
+
+DisplayOf = Callable[[Sequence[Job], int, Console], AbstractContextManager[OnEvent]]
 
 
-def compare(config: ExperimentConfig, out: Path, n_workers: int, console: Console) -> int:
+def compare(
+    config: ExperimentConfig,
+    out: Path,
+    n_workers: int,
+    console: Console,
+    *,
+    executor: Executor | None = None,
+    display_of: DisplayOf = Display,
+) -> int:
     """Run the missing runs of an experiment into `out`, report on all runs, and return the number of failed ones.
 
-    Raises HarnessError if the runs cannot start; after KeyboardInterrupt every finished run is kept.
+    executor: where runs are executed; None for n_workers processes on this machine.
+    display_of: makes the context manager that is called with every event of the executor.
+    Raises HarnessError if the runs cannot start or results cannot be stored, and Interrupted after SIGINT, SIGTERM or
+    SIGHUP; finished runs are kept, and runs that can do so continue from a checkpoint.
     """
+    if executor is None:
+        from harness.training.executors.executor import Limits
+        from harness.training.executors.local import LocalExecutor
+
+        executor = LocalExecutor(n_workers, Limits())
     specs = plan(config)
-    with _exclusive_access(out):
-        state = survey(specs, out / "runs")
+    # Absolute from here on, as an environment may change the working directory; `out` is what the user reads.
+    runs_path = out.absolute() / "runs"
+    with _storage_errors(out), stop_on_signals() as stop, _exclusive_access(out):
+        for damaged in find_damaged(specs, runs_path):
+            place = set_aside(damaged.run_path, out.absolute())
+            _print_plain(f"{one_line(damaged.reason, 400)}; moved to {place}, and run again", console)
+        state = survey(specs, runs_path)
+        for spec in state.finished:  # of a harness that was killed between a record and the end of its run
+            (runs_path / spec.run_dir / CHECKPOINT_NAME).unlink(missing_ok=True)
         _print_state(state, specs, n_workers, out, console)
         if state.to_run:
-            for note in _check_prerequisites(state.to_run, out):
+            for note in _check_prerequisites(state.to_run, out, n_workers):
                 _print_plain(note, console)
         # Written even if nothing is left to run: the statistical settings may have changed.
         write_text_atomically(out / EXPERIMENT_NAME, resolved_text(config))
         if state.to_run:
-            jobs = [Job(spec, out / "runs" / spec.run_dir) for spec in state.to_run]
-            with Display(jobs, n_workers, console) as display:
-                run_jobs(jobs, n_workers, display)
-            state = survey(specs, out / "runs")
+            context = {
+                "command": one_line(shlex.join(sys.argv), 1_000),
+                "config_digest": hashlib.sha256(config.text.encode()).hexdigest(),
+            }
+            jobs = [Job(spec, runs_path / spec.run_dir, context) for spec in state.to_run]
+            with display_of(jobs, n_workers, console) as on_event:
+                _execute(executor, jobs, on_event, stop)
+            state = survey(specs, runs_path)
         # Imported here: loading pandas and matplotlib would delay the first run by a second.
         from harness.analysis.report import write_report
 
         write_report(config, out / "runs", out, console)
     return len(state.failed)
+
+
+def _execute(executor: Executor, jobs: Sequence[Job], on_event: OnEvent, stop: StopRequest) -> None:
+    stop.is_heeded = True
+    try:
+        executor.run(jobs, on_event, stop)
+    finally:
+        stop.is_heeded = False
+    if stop.number is not None:
+        raise Interrupted(stop.number)
 
 
 def _print_state(state: Survey, specs: Sequence[RunSpec], n_workers: int, out: Path, console: Console) -> None:
@@ -67,15 +116,48 @@ def _print_plain(line: str, console: Console) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _check_prerequisites(specs: Sequence[RunSpec], out: Path) -> list[str]:
-    """Return notes for the user about the runs; raise HarnessError if one cannot start."""
+def _check_prerequisites(specs: Sequence[RunSpec], out: Path, n_workers: int) -> list[str]:
+    """Return notes for the user about the runs; raise HarnessError if one cannot start.
+
+    Each environment is tried in a process of its own: one that ends or blocks its process costs only its own runs.
+    """
     free = shutil.disk_usage(out).free
     if free < MIN_FREE_BYTES:
         raise HarnessError(f"{out}: only {free / 2**20:.0f} MiB are free on this disk, at least 200 are needed")
-    problems, notes = call_in_worker("harness.training.preflight:check_runs", list(specs))
+    groups: dict[str, dict[Any, RunSpec]] = {}
+    for spec in specs:
+        groups.setdefault(spec.env, {}).setdefault(spec.algo, spec)
+    calls = [(list(group.values()),) for group in groups.values()]
+    outcomes = outcomes_of_calls(
+        "harness.training.preflight:check_runs", calls, n_workers=n_workers, timeout=CHECK_SECONDS
+    )
+    problems: dict[str, None] = {}  # as an ordered set
+    notes: dict[str, None] = {}
+    for env, outcome in zip(groups, outcomes, strict=True):
+        if isinstance(outcome, HarnessError):
+            notes[f"{env} cannot be tried out ({one_line(str(outcome), 300)}): its runs are started all the same"] = (
+                None
+            )
+        else:
+            problems |= dict.fromkeys(outcome[0])
+            notes |= dict.fromkeys(outcome[1])
     if problems:
         raise HarnessError("\n".join(problems))
     return list(notes)
+
+
+@contextmanager
+def _storage_errors(out: Path) -> Iterator[None]:
+    """Turn an OSError, such as that of a full disk, into a HarnessError."""
+    try:
+        yield
+    except BrokenPipeError:  # the reader of the output is gone, which is no trouble of the disk
+        raise
+    except OSError as error:
+        place = error.filename or out
+        raise HarnessError(
+            f"{place}: {error.strerror or error}; finished runs are kept, run the same command again to continue"
+        ) from error
 
 
 @contextmanager
@@ -84,7 +166,7 @@ def _exclusive_access(out: Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         # "a+" does not truncate: the process id of another holder must stay readable.
-        file = (out / LOCK_NAME).open("a+", encoding="utf-8")
+        file = open(out / LOCK_NAME, "a+", encoding="utf-8", opener=_open_no_link)  # noqa: SIM115  closed below
     except OSError as error:
         raise HarnessError(f"{out}: cannot be written ({error.strerror})") from error
     with file:
@@ -94,9 +176,14 @@ def _exclusive_access(out: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise HarnessError(
-                f"{out}: another harness (process {holder}) is writing here; wait until it has ended"
+                f"{out}: another harness (process {one_line(holder, 20)}) is writing here; wait until it has ended"
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a file that is no link: the target of one, outside of the folder, would be written to."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o644)

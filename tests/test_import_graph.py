@@ -39,9 +39,10 @@ CUSTOM_PPO: Mapping[str, set[str]] = {
 # are areas themselves: `analysis.stats` does not belong to the area `analysis`.
 HARNESS: Mapping[str, set[str]] = {
     "errors": set(),
+    "printable": set(),
     # The catalogue loads torch: config imports it inside the function that expands `deviations`, and nowhere else.
     "config": {"errors", "catalogue"},
-    "experiment": {"errors", "config"},
+    "experiment": {"errors", "config", "printable"},
     "analysis.stats": set(),
     "analysis.frames": {"errors", "experiment"},
     "analysis.tables": {"config", "experiment", "analysis.frames", "analysis.stats"},
@@ -50,8 +51,9 @@ HARNESS: Mapping[str, set[str]] = {
         "errors", "config", "experiment", "analysis.frames", "analysis.plots", "analysis.stats", "analysis.tables"
     },
     "stats": {"analysis.stats"},
-    "training": {"errors", "config", "experiment"},
-    "training.executors": {"errors", "experiment", "training"},
+    "training": {"errors", "config", "experiment", "printable"},
+    "training.executors": {"errors", "experiment", "printable", "training"},
+    "execution": {"config", "training.executors"},
     "bench": {"errors", "config", "experiment", "training"},
     "catalogue": {"errors"},
     "checks": {"errors", "catalogue"},
@@ -85,18 +87,18 @@ HARNESS: Mapping[str, set[str]] = {
     },
     "overview": {"config", "experiment", "training"},
     "validation": {"config", "experiment", "training", "training.executors"},
-    "main_job": {"errors", "config", "experiment", "training.executors", "analysis"},
+    "main_job": {"errors", "config", "experiment", "printable", "training.executors", "analysis"},
     "pytest_plugin": {
         "errors", "catalogue", "checks", "training", "crosscheck", "crosscheck.profiles", "crosscheck.reporting"
     },
     "zoo": {"config", "training"},
     "cli": {
-        "errors", "config", "experiment", "training.executors", "bench", "analysis", "main_job", "crosscheck",
+        "errors", "config", "experiment", "execution", "training.executors", "bench", "analysis", "main_job", "crosscheck",
         "overview", "validation",
     },
     "__main__": {"cli"},
 }  # fmt: skip
-LIGHT = ("errors", "config", "experiment", "analysis", "stats")
+LIGHT = ("errors", "printable", "config", "experiment", "analysis", "stats")
 """Packages that plan, read and draw: they load in a second, because they import nothing that trains."""
 HEAVY = ("torch", "stable_baselines3", "sb3_contrib", "gymnasium", "rl_zoo3")
 MAY_IMPORT_CUSTOM_PPO = ("catalogue", "checks", "crosscheck")
@@ -281,7 +283,7 @@ def test_a_circle_of_two_modules_is_found_though_types_alone_need_it(tmp_path: P
             "harness/experiment/plan.py",
             "from ..training.train import train_run\n",
             "harness/experiment/plan.py:1: imports harness.training.train.train_run, "
-            "but experiment may import config, errors of harness",
+            "but experiment may import config, errors, printable of harness",
         ),
         (
             "harness/analysis/stats/power.py",
@@ -304,7 +306,7 @@ def test_a_circle_of_two_modules_is_found_though_types_alone_need_it(tmp_path: P
             "harness/training/train.py",
             "import torch\n\nfrom harness.training import executors\n",
             "harness/training/train.py:3: imports harness.training.executors, "
-            "but training may import config, errors, experiment of harness",
+            "but training may import config, errors, experiment, printable of harness",
         ),
         (
             "harness/crosscheck/tracing/trace.py",

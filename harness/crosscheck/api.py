@@ -18,7 +18,7 @@ from harness.crosscheck.reporting.results import VERDICTS, Crosscheck, RunResult
 from harness.crosscheck.reproduction import DEVIANTS, explain_pairs
 from harness.errors import HarnessError
 from harness.training.envs import check_environment
-from harness.training.executors.local import call_in_worker, call_in_workers
+from harness.training.executors.calls import call_in_worker, call_in_workers
 
 __all__ = ["Crosscheck", "crosscheck", "explain"]
 

@@ -168,12 +168,13 @@ class TrustRegion(BaseCallback):
 
     # SB3 calls no callback after an update: the next rollout, or the end of training, is the first chance to measure.
     def _on_rollout_start(self) -> None:
-        self._measure()
+        self.measure()
 
     def _on_training_end(self) -> None:
-        self._measure()
+        self.measure()
 
-    def _measure(self) -> None:
+    def measure(self) -> None:
+        """Measure the last update, unless that was done already or it is none of those to be measured."""
         if self.rollout is None:
             return
         rollout, self.rollout = self.rollout, None

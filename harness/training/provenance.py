@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
+import resource
 import subprocess
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["engine_of", "provenance", "utc_now"]
+__all__ = ["engine_of", "provenance", "resources_used", "utc_now"]
 
 PACKAGES = (
     "torch",
@@ -33,14 +35,22 @@ def utc_now() -> str:
 
 @lru_cache(maxsize=1)
 def provenance() -> dict[str, Any]:
-    """Return the fields of a `RunRecord` that are needed to reproduce a run: versions, cpu, git_commit."""
+    """Return the fields of a `RunRecord` that are needed to reproduce a run: versions, cpu, hardware, git_commit."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return {"versions": versions, "cpu": _cpu(), "git_commit": _git_commit()}
+    return {"versions": versions, "cpu": _cpu(), "hardware": _hardware(), "git_commit": _git_commit()}
+
+
+def resources_used() -> dict[str, Any]:
+    """Return the fields of a `RunRecord` with what this process and its child processes have used until now."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    cpu_seconds = sum(usage.ru_utime + usage.ru_stime for usage in (own, children))
+    # Linux counts in KiB. A forked process begins with the memory of the one it was forked from, which has torch.
+    return {"cpu_seconds": round(cpu_seconds, 3), "peak_memory": own.ru_maxrss * 1024}
 
 
 def engine_of(model: Any) -> dict[str, Any]:
@@ -60,6 +70,13 @@ def _cpu() -> str:
         return platform.processor()
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor())
+
+
+def _hardware() -> dict[str, Any]:
+    """Return machine, system, number of cores of the machine, and its memory in bytes."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    system = f"{platform.system()} {platform.release()}"
+    return {"machine": platform.machine(), "system": system, "cores": os.cpu_count() or 1, "memory": memory}
 
 
 def _git_commit() -> str:

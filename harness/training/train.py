@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from stable_baselines3.common.callbacks import CallbackList
-from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 
 from harness.experiment.plan import RunSpec
-from harness.experiment.run_records import RunRecord, write_record
+from harness.experiment.run_folder import CHECKPOINT_NAME, n_attempts
+from harness.experiment.run_records import RunRecord, fingerprints, write_record
 from harness.training.callbacks import Evaluation, ProgressReporter, SaveNormalization, Stopwatch, TrustRegion
+from harness.training.checkpoints import Checkpoint, Checkpointing, RunPaused, csv_logger, restored_run
+from harness.training.control import Control
 from harness.training.envs import lean_classes, make_eval_env, make_training_env, save_normalization
 from harness.training.evaluation import evaluated
+from harness.training.failures import described, is_full
 from harness.training.lean_predictions import lean_predictions
 from harness.training.models import build_model
 from harness.training.progress import Progress
-from harness.training.provenance import engine_of, provenance, utc_now
+from harness.training.provenance import engine_of, provenance, resources_used, utc_now
 
 __all__ = ["failed_record", "parameters_digest", "train_and_record", "train_run"]
 
@@ -40,22 +44,32 @@ N_LOG_ROWS = 200
 """Target for the number of rows in `progress.csv`, so that short rollouts do not make large files."""
 
 
-def train_and_record(spec: RunSpec, run_path: Path, report: Callable[[Progress], None]) -> RunRecord:
-    """Train and write `run.json`; an exception becomes a failed record with its traceback.
+def train_and_record(
+    spec: RunSpec,
+    run_path: Path,
+    report: Callable[[Progress], None],
+    control: Control | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> RunRecord:
+    """Train and write `run.json`; anything that is raised becomes a failed record with its traceback.
 
-    Raises OSError only if the record itself cannot be written.
+    control, checkpoint: see `train_run`. Raises OSError if files cannot be written, for want of space or of the record
+    itself, and RunPaused if the run was asked to pause.
     """
     started, clock = utc_now(), time.perf_counter()
     try:
-        record = train_run(spec, run_path, report)
-    except Exception as error:
-        details = {
-            "type": type(error).__name__,
-            "message": " ".join(str(error).split()),
-            "traceback": traceback.format_exc(),
-        }
-        record = failed_record(spec, details, started, time.perf_counter() - clock)
+        record = train_run(spec, run_path, report, control, checkpoint)
+    except RunPaused:
+        raise
+    # SystemExit and KeyboardInterrupt too: a worker ignores Ctrl-C, so only the environment or the algorithm raises it.
+    except BaseException as error:
+        if is_full(error, run_path):
+            raise OSError(errno.ENOSPC, "no space left on this disk") from error
+        record = failed_record(spec, described(error), started, time.perf_counter() - clock)
+    context = control.context if control is not None else {}
+    record = replace(record, attempts=n_attempts(run_path), files=fingerprints(run_path), **resources_used(), **context)
     write_record(run_path, record)
+    (run_path / CHECKPOINT_NAME).unlink(missing_ok=True)
     return record
 
 
@@ -66,42 +80,76 @@ def failed_record(spec: RunSpec, error: dict[str, str], started: str, wall_secon
     )
 
 
-def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] = lambda _: None) -> RunRecord:
+def train_run(
+    spec: RunSpec,
+    run_path: Path,
+    report: Callable[[Progress], None] = lambda _: None,
+    control: Control | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> RunRecord:
     """Train, evaluate and save one run into its folder, except for `run.json`.
 
     report: called a few times a second with the progress. Errors of the environment or the algorithm are not caught.
+    control: makes checkpoints and allows a pause, for algorithms that can continue exactly; None makes none.
+    checkpoint: where the run continues; None begins it.
     """
     started, clock = utc_now(), time.perf_counter()
     run_path.mkdir(parents=True, exist_ok=True)
+    restored = None if checkpoint is None else restored_run(checkpoint, spec, run_path)
     name = spec.env.replace("/", "-")
     zoo_path = run_path / name  # rl_zoo3 keeps the settings of a run in a folder named after the env
     _write_settings(spec, zoo_path)
 
     watch = Stopwatch()
-    classes = lean_classes()
-    training_env = make_training_env(spec, run_path, classes=classes)
-    eval_env = make_eval_env(spec, EVAL_SEED + SEEDS_PER_RUN * spec.seed, spec.n_eval_episodes, classes=classes)
+    before: Mapping[str, float] = {"wall": 0.0, "train": 0.0}
+    if restored is None:
+        classes = lean_classes()
+        training_env = make_training_env(spec, run_path, classes=classes)
+        eval_env = make_eval_env(spec, EVAL_SEED + SEEDS_PER_RUN * spec.seed, spec.n_eval_episodes, classes=classes)
+    else:
+        training_env, eval_env = restored.model.env, restored.eval_env
+        started, before, watch.seconds = restored.started, restored.seconds, restored.seconds["callbacks"]
     try:
-        model = build_model(spec, training_env)
-        model.set_logger(configure(str(run_path), ["csv"]))
-        callbacks = CallbackList(
-            [
-                Evaluation(
-                    eval_env,
-                    watch,
-                    eval_freq=max(spec.eval_freq // training_env.num_envs, 1),
-                    n_eval_episodes=spec.n_eval_episodes,
-                    log_path=str(run_path),
-                    best_model_save_path=str(run_path),
-                    callback_on_new_best=SaveNormalization(zoo_path / "best_vecnormalize.pkl"),
-                ),
-                TrustRegion(watch, spec.n_timesteps),
-                ProgressReporter(report),
-            ]
+        model = build_model(spec, training_env) if restored is None else restored.model
+        model.set_logger(csv_logger(run_path, "" if restored is None else restored.progress))
+        evaluation = Evaluation(
+            eval_env,
+            watch,
+            eval_freq=max(spec.eval_freq // training_env.num_envs, 1),
+            n_eval_episodes=spec.n_eval_episodes,
+            log_path=str(run_path),
+            best_model_save_path=str(run_path),
+            callback_on_new_best=SaveNormalization(zoo_path / "best_vecnormalize.pkl"),
         )
+        trust_region = TrustRegion(watch, spec.n_timesteps)
+        callbacks = [evaluation, trust_region, ProgressReporter(report)]
         train_clock = time.perf_counter()
-        model.learn(spec.n_timesteps, callback=callbacks, log_interval=_log_interval(model, spec))
-        train_seconds = time.perf_counter() - train_clock - watch.seconds
+
+        def seconds() -> dict[str, float]:
+            now = time.perf_counter()
+            wall, train = before["wall"] + now - clock, before["train"] + now - train_clock
+            return {"wall": wall, "train": train, "callbacks": watch.seconds}
+
+        watched = [evaluation, evaluation.callback_on_new_best, trust_region]
+        resumed_at = () if restored is None else restored.resumed_at
+        if restored is not None:
+            restored.restore_callbacks(watched)
+        if control is not None:
+            callbacks.append(
+                Checkpointing(
+                    spec,
+                    run_path,
+                    control,
+                    eval_env=eval_env,
+                    watched=watched,
+                    measure=trust_region.measure,
+                    seconds=seconds,
+                    started=started,
+                    resumed_at=resumed_at,
+                )
+            )
+        model.learn(spec.n_timesteps, callback=CallbackList(callbacks), log_interval=_log_interval(model, spec))
+        train_seconds = seconds()["train"] - watch.seconds
         # A last row for the values of the last update. SB3 logs the timestep only after a rollout, and readers of
         # progress.csv skip rows without one.
         model.logger.record("time/total_timesteps", model.num_timesteps)
@@ -120,7 +168,7 @@ def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] 
         spec,
         "finished",
         started,
-        time.perf_counter() - clock,
+        seconds()["wall"],
         train_seconds=train_seconds,
         steps=model.num_timesteps,
         final_rewards=rewards,
@@ -128,6 +176,7 @@ def train_run(spec: RunSpec, run_path: Path, report: Callable[[Progress], None] 
         parameters_digest=parameters_digest(model.policy),
         engine=engine_of(model),
         threads=torch.get_num_threads(),
+        resumed_at=resumed_at,
         **provenance(),
     )
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 from harness import cli
 from harness.config import parse_config, resolved_text
 from harness.experiment.plan import plan
-from tests.harness.processes import group_members, is_loading_torch, wait_until
+from harness.experiment.run_records import read_record
+from harness.training.executors.processes import _children
+from tests.harness.processes import is_loading_torch, is_running, wait_until
 from tests.results_factory import make_record, make_spec, write_experiment, write_run
 
 ROOT = Path(__file__).parents[2]
@@ -438,36 +441,115 @@ def test_an_interrupted_crosscheck_exits_with_130_in_one_line(
     assert harness("crosscheck", "ppo") == (130, "interrupted: there is no result, and nothing was written\n", "")
 
 
-def expected_lines(out: Path) -> list[str]:
-    return [
-        f"2 runs in {out}: 2 to run on {len(os.sched_getaffinity(0))} workers",
-        f"interrupted: finished runs are kept in {out}; run the same command again to continue",
-    ]
+def family(pid: int) -> list[int]:
+    """Return the ids of a running process and all that descend from it."""
+    found = [pid] if is_running(pid) else []
+    for parent in found:
+        found += [child for child in _children(parent) if child not in found]
+    return found
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("moment", ["while torch is loaded", "while it trains"])
-def test_ctrl_c_in_a_terminal_stops_all_processes_without_traceback(moment: str, tmp_path: Path) -> None:
+def test_two_signals_stop_all_processes_without_traceback(moment: str, number: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text(replaced("128}", "5_000_000}"))
     command = [sys.executable, "-m", "harness", "compare", str(tmp_path / "a.yml"), "--out", str(tmp_path / "out")]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     ) as process:
-        if moment == "while it trains":
-            wait_until(lambda: bool(list((tmp_path / "out").rglob("*.monitor.csv"))))
+        assert process.stdout is not None
+        trains = moment == "while it trains"
+        if trains:
+            wait_until(lambda: len(list((tmp_path / "out").rglob("*.monitor.csv"))) == len(os.sched_getaffinity(0)))
         else:
-            wait_until(lambda: any(is_loading_torch(pid) for pid in group_members(process.pid)))
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+            wait_until(lambda: any(is_loading_torch(pid) for pid in family(process.pid)))
+        workers = family(process.pid)
+        os.killpg(process.pid, number)  # as a terminal does: to every process of the group
         try:
+            lines = [process.stdout.readline() for _ in range(2 if trains else 0)]
+            if trains:  # SB3's PPO makes no checkpoints, so that it trains on
+                assert len(family(process.pid)) >= len(workers)
+                os.killpg(process.pid, number)
+            began = time.monotonic()
             output, _ = process.communicate(timeout=60)
         finally:
-            if process.poll() is None:  # otherwise the tests would wait forever
-                os.killpg(process.pid, signal.SIGKILL)
+            for pid in family(process.pid):  # otherwise the tests would wait forever
+                os.kill(pid, signal.SIGKILL)
 
-    not_yet = ["interrupted: nothing was run yet"]
-    expected = expected_lines(tmp_path / "out") if moment == "while it trains" else not_yet
-    assert (process.returncode, output.splitlines()) == (130, expected)
+    assert time.monotonic() - began < 10
+    n_workers = len(os.sched_getaffinity(0))
+    stopping = (
+        f"stopping: {n_workers} running runs will pause at a checkpoint or go on to the end; "
+        "once more (Ctrl-C) stops at once"
+    )
+    assert ("".join(lines) + output).splitlines() == [
+        f"2 runs in {tmp_path / 'out'}: 2 to run on {n_workers} workers",
+        *([stopping] if trains else []),
+        f"interrupted: finished runs are kept in {tmp_path / 'out'}; run the same command again to continue",
+    ]
+    assert process.returncode == 128 + number
     assert list(tmp_path.rglob("run.json")) == []
-    assert wait_until(lambda: group_members(process.pid) == [])
+    assert wait_until(lambda: not any(map(is_running, workers)))
+
+
+def test_one_signal_pauses_a_run_at_a_checkpoint_and_it_continues(tmp_path: Path) -> None:
+    text = replaced("[ppo]", "[custom_ppo]").replace("128}", "40_000}").replace("0-1", "[0]")
+    (tmp_path / "a.yml").write_text(text)
+    command = [sys.executable, "-m", "harness", "compare", str(tmp_path / "a.yml"), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        wait_until(lambda: any(path.stat().st_size > 500 for path in (tmp_path / "out").rglob("*.monitor.csv")))
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "paused   custom_ppo CartPole-v1 seed 0: it continues from its checkpoint\n" in output
+    assert [path.name for path in tmp_path.rglob("checkpoint.bin")] == ["checkpoint.bin"]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = read_record(next((tmp_path / "out").rglob("run.json")).parent)
+    assert record is not None
+    (resumed_at,) = record.resumed_at
+    assert 0 < resumed_at < 40_000
+    assert list(tmp_path.rglob("checkpoint.bin")) == []
+
+
+def test_events_are_written_as_json_and_all_else_to_the_other_stream(harness: Harness) -> None:
+    config()
+
+    code, output, errors = harness("compare", "a.yml", "--json-progress", "--workers", "1")
+
+    assert code == 0
+    events = [json.loads(line) for line in output.splitlines()]
+    kinds = [event["event"] for event in events if event["event"] != "progress"]
+    assert kinds == ["begin", "started", "finished", "started", "finished", "end"]
+    assert [event["run"] for event in events if event["event"] == "finished"] == [
+        "ppo/CartPole-v1_1",
+        "ppo/CartPole-v1_2",
+    ]
+    assert errors.startswith("2 runs in results/tiny: 2 to run on 1 worker\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--executor", "moon"], "expected local, got 'moon'"),
+        (["--time-limit", "soon"], "--time-limit: expected seconds, or text such as 30m, 2h or 1h30m, got 'soon'"),
+        (
+            ["--memory-limit", "4 apples"],
+            "--memory-limit: expected bytes, or text such as 800M or 4G, got '4 apples'",
+        ),
+        (["--stall-limit", "-3"], "--stall-limit: expected seconds, or text such as 30m, 2h or 1h30m, got '-3'"),
+    ],
+)
+def test_limits_that_cannot_be_read_are_wrong_usage(harness: Harness, arguments: list[str], problem: str) -> None:
+    config()
+
+    code, _, errors = harness("compare", "a.yml", *arguments)
+
+    assert code == 2
+    assert problem in " ".join(errors.replace("│", " ").split())
 
 
 def test_a_closed_pipe_is_not_an_error_message(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,10 @@ from harness.errors import HarnessError, RecordError
 from harness.experiment.plan import plan
 from harness.experiment.run_records import read_record, write_record
 from harness.main_job import compare
+from harness.training.executors.executor import Limits
+from harness.training.executors.local import LocalExecutor
 from tests.harness.toy_subjects import FAULTY_ENV, MODULE
+from tests.harness.training.same_results import differences
 from tests.results_factory import failed
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +115,8 @@ def test_a_note_of_the_preflight_is_printed_before_the_runs(
     finished: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     next(finished.rglob("run.json")).unlink()
-    monkeypatch.setattr(module, "call_in_worker", lambda *_: ([], ["engine: fused [native is not available]"]))
+    note = ["engine: fused [native is not available]"]
+    monkeypatch.setattr(module, "outcomes_of_calls", lambda _, calls, **__: [([], note) for _ in calls])
 
     assert compare(config_of(), finished, 2, console) == 0
 
@@ -290,10 +295,10 @@ def test_a_file_in_place_of_the_results_folder_is_reported(
 def test_a_folder_that_cannot_be_written_is_named(
     tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path, *_: Any, **__: Any) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    def refuse(path: str, *_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(module, "_open_no_link", refuse)
     with pytest.raises(HarnessError) as error:
         compare(config_of(), tmp_path, 1, console)
 
@@ -319,3 +324,173 @@ def test_brackets_in_the_name_of_a_folder_are_shown_as_they_are(whole: Path, tmp
 
     assert printed_lines(console)[0] == f"6 runs in {out}: 6 finished, nothing to run"
     assert f"runs    {out / 'runs'}  (everything that each run left)" in printed_lines(console)
+
+
+@pytest.mark.usefixtures("_no_figures")
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ("raise", "cannot be made (RuntimeError: the rotor fell off [/dev/rotor])"),
+        ("exit", "cannot be tried out (a worker process died (exit code 3))"),
+        ("hang", "cannot be tried out (a worker process has not answered for 5 s)"),
+    ],
+)
+def test_a_constructor_that_fails_costs_only_its_own_runs(
+    trouble: str, reason: str, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHECK_SECONDS", 5.0)
+    kwargs = f"env_kwargs: {{trouble: {trouble}, when: constructor}}"
+    environments = f"{{'{FAULTY_ENV}': {{n_timesteps: 128, {kwargs}}}, CartPole-v1: {{n_timesteps: 128}}}}"
+    config = config_of(algorithms="[ppo]", environments=environments, seeds="[0, 1]")
+
+    failed_runs = compare(config, tmp_path, 2, console, executor=LocalExecutor(2, Limits(stall_seconds=2.0)))
+
+    assert failed_runs == 2
+    assert printed_lines(console)[1] == f"{FAULTY_ENV} {reason}: its runs are started all the same"
+    summary = pd.read_csv(tmp_path / "tables" / "summary.csv")
+    assert summary[["env", "n_failed"]].to_numpy().tolist() == [[FAULTY_ENV, 2], ["CartPole-v1", 0]]
+
+
+def deep(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+def long_number(path: Path) -> None:
+    path.write_text('{"schema": ' + "1" * 10_000 + "}")
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def change_a_digit(path: Path) -> None:
+    path.write_text(path.read_text().replace('"steps": 128', '"steps": 129'))
+
+
+def become_folder(path: Path) -> None:
+    path.unlink()
+    (path / "inside").mkdir(parents=True)
+
+
+def become_loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+def become_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def lead_elsewhere(path: Path) -> None:
+    content = path.read_bytes()
+    path.unlink()
+    (path.parents[4] / "elsewhere").write_bytes(content)
+    path.symlink_to(path.parents[4] / "elsewhere")
+
+
+DAMAGES = [
+    *(("run.json", damage) for damage in (deep, long_number, truncate, change_a_digit, become_folder, become_loop)),
+    ("run.json", become_pipe),
+    *(("0.monitor.csv", damage) for damage in (truncate, become_folder, lead_elsewhere, Path.unlink)),
+    ("evaluations.npz", truncate),
+    ("best_model.zip", truncate),
+]
+
+
+@pytest.mark.usefixtures("_no_figures")
+@pytest.mark.parametrize(("name", "damage"), DAMAGES, ids=lambda value: getattr(value, "__name__", value))
+def test_a_damaged_run_is_moved_away_and_run_again(
+    name: str, damage: Callable[[Path], None], finished: Path, whole: Path, console: Console
+) -> None:
+    run = plan(config_of())[1].run_dir
+    damage(finished / "runs" / run / name)
+
+    assert compare(config_of(), finished, 2, console) == 0
+
+    first, second = printed_lines(console)[:2]
+    assert str(finished / "runs" / run) in first
+    assert first.endswith(f"; moved to {finished / 'set_aside' / run}.1, and run again")
+    assert second == f"6 runs in {finished}: 5 finished, 1 to run on 2 workers"
+    assert list(differences(whole / "runs" / run, finished / "runs" / run)) == []
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_a_link_in_place_of_a_run_is_not_followed(finished: Path, console: Console, tmp_path: Path) -> None:
+    run = finished / "runs" / plan(config_of())[0].run_dir
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "diary.txt").write_text("dear")
+    shutil.rmtree(run)
+    run.symlink_to(tmp_path / "private")
+
+    assert compare(config_of(), finished, 2, console) == 0
+
+    assert [path.name for path in (tmp_path / "private").iterdir()] == ["diary.txt"]
+    assert not run.is_symlink()
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path, console: Console) -> None:
+    (tmp_path / "precious").write_text("text")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".lock").symlink_to(tmp_path / "precious")
+
+    with pytest.raises(HarnessError, match="cannot be written"):
+        compare(config_of(), tmp_path / "out", 1, console)
+
+    assert (tmp_path / "precious").read_text() == "text"
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_models_that_were_removed_are_not_missed(finished: Path, console: Console) -> None:
+    for path in finished.rglob("*.zip"):
+        path.unlink()
+
+    assert compare(config_of(), finished, 2, console) == 0
+
+    assert printed_lines(console)[0] == f"6 runs in {finished}: 6 finished, nothing to run"
+
+
+def test_a_full_disk_during_a_run_stops_all_and_leaves_no_record(tmp_path: Path, console: Console) -> None:
+    environments = f"{{'{FAULTY_ENV}': {{n_timesteps: 128, env_kwargs: {{trouble: full disk}}}}}}"
+
+    with pytest.raises(HarnessError) as error:
+        compare(config_of(environments=environments), tmp_path, 1, console)
+
+    assert str(error.value).endswith("the result cannot be written (OSError: [Errno 28] no space left on this disk)")
+    assert list(tmp_path.rglob("run.json")) == []
+    assert list(tmp_path.rglob("*.tmp")) == []
+
+
+FULL_DISK = """
+set -e
+mount -t tmpfs -o size={size}k tmpfs {out}
+set +e
+{python} -c "
+import sys
+import harness.main_job as job
+job.MIN_FREE_BYTES = 0
+from harness.cli import main
+sys.argv = ['harness', 'compare', '{config}', '--out', '{out}', '-j', '2']
+main()"
+echo "exit code $?"
+cp -r {out} {copy}
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_loses_and_spoils_nothing(whole: Path, tmp_path: Path) -> None:
+    out, copy = tmp_path / "small", tmp_path / "copy"
+    out.mkdir()
+    (tmp_path / "tiny.yml").write_text(text_of())
+    script = FULL_DISK.format(size=700, out=out, python=sys.executable, config=tmp_path / "tiny.yml", copy=copy)
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    if "exit code" not in done.stdout:
+        pytest.skip("file systems cannot be mounted here")
+
+    assert done.stdout.endswith("exit code 1\n"), done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "no space left" in done.stderr.lower()
+    kept = [path.parent.relative_to(copy / "runs") for path in copy.rglob("run.json")]
+    assert 0 < len(kept) < 6
+    for run in kept:
+        assert list(differences(whole / "runs" / run, copy / "runs" / run)) == []

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
+import shutil
 import signal
+import stat
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +37,31 @@ class FaultyEnv(gym.Env[Any, Any]):
     """Random observations, episodes of ten steps, reward 1 for action 1, and a fault at the step `at`.
 
     trouble: kind of fault: "raise", "kill" (SIGKILL to its own process), "exit", "thread" (start a thread that does not
-    end), or "nan" (NaN in every reward, from the first step). Each step takes `seconds`.
+    end), or "nan" (NaN in every reward, from the first step), or a key of FAULTS. Each step takes `seconds`.
+    when: "step", "reset", "close" or "constructor". path: folder or file that some faults need.
     """
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012  declared as in gymnasium.Env
 
-    def __init__(self, trouble: str = "", at: int = 20, seconds: float = 0.0) -> None:
+    def __init__(
+        self, trouble: str = "", at: int = 20, seconds: float = 0.0, when: str = "step", path: str = ""
+    ) -> None:
         self.observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.action_space = spaces.Discrete(2)
-        self.trouble, self.at, self.seconds = trouble, at, seconds
+        self.trouble, self.at, self.seconds, self.when, self.path = trouble, at, seconds, when, path
         self.n_steps = 0
+        if when == "constructor":
+            self.misbehave()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
+        if self.when == "reset" and self.n_steps > 0:
+            self.misbehave()
         return self.observe(), {}
+
+    def close(self) -> None:
+        if self.when == "close":
+            self.misbehave()
 
     def observe(self) -> Any:
         return self.np_random.uniform(-1, 1, 2).astype(np.float32)
@@ -51,7 +69,7 @@ class FaultyEnv(gym.Env[Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.n_steps += 1
         time.sleep(self.seconds)
-        if self.n_steps == self.at:
+        if self.n_steps == self.at and self.when == "step":
             self.misbehave()
         reward = float("nan") if self.trouble == "nan" else float(action)
         return self.observe(), reward, self.n_steps % 10 == 0, False, {}
@@ -66,6 +84,85 @@ class FaultyEnv(gym.Env[Any, Any]):
                 threading.Thread(target=time.sleep, args=(600,)).start()
             case "exit":
                 os._exit(3)
+            case "":
+                pass
+            case name if name in FAULTS:
+                FAULTS[name](self)
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def hold_gil(_: FaultyEnv) -> None:
+    """Hang without releasing the lock of the interpreter."""
+    ctypes.PyDLL(None).pause()
+
+
+def start_children(env: FaultyEnv) -> None:
+    """Start a forked child, a program, and a program in a session of its own; write their ids into files."""
+    forked = os.fork()
+    if forked == 0:
+        time.sleep(600)
+        os._exit(0)
+    program = subprocess.Popen(["sleep", "600"])
+    daemon = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    for pid in (os.getpid(), forked, program.pid, daemon.pid):
+        (Path(env.path) / str(pid)).write_text("")
+
+
+def raise_error(error: BaseException) -> Callable[[FaultyEnv], None]:
+    def fault(_: FaultyEnv) -> None:
+        raise error
+
+    return fault
+
+
+def write_record_and_die(env: FaultyEnv) -> None:
+    path = Path(env.path)
+    (next(path.rglob("*.monitor.csv")).parent / "run.json").write_text((path / "record.json").read_text())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def send_half_a_message_and_die(_: FaultyEnv) -> None:
+    for connection in [found for found in gc.get_objects() if isinstance(found, Connection) and not found.closed]:
+        if stat.S_ISSOCK(os.fstat(connection.fileno()).st_mode):
+            os.write(connection.fileno(), b"\0\0\1\0half of it")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def print_a_lot(_: FaultyEnv) -> None:
+    print("\x1b[31mred\x1b[2J")
+    for _ in range(30):
+        os.write(2, b"x" * 100_000 + b"\n")
+
+
+def use_memory(env: FaultyEnv) -> None:
+    env.memory = np.ones(2**27)  # type: ignore[attr-defined]  1 GiB
+    time.sleep(600)
+
+
+FAULTS: Mapping[str, Callable[[FaultyEnv], Any]] = {
+    "hang": lambda _: time.sleep(600),
+    "hang with lock": hold_gil,
+    "stop": lambda _: os.kill(os.getpid(), signal.SIGSTOP),
+    "children": start_children,
+    "children, then kill": lambda env: (start_children(env), os.kill(os.getpid(), signal.SIGKILL)),
+    "children, then hang": lambda env: (start_children(env), time.sleep(600)),
+    "change folder": lambda env: os.chdir(env.path),
+    "remove folder": lambda env: [shutil.rmtree(path) for path in Path(env.path).glob("runs/*/*")],
+    "exit with 0": lambda _: os._exit(0),
+    "system exit": lambda _: sys.exit("\x1b[2Jlate"),
+    "keyboard": raise_error(KeyboardInterrupt()),
+    "unspeakable": raise_error(UnspeakableError()),
+    "long message": raise_error(RuntimeError("\x1b]0;title\a" + "x" * 10**6)),
+    "record": write_record_and_die,
+    "half a message": send_half_a_message_and_die,
+    "print": print_a_lot,
+    "memory": use_memory,
+    "full disk": raise_error(OSError(28, "No space left on device")),
+}
 
 
 def raise_missing_package() -> Any:

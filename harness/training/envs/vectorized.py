@@ -18,6 +18,7 @@ from harness.config.hyperparams import parse_kwargs, parse_normalize, parse_wrap
 from harness.errors import UnknownNameError, did_you_mean
 from harness.experiment.plan import RunSpec
 from harness.training.algorithms import import_module, import_target
+from harness.training.envs.checked import checked_maker
 from harness.training.envs.classes import SB3_CLASSES, VecEnvClasses
 from harness.training.envs.collisions import spare_collisions
 
@@ -118,8 +119,10 @@ def _make(
     spec: RunSpec, classes: VecEnvClasses, *, n_envs: int, seed: int, monitor_dir: Path | None, training: bool
 ) -> VecEnv:
     hyperparams = spec.hyperparams
+    env_id = registered_id(spec.env)
+    use = "training" if training else "evaluation"
     env: VecEnv = make_vec_env(
-        registered_id(spec.env),
+        checked_maker(lambda **kwargs: _make_member(env_id, kwargs), use),
         n_envs=n_envs,
         seed=seed,
         monitor_dir=None if monitor_dir is None else str(monitor_dir),
@@ -144,6 +147,14 @@ def _make(
     if hyperparams.get("frame_stack") is not None:
         env = VecFrameStack(env, hyperparams["frame_stack"])
     return env
+
+
+def _make_member(env_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    """Return an environment as SB3's make_vec_env makes it from an id."""
+    try:
+        return gymnasium.make(env_id, **{"render_mode": "rgb_array", **kwargs})
+    except TypeError:
+        return gymnasium.make(env_id, **kwargs)
 
 
 def _wrapper(value: object, kind: type[Any]) -> Callable[[Any], Any] | None:

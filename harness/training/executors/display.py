@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Collection
 from time import monotonic
 from types import TracebackType
@@ -17,10 +16,17 @@ from rich.text import Text
 
 from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord
-from harness.training.executors.events import Finished, Job, Progressed, RunEvent, Started
+from harness.printable import one_line
+from harness.training.executors.events import Finished, Job, Paused, Progressed, Retried, RunEvent, Started, Stopping
 from harness.training.progress import Progress
 
 __all__ = ["Display", "clock"]
+
+MAX_CAUSE = 300
+"""Characters of the error of a failed run that are shown."""
+
+_OTHER_LINES = 4
+"""Lines of the terminal that bars leave free: the bar of all runs, and what was printed last."""
 
 
 def clock(seconds: float) -> str:
@@ -43,7 +49,8 @@ class _RatesColumn(ProgressColumn):
 class Display:
     """Progress of a comparison on a console: a context manager that is called with every event of the executor.
 
-    On a terminal it draws live bars; in a file or pipe it prints one line per ended run.
+    On a terminal it draws a bar for all runs and one for each running run, as many as its height allows; in a file or
+    pipe it prints one line per ended run. A terminal that is gone does not end the comparison.
     """
 
     def __init__(self, jobs: Collection[Job], n_workers: int, console: Console) -> None:
@@ -53,6 +60,7 @@ class Display:
         self.total_steps = sum(job.spec.n_timesteps for job in jobs)
         self.steps_done = 0
         self.jobs_done = 0
+        self.is_muted = False
         self.failures = 0
         self.started_at = monotonic()
         self.bars: dict[RunSpec, TaskID] = {}
@@ -80,23 +88,57 @@ class Display:
 
     def __call__(self, event: RunEvent) -> None:
         """Show an event."""
-        spec = event.job.spec
+        if self.is_muted:
+            return
+        try:
+            self._show(event)
+        except BrokenPipeError:  # the reader of a pipe has ended, and wants no more
+            raise
+        except OSError:
+            self.is_muted = True
+
+    def _show(self, event: RunEvent) -> None:
         match event:
-            case Started():
-                self.starts[spec] = monotonic()
-                self.steps[spec] = 0
-                self.bars[spec] = self.live_bars.add_task(spec.label, total=spec.n_timesteps)
-            case Progressed(progress=progress):
+            case Stopping(running=running):
+                self._print(_stopping_line(len(running)))
+            case Started(job=job):
+                self._end(job.spec)  # an attempt that failed
+                self.starts[job.spec] = monotonic()
+                self.steps[job.spec] = 0
+                self.bars[job.spec] = self.live_bars.add_task(job.spec.label, total=job.spec.n_timesteps)
+            case Progressed(job=job, progress=progress):
+                spec = job.spec
                 self.steps[spec] = min(progress.steps, spec.n_timesteps)
                 self.live_bars.update(self.bars[spec], completed=progress.steps, figures=self._figures(spec, progress))
-            case Finished(record=record):
-                self.live_bars.remove_task(self.bars.pop(spec))
-                self.steps.pop(spec)
-                self.steps_done += spec.n_timesteps
+            case Paused(job=job):
+                self._end(job.spec)
+                self._print(f"paused   {job.spec.label}: it continues from its checkpoint")
+            case Retried(job=job, record=record):
+                self._end(job.spec)
+                self._print(f"failed   {job.spec.label}, it will be tried again: {_cause(record)}")
+            case Finished(job=job, record=record):
+                self._end(job.spec)
+                self.steps_done += job.spec.n_timesteps
                 self.jobs_done += 1
                 self.failures += record.status == "failed"
-                self.console.print(self._line(record), highlight=False, soft_wrap=True)
+                self._print(self._line(record), markup=True)
+        self._fit_to_height()
         self._show_overall()
+
+    def _print(self, line: str, *, markup: bool = False) -> None:
+        self.console.print(line, markup=markup, highlight=False, soft_wrap=True)
+
+    def _end(self, spec: RunSpec) -> None:
+        """Remove the bar of a run."""
+        if spec in self.bars:
+            self.live_bars.remove_task(self.bars.pop(spec))
+            self.steps.pop(spec)
+
+    def _fit_to_height(self) -> None:
+        """Show only as many bars as there are lines, the longest running first."""
+        room = max(self.console.height - _OTHER_LINES, 1)
+        for place, bar in enumerate(self.bars.values()):
+            self.live_bars.update(bar, visible=place < room)
 
     def _figures(self, spec: RunSpec, progress: Progress) -> str:
         if progress.phase != "training":
@@ -111,10 +153,12 @@ class Display:
         seconds = monotonic() - self.started_at
         remaining = seconds * (self.total_steps - done) / done if done else math.inf
         failed = f", {self.failures} failed" if self.failures else ""
+        waiting = self.n_jobs - self.jobs_done - len(self.bars)
+        others = f", {len(self.bars)} running, {waiting} waiting" if self.bars and waiting else ""
         self.live_bars.update(
             self.overall,
             completed=done,
-            description=f"[bold]{self.jobs_done} of {self.n_jobs} runs{failed}[/bold]",
+            description=f"[bold]{self.jobs_done} of {self.n_jobs} runs{failed}{others}[/bold]",
             figures=f"{clock(seconds)} elapsed, {clock(remaining)} to go",
         )
 
@@ -123,12 +167,21 @@ class Display:
         count = f"[{self.jobs_done:>{len(str(self.n_jobs))}}/{self.n_jobs}]".replace("[", r"\[")
         label = f"{record.spec.algo:<12} {record.spec.env} seed {record.spec.seed}"
         if record.status == "failed":
-            assert record.error is not None
-            # Shortened, as an error may print a whole batch; escaped, as "[/dev/shm]" would be read as markup.
-            cause = textwrap.shorten(f"{record.error['type']}: {record.error['message']}", 300, placeholder=" ...")
-            return f"{count} [red]failed[/red]   {label}: {escape(cause)}"
+            # Escaped, as "[/dev/shm]" would be read as markup.
+            return f"{count} [red]failed[/red]   {label}: {escape(_cause(record))}"
         fps = record.steps / record.train_seconds
         return (
             f"{count} [green]finished[/green] {label}: score {record.score:,.1f}, "
             f"{record.steps:,} steps at {fps:,.0f} fps, {clock(record.wall_seconds)}"
         )
+
+
+def _cause(record: RunRecord) -> str:
+    """Return type and message of the error of a failed run, in one line."""
+    assert record.error is not None
+    return one_line(f"{record.error['type']}: {record.error['message']}", MAX_CAUSE)
+
+
+def _stopping_line(n_running: int) -> str:
+    runs = f"{n_running} running run{'s' if n_running != 1 else ''}"
+    return f"stopping: {runs} will pause at a checkpoint or go on to the end; once more (Ctrl-C) stops at once"

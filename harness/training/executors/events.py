@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord
 from harness.training.progress import Progress
 
-__all__ = ["Finished", "Job", "OnEvent", "Progressed", "RunEvent", "Started"]
+__all__ = ["Finished", "Job", "OnEvent", "Paused", "Progressed", "Retried", "RunEvent", "Started", "Stopping"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run to execute, and its folder."""
+    """A run to execute."""
 
     spec: RunSpec
     run_path: Path
+    """Folder of the run; absolute, as an environment may change the working directory."""
+
+    context: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Fields of the record that tell of the experiment: command, config_digest."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,21 @@ class Progressed:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """A run has stopped at a checkpoint because the executor was asked to stop; the next call continues it."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class Retried:
+    """An attempt has failed, and the run will be started again."""
+
+    job: Job
+    record: RunRecord
+
+
+@dataclass(frozen=True)
 class Finished:
     """A run has ended: its record is finished or failed."""
 
@@ -44,5 +63,13 @@ class Finished:
     record: RunRecord
 
 
-RunEvent = Started | Progressed | Finished
+@dataclass(frozen=True)
+class Stopping:
+    """The executor was asked to stop: it starts nothing more."""
+
+    running: tuple[Job, ...]
+    """Runs that pause at their next checkpoint, or go on to their end."""
+
+
+RunEvent = Stopping | Started | Progressed | Paused | Retried | Finished
 OnEvent = Callable[[RunEvent], None]

@@ -1,4 +1,4 @@
-"""Execute runs in processes of their own, N at a time, so that the death of a worker affects only its own run.
+"""Execute runs in processes of their own, N at a time, so that the end of a worker affects only its own run.
 
 A process pool would be shorter, but it loses all tasks when one of its processes is killed. The processes are forked
 from a forkserver that has loaded torch and SB3, so that a run starts in milliseconds and no random state is shared.
@@ -6,223 +6,168 @@ from a forkserver that has loaded torch and SB3, so that a run starts in millise
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import shutil
-import signal
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from multiprocessing import forkserver, resource_tracker
+from collections.abc import Collection, Iterable
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, ForkServerProcess
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.experiment.run_records import RECORD_NAME, RunRecord, read_record, write_record
-from harness.training.executors.events import Finished, Job, OnEvent, Progressed, RunEvent, Started
+from harness.experiment.run_records import RECORD_NAME, RunRecord, write_record
+from harness.training.executors.attempts import Attempts
+from harness.training.executors.events import Finished, Job, OnEvent, Paused, Progressed, Retried, Started, Stopping
+from harness.training.executors.executor import Limits
+from harness.training.executors.messages import Paused as PausedMessage
+from harness.training.executors.messages import Unwritable
+from harness.training.executors.processes import end_family
 from harness.training.executors.schedule import Schedule
+from harness.training.executors.server import kill_server, server_pid, start_server
+from harness.training.executors.stopping import StopRequest
+from harness.training.executors.worker_process import STOP_SECONDS, WorkerProcess
+from harness.training.progress import Progress
 
-__all__ = ["call_in_worker", "call_in_workers", "run_jobs"]
+__all__ = ["LocalExecutor", "run_jobs"]
 
-WORKER_MODULE = "harness.training.executors.worker"
-STOP_SECONDS = 5.0
-"""Time for a process to end by itself before it is killed."""
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A running process, and the receiving end of its pipe."""
-
-    job: Job
-    process: ForkServerProcess
-    connection: Connection[Any, Any]
-    started: str
-    clock: float
+_POLL_SECONDS = 0.5
+"""Time between two looks at the limits of the workers."""
 
 
-def run_jobs(jobs: Iterable[Job], n_workers: int, on_event: OnEvent) -> None:
-    """Run all jobs, at most n_workers at the same time; return when each has its record.
+class LocalExecutor:
+    """Executor that runs at most n_workers processes on this machine; see `executor.Executor`."""
 
-    Files in the folder of a job are removed first: they are the remains of an interrupted or failed run.
-    An exception (KeyboardInterrupt in particular) stops the workers and is raised again; finished runs are kept.
-    Raises HarnessError if a worker cannot write its record, because then no other worker can.
-    """
-    context = _context()
-    schedule = Schedule(jobs)
-    workers: list[Worker] = []
+    def __init__(self, n_workers: int, limits: Limits) -> None:
+        self.n_workers = n_workers
+        self.limits = limits
 
-    def note(event: RunEvent) -> None:
-        if isinstance(event, Finished):
-            schedule.learn(event.record)
-        on_event(event)
+    def run(self, jobs: Iterable[Job], on_event: OnEvent, stop: StopRequest) -> None:
+        """Execute jobs until each has its record, or until the workers have heeded a request to stop."""
+        _Execution(jobs, self.n_workers, self.limits, on_event, stop).run()
 
+
+def run_jobs(jobs: Iterable[Job], n_workers: int, on_event: OnEvent, limits: Limits | None = None) -> None:
+    """Run all jobs, at most n_workers at the same time; return when each has its record. See `LocalExecutor`."""
+    stop = StopRequest()
     try:
-        while schedule.waiting or workers:
-            while schedule.waiting and len(workers) < n_workers:
-                workers.append(_start(context, schedule.next(), note))
-            # Also on the sentinels: the pipe of a dead worker stays open if a child of the worker inherited it.
-            wait([w.connection for w in workers] + [w.process.sentinel for w in workers])
-            workers = [worker for worker in workers if _is_running(worker, note)]
+        LocalExecutor(n_workers, limits or Limits()).run(jobs, on_event, stop)
     finally:
-        _stop(workers)
+        stop.close()
 
 
-def call_in_worker(target: str, *arguments: Any) -> Any:
-    """Call the function at "module:name" in a process with torch and SB3 loaded, and return its result.
+class _Execution:
+    """One call of `LocalExecutor.run`."""
 
-    A HarnessError of the function is raised again; any other exception, or the death of the process, becomes one.
-    """
-    (result,) = call_in_workers(target, [arguments])
-    return result
+    def __init__(
+        self, jobs: Iterable[Job], n_workers: int, limits: Limits, on_event: OnEvent, stop: StopRequest
+    ) -> None:
+        self.context = start_server()
+        self.schedule = Schedule(jobs)
+        self.n_workers = n_workers
+        self.limits = limits
+        self.on_event = on_event
+        self.stop = stop
+        self.attempts = Attempts(limits.retries)
+        self.workers: list[WorkerProcess] = []
+
+    def run(self) -> None:
+        told = False
+        try:
+            while self.workers or (self.schedule.waiting and not self.stop.requested):
+                while self.schedule.waiting and len(self.workers) < self.n_workers and not self.stop.requested:
+                    self._start(self.schedule.next())
+                if self.stop.requested and not told:
+                    told = True
+                    self.on_event(Stopping(tuple(worker.job for worker in self.workers)))
+                    for worker in self.workers:
+                        worker.ask_to_stop()
+                awaited = [item for worker in self.workers for item in worker.awaited()]
+                wait(awaited if told else [*awaited, self.stop.fileno()], timeout=_POLL_SECONDS)
+                self.workers = [worker for worker in self.workers if self._attend_to(worker)]
+        finally:
+            _end(self.workers)
+
+    def _start(self, job: Job) -> None:
+        self.workers.append(WorkerProcess(job, self.context, self.limits, _run))
+        self.on_event(Started(job))
+
+    def _attend_to(self, worker: WorkerProcess) -> bool:
+        """Pass the messages of a worker on as events, and hold it to its limits; return False once it has ended."""
+        # Asked before the pipe is read: a process found dead here has sent everything, so nothing can be missed.
+        alive = worker.is_alive()
+        worker.read_printed()
+        try:
+            for message in worker.messages():
+                self._pass_on(worker, message)
+        except (EOFError, OSError):  # OSError: killed in the middle of a message
+            alive = False
+        if worker.ends_by is not None:  # its run is over, and only the process has not ended yet
+            if alive and monotonic() < worker.ends_by:
+                return True
+            self._bury(worker)
+            return False
+        error = worker.exceeded_limit() if alive else None
+        if alive and error is None:
+            return True
+        if error is not None and error["type"] != "MemoryLimitExceeded":
+            worker.dump_traceback()
+        self._bury(worker)
+        self._finish(worker.job, worker.record_of_end(error))
+        return False
+
+    def _pass_on(self, worker: WorkerProcess, message: Any) -> None:
+        match message:
+            case Progress():
+                self.on_event(Progressed(worker.job, message))
+            case RunRecord():
+                worker.ends_by = monotonic() + STOP_SECONDS
+                if not (worker.job.run_path / RECORD_NAME).exists():
+                    # The environment has moved or removed the folder: the result must not be lost.
+                    write_record(worker.job.run_path, message)
+                self._finish(worker.job, message)
+            case PausedMessage():
+                worker.ends_by = monotonic() + STOP_SECONDS
+                self.on_event(Paused(worker.job))
+            case Unwritable(reason=reason):
+                raise HarnessError(f"{worker.job.run_path}: the result cannot be written ({reason})")
+
+    def _finish(self, job: Job, record: RunRecord) -> None:
+        self.schedule.learn(record)
+        if not self.stop.requested and self.attempts.again(job, record):
+            self.on_event(Retried(job, record))
+            self.schedule.add(job)
+        else:
+            self.on_event(Finished(job, record))
+
+    def _bury(self, worker: WorkerProcess) -> None:
+        """End a worker with everything that it has started."""
+        _kill([worker], [other.pid for other in self.workers if other is not worker])
 
 
-def call_in_workers(target: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Call a function several times in parallel, each in its own process; return the results in order of the calls.
-
-    calls: the arguments of each call. An error of one call, or Ctrl-C in this process, ends all calls.
-    """
-    context = _context()
-    running = []
-    try:
-        for arguments in calls:
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_call, args=(target, arguments, sender), daemon=True)
-            process.start()
-            sender.close()  # the worker holds the only other copy, so its death ends the pipe instead of blocking recv
-            running.append((process, receiver))
-        return [_received(process, receiver) for process, receiver in running]
-    except BaseException:
-        for process, _ in running:
-            process.terminate()
-        raise
-    finally:
-        for process, receiver in running:
-            receiver.close()
-            process.join()
+def _end(workers: Collection[WorkerProcess]) -> None:
+    """End workers that are still running; their runs have no record, so that they will be run again."""
+    for worker in workers:
+        worker.ask_to_end()
+    deadline = monotonic() + STOP_SECONDS
+    while monotonic() < deadline and any(worker.is_alive() for worker in workers):
+        sleep(0.01)
+    _kill(workers, ())
 
 
-def _received(process: ForkServerProcess, receiver: Connection[Any, Any]) -> Any:
-    """Return the result that a worker sends; raise HarnessError if it sends one or dies."""
-    try:
-        result = receiver.recv()
-    except EOFError:
-        process.join()
-        raise HarnessError(f"a worker process died ({_cause_of_death(process.exitcode)})") from None
-    if isinstance(result, HarnessError):
-        raise result
-    return result
-
-
-def _context() -> ForkServerContext:
-    # Set before the forkserver starts: libraries read these variables when they are loaded.
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([WORKER_MODULE])
-    # Ctrl-C is sent to every process of the terminal. A forkserver that is loading torch, and a worker that does not
-    # yet ignore the signal, would print a traceback, so both inherit a blocked SIGINT. The resource tracker must be
-    # running before, since starting it unblocks SIGINT.
-    resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    return context
-
-
-# The two targets of processes import the worker module only when called: it loads torch, which this process need not.
-def _run(job: Job, connection: Connection[Any, Any]) -> None:
-    from harness.training.executors.worker import run_main
-
-    run_main(job, connection)
-
-
-def _call(target: str, arguments: tuple[Any, ...], connection: Connection[Any, Any]) -> None:
-    from harness.training.executors.worker import call_main
-
-    call_main(target, arguments, connection)
-
-
-def _start(context: ForkServerContext, job: Job, on_event: OnEvent) -> Worker:
-    _clear(job)
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(job, sender), daemon=True)
-    process.start()
-    sender.close()
-    on_event(Started(job))
-    return Worker(job, process, receiver, datetime.now(UTC).isoformat(timespec="seconds"), monotonic())
-
-
-def _clear(job: Job) -> None:
-    """Empty the folder of a run without finished record; records of failed attempts are kept as failed-N.json."""
-    path = job.run_path
-    if not path.exists():
+def _kill(workers: Collection[WorkerProcess], keep: Collection[int]) -> None:
+    if not workers:
         return
-    for entry in path.iterdir():
-        if entry.name == RECORD_NAME:
-            attempts = sum(1 for _ in path.glob("failed-*.json"))
-            entry.rename(path / f"failed-{attempts + 1}.json")
-        elif not entry.name.startswith("failed-"):
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-
-def _is_running(worker: Worker, on_event: OnEvent) -> bool:
-    """Pass the messages of a worker on as events; return False once the run has ended."""
-    # Checked before the pipe is read: a process found dead here has sent everything, so nothing can be missed.
-    alive = worker.process.is_alive()
-    try:
-        while worker.connection.poll():
-            message = worker.connection.recv()
-            if isinstance(message, RunRecord):
-                return _finish(worker, message, on_event)
-            if isinstance(message, str):
-                raise HarnessError(f"{worker.job.run_path}: the result cannot be written ({message})")
-            on_event(Progressed(worker.job, message))
-    except (EOFError, OSError):  # OSError: killed in the middle of a message
-        alive = False
-    return True if alive else _finish(worker, _record_of_dead(worker), on_event)
-
-
-def _finish(worker: Worker, record: RunRecord, on_event: OnEvent) -> bool:
-    worker.process.join(STOP_SECONDS)
-    _stop([worker])  # threads of an environment may keep the process from ending
-    worker.connection.close()
-    on_event(Finished(worker.job, record))
-    return False
-
-
-def _record_of_dead(worker: Worker) -> RunRecord:
-    """Return and write the record of a run whose process died before it sent one."""
-    worker.process.join()
-    written = read_record(worker.job.run_path)
-    if written is not None:  # the process died after writing its record
-        return written
-    message = f"the worker process died ({_cause_of_death(worker.process.exitcode)})"
-    error = {"type": "WorkerDied", "message": message, "traceback": ""}
-    seconds = monotonic() - worker.clock
-    record = RunRecord(worker.job.spec, "failed", worker.started, seconds, error=error)
-    write_record(worker.job.run_path, record)
-    return record
-
-
-def _cause_of_death(exitcode: int | None) -> str:
-    if exitcode is None or exitcode >= 0:
-        return f"exit code {exitcode}"
-    name = signal.Signals(-exitcode).name
-    hint = ": probably out of memory, or killed by a user" if name == "SIGKILL" else ""
-    return f"{name}{hint}"
-
-
-def _stop(workers: Iterable[Worker]) -> None:
-    """End processes that are still running; their runs have no record, so that they will be run again."""
-    running = list(workers)
-    for worker in running:
-        worker.process.terminate()
-    for worker in running:
+    for worker in workers:
+        end_family(worker.pid, server_pid(), [*keep, *(other.pid for other in workers)])
+    for worker in workers:
         worker.process.join(STOP_SECONDS)
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
+    if any(worker.is_alive() for worker in workers):
+        kill_server()  # it does not tell of the end of its children, as if it was stopped
+    for worker in workers:
+        worker.process.join()
+        worker.close()
+
+
+# The target of processes imports the worker module only when called: it loads torch, which this process need not.
+def _run(job: Job, connection: Connection[Any, Any], printing: Connection[Any, Any]) -> None:
+    from harness.training.executors.worker import isolate, run_main
+
+    isolate()
+    run_main(job, connection, printing)

@@ -29,6 +29,10 @@ class Schedule:
         if record.status == "finished":
             self._seconds[record.spec.algo, record.spec.env] = record.wall_seconds
 
+    def add(self, job: Job) -> None:
+        """Let a job wait after all others."""
+        self.waiting.append(job)
+
     def next(self) -> Job:
         """Remove and return the job to start next; raises IndexError if none is waiting."""
         seed = self.waiting[0].spec.seed

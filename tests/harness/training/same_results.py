@@ -23,11 +23,14 @@ from stable_baselines3.common.save_util import json_to_data
 __all__ = ["differences"]
 
 CLOCK_KEYS = frozenset(
-    {"started", "wall_seconds", "train_seconds", "git_commit", "start_time", "t", "t_start", "fps", "time_elapsed"}
+    {
+        *("started", "wall_seconds", "train_seconds", "git_commit", "start_time", "t", "t_start", "fps"),
+        *("time_elapsed", "cpu_seconds", "peak_memory", "command", "attempts", "resumed_at", "checksum", "files"),
+    }
 )
 """Names of values that differ between two runs of the same code; in progress.csv the part after the slash."""
 
-SKIPPED = frozenset({".lock"})
+SKIPPED = frozenset({".lock", "log.txt"})
 
 
 def differences(before: Path, after: Path) -> Iterator[str]:

@@ -263,7 +263,10 @@ def test_nan_rewards_make_a_failed_record(tmp_path: Path) -> None:
 
     assert record.status == "failed"
     assert record.error is not None
-    assert record.error["type"] == "ValueError"
+    assert (record.error["type"], record.error["message"]) == (
+        "NotFiniteError",
+        "the reward of environment 0 is not finite at its step 1 in training: the environment returned nan",
+    )
     assert np.isnan(record.score)
 
 

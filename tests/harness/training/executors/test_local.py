@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -9,16 +9,16 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness.errors import HarnessError
-from harness.experiment.run_records import RECORD_NAME, read_record, write_record
+from harness.experiment.run_records import RECORD_NAME, read_record
 from harness.training.executors import local
+from harness.training.executors.calls import call_in_worker, call_in_workers
 from harness.training.executors.events import Finished, Job, Progressed, RunEvent, Started
-from harness.training.executors.local import call_in_worker, call_in_workers, run_jobs
+from harness.training.executors.local import run_jobs
 from tests.harness.processes import is_running, wait_until
 from tests.harness.toy_subjects import FAULTY_ENV, MODULE, tiny_spec
 from tests.results_factory import make_record
@@ -183,37 +183,26 @@ def test_threads_left_by_an_environment_do_not_block_other_runs(
     assert [status(job) for job in jobs] == ["finished", "finished"]
 
 
-def dead_worker(folder: Path, receiver: Any) -> local.Worker:
-    """Return a worker whose process was killed."""
-    process: Any = SimpleNamespace(is_alive=lambda: False, join=lambda *_: None, terminate=lambda: None, exitcode=-9)
-    return local.Worker(job(folder), process, receiver, "2025-01-01T00:00:00+00:00", 0.0)
-
-
 def test_a_worker_that_dies_after_its_record_is_written_has_finished(tmp_path: Path) -> None:
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    worker = dead_worker(tmp_path, receiver)
-    record = replace(make_record(worker.job.spec), spec=worker.job.spec)
-    write_record(worker.job.run_path, record)
-    sender.close()
+    spec = job(tmp_path).spec
+    record = replace(make_record(spec), spec=spec)
+    (tmp_path / "record.json").write_text(json.dumps(record.as_dict()))
+    # The environment stands for a worker that is killed between the rename of its record and its message.
+    dying = job(tmp_path, trouble="record", path=str(tmp_path))
     events: list[RunEvent] = []
 
-    assert not local._is_running(worker, events.append)
+    run_jobs([dying], 1, events.append)
 
-    assert events == [Finished(worker.job, record)]
-    assert status(worker.job) == "finished"
+    assert events[-1] == Finished(dying, record)
+    assert status(dying) == "finished"
 
 
 def test_a_worker_that_dies_in_the_middle_of_a_message_has_failed(tmp_path: Path) -> None:
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    os.write(sender.fileno(), b"\0\0\1\0half of it")
-    sender.close()
-    events: list[RunEvent] = []
+    dying, well = job(tmp_path, 0, trouble="half a message"), job(tmp_path, 1)
 
-    assert not local._is_running(dead_worker(tmp_path, receiver), events.append)
+    run_jobs([dying, well], 1, lambda _: None)
 
-    (event,) = events
-    assert isinstance(event, Finished)
-    assert event.record.status == "failed"
+    assert [status(dying), status(well)] == ["failed", "finished"]
 
 
 def test_a_call_returns_what_the_function_returns() -> None:
@@ -265,7 +254,7 @@ def test_an_error_of_one_call_ends_the_others(tmp_path: Path) -> None:
 def test_the_parent_process_does_not_load_torch(tmp_path: Path) -> None:
     script = (
         "import sys\n"
-        "from harness.training.executors.local import call_in_worker\n"
+        "from harness.training.executors.calls import call_in_worker\n"
         "if __name__ == '__main__':\n"
         "    import harness.main_job, harness.training.executors.display\n"
         f"    assert call_in_worker('{MODULE}:add', 2, 3) == 5\n"

@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 from harness.experiment.run_records import RunRecord, read_record
 from harness.training.executors import worker
 from harness.training.executors.events import Job
+from harness.training.executors.messages import Beat, Unwritable
 from harness.training.progress import Progress
 from tests.harness.toy_subjects import FAULTY_ENV, MODULE, tiny_spec
 
@@ -52,13 +53,14 @@ def test_a_worker_ignores_ctrl_c_and_computes_on_one_thread(pipe: tuple[Any, Any
     assert torch.get_num_threads() == 1
 
 
-def test_a_record_that_cannot_be_written_is_sent_as_text(pipe: tuple[Any, Any], tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_written_is_reported(pipe: tuple[Any, Any], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
 
     worker.run_main(Job(tiny_spec(env=FAULTY_ENV), tmp_path / "taken" / "run"), pipe[1])
 
-    (message,) = received(pipe[0])
-    assert message.startswith("NotADirectoryError: [Errno 20] Not a directory: ")
+    (message,) = [message for message in received(pipe[0]) if not isinstance(message, Beat)]
+    assert isinstance(message, Unwritable)
+    assert message.reason.startswith("NotADirectoryError: [Errno 20] Not a directory: ")
 
 
 def test_an_exception_is_sent_in_one_line_and_printed_in_full(
