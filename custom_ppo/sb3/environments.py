@@ -68,6 +68,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             state = {name: value for name, value in vars(obj).items() if name != "class_attributes"}
             # With our own setter: the object's __setstate__ expects the incomplete state of its __getstate__.
             return copyreg.__newobj__, (type(obj),), state, None, None, _set_state  # type: ignore[attr-defined]
+        if isinstance(obj, np.dtype) and obj is np.dtype(obj.str):
+            # NumPy has one object for each plain type, and its own pickles make copies. Then files written after a
+            # restoration would hold the same values in other bytes, as pickle writes an object once.
+            return np.dtype, (obj.str,)
         return super().reducer_override(obj)
 
 
