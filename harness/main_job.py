@@ -83,7 +83,8 @@ def compare(
                 "command": one_line(shlex.join(sys.argv), 1_000),
                 "config_digest": hashlib.sha256(config.text.encode()).hexdigest(),
             }
-            jobs = [Job(spec, runs_path / spec.run_dir, context) for spec in state.to_run]
+            interval = config.execution.checkpoint_interval
+            jobs = [Job(spec, runs_path / spec.run_dir, interval, context) for spec in state.to_run]
             with display_of(jobs, n_workers, console) as on_event:
                 _execute(executor, jobs, on_event, stop)
             state = survey(specs, runs_path)

@@ -107,7 +107,7 @@ class StatisticsConfig:
 
 @dataclass(frozen=True)
 class ExecutionConfig:
-    """Limits of every run, beyond which it is ended and fails; they decide nothing about the results of others."""
+    """Limits of every run, beyond which it is ended and fails. No result depends on them."""
 
     retries: int = 0
     """Number of times that a failed run is started again."""
@@ -120,6 +120,9 @@ class ExecutionConfig:
 
     memory_limit: int | None = None
     """Bytes of memory of a run and its child processes; None sets no limit."""
+
+    checkpoint_interval: float = 30.0
+    """Seconds of training between two checkpoints of a run of custom_ppo or custom_a2c."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ EXECUTION_RULES: Mapping[str, Rule] = {
     "time_limit": optional(Rule(DURATION, parse_duration)),
     "stall_limit": Rule(DURATION, parse_duration),
     "memory_limit": optional(Rule(SIZE, parse_size)),
+    "checkpoint_interval": Rule(DURATION, parse_duration),
 }
 
 STATISTICS_RULES: Mapping[str, Rule] = {

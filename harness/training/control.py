@@ -8,9 +8,10 @@ from typing import Any
 
 from harness.training.progress import Progress
 
-__all__ = ["Control"]
+__all__ = ["CHECKPOINT_SECONDS", "Control"]
 
 CHECKPOINT_SECONDS = 30.0
+"""Seconds of training between two checkpoints, unless an experiment says otherwise."""
 
 
 def _nothing(progress: Progress) -> None:

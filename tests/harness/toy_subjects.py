@@ -50,6 +50,8 @@ class FaultyEnv(gym.Env[Any, Any]):
         self.action_space = spaces.Discrete(2)
         self.trouble, self.at, self.seconds, self.when, self.path = trouble, at, seconds, when, path
         self.n_steps = 0
+        if trouble == "generator":
+            self.numbers = (number for number in range(3))  # cannot be pickled
         if when == "constructor":
             self.misbehave()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord
+from harness.training.control import CHECKPOINT_SECONDS
 from harness.training.progress import Progress
 
 __all__ = ["Finished", "Job", "OnEvent", "Paused", "Progressed", "Retried", "RunEvent", "Started", "Stopping"]
@@ -20,6 +21,9 @@ class Job:
     spec: RunSpec
     run_path: Path
     """Folder of the run; absolute, as an environment may change the working directory."""
+
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    """Seconds of training between two checkpoints, for algorithms that can continue exactly."""
 
     context: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Fields of the record that tell of the experiment: command, config_digest."""
