@@ -267,6 +267,36 @@ def report(
 
 
 @app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Folder with the results of `compare` or `train`.", metavar="FOLDER")],
+    everything: Annotated[bool, typer.Option("--all", help="Repeat all finished runs, not one of them.")] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="Number that chooses the run. Default: the choice is random.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Train a stored run again, in a temporary folder, and compare all its results bit by bit.
+
+    Parameters, the final evaluation, evaluations during training, and returns of all episodes are compared; the line
+    of a run that differs names the versions and other circumstances that differ. Exit code 1 if a run differs.
+    """
+    from harness.config import ExecutionConfig
+    from harness.execution import end_server, executor_named
+    from harness.verification import verify as verify_results
+
+    console = _console()
+    executor = executor_named("local", workers or _cores(), ExecutionConfig())
+    try:
+        n_different = verify_results(folder, console, executor, everything=everything, seed=seed)
+    except KeyboardInterrupt as interruption:
+        end_server()
+        console.print("interrupted")
+        raise typer.Exit(128 + getattr(interruption, "number", EXIT_INTERRUPTED - 128)) from None
+    if n_different:
+        raise typer.Exit(EXIT_NO)
+
+
+@app.command()
 def crosscheck(
     subject: Annotated[
         str,

@@ -88,13 +88,14 @@ HARNESS: Mapping[str, set[str]] = {
     "overview": {"config", "experiment", "training"},
     "validation": {"config", "experiment", "training", "training.executors"},
     "main_job": {"errors", "config", "experiment", "printable", "training.executors", "analysis"},
+    "verification": {"errors", "config", "experiment", "main_job", "printable", "training.executors"},
     "pytest_plugin": {
         "errors", "catalogue", "checks", "training", "crosscheck", "crosscheck.profiles", "crosscheck.reporting"
     },
     "zoo": {"config", "training"},
     "cli": {
         "errors", "config", "experiment", "execution", "training.executors", "bench", "analysis", "main_job", "crosscheck",
-        "overview", "validation",
+        "overview", "validation", "verification",
     },
     "__main__": {"cli"},
 }  # fmt: skip

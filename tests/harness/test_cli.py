@@ -21,7 +21,7 @@ from tests.harness.processes import is_loading_torch, is_running, wait_until
 from tests.results_factory import make_record, make_spec, write_experiment, write_run
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("compare", "train", "report", "crosscheck", "bench", "check-config", "schema")
+COMMANDS = ("compare", "train", "report", "verify", "crosscheck", "bench", "check-config", "schema")
 
 CONFIG = """\
 name: tiny
@@ -59,7 +59,8 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 def test_help_loads_nothing_heavy() -> None:
     script = (
         "import sys, harness.cli\n"
-        "for arguments in ([], ['compare'], ['train'], ['report'], ['crosscheck'], ['bench'], ['check-config']):\n"
+        "commands = ('compare', 'train', 'report', 'verify', 'crosscheck', 'bench', 'check-config')\n"
+        "for arguments in ([], *([command] for command in commands)):\n"
         "    sys.argv = ['harness', *arguments, '--help']\n"
         "    try: harness.cli.main()\n"
         "    except SystemExit as exit_: assert exit_.code == 0\n"
