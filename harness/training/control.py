@@ -1,4 +1,4 @@
-"""What whoever starts a run tells it, and hears from it, while it trains."""
+"""Control of a run by whoever starts it: requests in one direction, progress in the other."""
 
 from __future__ import annotations
 

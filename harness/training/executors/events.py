@@ -76,4 +76,7 @@ class Stopping:
 
 
 RunEvent = Stopping | Started | Progressed | Paused | Retried | Finished
+"""Event of an executor."""
+
 OnEvent = Callable[[RunEvent], None]
+"""Function that is called with every event."""
