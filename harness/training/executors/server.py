@@ -12,7 +12,13 @@ from typing import Any
 
 __all__ = ["kill_server", "server_pid", "start_server"]
 
-_PRELOADED = ("harness.training.executors.forked", "harness.training.executors.worker")
+_PRELOADED = (
+    "harness.training.executors.forked",
+    "harness.training.executors.worker",
+    "custom_ppo.sb3",  # its vector environments step those of every run
+    "harness.cli",  # every process imports the main module of its parent first
+)
+"""Modules that the forkserver loads, so that its children need not."""
 
 
 def start_server() -> ForkServerContext:

@@ -13,8 +13,10 @@ import warnings
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+import numpy.ma  # noqa: F401  imported by np.quantile
 import torch
 import torch._dynamo  # imported by the first optimiser of a process, which takes seconds unless it is done here
+from stable_baselines3.common.utils import get_system_info
 
 from harness.errors import HarnessError
 from harness.printable import message_of
@@ -35,7 +37,9 @@ BEAT_SECONDS = 1.0
 """Time between two signs of life."""
 
 
-provenance()  # it takes tens of milliseconds, and processes that are forked from this one inherit the answer
+# Both take tens of milliseconds, and processes that are forked from this one inherit what they have found.
+provenance()
+get_system_info(print_info=False)  # SB3 writes it into every model, and searches all folders for an old package
 
 
 def isolate() -> None:
