@@ -64,10 +64,12 @@ def monitor_paths(folder: Path) -> list[Path]:
 def monitor_env_id(folder: Path) -> str | None:
     """Return the Gymnasium id in the header of a run's first readable Monitor file, None if no header names one."""
     for path in monitor_paths(folder):
+        if not path.is_file():
+            continue
         with path.open("rb") as file:
             try:
                 env_id = json.loads(file.readline().removeprefix(b"#"))["env_id"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):  # RecursionError: nested too deeply
                 continue
         if env_id and env_id != "None":
             return str(env_id)
@@ -115,6 +117,8 @@ def read_evaluations(folder: Path, *, partial: bool) -> pd.DataFrame:
     """
     path = folder / EVALUATIONS_NAME
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")
         with np.load(path, allow_pickle=False) as arrays:
             timesteps, rewards, lengths = arrays["timesteps"], arrays["results"], arrays["ep_lengths"]
         if not rewards.ndim == lengths.ndim == 2 or not len(timesteps) == len(rewards) == len(lengths):
@@ -204,7 +208,7 @@ def _read_monitor(path: Path, *, partial: bool) -> tuple[float, FloatArray]:
         table = np.loadtxt(rows, delimiter=",", usecols=used, quotechar='"', ndmin=2) if rows else np.zeros((0, 3))
         if not (table[:, 1] >= 1).all():
             raise ValueError("an episode without a length")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         if partial:
             return np.inf, np.zeros((0, 3))
         raise _damaged_csv(path, error) from error
@@ -213,7 +217,17 @@ def _read_monitor(path: Path, *, partial: bool) -> tuple[float, FloatArray]:
 
 def _read_whole_lines(path: Path, *, partial: bool) -> bytes:
     """Return the bytes of a file; a last line without its end is dropped if `partial`, else raise RecordError."""
-    content = path.read_bytes()
+    try:
+        # Asked first: reading a pipe in place of a file would never end.
+        content = path.read_bytes() if path.is_file() else None
+    except OSError as error:
+        content, reason = None, str(error.strerror)
+    else:
+        reason = "it is no file"
+    if content is None:
+        if partial:
+            return b""
+        raise RecordError(f"{path}: cannot be read ({reason}); move the run's folder away and run it again")
     if not content or content.endswith(b"\n"):
         return content
     if partial:

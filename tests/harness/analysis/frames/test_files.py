@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -251,3 +253,43 @@ def test_files_of_sb3_are_read_as_sb3_reads_them(tmp_path: Path) -> None:
     assert episodes["seconds"].tolist() == expected["t"].tolist()
     rows = list(read_progress(tmp_path, partial=False).itertuples(index=False, name=None))
     assert rows == [(66, "a", 1.5), (99, "b", -2.0)]
+
+
+def become_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def become_loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def become_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("change", [become_folder, become_loop, become_pipe])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("0.monitor.csv", read_monitors), ("evaluations.npz", read_evaluations), ("progress.csv", read_progress)],
+)
+def test_what_is_no_file_is_an_error_in_one_line(
+    name: str, read: Callable[..., pd.DataFrame], change: Callable[[Path], None], tmp_path: Path
+) -> None:
+    change(tmp_path / name)
+    if (name, change) == ("progress.csv", become_loop):
+        pytest.skip("a link to nothing is no file at all, and a log may be missing")
+
+    with pytest.raises(RecordError) as error:
+        read(tmp_path, partial=False)
+
+    assert str(error.value).startswith(f"{tmp_path / name}: cannot be read (")
+    assert "\n" not in str(error.value)
+    assert read(tmp_path, partial=True).empty
+
+
+def test_a_header_that_is_nested_deeply_is_an_error_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "0.monitor.csv").write_text("#" + "[" * 100_000 + "\nr,l,t\n1,2,3\n")
+
+    with pytest.raises(RecordError, match="RecursionError"):
+        read_monitors(tmp_path, partial=False)
+    assert monitor_env_id(tmp_path) is None
