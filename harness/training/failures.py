@@ -14,8 +14,8 @@ __all__ = ["described", "is_full"]
 MAX_TRACEBACK = 20_000
 """Characters of a traceback that a record keeps, half from its beginning and half from its end."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FULL_BYTES = 2**16
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PROBE_BYTES = 2**16
 
 
 def described(error: BaseException) -> dict[str, str]:
@@ -46,11 +46,17 @@ def _traceback(error: BaseException) -> str:
 def is_full(error: BaseException, folder: Path) -> bool:
     """Return True if an exception was raised because the disk of a folder is full.
 
-    torch raises a RuntimeError then, so the space that is left counts too.
+    The folder is tried: an environment may raise the same error for reasons of its own. torch raises a RuntimeError, so
+    that other exceptions count too where no space is left.
     """
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return True
     try:
-        return shutil.disk_usage(folder).free < _FULL_BYTES
-    except OSError:
-        return False
+        suspected = getattr(error, "errno", None) in _FULL or shutil.disk_usage(folder).free < _PROBE_BYTES
+        if suspected:
+            probe = folder / ".probe"
+            try:
+                probe.write_bytes(bytes(_PROBE_BYTES))
+            finally:
+                probe.unlink(missing_ok=True)
+    except OSError as second:
+        return second.errno in _FULL
+    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -145,6 +146,12 @@ def use_memory(env: FaultyEnv) -> None:
     time.sleep(600)
 
 
+def fill_disk(_: FaultyEnv) -> None:
+    """Let this process write nothing more, as if the disk was full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    raise OSError(28, "No space left on device")
+
+
 FAULTS: Mapping[str, Callable[[FaultyEnv], Any]] = {
     "hang": lambda _: time.sleep(600),
     "hang with lock": hold_gil,
@@ -163,7 +170,9 @@ FAULTS: Mapping[str, Callable[[FaultyEnv], Any]] = {
     "half a message": send_half_a_message_and_die,
     "print": print_a_lot,
     "memory": use_memory,
-    "full disk": raise_error(OSError(28, "No space left on device")),
+    "full disk": fill_disk,
+    "full disk elsewhere": raise_error(OSError(28, "No space left on device")),
+    "close all": lambda _: (os.closerange(3, 1000), time.sleep(600)),
 }
 
 

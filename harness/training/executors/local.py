@@ -92,21 +92,23 @@ class _Execution:
         """Pass the messages of a worker on as events, and hold it to its limits; return False once it has ended."""
         # Asked before the pipe is read: a process found dead here has sent everything, so nothing can be missed.
         alive = worker.is_alive()
+        error = None
         worker.read_printed()
         try:
             for message in worker.messages():
                 self._pass_on(worker, message)
         except (EOFError, OSError):  # OSError: killed in the middle of a message
+            error = worker.lost_connection() if worker.is_alive() else None
             alive = False
         if worker.ends_by is not None:  # its run is over, and only the process has not ended yet
             if alive and monotonic() < worker.ends_by:
                 return True
             self._bury(worker)
             return False
-        error = worker.exceeded_limit() if alive else None
-        if alive and error is None:
-            return True
-        if error is not None and error["type"] != "MemoryLimitExceeded":
+        if alive:
+            error = worker.exceeded_limit()
+            if error is None:
+                return True
             worker.dump_traceback()
         self._bury(worker)
         self._finish(worker.job, worker.record_of_end(error))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["STOP", "Beat", "Paused", "Unwritable"]
+__all__ = ["PARENT_DIED", "STOP", "Beat", "Paused", "Unwritable"]
+
+PARENT_DIED = 70
+"""Exit code of a worker that has lost its connection to the harness, which was killed."""
 
 STOP = "stop"
 """Message to a worker: pause at the next checkpoint, if the run can do so."""

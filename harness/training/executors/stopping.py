@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -57,7 +58,8 @@ class StopRequest:
 def stop_on_signals() -> Iterator[StopRequest]:
     """Turn SIGINT, SIGTERM and SIGHUP within the `with` block into a StopRequest, and a second one into Interrupted.
 
-    A signal that is ignored already, as SIGHUP is below `nohup`, stays ignored. Only for the main thread.
+    A signal that is ignored already, as SIGHUP is below `nohup`, stays ignored. Other threads than the main one get a
+    request that nobody makes, as signals are handled in the main thread.
     """
     stop = StopRequest()
 
@@ -72,7 +74,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     handlers = {
         number: signal.signal(number, handle)
         for number in STOP_SIGNALS
-        if signal.getsignal(number) is not signal.SIG_IGN
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
         yield stop

@@ -23,15 +23,12 @@ from harness.printable import message_of
 from harness.training.algorithms import import_target
 from harness.training.envs.checked import steps_made
 from harness.training.executors.events import Job
-from harness.training.executors.messages import Beat, Paused, Unwritable
+from harness.training.executors.messages import PARENT_DIED, Beat, Paused, Unwritable
 from harness.training.executors.processes import die_with_parent
 from harness.training.job import Control, execute
 from harness.training.provenance import provenance
 
 __all__ = ["call_main", "isolate", "run_main"]
-
-PARENT_DIED = 70
-"""Exit code of a worker whose parent was killed."""
 
 BEAT_SECONDS = 1.0
 """Time between two signs of life."""

@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 from harness.experiment.run_records import RunRecord, read_record, write_record
 from harness.training.executors.events import Job
 from harness.training.executors.executor import Limits
-from harness.training.executors.messages import STOP, Beat
+from harness.training.executors.messages import PARENT_DIED, STOP, Beat
 from harness.training.executors.processes import family_memory, signal_family
 from harness.training.executors.run_log import RunLog
 
@@ -117,6 +117,11 @@ class WorkerProcess:
                 return _error("MemoryLimitExceeded", f"the run used {sizes}")
         return None
 
+    def lost_connection(self) -> dict[str, str] | None:
+        """Return the error of a run whose process has closed its connection; None if it has just ended."""
+        self.process.join(STOP_SECONDS)
+        return _error("WorkerDied", "the worker process closed its connection") if self.is_alive() else None
+
     def dump_traceback(self) -> None:
         """Let the process print where it hangs into the log of the run; without effect if it is stopped."""
         try:
@@ -173,6 +178,8 @@ def _error(kind: str, message: str) -> dict[str, str]:
 def _cause_of_death(exitcode: int | None) -> str:
     if exitcode == 0:
         return "the worker process ended without a result (exit code 0): did the environment call os._exit?"
+    if exitcode == PARENT_DIED:
+        return "the worker process lost its connection to the harness: did the environment close all files?"
     if exitcode is None or exitcode > 0:
         return f"the worker process died (exit code {exitcode})"
     try:

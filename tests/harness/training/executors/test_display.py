@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from harness.training.executors.display import Display, clock
-from harness.training.executors.events import Finished, Job, Progressed, Started
+from harness.training.executors.events import Finished, Job, Paused, Progressed, Retried, Started, Stopping
 from harness.training.progress import Progress
 from tests.results_factory import failed, make_record, make_spec
 
@@ -116,3 +116,65 @@ def test_runs_that_differ_only_in_hyperparameters_have_a_bar_each(now: list[floa
         display(Started(job))
 
     assert len(display.live_bars.tasks) == 3
+
+
+def test_a_terminal_of_few_lines_shows_as_many_bars_as_fit(now: list[float]) -> None:
+    jobs = [Job(make_spec(seed=seed), Path("nowhere")) for seed in range(100)]
+    terminal = Console(file=io.StringIO(), width=120, height=10, force_terminal=True, color_system=None)
+    display = Display(jobs, 64, terminal)
+    for job in jobs[:64]:
+        display(Started(job))
+
+    overall, *bars = display.live_bars.tasks
+    assert [bar.description for bar in bars if bar.visible] == [f"ppo CartPole-v1 seed {seed}" for seed in range(6)]
+    assert overall.description == "[bold]0 of 100 runs, 64 running, 36 waiting[/bold]"
+
+    display(Finished(jobs[0], make_record(jobs[0].spec)))
+
+    assert [bar.description[-2:].strip() for bar in display.live_bars.tasks[1:] if bar.visible] == [*"123456"]
+
+
+def test_retries_pauses_and_a_stop_are_told(now: list[float]) -> None:
+    log = console(terminal=False)
+    display = Display(JOBS, 2, log)
+    for job in JOBS:
+        display(Started(job))
+    display(Retried(JOBS[0], failed(make_record(JOBS[0].spec), "no [/dev/shm]\x1b[2J left")))
+    display(Started(JOBS[0]))
+    display(Stopping((JOBS[0],)))
+    display(Paused(JOBS[0]))
+
+    assert text_of(log).splitlines() == [
+        r"failed   ppo CartPole-v1 seed 0, it will be tried again: ValueError: no [/dev/shm]\x1b[2J left",
+        "stopping: 1 running run will pause at a checkpoint or go on to the end; once more (Ctrl-C) stops at once",
+        "paused   ppo CartPole-v1 seed 0: it continues from its checkpoint",
+    ]
+    assert (display.jobs_done, display.failures) == (0, 0)
+
+
+class Gone(io.StringIO):
+    """Terminal that was closed."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+
+def test_a_terminal_that_is_gone_ends_nothing(now: list[float]) -> None:
+    display = Display(JOBS, 2, Console(file=Gone(OSError(5, "Input/output error")), width=120))
+
+    display(Started(JOBS[0]))
+    display(Finished(JOBS[0], make_record(JOBS[0].spec)))
+    display(Started(JOBS[1]))
+
+    assert display.is_muted
+
+
+def test_a_pipe_that_nobody_reads_ends_the_comparison(now: list[float]) -> None:
+    display = Display(JOBS, 2, Console(file=Gone(BrokenPipeError()), width=120))
+
+    with pytest.raises((BrokenPipeError, SystemExit)):
+        display(Finished(JOBS[0], make_record(JOBS[0].spec)))

@@ -59,6 +59,12 @@ def error_of(record: RunRecord) -> Mapping[str, str]:
             r"the environment or the algorithm called sys.exit('\x1b[2Jlate')",
         ),
         ("keyboard", "KeyboardInterrupt", "the environment or the algorithm raised KeyboardInterrupt"),
+        ("full disk elsewhere", "OSError", "[Errno 28] No space left on device"),
+        (
+            "close all",
+            "WorkerDied",
+            "the worker process lost its connection to the harness: did the environment close all files?",
+        ),
         ("unspeakable", "UnspeakableError", "(its message cannot be shown: str() raises RuntimeError)"),
     ],
 )
