@@ -94,10 +94,10 @@ class _Execution:
         alive = worker.is_alive()
         error = None
         worker.read_printed()
-        try:
-            for message in worker.messages():
-                self._pass_on(worker, message)
-        except (EOFError, OSError):  # OSError: killed in the middle of a message
+        messages, is_broken = worker.receive()
+        for message in messages:
+            self._pass_on(worker, message)
+        if is_broken:
             error = worker.lost_connection() if worker.is_alive() else None
             alive = False
         if worker.ends_by is not None:  # its run is over, and only the process has not ended yet

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -12,10 +11,11 @@ from time import monotonic, sleep
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.experiment.run_folder import n_attempts
 from harness.experiment.run_records import RunRecord, read_record, write_record
 from harness.training.executors.events import Job
 from harness.training.executors.executor import Limits
-from harness.training.executors.messages import PARENT_DIED, STOP, Beat
+from harness.training.executors.messages import PARENT_DIED, STOP, Beat, Paused, Unwritable
 from harness.training.executors.processes import family_memory, signal_family
 from harness.training.executors.run_log import RunLog
 
@@ -31,7 +31,7 @@ _TRACEBACK_SECONDS = 0.5
 
 
 class WorkerProcess:
-    """A running worker. The executor reads its messages with `messages`, and calls `exceeded_limit` now and then."""
+    """A running worker. The executor reads its messages with `receive`, and calls `exceeded_limit` now and then."""
 
     def __init__(self, job: Job, context: ForkServerContext, limits: Limits, target: Any) -> None:
         self.job = job
@@ -67,16 +67,23 @@ class WorkerProcess:
             awaited.append(self.printed)
         return awaited
 
-    def messages(self) -> Iterator[Any]:
-        """Yield the messages that have arrived; raises OSError or EOFError if the process died in the middle of one."""
-        while self.ends_by is None and self.connection.poll():
-            message = self.connection.recv()
-            if not isinstance(message, Beat) or message.env_steps != self.env_steps:
-                self.last_progress = monotonic()
-            if isinstance(message, Beat):
-                self.env_steps = message.env_steps
-            else:
-                yield message
+    def receive(self) -> tuple[list[Any], bool]:
+        """Return the messages that have arrived, and True if no more can arrive because the connection is broken."""
+        messages: list[Any] = []
+        try:
+            while self.ends_by is None and self.connection.poll():
+                message = self.connection.recv()
+                if not isinstance(message, Beat) or message.env_steps != self.env_steps:
+                    self.last_progress = monotonic()
+                if isinstance(message, Beat):
+                    self.env_steps = message.env_steps
+                else:
+                    messages.append(message)
+                    if isinstance(message, RunRecord | Paused | Unwritable):  # the last one
+                        break
+        except (EOFError, OSError):  # OSError: killed in the middle of a message
+            return messages, True
+        return messages, False
 
     def read_printed(self) -> None:
         """Move what the process has printed to the log of the run."""
@@ -164,6 +171,8 @@ class WorkerProcess:
                 self.started,
                 monotonic() - self.clock,
                 error=error or _error("WorkerDied", _cause_of_death(self.process.exitcode)),
+                attempts=n_attempts(self.job.run_path),
+                **self.job.context,  # type: ignore[arg-type]
             )
             write_record(self.job.run_path, record)
         except (OSError, HarnessError) as problem:

@@ -102,6 +102,17 @@ def test_an_interruption_stops_the_workers_and_keeps_finished_runs(tmp_path: Pat
     assert not never.run_path.exists()
 
 
+def test_an_error_of_the_display_is_none_of_the_run(tmp_path: Path) -> None:
+    def on_event(event: RunEvent) -> None:
+        if isinstance(event, Progressed):
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_jobs([job(tmp_path)], 1, on_event)
+
+    assert status(job(tmp_path)) == "missing"
+
+
 def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = (
         "import multiprocessing, sys\n"
