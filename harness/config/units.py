@@ -7,8 +7,8 @@ from contextlib import suppress
 
 __all__ = ["DURATION", "SIZE", "parse_duration", "parse_size"]
 
-DURATION = "seconds, or text such as 30m, 2h or 1h30m"
-SIZE = "bytes, or text such as 800M or 4G"
+DURATION = "seconds or text such as 1h30m"
+SIZE = "bytes or text such as 4G"
 
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
 _BYTES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

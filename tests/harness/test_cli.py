@@ -536,12 +536,12 @@ def test_events_are_written_as_json_and_all_else_to_the_other_stream(harness: Ha
     ("arguments", "problem"),
     [
         (["--executor", "moon"], "expected local, got 'moon'"),
-        (["--time-limit", "soon"], "--time-limit: expected seconds, or text such as 30m, 2h or 1h30m, got 'soon'"),
+        (["--time-limit", "soon"], "--time-limit: expected seconds or text such as 1h30m, got 'soon'"),
         (
             ["--memory-limit", "4 apples"],
-            "--memory-limit: expected bytes, or text such as 800M or 4G, got '4 apples'",
+            "--memory-limit: expected bytes or text such as 4G, got '4 apples'",
         ),
-        (["--stall-limit", "-3"], "--stall-limit: expected seconds, or text such as 30m, 2h or 1h30m, got '-3'"),
+        (["--stall-limit", "-3"], "--stall-limit: expected seconds or text such as 1h30m, got '-3'"),
     ],
 )
 def test_limits_that_cannot_be_read_are_wrong_usage(harness: Harness, arguments: list[str], problem: str) -> None:
