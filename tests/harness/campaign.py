@@ -11,6 +11,7 @@ checkpoint, and ends with 1 if one was lost or wrong.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import shutil
@@ -20,6 +21,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from harness.config import load_config
@@ -78,6 +81,24 @@ def workers(pid: int) -> list[int]:
     return [grandchild for child in _children(pid) for grandchild in _children(child) if is_running(grandchild)]
 
 
+def has_come(event: str, pid: int, out: Path, began: float) -> bool:
+    """Return True if a harness has a worker, or one of its runs has made a checkpoint."""
+    match event:
+        case "a worker":
+            return bool(workers(pid))
+        case "a checkpoint":
+            return any(changed > began for changed in times_of(out.glob("runs/*/*/checkpoint.bin")))
+    return True
+
+
+def times_of(paths: Iterator[Path]) -> Iterator[float]:
+    """Yield the times of change of those files that exist still: runs remove their checkpoints when they end."""
+    with suppress(FileNotFoundError):
+        for path in paths:
+            with suppress(FileNotFoundError):
+                yield path.stat().st_mtime
+
+
 def truncate(out: Path, chance: random.Random) -> None:
     """Cut one file of the results at a random place."""
     files = [path for path in out.rglob("*") if path.is_file() and path.name != ".lock"]
@@ -114,10 +135,14 @@ def attack(folder: Path, out: Path, chance: random.Random, counts: Counter[str])
         if attempt < 4:
             fault = chance.choice(FAULTS)
             counts[fault] += 1
-            end = time.monotonic() + chance.uniform(0.5, 14.0)
+            # A moment while libraries are loaded, or after the first worker or checkpoint of this call.
+            before = chance.choice(("loading", "a worker", "a checkpoint", "a checkpoint"))
+            began, end = time.time(), math.inf
             while time.monotonic() < end and process.poll() is None:
                 descendants.update(family(process.pid))
-                time.sleep(0.05)
+                if end == math.inf and has_come(before, process.pid, out, began):
+                    end = time.monotonic() + chance.uniform(0.0, 8.0 if before == "loading" else 2.0)
+                time.sleep(0.02)
             if process.poll() is None:
                 disturb(process, fault, folder, out, chance)
         output, _ = process.communicate(timeout=600) if process.returncode is None else ("", "")
