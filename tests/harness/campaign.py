@@ -28,7 +28,7 @@ from pathlib import Path
 from harness.config import load_config
 from harness.experiment.plan import plan
 from harness.experiment.run_records import read_record
-from harness.training.executors.processes import _children
+from harness.training.executors.processes import children_of
 from tests.harness.processes import is_running
 from tests.harness.training.same_results import differences
 
@@ -72,13 +72,13 @@ def start(folder: Path, out: Path) -> subprocess.Popen[str]:
 def family(pid: int) -> list[int]:
     found = [pid]
     for parent in found:
-        found += [child for child in _children(parent) if child not in found]
+        found += [child for child in children_of(parent) if child not in found]
     return found[1:]
 
 
 def workers(pid: int) -> list[int]:
     """Return the ids of workers: they lead a session, and their parent is the forkserver, a child of the harness."""
-    return [grandchild for child in _children(pid) for grandchild in _children(child) if is_running(grandchild)]
+    return [grandchild for child in children_of(pid) for grandchild in children_of(child) if is_running(grandchild)]
 
 
 def has_come(event: str, pid: int, out: Path, began: float) -> bool:

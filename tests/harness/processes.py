@@ -6,19 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["group_members", "is_loading_torch", "is_running", "wait_until"]
+__all__ = ["is_loading_torch", "is_running", "wait_until"]
 
 
 def is_running(pid: int) -> bool:
     """Return True if the process exists and is not a zombie, which has ended but was not yet waited for."""
     fields = _stat(pid)
     return bool(fields) and fields[0] not in "ZX"
-
-
-def group_members(group: int) -> list[int]:
-    """Return the ids of the running processes of a process group."""
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [pid for pid in pids if is_running(pid) and _stat(pid)[2:3] == [str(group)]]
 
 
 def is_loading_torch(pid: int) -> bool:

@@ -16,7 +16,7 @@ from harness import cli
 from harness.config import parse_config, resolved_text
 from harness.experiment.plan import plan
 from harness.experiment.run_records import read_record
-from harness.training.executors.processes import _children
+from harness.training.executors.processes import children_of
 from tests.harness.processes import is_loading_torch, is_running, wait_until
 from tests.results_factory import make_record, make_spec, write_experiment, write_run
 
@@ -446,7 +446,7 @@ def family(pid: int) -> list[int]:
     """Return the ids of a running process and all that descend from it."""
     found = [pid] if is_running(pid) else []
     for parent in found:
-        found += [child for child in _children(parent) if child not in found]
+        found += [child for child in children_of(parent) if child not in found]
     return found
 
 

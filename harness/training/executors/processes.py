@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["adopt_orphans", "die_with_parent", "end_family", "family_memory", "signal_family"]
+__all__ = ["adopt_orphans", "children_of", "die_with_parent", "end_family", "family_memory", "signal_family"]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -56,7 +56,7 @@ def end_family(leader: int | None, server: int | None, keep: Collection[int]) ->
             signal_family(pid, signal.SIGKILL)  # a program in a session of its own leads its own group
             _kill(pid)
     for _ in range(_ROUNDS):
-        orphans = [pid for pid in _children(server) if pid not in keep and not _is_zombie(pid)] if server else []
+        orphans = [pid for pid in children_of(server) if pid not in keep and not _is_zombie(pid)] if server else []
         if not orphans:
             return
         for orphan in orphans:
@@ -85,11 +85,12 @@ def _kill(pid: int) -> None:
 def _descendants(pid: int) -> list[int]:
     found = [pid]
     for parent in found:  # grows while it is read
-        found += [child for child in _children(parent) if child not in found]
+        found += [child for child in children_of(parent) if child not in found]
     return found[1:]
 
 
-def _children(pid: int) -> Iterator[int]:
+def children_of(pid: int) -> Iterator[int]:
+    """Yield the ids of the child processes of a process, ended ones that were not waited for included."""
     # One file per thread, since a child belongs to the thread that started it.
     try:
         threads = os.listdir(f"/proc/{pid}/task")

@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 from custom_ppo import CustomPPO
 from custom_ppo.config import InvalidConfigError
 from custom_ppo.sb3 import ExactCheckpoint
+from custom_ppo.sb3.environments import dumps, loads
 from tests.custom_ppo.sb3.interruption import (
     CASES,
     N_STEPS,
@@ -110,3 +111,17 @@ def test_every_is_at_least_one() -> None:
     with pytest.raises(InvalidConfigError) as error:
         ExactCheckpoint("checkpoint", every=0)
     assert str(error.value) == "`every` must be at least 1 rollout, got 0"
+
+
+def test_plain_types_of_numpy_are_restored_as_the_same_objects() -> None:
+    space = spaces.Discrete(2)
+
+    restored = loads(
+        dumps({"space": space, "row": np.dtype(">f4"), "pair": np.dtype([("a", "i4")])}), reopen_logs=False
+    )
+
+    # Pickle writes an object once: files would have other bytes if two equal types were two objects.
+    assert restored["space"].n.dtype is np.dtype(np.int64)
+    assert restored["row"] == np.dtype(">f4")
+    assert restored["pair"] == np.dtype([("a", "i4")])
+    assert np.dtype("f4").isnative
