@@ -404,7 +404,7 @@ def test_a_crosscheck_of_an_unknown_algorithm_is_one_line(harness: Harness) -> N
 
 
 def test_failed_runs_exit_with_1_and_name_the_files_to_read(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.main_job.compare", lambda *_: 2)
+    monkeypatch.setattr("harness.main_job.compare", lambda *_, **__: 2)
 
     assert harness("compare", config(), "--out", "here[1]") == (
         1,
@@ -418,7 +418,7 @@ def test_failed_runs_exit_with_1_and_name_the_files_to_read(harness: Harness, mo
 def test_an_interruption_exits_with_130_and_a_way_to_continue(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
-    def interrupt(*_: object) -> int:
+    def interrupt(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("harness.main_job.compare", interrupt)

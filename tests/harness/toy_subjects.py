@@ -277,7 +277,9 @@ def tiny_spec(
 
 def write_pid_and_sleep(folder: Path) -> None:
     """Write the process id into a file, sleep for 20 s, and write a second file."""
-    (folder / "pid").write_text(str(os.getpid()))
+    own = folder / f"pid of {os.getpid()}"
+    own.write_text(str(os.getpid()))
+    own.replace(folder / "pid")  # so that the file is never found empty
     time.sleep(20)
     (folder / "done").write_text("")
 
