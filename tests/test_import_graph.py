@@ -54,6 +54,7 @@ HARNESS: Mapping[str, set[str]] = {
     "training": {"errors", "config", "experiment", "printable"},
     "training.executors": {"errors", "experiment", "printable", "training"},
     "execution": {"config", "training.executors"},
+    "evaluation": {"errors", "config", "experiment", "printable", "training"},
     "bench": {"errors", "config", "experiment", "training"},
     "catalogue": {"errors"},
     "checks": {"errors", "catalogue"},

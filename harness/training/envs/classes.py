@@ -11,6 +11,7 @@ from typing import NamedTuple
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from harness.training.algorithms import import_target
+from harness.training.envs.statistics import statistics_path, write_statistics
 
 __all__ = ["SB3_CLASSES", "VecEnvClasses", "lean_classes", "save_normalization"]
 
@@ -35,9 +36,11 @@ def lean_classes() -> VecEnvClasses:
 def save_normalization(env: VecNormalize, path: Path) -> None:
     """Write the statistics of a VecNormalize into the file that SB3 would write, and make its folder.
 
-    The file names SB3's own class, so that rl_zoo3 can load it where custom_ppo is not installed.
+    The file names SB3's own class, so that rl_zoo3 can load it where custom_ppo is not installed. The harness itself
+    reads the numbers beside it, see `write_statistics`, because a pickle can run code.
     """
     plain = VecNormalize.__new__(VecNormalize)
     vars(plain).update(vars(env))
     path.parent.mkdir(parents=True, exist_ok=True)
     plain.save(str(path))
+    write_statistics(env, statistics_path(path))
