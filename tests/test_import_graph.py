@@ -54,7 +54,9 @@ HARNESS: Mapping[str, set[str]] = {
     "training": {"errors", "config", "experiment", "printable"},
     "training.executors": {"errors", "experiment", "printable", "training"},
     "execution": {"config", "training.executors"},
-    "evaluation": {"errors", "config", "experiment", "printable", "training"},
+    "evaluation": {
+        "errors", "config", "experiment", "printable", "training", "training.executors", "analysis.stats"
+    },
     "bench": {"errors", "config", "experiment", "training"},
     "catalogue": {"errors"},
     "checks": {"errors", "catalogue"},
@@ -96,7 +98,7 @@ HARNESS: Mapping[str, set[str]] = {
     "zoo": {"config", "training"},
     "cli": {
         "errors", "config", "experiment", "execution", "training.executors", "bench", "analysis", "main_job", "crosscheck",
-        "overview", "validation", "verification",
+        "overview", "validation", "verification", "evaluation",
     },
     "__main__": {"cli"},
 }  # fmt: skip

@@ -27,8 +27,16 @@ class _DataLoader(yaml.SafeLoader):
     """YAML loader that builds plain data only, also from the tags that rl_zoo3 writes."""
 
 
-_DataLoader.add_constructor(_ORDERED_DICT, lambda loader, node: dict(loader.construct_sequence(node, deep=True)[0]))
-_DataLoader.add_constructor(_TUPLE, lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
+def _ordered_dict(loader: yaml.SafeLoader, node: yaml.SequenceNode) -> dict[Any, Any]:
+    return dict(loader.construct_sequence(node, deep=True)[0])
+
+
+def _tuple(loader: yaml.SafeLoader, node: yaml.SequenceNode) -> tuple[Any, ...]:
+    return tuple(loader.construct_sequence(node, deep=True))
+
+
+_DataLoader.add_constructor(_ORDERED_DICT, _ordered_dict)
+_DataLoader.add_constructor(_TUPLE, _tuple)
 
 
 def foreign_spec(run_path: Path) -> RunSpec:
@@ -56,7 +64,7 @@ def load_foreign_agent(run_path: Path, snapshot: Snapshot = "final") -> StoredAg
         raise RecordError(f"{file}: does not exist; the model was removed, or never saved")
     algorithm = load_algorithm(spec.algo_class, methods=("learn", "predict", "load"))
     try:
-        model = algorithm.load(file, device="cpu", custom_objects={"buffer_size": 1})  # type: ignore[attr-defined]
+        model = algorithm.load(file, device="cpu", custom_objects={"buffer_size": 1})
     except Exception as error:  # any class of the file can raise
         raise RecordError(f"{file}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
     return StoredAgent(spec, model, partial(unpickle_statistics, run_path / folder / "vecnormalize.pkl"))

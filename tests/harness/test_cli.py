@@ -21,7 +21,10 @@ from tests.harness.processes import is_loading_torch, is_running, wait_until
 from tests.results_factory import make_record, make_spec, write_experiment, write_run
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("compare", "train", "report", "verify", "crosscheck", "bench", "check-config", "schema")
+COMMANDS = (
+    *("compare", "train", "report", "verify", "crosscheck", "bench", "check-config", "schema"),
+    *("evaluate", "watch", "list", "clean"),
+)
 
 CONFIG = """\
 name: tiny

@@ -1,4 +1,8 @@
-"""Parse the command line and call one function per command, which imports heavy packages only when it needs them."""
+"""Parse the command line and call one function per command, which imports heavy packages only when it needs them.
+
+terminal     the console, the number of cores, ranges of seeds
+stored_runs  commands for results on disk: evaluate, watch, list, clean
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,15 @@ from typing import Annotated, Any
 
 import typer
 
+from harness.cli import stored_runs
+from harness.cli.terminal import EXIT_INTERRUPTED, EXIT_NO
+from harness.cli.terminal import console as _console
+from harness.cli.terminal import cores as _cores
+from harness.cli.terminal import names as _names
+from harness.cli.terminal import seeds_of as _seeds
 from harness.errors import HarnessError
 
 __all__ = ["app", "main"]
-
-EXIT_NO = 1
-"""Exit code for a negative result: a divergence, a failed run, an invalid configuration."""
-
-EXIT_INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
 
 DISTRIBUTION = "ppo-harness"
 
@@ -375,15 +379,6 @@ def crosscheck(
         raise typer.Exit(EXIT_NO)
 
 
-def _seeds(text: str) -> tuple[int, ...]:
-    from harness.config.seeds import parse_seeds
-
-    try:
-        return parse_seeds(text)
-    except HarnessError as error:
-        raise typer.BadParameter(str(error), param_hint="--seeds") from None
-
-
 @app.command()
 def bench(
     engine: Annotated[
@@ -450,11 +445,6 @@ def bench(
         raise typer.Exit(EXIT_INTERRUPTED if verdict == "interrupted" else EXIT_NO)
 
 
-def _names(values: list[str] | None) -> list[str]:
-    """Return the names in values, each of which may hold several, separated by commas."""
-    return [name.strip() for value in values or () for name in value.split(",") if name.strip()]
-
-
 @app.command("check-config")
 def check_config(
     files: Annotated[list[Path], typer.Argument(help="Configuration files to check.", metavar="FILE")],
@@ -493,20 +483,8 @@ def schema() -> None:
     print(schema_text(), end="")  # noqa: T201
 
 
-def _console(*, stderr: bool = False) -> Any:
-    """Return a console as wide as the terminal; files and pipes get 120 columns, enough for the tables."""
-    from rich.console import Console
-
-    console = Console(stderr=stderr)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 120
-    return console
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use, which a container or taskset can limit."""
-    affinity: Any = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+for command in (stored_runs.evaluate,):
+    app.command()(command)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,97 @@
+"""Commands for results on disk: evaluate, watch, list, clean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.terminal import EXIT_INTERRUPTED, EXIT_NO, console, cores, names, seeds_of
+
+__all__ = ["evaluate"]
+
+MAX_EVALUATION_SEED = 2_000_000
+"""Largest seed K of an evaluation: environments are seeded with 2,000,000 + 1,000 K, which must stay below 2**32."""
+
+Folders = Annotated[
+    list[Path], typer.Argument(help="Folder of a run, or of results for all runs in it.", metavar="RUN_DIR")
+]
+Best = Annotated[
+    bool, typer.Option("--best", help="Take the best model by the evaluations during training, not the last one.")
+]
+Stochastic = Annotated[
+    bool, typer.Option("--stochastic", help="Draw actions from the policy; default: the most probable action.")
+]
+OtherEnv = Annotated[
+    str | None, typer.Option("--env", help="Play another environment with the same spaces, a Gymnasium id.")
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(help="Package that the records may import, such as your own; can be given several times."),
+]
+TrustPickle = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle",
+        help="Unpickle files of SB3 or rl_zoo3, which runs any code in them: only if you trust their author.",
+    ),
+]
+
+
+def evaluate(
+    folders: Folders,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="Episodes for each seed. Default: as many as in the final evaluation.")
+    ] = None,
+    stochastic: Stochastic = False,
+    env: OtherEnv = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(
+            help="Start states of the final evaluations of these seeds: one, or a range such as 100-109. "
+            "Default: each run's own seed."
+        ),
+    ] = None,
+    best: Best = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-j", min=1, help="Number of runs in parallel. Default: one per core.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write settings, scores and every episode into this file.")
+    ] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one line per run into this file.")] = None,
+    trust: Trust = None,
+    trust_pickle: TrustPickle = False,
+) -> None:
+    """Evaluate trained agents again: another number of episodes, other seeds, another environment.
+
+    Without options, the rewards are those of each run's final evaluation, to the last bit. Runs that failed or are
+    missing are named and change no number. Exit code 1 if no run could be evaluated.
+    """
+    from harness.evaluation.command import run_evaluation
+    from harness.evaluation.settings import EvaluationSettings
+
+    # Not a count here: the option is named after one seed.
+    seeds = None if seed is None else (int(seed),) if seed.isascii() and seed.isdigit() else seeds_of(seed, "--seed")
+    if seeds is not None and seeds[-1] > MAX_EVALUATION_SEED:
+        raise typer.BadParameter(f"expected seeds up to {MAX_EVALUATION_SEED:,}, got {seed!r}", param_hint="--seed")
+    settings = EvaluationSettings(
+        episodes=episodes,
+        deterministic=not stochastic,
+        env=env,
+        seeds=seeds,
+        snapshot="best" if best else "final",
+        trusted=tuple(names(trust)),
+        trust_pickle=trust_pickle,
+    )
+    terminal = console()
+    try:
+        evaluations = run_evaluation(
+            terminal, folders, settings, workers or cores(), json_file=json_file, csv_file=csv_file
+        )
+    except KeyboardInterrupt:
+        terminal.print("interrupted: there is no result, and nothing was written")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if not any(evaluation.rewards for evaluation in evaluations):
+        raise typer.Exit(EXIT_NO)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.evaluation.settings import EvaluationSettings, RunEvaluation
+from harness.evaluation.several_runs import evaluate_runs, map_in_workers, scores, spread
+from harness.experiment.inventory import runs_at
+from tests.harness.evaluation.stored import trained_run
+from tests.harness.toy_subjects import MODULE
+from tests.results_factory import failed, make_record, make_spec, write_run
+
+
+def test_runs_without_an_agent_are_named_and_the_others_are_evaluated(tmp_path: Path) -> None:
+    _, first, _ = trained_run(tmp_path, seed=0)
+    folder, _, spec = trained_run(tmp_path, seed=1)
+    (folder / f"{spec.env}.zip").unlink()
+    write_run(tmp_path, failed(make_record(make_spec(seed=2))))
+    said: list[RunEvaluation] = []
+
+    evaluations = evaluate_runs(runs_at([tmp_path]), EvaluationSettings(), 2, said.append)
+
+    assert [evaluation.seed for evaluation in evaluations] == [0, 1, 2]
+    assert evaluations[0].rewards == first.final_rewards
+    assert evaluations[0].error == ""
+    assert evaluations[1].error.endswith("CartPole-v1.zip: does not exist; the model was removed, or never saved")
+    assert evaluations[2].error == "failed: ValueError: NaN in the policy"
+    assert sorted(evaluation.seed for evaluation in said) == [0, 1, 2]
+
+
+def test_the_death_of_a_process_costs_only_its_call() -> None:
+    calls = [(f"{MODULE}:add", (1, 2)), (f"{MODULE}:die", ())]
+    results = dict(map_in_workers("tests.harness.evaluation.test_several_runs:called", calls, 2))
+
+    assert results[0] == 3
+    assert isinstance(results[1], HarnessError)
+    assert str(results[1]) == "a worker process died (exit code 5)"
+
+
+def called(target: str, arguments: tuple[int, ...]) -> int:
+    from harness.training.algorithms import import_target
+
+    result: int = import_target(target)(*arguments)
+    return result
+
+
+def evaluation(seed: int, *rewards: float, algo: str = "ppo", error: str = "") -> RunEvaluation:
+    return RunEvaluation(f"runs/{algo}/A_{seed + 1}", algo, "A-v0", seed, rewards, (1,) * len(rewards), error)
+
+
+def test_a_score_is_a_mean_over_seeds_and_counts_runs_without_result() -> None:
+    found = scores(
+        [evaluation(0, 1.0, 3.0), evaluation(1, 6.0), evaluation(2, error="failed"), evaluation(0, algo="a2c")]
+    )
+
+    first = found[0]
+    assert (first.algo, first.interval.estimate, first.interval.n, first.n_runs) == ("ppo", 4.0, 2, 3)
+    assert math.isnan(found[1].interval.estimate)
+    assert found[0].interval.low < 4.0 < found[0].interval.high
+
+
+def test_the_spread_is_over_the_episodes_of_one_run() -> None:
+    assert spread(evaluation(0, 1.0, 3.0)) == 1.0
+    assert math.isnan(spread(evaluation(0)))
