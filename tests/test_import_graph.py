@@ -57,6 +57,7 @@ HARNESS: Mapping[str, set[str]] = {
     "evaluation": {
         "errors", "config", "experiment", "printable", "training", "training.executors", "analysis.stats"
     },
+    "housekeeping": {"errors", "experiment", "printable", "training.executors"},
     "bench": {"errors", "config", "experiment", "training"},
     "catalogue": {"errors"},
     "checks": {"errors", "catalogue"},
@@ -98,7 +99,7 @@ HARNESS: Mapping[str, set[str]] = {
     "zoo": {"config", "training"},
     "cli": {
         "errors", "config", "experiment", "execution", "training.executors", "bench", "analysis", "main_job", "crosscheck",
-        "overview", "validation", "verification", "evaluation",
+        "overview", "validation", "verification", "evaluation", "housekeeping",
     },
     "__main__": {"cli"},
 }  # fmt: skip

@@ -483,8 +483,9 @@ def schema() -> None:
     print(schema_text(), end="")  # noqa: T201
 
 
-for command in (stored_runs.evaluate,):
-    app.command()(command)
+app.command()(stored_runs.evaluate)
+app.command("list")(stored_runs.list_)
+app.command()(stored_runs.clean)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import typer
 
 from harness.cli.terminal import EXIT_INTERRUPTED, EXIT_NO, console, cores, names, seeds_of
 
-__all__ = ["evaluate"]
+__all__ = ["clean", "evaluate", "list_"]
 
 MAX_EVALUATION_SEED = 2_000_000
 """Largest seed K of an evaluation: environments are seeded with 2,000,000 + 1,000 K, which must stay below 2**32."""
@@ -95,3 +95,34 @@ def evaluate(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if not any(evaluation.rewards for evaluation in evaluations):
         raise typer.Exit(EXIT_NO)
+
+
+def list_(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders with results, of one or many experiments. Default: results.", metavar="DIR"),
+    ] = None,
+) -> None:
+    """Show what is there: experiments, runs that are done, failed, missing or stale, steps, time and sizes.
+
+    Stale are finished runs whose settings are not those of experiment.yml. Nothing is changed.
+    """
+    from harness.housekeeping.listing import list_experiments
+
+    list_experiments(folders or [Path("results")], console())
+
+
+def clean(
+    folder: Annotated[Path, typer.Argument(help="Folder with results, of one or many experiments.", metavar="DIR")],
+    models: Annotated[
+        bool, typer.Option("--models", help="Also remove the agents of finished runs: weights and statistics.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove the files; without it they are only listed.")] = False,
+) -> None:
+    """Remove what no result needs: interrupted runs, failed attempts, checkpoints of finished runs.
+
+    A dry run unless --yes is given. Records and logs of finished runs always stay.
+    """
+    from harness.housekeeping.cleaning import clean as clean_folder
+
+    clean_folder(folder, console(), models=models, yes=yes)

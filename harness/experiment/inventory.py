@@ -42,6 +42,9 @@ class StoredRun:
     problem: str = ""
     """Reason why there is no result, on one line; empty for a finished run."""
 
+    planned: bool = False
+    """True if experiment.yml plans this run."""
+
     @property
     def label(self) -> str:
         """Name of the run in messages: "ppo CartPole-v1 seed 0"."""
@@ -67,7 +70,7 @@ class Experiment:
         return sum(run.state in states for run in self.runs)
 
     @property
-    def lock_holder(self) -> Path:
+    def lock(self) -> Path:
         """File that a harness locks while it writes into this folder."""
         return self.path / ".lock"
 
@@ -139,25 +142,26 @@ def _read_plan(folder: Path) -> tuple[ExperimentConfig | None, str]:
 
 def _stored(path: Path, spec: RunSpec | None, *, is_planned: bool) -> StoredRun:
     """Return the state of a run. spec: the planned one; is_planned: False if there is no plan to compare with."""
+    planned = spec is not None
     try:
         record = read_record(path)
     except RecordError as error:
-        return StoredRun(path, *_identity(path, spec), "damaged", problem=str(error))
+        return StoredRun(path, *_identity(path, spec), "damaged", problem=str(error), planned=planned)
     if record is None:
-        begun = path.is_dir() and any(path.iterdir())
         if spec is None and not is_planned:
             return StoredRun(path, *_identity(path, spec), "foreign", problem=f"has no {RECORD_NAME}")
+        begun = path.is_dir() and any(path.iterdir())
         reason = "was interrupted before its record was written" if begun else "has not been run"
-        return StoredRun(path, *_identity(path, spec), "missing", problem=reason)
+        return StoredRun(path, *_identity(path, spec), "missing", problem=reason, planned=planned)
     identity = record.spec.algo, record.spec.env, record.spec.seed
     if record.status == "failed":
         error = dict(record.error or {})
         problem = " ".join(f"{error.get('type', '?')}: {error.get('message', '?')}".split())
-        return StoredRun(path, *identity, "failed", record, problem)
+        return StoredRun(path, *identity, "failed", record, problem, planned)
     if is_planned and (spec is None or spec.digest != record.spec.digest):
         problem = f"is not in {EXPERIMENT_NAME}" if spec is None else f"has other settings than in {EXPERIMENT_NAME}"
-        return StoredRun(path, *identity, "stale", record, problem)
-    return StoredRun(path, *identity, "finished", record)
+        return StoredRun(path, *identity, "stale", record, problem, planned)
+    return StoredRun(path, *identity, "finished", record, planned=planned)
 
 
 def _unplanned(paths: Iterable[Path], *, is_planned: bool) -> list[StoredRun]:
