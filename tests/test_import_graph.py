@@ -55,7 +55,8 @@ HARNESS: Mapping[str, set[str]] = {
     "training.executors": {"errors", "experiment", "printable", "training"},
     "execution": {"config", "training.executors"},
     "evaluation": {
-        "errors", "config", "experiment", "printable", "training", "training.executors", "analysis.stats"
+        "errors", "config", "experiment", "printable", "training", "training.executors", "analysis.stats",
+        "housekeeping",
     },
     "housekeeping": {"errors", "experiment", "printable", "training.executors"},
     "bench": {"errors", "config", "experiment", "training"},

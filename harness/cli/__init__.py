@@ -484,6 +484,7 @@ def schema() -> None:
 
 
 app.command()(stored_runs.evaluate)
+app.command()(stored_runs.watch)
 app.command("list")(stored_runs.list_)
 app.command()(stored_runs.clean)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from harness.cli.terminal import EXIT_INTERRUPTED, EXIT_NO, console, cores, names, seeds_of
 
-__all__ = ["clean", "evaluate", "list_"]
+__all__ = ["clean", "evaluate", "list_", "watch"]
 
 MAX_EVALUATION_SEED = 2_000_000
 """Largest seed K of an evaluation: environments are seeded with 2,000,000 + 1,000 K, which must stay below 2**32."""
@@ -61,6 +61,9 @@ def evaluate(
         Path | None, typer.Option("--json", help="Write settings, scores and every episode into this file.")
     ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one line per run into this file.")] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="Film the best, median and worst seed; a file .gif or .mp4.")
+    ] = None,
     trust: Trust = None,
     trust_pickle: TrustPickle = False,
 ) -> None:
@@ -70,13 +73,65 @@ def evaluate(
     missing are named and change no number. Exit code 1 if no run could be evaluated.
     """
     from harness.evaluation.command import run_evaluation
+
+    settings = _settings(episodes, stochastic, env, seed, best, trust, trust_pickle)
+    terminal = console()
+    try:
+        evaluations = run_evaluation(
+            terminal, folders, settings, workers or cores(), json_file=json_file, csv_file=csv_file, video=video
+        )
+    except KeyboardInterrupt:
+        terminal.print("interrupted: there is no result, and nothing was written")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if not any(evaluation.rewards for evaluation in evaluations):
+        raise typer.Exit(EXIT_NO)
+
+
+def watch(
+    folders: Folders,
+    out: Annotated[Path | None, typer.Option(help="File .gif or .mp4. Default: watch.gif in the folder.")] = None,
+    stochastic: Stochastic = False,
+    env: OtherEnv = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MAX_EVALUATION_SEED, help="Seed of the episode. Default: each run's own.")
+    ] = None,
+    best: Best = False,
+    workers: Annotated[int | None, typer.Option("--workers", "-j", min=1, help="Number of processes.")] = None,
+    trust: Trust = None,
+) -> None:
+    """Film trained agents: the best, the median and the worst seed of each algorithm, side by side.
+
+    The film shows the first episode of each run's final evaluation, at most 20 seconds of it. With several
+    environments there is a film for each.
+    """
+    from harness.evaluation.command import run_watch
+
+    settings = _settings(1, stochastic, env, None if seed is None else str(seed), best, trust, False)
+    terminal = console()
+    try:
+        run_watch(terminal, folders, settings, out, workers or cores())
+    except KeyboardInterrupt:
+        terminal.print("interrupted: there is no film")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _settings(
+    episodes: int | None,
+    stochastic: bool,
+    env: str | None,
+    seed: str | None,
+    best: bool,
+    trust: list[str] | None,
+    trust_pickle: bool,
+) -> Any:
+    """Return the EvaluationSettings of these options; raise typer.BadParameter for seeds that are too large."""
     from harness.evaluation.settings import EvaluationSettings
 
     # Not a count here: the option is named after one seed.
     seeds = None if seed is None else (int(seed),) if seed.isascii() and seed.isdigit() else seeds_of(seed, "--seed")
     if seeds is not None and seeds[-1] > MAX_EVALUATION_SEED:
         raise typer.BadParameter(f"expected seeds up to {MAX_EVALUATION_SEED:,}, got {seed!r}", param_hint="--seed")
-    settings = EvaluationSettings(
+    return EvaluationSettings(
         episodes=episodes,
         deterministic=not stochastic,
         env=env,
@@ -85,16 +140,6 @@ def evaluate(
         trusted=tuple(names(trust)),
         trust_pickle=trust_pickle,
     )
-    terminal = console()
-    try:
-        evaluations = run_evaluation(
-            terminal, folders, settings, workers or cores(), json_file=json_file, csv_file=csv_file
-        )
-    except KeyboardInterrupt:
-        terminal.print("interrupted: there is no result, and nothing was written")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    if not any(evaluation.rewards for evaluation in evaluations):
-        raise typer.Exit(EXIT_NO)
 
 
 def list_(

@@ -22,8 +22,9 @@ from harness.evaluation.settings import EvaluationSettings, RunEvaluation
 from harness.evaluation.several_runs import Score, evaluate_runs, scores, spread
 from harness.experiment.inventory import runs_at
 from harness.experiment.run_records import write_text_atomically
+from harness.housekeeping.sizes import size_text
 
-__all__ = ["csv_text", "json_text", "print_scores", "problem_lines", "run_evaluation"]
+__all__ = ["csv_text", "json_text", "print_scores", "problem_lines", "run_evaluation", "run_watch"]
 
 MAX_PROBLEMS = 20
 """Number of reasons for missing results that are printed; all are in the files."""
@@ -37,8 +38,11 @@ def run_evaluation(
     *,
     json_file: Path | None = None,
     csv_file: Path | None = None,
+    video: Path | None = None,
 ) -> list[RunEvaluation]:
     """Evaluate all runs in the folders, print their scores, write the files, and return the evaluations.
+
+    video: GIF or MP4 of the best, median and worst seed of each algorithm.
 
     Raises HarnessError if a folder holds no runs, if no run can be evaluated for one common reason, or if a file cannot
     be written.
@@ -47,6 +51,10 @@ def run_evaluation(
         if path is not None and not path.parent.is_dir():
             raise HarnessError(f"{path}: the folder {path.parent} does not exist")
     runs = runs_at(folders)
+    if video is not None:
+        from harness.evaluation.film import films_of
+
+        films_of(video, [run.env for run in runs])  # before hours of evaluation, as it refuses names of files
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task(f"evaluating {len(runs)} runs", total=len(runs))
         evaluations = evaluate_runs(runs, settings, n_workers, lambda _: progress.advance(bar))
@@ -60,7 +68,44 @@ def run_evaluation(
                 write_text_atomically(path, text(evaluations, settings))
             except OSError as error:
                 raise HarnessError(f"{path}: cannot be written ({error.strerror})") from error
+    if video is not None and any(evaluation.rewards for evaluation in evaluations):
+        _film(console, evaluations, settings, video, n_workers)
     return evaluations
+
+
+def run_watch(
+    console: Console, folders: Sequence[Path], settings: EvaluationSettings, out: Path | None, n_workers: int
+) -> None:
+    """Film the best, median and worst seed of each algorithm by the scores in their records.
+
+    out: GIF or MP4; None for watch.gif in the first folder. Raises HarnessError if there is nothing to film.
+    """
+    runs = [run for run in runs_at(folders) if run.record is not None and run.record.status == "finished"]
+    if not runs:
+        raise HarnessError(
+            f"{folders[0]}: holds no finished run of the harness; for folders of other programs use "
+            "`harness evaluate --trust-pickle --video FILE`"
+        )
+    scored = [
+        RunEvaluation(str(run.path), run.algo, run.env, run.seed, run.record.final_rewards, run.record.final_lengths)
+        for run in runs
+        if run.record is not None
+    ]
+    _film(console, scored, settings, out or folders[0] / "watch.gif", n_workers)
+
+
+def _film(
+    console: Console, runs: Sequence[RunEvaluation], settings: EvaluationSettings, out: Path, n_workers: int
+) -> None:
+    from harness.evaluation.film import film_runs
+
+    with console.status("playing and drawing") if console.is_terminal else Console(quiet=True):
+        films = film_runs(runs, settings, out, n_workers)
+    for path, errors in films.items():
+        for error in errors:
+            console.print(f"left out: {_shown(str(error))}", markup=False, highlight=False, soft_wrap=True)
+        size = size_text(path.stat().st_size)
+        console.print(f"film {path} ({size})", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_scores(evaluations: Sequence[RunEvaluation], settings: EvaluationSettings, console: Console) -> None:

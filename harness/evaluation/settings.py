@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.experiment.plan import RunSpec
 
-__all__ = ["EvaluationSettings", "RunEvaluation", "Snapshot"]
+__all__ = ["EvaluationSettings", "Footage", "RunEvaluation", "Snapshot"]
 
 Snapshot = Literal["final", "best"]
 """Model of a run: that at the end of training, or the best one by the evaluations during training."""
@@ -71,3 +71,27 @@ class RunEvaluation:
     ) -> RunEvaluation:
         """Return the evaluation of the run with this spec."""
         return cls(str(path), spec.algo, spec.env, spec.seed, tuple(rewards), tuple(lengths), error)
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Images of one episode, in a file."""
+
+    file: str
+    """npy file with bytes [T, H, W, 3]."""
+
+    fps: float
+    """Images per second of the environment's own time."""
+
+    steps_per_image: int
+    returns: tuple[float, ...]
+    """Sum of the rewards before each image."""
+
+    total: float
+    """Return of the episode, or of its beginning if it was cut."""
+
+    n_steps: int
+    """Steps that were played."""
+
+    is_cut: bool
+    """True if the episode was longer than the film."""

@@ -88,6 +88,8 @@ def _remarks(experiment: Experiment) -> list[str]:
     """Return a line for each reason why runs of an experiment have no valid result."""
     name = _printable(str(experiment.path))
     lines = [f"{name}: {_printable(experiment.problem)}"] if experiment.problem else []
+    if not (experiment.path / "runs").is_dir():
+        return [*lines, f"{name}: has no folder runs: tables and figures may be kept, but no run"]
     groups = problems_of(run for run in experiment.runs if run.state != "foreign")
     for problem, runs in list(groups.items())[:MAX_PROBLEMS]:
         lines.append(f"{name}: {_runs(runs)}: {textwrap.shorten(_printable(problem), 200, placeholder=' ...')}")
