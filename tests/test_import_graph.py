@@ -94,6 +94,11 @@ HARNESS: Mapping[str, set[str]] = {
     "validation": {"config", "experiment", "training", "training.executors"},
     "main_job": {"errors", "config", "experiment", "printable", "training.executors", "analysis"},
     "verification": {"errors", "config", "experiment", "main_job", "printable", "training.executors"},
+    "api": {
+        "errors", "config", "experiment", "analysis", "analysis.frames", "analysis.plots", "analysis.tables",
+        "evaluation", "main_job",
+    },
+    "__init__": {"api"},
     "pytest_plugin": {
         "errors", "catalogue", "checks", "training", "crosscheck", "crosscheck.profiles", "crosscheck.reporting"
     },

@@ -29,14 +29,18 @@ from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import ExperimentConfig, StatisticsConfig
 from harness.experiment.plan import RunSpec, plan
 
-__all__ = ["report_folders", "write_report"]
+__all__ = ["planned_results", "report_folders", "write_report"]
 
 
 def write_report(config: ExperimentConfig, runs_path: Path, out: Path, console: Console) -> None:
     """Write tables and figures of an experiment below `out`, computed from the runs in its plan only."""
+    _write(planned_results(config, runs_path), config.statistics, out, console)
+
+
+def planned_results(config: ExperimentConfig, runs_path: Path) -> Results:
+    """Return the runs in the plan of an experiment, those that are missing included; raise RecordError."""
     specs = plan(config)
-    results = load_results(runs_path, expected=specs)
-    _write(_only_planned(results, specs), config.statistics, out, console)
+    return _only_planned(load_results(runs_path, expected=specs), specs)
 
 
 def report_folders(folders: Sequence[Path], statistics: StatisticsConfig, out: Path, console: Console) -> None:

@@ -41,6 +41,8 @@ def record_episode(
     """
     # Before any window library is loaded: images need no screen.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
+        os.environ.setdefault("MUJOCO_GL", "egl")
     agent = open_agent(run_path, settings)
     spec = evaluated_spec(agent.spec, settings.env)
     seed = FINAL_EVAL_SEED + SEEDS_PER_RUN * (agent.spec.seed if settings.seeds is None else settings.seeds[0])

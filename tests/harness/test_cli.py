@@ -17,6 +17,7 @@ from harness.config import parse_config, resolved_text
 from harness.experiment.plan import plan
 from harness.experiment.run_records import read_record
 from harness.training.executors.processes import children_of
+from tests.harness.evaluation.stored import trained_run
 from tests.harness.processes import is_loading_torch, is_running, wait_until
 from tests.results_factory import make_record, make_spec, write_experiment, write_run
 
@@ -62,8 +63,7 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 def test_help_loads_nothing_heavy() -> None:
     script = (
         "import sys, harness.cli\n"
-        "commands = ('compare', 'train', 'report', 'verify', 'crosscheck', 'bench', 'check-config')\n"
-        "for arguments in ([], *([command] for command in commands)):\n"
+        f"for arguments in ([], *([command] for command in {COMMANDS!r})):\n"
         "    sys.argv = ['harness', *arguments, '--help']\n"
         "    try: harness.cli.main()\n"
         "    except SystemExit as exit_: assert exit_.code == 0\n"
@@ -113,6 +113,12 @@ def test_every_command_has_help(harness: Harness, command: str) -> None:
         (["crosscheck", "ppo", "--updates", "0"], "'--updates': Input should be greater than or equal to 1"),
         (["crosscheck"], "Missing argument 'SUBJECT'"),
         (["report", "a", "b"], "several folders need --out, the folder to write to"),
+        (["evaluate"], "Missing argument 'RUN_DIR...'"),
+        (["evaluate", "a", "--episodes", "0"], "'--episodes': Input should be greater than or equal to 1"),
+        (["evaluate", "a", "--seed", "9-1"], "'--seed': expected a range such as 0-9 or one seed, got '9-1'"),
+        (["evaluate", "a", "--seed", "2000001"], "'--seed': expected seeds up to 2,000,000, got '2000001'"),
+        (["watch", "a", "--seed", "-1"], "'--seed': Input should be greater than or equal to 0"),
+        (["clean"], "Missing argument 'DIR'"),
         (["bench", "--pairs", "0"], "'--pairs': Input should be greater than or equal to 1"),
     ],
 )
@@ -302,6 +308,53 @@ def test_a_report_on_an_ablation_does_not_load_torch(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[:2] for line in done.stdout.splitlines() if line.startswith(" sgd")] == [["sgd", "2"]]
     assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "watch", "list", "clean"])
+def test_a_folder_without_runs_is_one_line(harness: Harness, tmp_path: Path, command: str) -> None:
+    (tmp_path / "empty").mkdir()
+
+    for folder, problem in (("empty", "holds no r"), ("nowhere", "is not a folder, expected results of `harness comp")):
+        code, _, errors = harness(command, folder)
+
+        assert code == 1
+        assert errors.startswith(f"error: {folder}: {problem}")
+        assert len(errors.splitlines()) == 1
+
+
+def test_a_trained_run_is_listed_evaluated_and_filmed(harness: Harness, tmp_path: Path) -> None:
+    folder, record, _ = trained_run(tmp_path / "mine")
+
+    _, listed, _ = harness("list", "mine")
+    code, output, errors = harness("evaluate", "mine", "--json", "a.json", "--csv", "a.csv", "--video", "a.gif")
+
+    assert (code, errors) == (0, "")
+    assert listed.split()[listed.split().index("mine") :][:3] == ["mine", "1", "1"]
+    assert output.startswith("1 of 1 runs evaluated: final model, 3 deterministic episodes each\nCartPole-v1")
+    assert output.splitlines()[-1].startswith("film a.gif (")
+    assert json.loads(Path("a.json").read_text())["runs"][0]["rewards"] == list(record.final_rewards)
+    assert len(Path("a.csv").read_text().splitlines()) == 2
+    assert harness("watch", str(folder), "--out", "b.gif")[0] == 0
+    assert Path("b.gif").read_bytes()[:6] == b"GIF89a"
+
+
+def test_a_mistake_that_all_evaluations_share_is_one_line(harness: Harness, tmp_path: Path) -> None:
+    trained_run(tmp_path / "mine")
+
+    code, output, errors = harness("evaluate", "mine", "--env", "CartPol-v1")
+
+    assert (code, output) == (1, "")
+    assert errors == "error: environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?\n"
+
+
+def test_clean_removes_files_only_on_demand(harness: Harness, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "mine", make_record(make_spec()))
+    (folder / "failed-1.json").write_text("{}")
+
+    assert harness("clean", "mine")[1].endswith("dry run, nothing was removed; add --yes to remove 2 B\n")
+    assert (folder / "failed-1.json").exists()
+    assert harness("clean", "mine", "--yes")[1].endswith("removed 2 B\n")
+    assert sorted(path.name for path in folder.iterdir()) == ["run.json"]
 
 
 def test_check_config_lists_every_mistake_and_the_valid_files(harness: Harness) -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
 
 from harness.analysis.frames import Results
 from harness.analysis.plots.registry import registered_figures
 from harness.analysis.plots.style import save_figure
 
-__all__ = ["save_all"]
+__all__ = ["draw", "save_all"]
+
+
+def draw(function: Callable[..., Figure], results: Results, **settings: Any) -> Figure:
+    """Return the figure of a registered function, which gets those of the settings that it takes."""
+    keywords = inspect.signature(function).parameters
+    return function(results, **{key: value for key, value in settings.items() if key in keywords})
 
 
 def save_all(
@@ -38,9 +48,8 @@ def save_all(
     }
     out_dir.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    for name, draw in registered_figures().items():
-        keywords = inspect.signature(draw).parameters
-        figure = draw(results, **{key: value for key, value in settings.items() if key in keywords})
+    for name, function in registered_figures().items():
+        figure = draw(function, results, **settings)
         if any(axes.has_data() for axes in figure.axes):
             written += save_figure(figure, out_dir / name)
     return written
