@@ -126,8 +126,9 @@ def _recorded(
     results = dict(map_in_workers("harness.evaluation.footage:record_episode", calls, n_workers))
     panels: list[list[Panel]] = [[] for _ in rows]
     for index, (row, run, role) in enumerate(cells):
-        if isinstance(results[index], Footage):
-            panels[row].append(Panel(run, role, results[index]))
+        footage = results[index]
+        if isinstance(footage, Footage):
+            panels[row].append(Panel(run, role, footage))
     errors = [results[index] for index in range(len(cells)) if isinstance(results[index], HarnessError)]
     return [row for row in panels if row], errors
 
@@ -250,7 +251,8 @@ def _palette(samples: Sequence[Image.Image]) -> Image.Image:
 def _save_mp4(grid: Grid, path: Path) -> None:
     import imageio.v2 as imageio
 
-    with imageio.get_writer(path, fps=grid.fps, codec="libx264", macro_block_size=2, quality=8) as writer:
+    writer: Any = imageio.get_writer(path, fps=grid.fps, codec="libx264", macro_block_size=2, quality=8)
+    with writer:
         for image in grid:
             writer.append_data(np.asarray(image))
         for _ in range(round(HOLD_SECONDS * grid.fps)):

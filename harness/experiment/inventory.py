@@ -155,8 +155,8 @@ def _stored(path: Path, spec: RunSpec | None, *, is_planned: bool) -> StoredRun:
         return StoredRun(path, *_identity(path, spec), "missing", problem=reason, planned=planned)
     identity = record.spec.algo, record.spec.env, record.spec.seed
     if record.status == "failed":
-        error = dict(record.error or {})
-        problem = " ".join(f"{error.get('type', '?')}: {error.get('message', '?')}".split())
+        cause = dict(record.error or {})
+        problem = " ".join(f"{cause.get('type', '?')}: {cause.get('message', '?')}".split())
         return StoredRun(path, *identity, "failed", record, problem, planned)
     if is_planned and (spec is None or spec.digest != record.spec.digest):
         problem = f"is not in {EXPERIMENT_NAME}" if spec is None else f"has other settings than in {EXPERIMENT_NAME}"
