@@ -6,9 +6,7 @@ Nothing here loads torch. A run that cannot be evaluated, or whose process dies,
 from __future__ import annotations
 
 import math
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +14,12 @@ from harness.analysis.stats import Interval, mean_interval
 from harness.errors import HarnessError
 from harness.evaluation.settings import EvaluationSettings, RunEvaluation
 from harness.experiment.inventory import StoredRun
-from harness.training.executors.local import call_in_worker
+from harness.training.executors.local import call_in_worker, call_in_workers
 
 __all__ = ["Score", "evaluate_runs", "map_in_workers", "scores", "spread"]
 
 _TARGET = "harness.evaluation.episodes:evaluate_run"
+_GUARDED = "harness.evaluation.guarded:outcome_of"
 
 
 @dataclass(frozen=True)
@@ -78,23 +77,26 @@ def evaluate_runs(
 def map_in_workers(
     target: str, calls: Sequence[tuple[Any, ...]], n_workers: int
 ) -> Iterator[tuple[int, Any | HarnessError]]:
-    """Yield (index of the call, its result or HarnessError) as the calls end, each in a process of its own.
+    """Yield (index of the call, its result or HarnessError), n_workers calls at a time, each in a process of its own.
 
-    target: function as "module:name". Ctrl-C ends the processes.
+    target: function as "module:name". An error, or the death of a process, costs no other call. Ctrl-C ends all.
     """
-    with ThreadPoolExecutor(n_workers) as threads:
-        futures = {threads.submit(call_in_worker, target, *call): index for index, call in enumerate(calls)}
+    for start in range(0, len(calls), n_workers):
+        batch = [(target, *call) for call in calls[start : start + n_workers]]
         try:
-            for future in as_completed(futures):
-                error = future.exception()
-                if error is not None and not isinstance(error, HarnessError):
-                    raise error
-                yield futures[future], future.result() if error is None else error
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():  # the threads wait for these
-                process.terminate()
-            raise
+            outcomes = call_in_workers(_GUARDED, batch)
+        except HarnessError:  # a process died, and with it the batch: one by one, so that only this call is lost
+            outcomes = [_outcome_alone(call) for call in batch]
+        for index, (is_result, value) in enumerate(outcomes, start):
+            yield index, value if is_result else HarnessError(value)
+
+
+def _outcome_alone(call: tuple[Any, ...]) -> tuple[bool, Any]:
+    try:
+        outcome: tuple[bool, Any] = call_in_worker(_GUARDED, *call)
+    except HarnessError as error:
+        return False, str(error)
+    return outcome
 
 
 def scores(evaluations: Iterable[RunEvaluation], confidence: float = 0.95) -> list[Score]:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from harness.errors import HarnessError
 from harness.evaluation.settings import EvaluationSettings, RunEvaluation
 from harness.evaluation.several_runs import evaluate_runs, map_in_workers, scores, spread
 from harness.experiment.inventory import runs_at
+from harness.training.algorithms import import_target
 from tests.harness.evaluation.stored import trained_run
 from tests.harness.toy_subjects import MODULE
 from tests.results_factory import failed, make_record, make_spec, write_run
@@ -29,20 +31,21 @@ def test_runs_without_an_agent_are_named_and_the_others_are_evaluated(tmp_path: 
     assert sorted(evaluation.seed for evaluation in said) == [0, 1, 2]
 
 
-def test_the_death_of_a_process_costs_only_its_call() -> None:
-    calls = [(f"{MODULE}:add", (1, 2)), (f"{MODULE}:die", ())]
-    results = dict(map_in_workers("tests.harness.evaluation.test_several_runs:called", calls, 2))
+def test_errors_and_dead_processes_cost_only_their_own_call() -> None:
+    calls = [(f"{MODULE}:{name}", arguments) for name, arguments in (("add", (1, 2)), ("fail", ()), ("die", ()))]
 
-    assert results[0] == 3
-    assert isinstance(results[1], HarnessError)
-    assert str(results[1]) == "a worker process died (exit code 5)"
+    results = dict(map_in_workers(f"{__name__}:called", [*calls, (f"{MODULE}:add", (3, 4))], 3))
+
+    assert (results[0], results[3]) == (3, 7)
+    assert [str(results[index]) for index in (1, 2)] == [
+        "ZeroDivisionError: one by nothing",
+        "a worker process died (exit code 5)",
+    ]
+    assert all(isinstance(results[index], HarnessError) for index in (1, 2))
 
 
-def called(target: str, arguments: tuple[int, ...]) -> int:
-    from harness.training.algorithms import import_target
-
-    result: int = import_target(target)(*arguments)
-    return result
+def called(target: str, arguments: tuple[int, ...]) -> Any:
+    return import_target(target)(*arguments)
 
 
 def evaluation(seed: int, *rewards: float, algo: str = "ppo", error: str = "") -> RunEvaluation:
