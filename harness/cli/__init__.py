@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+"""Command line as an application of Typer."""
 
 Config = Annotated[
     Path, typer.Argument(help="Configuration file of the experiment, such as configs/compare.yml.", metavar="CONFIG")

@@ -25,7 +25,7 @@ CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"(?:custom_ppo|harness|tests|configs|docs|results/published|\.github)/[\w./*-]*")
 MODULE = re.compile(r"(?:custom_ppo|harness|tests)(?:\.\w+)+")
-COMMAND = re.compile(r"(?<![\w/.-])(?:\.venv/bin/)?harness ([a-z][a-z-]+)")
+COMMAND = re.compile(r"(?<!from )(?<![\w/.-])(?:\.venv/bin/)?harness ([a-z][a-z-]+)")
 TARGET = re.compile(r"(?<![\w/.-])make ([a-z][a-z-]+)")
 
 
