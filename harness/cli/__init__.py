@@ -488,7 +488,3 @@ app.command()(stored_runs.evaluate)
 app.command()(stored_runs.watch)
 app.command("list")(stored_runs.list_)
 app.command()(stored_runs.clean)
-
-
-if __name__ == "__main__":
-    main()

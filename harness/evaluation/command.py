@@ -80,7 +80,7 @@ def run_watch(
 
     out: GIF or MP4; None for watch.gif in the first folder. Raises HarnessError if there is nothing to film.
     """
-    runs = [run for run in runs_at(folders) if run.record is not None and run.record.status == "finished"]
+    runs = [run for run in runs_at(folders) if run.state == "finished"]
     if not runs:
         raise HarnessError(
             f"{folders[0]}: holds no finished run of the harness; for folders of other programs use "

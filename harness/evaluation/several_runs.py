@@ -48,7 +48,8 @@ def evaluate_runs(
     """Return one evaluation for each run, in the order of `runs`.
 
     on_result: called in this thread with every evaluation, as soon as it is there.
-    Runs that failed or are missing are not started; of a stale run the stored agent is evaluated.
+    Runs that failed or are missing have no agent; a stale run, which was made with other settings than the others,
+    would distort the mean.
     """
     results: dict[int, RunEvaluation] = {}
 
@@ -61,7 +62,7 @@ def evaluate_runs(
 
     waiting = []
     for index, run in enumerate(runs):
-        if run.state in ("failed", "missing", "damaged"):
+        if run.state in ("failed", "missing", "damaged", "stale"):
             note(index, error=f"{run.state}: {run.problem}")
         else:
             waiting.append(index)

@@ -120,6 +120,8 @@ def runs_at(paths: Iterable[Path]) -> list[StoredRun]:
 
 
 def _runs_below(path: Path) -> Iterator[StoredRun]:
+    if path.is_file():
+        raise RecordError(f"{path}: is a file, expected the folder of a run, or a folder with results")
     if path.is_dir() and not (path / EXPERIMENT_NAME).exists() and _is_run(os.listdir(path)):
         yield _stored(path, None, is_planned=False)
         return

@@ -4,12 +4,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+from harness.config import parse_config
 from harness.errors import HarnessError
 from harness.evaluation.settings import EvaluationSettings, RunEvaluation
 from harness.evaluation.several_runs import evaluate_runs, map_in_workers, scores, spread
 from harness.experiment.inventory import runs_at
+from harness.experiment.plan import plan
 from harness.training.algorithms import import_target
 from tests.harness.evaluation.stored import trained_run
+from tests.harness.experiment.test_inventory import EXPERIMENT
 from tests.harness.toy_subjects import MODULE
 from tests.results_factory import failed, make_record, make_spec, write_run
 
@@ -29,6 +32,19 @@ def test_runs_without_an_agent_are_named_and_the_others_are_evaluated(tmp_path: 
     assert evaluations[1].error.endswith("CartPole-v1.zip: does not exist; the model was removed, or never saved")
     assert evaluations[2].error == "failed: ValueError: NaN in the policy"
     assert sorted(evaluation.seed for evaluation in said) == [0, 1, 2]
+
+
+def test_a_stale_run_does_not_distort_the_mean_and_can_be_named_itself(tmp_path: Path) -> None:
+    folder, record, spec = trained_run(tmp_path)
+    planned = parse_config(EXPERIMENT, Path("experiment.yml"))
+    assert plan(planned)[0].run_dir == spec.run_dir
+    (tmp_path / "experiment.yml").write_text(EXPERIMENT)
+
+    (among_others,) = evaluate_runs(runs_at([tmp_path])[:1], EvaluationSettings(), 1)
+    (alone,) = evaluate_runs(runs_at([folder]), EvaluationSettings(), 1)
+
+    assert among_others.error == "stale: has other settings than in experiment.yml"
+    assert alone.rewards == record.final_rewards
 
 
 def test_errors_and_dead_processes_cost_only_their_own_call() -> None:

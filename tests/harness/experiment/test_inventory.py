@@ -98,6 +98,10 @@ def test_runs_are_found_from_a_run_a_subfolder_and_the_results(tmp_path: Path) -
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("x")
+    with pytest.raises(RecordError, match=r"a\.yml: is a file, expected the folder of a run, or a folder with results"):
+        runs_at([tmp_path / "a.yml"])
+    (tmp_path / "a.yml").unlink()
     with pytest.raises(RecordError, match=r": holds no runs, expected results of `harness compare`"):
         runs_at([tmp_path])
 
