@@ -14,7 +14,7 @@ from harness.config import ExperimentConfig, Reading, read_config
 from harness.config.documents import Located, PlacedError
 from harness.config.trust import untrusted_imports
 from harness.experiment.plan import RunSpec
-from harness.training.executors.local import call_in_worker
+from harness.training.executors.calls import call_in_worker
 from harness.training.findings import Finding, Speed, Trials
 
 __all__ = ["Validation", "validate", "validate_file"]

@@ -104,8 +104,8 @@ HARNESS: Mapping[str, set[str]] = {
     },
     "zoo": {"config", "training"},
     "cli": {
-        "errors", "config", "experiment", "execution", "training.executors", "bench", "analysis", "main_job", "crosscheck",
-        "overview", "validation", "verification", "evaluation", "housekeeping",
+        "errors", "config", "experiment", "execution", "training.executors", "bench", "analysis", "main_job",
+        "crosscheck", "overview", "validation", "verification", "evaluation", "housekeeping",
     },
     "__main__": {"cli"},
 }  # fmt: skip

@@ -170,7 +170,7 @@ def one_of(*words: str) -> Rule:
             raise ConfigError(f"expected {' or '.join(words)}, got {describe(value)}{did_you_mean(value, words)}")
         return value
 
-    return Rule(" or ".join(words), read)
+    return Rule(" or ".join(words), read, {"enum": list(words)})
 
 
 def matching(pattern: str, expected: str, *, max_length: int = 200) -> Rule:

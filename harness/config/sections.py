@@ -56,12 +56,15 @@ EVALUATION_RULES: Mapping[str, Rule] = {
     "n_final_episodes": _ONE_OR_MORE,
 }
 
+_NUMBER_OR_TEXT = {"type": ["number", "string"]}
+_DURATION = Rule(DURATION, parse_duration, _NUMBER_OR_TEXT)
+
 EXECUTION_RULES: Mapping[str, Rule] = {
     "retries": integer(at_least=0, at_most=100),
-    "time_limit": optional(Rule(DURATION, parse_duration)),
-    "stall_limit": Rule(DURATION, parse_duration),
-    "memory_limit": optional(Rule(SIZE, parse_size)),
-    "checkpoint_interval": Rule(DURATION, parse_duration),
+    "time_limit": optional(_DURATION),
+    "stall_limit": _DURATION,
+    "memory_limit": optional(Rule(SIZE, parse_size, _NUMBER_OR_TEXT)),
+    "checkpoint_interval": _DURATION,
 }
 
 STATISTICS_RULES: Mapping[str, Rule] = {

@@ -14,7 +14,7 @@ from harness.analysis.stats import Interval, mean_interval
 from harness.errors import HarnessError
 from harness.evaluation.settings import EvaluationSettings, RunEvaluation
 from harness.experiment.inventory import StoredRun
-from harness.training.executors.local import call_in_worker, call_in_workers
+from harness.training.executors.calls import call_in_worker, call_in_workers
 
 __all__ = ["Score", "evaluate_runs", "map_in_workers", "scores", "spread"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from harness.config.entries import TRUSTED_PACKAGES
 from harness.config.hyperparams import parse_wrappers
+from harness.config.trust import TRUSTED_PACKAGES
 from harness.errors import RecordError
 from harness.experiment.plan import RunSpec
 
