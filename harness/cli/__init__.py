@@ -139,13 +139,15 @@ def compare(
 
 def _validated(config: Path, trust: Sequence[str], check: bool) -> Any:
     """Return the experiment of a file; raise HarnessError with all its mistakes, and print notes."""
+    from harness.training.executors.stopping import stop_on_signals
     from harness.validation import validate_file
 
     try:
-        validation = validate_file(config, trusted=trust, try_out=check)
-    except KeyboardInterrupt:
+        with stop_on_signals():  # SIGTERM and SIGHUP must end the processes that try out, too
+            validation = validate_file(config, trusted=trust, try_out=check)
+    except KeyboardInterrupt as interruption:
         print("interrupted: nothing was run yet")  # noqa: T201
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        raise typer.Exit(128 + getattr(interruption, "number", EXIT_INTERRUPTED - 128)) from None
     if validation.config is None:
         raise HarnessError("\n".join(map(str, validation.problems)))
     _print_notes(validation)

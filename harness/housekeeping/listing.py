@@ -44,8 +44,9 @@ def list_experiments(folders: Iterable[Path], console: Console) -> list[Experime
 
 
 def _table(experiments: Sequence[Experiment]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("experiment", overflow="fold")
+    # Narrow, as in 80 columns rich would otherwise leave nothing of the first column, the only one that may shrink.
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("experiment", overflow="fold", min_width=10)
     for header in ("runs", "done", "failed", "missing", "stale", "steps", "run time", "size", "models"):
         table.add_column(header, justify="right", no_wrap=True)
     for experiment in experiments:

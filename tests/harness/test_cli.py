@@ -115,7 +115,7 @@ def test_every_command_has_help(harness: Harness, command: str) -> None:
         (["report", "a", "b"], "several folders need --out, the folder to write to"),
         (["evaluate"], "Missing argument 'RUN_DIR'"),
         (["evaluate", "a", "--episodes", "0"], "'--episodes': Input should be greater than or equal to 1"),
-        (["evaluate", "a", "--seed", "9-1"], "--seed: expected a range such as 0-9 or one seed, got '9-1'"),
+        (["evaluate", "a", "--seed", "9-1"], "--seed: the range 9-1 is empty, did you mean 1-9?"),
         (["evaluate", "a", "--seed", "2000001"], "--seed: expected seeds up to 2,000,000, got '2000001'"),
         (["watch", "a", "--seed", "-1"], "'--seed': Input should be greater than or equal to 0"),
         (["clean"], "Missing argument 'DIR'"),
@@ -539,11 +539,10 @@ def test_two_signals_stop_all_processes_without_traceback(moment: str, number: s
         f"stopping: {n_workers} running runs will pause at a checkpoint or go on to the end; "
         "once more (Ctrl-C) stops at once"
     )
-    assert ("".join(lines) + output).splitlines() == [
-        f"2 runs in {tmp_path / 'out'}: 2 to run on {n_workers} workers",
-        *([stopping] if trains else []),
-        f"interrupted: finished runs are kept in {tmp_path / 'out'}; run the same command again to continue",
-    ]
+    kept = f"interrupted: finished runs are kept in {tmp_path / 'out'}; run the same command again to continue"
+    expected = [f"2 runs in {tmp_path / 'out'}: 2 to run on {n_workers} workers", stopping, kept]
+    # torch is loaded first by the processes that try environments and algorithms out.
+    assert ("".join(lines) + output).splitlines() == (expected if trains else ["interrupted: nothing was run yet"])
     assert process.returncode == 128 + number
     assert list(tmp_path.rglob("run.json")) == []
     assert wait_until(lambda: not any(map(is_running, workers)))

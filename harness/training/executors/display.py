@@ -18,6 +18,7 @@ from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord
 from harness.printable import one_line
 from harness.training.executors.events import Finished, Job, Paused, Progressed, Retried, RunEvent, Started, Stopping
+from harness.training.executors.stopping import signals_held
 from harness.training.progress import Progress
 
 __all__ = ["Display", "clock"]
@@ -126,7 +127,8 @@ class Display:
         self._show_overall()
 
     def _print(self, line: str, *, markup: bool = False) -> None:
-        self.console.print(line, markup=markup, highlight=False, soft_wrap=True)
+        with signals_held():  # an exception within would let rich print the line again
+            self.console.print(line, markup=markup, highlight=False, soft_wrap=True)
 
     def _end(self, spec: RunSpec) -> None:
         """Remove the bar of a run."""

@@ -65,7 +65,7 @@ def test_mistakes_in_the_section_have_lines(tmp_path: Path) -> None:
     problems = [str(problem) for problem in check_config(tmp_path / "a.yml")]
 
     assert [problem.removeprefix(f"{tmp_path}/") for problem in problems] == [
-        "a.yml:7: execution.retries: expected an integer in [0, 100], got -1",
-        'a.yml:8: execution.time_limit: expected seconds or text such as 1h30m or null, got the text "soon"',
-        "a.yml:9: execution.memory: unknown key, did you mean memory_limit?",
+        "a.yml:7:3: execution.retries: expected an integer in [0, 100], got -1",
+        'a.yml:8:3: execution.time_limit: expected seconds or text such as 1h30m or null, got the text "soon"',
+        "a.yml:9:3: execution.memory: unknown key, did you mean memory_limit?",
     ]
