@@ -36,9 +36,9 @@ StepFunction = Callable[[NDArray[Any]], Results]
 def stepper(env: Any) -> StepFunction:
     """Return a function that does what `env.step` does, with less overhead where env is known exactly.
 
-    Known are DummyVecEnv with observations that are one array or a dict of arrays, and around it VecNormalize or any
-    stack of VecFrameStack and VecTransposeImage, if neither they nor their classes were patched. Ask again after env
-    was exchanged or patched.
+    Known are DummyVecEnv with observations that are one array or a dict of arrays, and around it VecNormalize or, with
+    one array, any stack of VecFrameStack and VecTransposeImage, if neither they nor their classes were patched. Ask
+    again after env was exchanged or patched.
     """
     if _is_lean(env):
         return lambda actions: _step(env, actions)
@@ -55,13 +55,16 @@ def stepper(env: Any) -> StepFunction:
 
 
 def _image_stepper(env: Any) -> StepFunction | None:
-    """Return the function for a VecFrameStack or VecTransposeImage around known environments, or None."""
+    """Return the function for a VecFrameStack or VecTransposeImage around known environments, or None.
+
+    Observations must be one array: those of a Dict are stacked and transposed by SB3.
+    """
     stacks = _is_untouched(env, VecFrameStack) and _is_untouched(env.stacked_obs, StackedObservations)
     if not stacks and not _is_untouched(env, VecTransposeImage):
         return None
     inner = env.venv
     step = stepper(inner)
-    if step == inner.step:  # not known
+    if step == inner.step or not isinstance(env.observation_space, spaces.Box):  # not known
         return None
     return stacking_step(env.stacked_obs, step) if stacks else transposing_step(env, step)
 

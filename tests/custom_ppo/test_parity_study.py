@@ -40,7 +40,7 @@ def test_the_combinations_reach_every_kind_of_everything() -> None:
     assert {word["actions"] for word in words} == {*REAL_ENVS, *ACTIONS}
     assert {word["policy"] for word in words} == {"MlpPolicy", "CnnPolicy", "MultiInputPolicy"}
     for axis, n_words in {
-        "wrapper": 7,
+        "wrapper": 8,
         "processes": 2,
         "gSDE": 2,
         "early stopping": 2,

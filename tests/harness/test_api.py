@@ -66,7 +66,7 @@ def test_a_file_a_mapping_and_a_config_are_the_same_experiment(tmp_path: Path, m
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seeds": "x"}, 'experiment: seeds: expected a count, a range such as 0-9, or a list, got the text "x"'),
+        ({"seeds": "x"}, 'experiment: seeds: expected a count >= 1, a range such as 0-9, or a list, got the text "x"'),
         ({"algorithms": ["pp0"]}, "experiment: algorithms[0]: no algorithm is registered as pp0, did you mean ppo?"),
         ({"seeds": object()}, "experiment: expected plain data such as in a YAML file"),
     ],

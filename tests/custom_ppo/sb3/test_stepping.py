@@ -491,6 +491,9 @@ UNKNOWN_STACKS: dict[str, Callable[[], VecEnv]] = {
     "subclass": lambda: VecTransposeImage(OwnFrameStack(DummyVecEnv([_image(36, 37, 1)]), 4)),
     "own update": _with_own_update,
     "Dict": lambda: VecFrameStack(DummyVecEnv([reporting(spaces.Dict({"a": FLOATS}))]), 2),
+    "Dict of images": lambda: VecTransposeImage(
+        DummyVecEnv([reporting(spaces.Dict({"image": spaces.Box(0, 255, (36, 37, 1), np.uint8)}))])
+    ),
 }
 
 

@@ -87,5 +87,5 @@ def test_an_environment_missing_from_the_file_is_refused(tmp_path: Path) -> None
 def test_a_mistake_in_the_file_is_reported_with_its_line(tmp_path: Path) -> None:
     path = settings_file(tmp_path, YAML.replace("n_epochs", "n_epoch"))
 
-    with pytest.raises(ConfigError, match=r"mine\.yml:7: .*n_epoch.*did you mean n_epochs"):
+    with pytest.raises(ConfigError, match=r"mine\.yml:7:3: .*n_epoch.*did you mean n_epochs"):
         profile_of_file(path, ["CartPole-v1"], "ppo")
