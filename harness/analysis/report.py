@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.analysis.frames import Results, load_results
+from harness.analysis.frames.audit import ENDED_EARLY
 from harness.analysis.plots import save_all
 from harness.analysis.tables import (
     compare_scores,
@@ -48,7 +49,11 @@ def report_folders(folders: Sequence[Path], statistics: StatisticsConfig, out: P
 
     Raises RecordError if there are no runs.
     """
-    _write(load_results(*folders), statistics, out, console)
+    results = load_results(*folders)
+    for run in results.runs[results.runs["error"].str.startswith(ENDED_EARLY)].to_dict("records"):
+        line = f"note: {run['path']}: {run['error'][0].lower()}{run['error'][1:]}; it counts as a failed run"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    _write(results, statistics, out, console)
 
 
 def _only_planned(results: Results, specs: Iterable[RunSpec]) -> Results:

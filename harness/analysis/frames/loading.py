@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.analysis.frames.audit import fail_runs_that_end_early
 from harness.analysis.frames.files import (
     NO_EPISODES,
     NO_EVALUATIONS,
@@ -87,7 +88,7 @@ def load_results(
     runs = unsorted.sort_values(["algo", "env", "seed"], kind="stable")
     tables = [tables[index] for index in runs.index]
     return Results(
-        runs=runs.reset_index(drop=True),
+        runs=fail_runs_that_end_early(runs.reset_index(drop=True)),
         episodes=_stack([table.episodes for table in tables], runs),
         evaluations=_stack([table.evaluations for table in tables], runs),
         progress=_stack([table.progress for table in tables], runs),

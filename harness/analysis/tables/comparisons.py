@@ -40,6 +40,13 @@ class Pair:
         )
         return bool(first) and first == second and all(first.values())
 
+    @property
+    def budgets(self) -> tuple[float, float]:
+        """Median environment steps of the finished trainings on both sides, NaN without any."""
+        ended = (runs[runs["status"].isin(["finished", "foreign"])] for runs in (self.first_runs, self.second_runs))
+        first, second = (float(runs["steps"].median()) for runs in ended)
+        return first, second
+
     def samples(self, metric: Metric) -> tuple[FloatArray, FloatArray]:
         """Return the metric of each run of the first and of the second algorithm, [n] and [m]; NaN if it has none."""
         return self.first_runs[metric.name].to_numpy(float), self.second_runs[metric.name].to_numpy(float)
@@ -121,10 +128,20 @@ def _compare(
     ]
     family = Family(tuple(cases), 1.0 - statistics.confidence)
     comparisons = []
-    for (pair, metric), one, verdict in zip(jobs, family.cases, family.verdicts(), strict=True):
+    for (pair, metric), one, verdict in zip(jobs, family.cases, map(_withheld, jobs, family.verdicts()), strict=True):
         g = stats.hedges_g(*pair.samples(metric), statistics.confidence)
         comparisons.append(Comparison(pair, metric, one.test, g, verdict))
     return comparisons, family
+
+
+def _withheld(job: tuple[Pair, Metric], verdict: stats.Verdict) -> stats.Verdict:
+    """Return the verdict, or an inconclusive one if the two sides were not trained for about as many steps."""
+    first, second = job[0].budgets
+    # Rollouts are completed, so that equal budgets may end with somewhat different steps.
+    if verdict.outcome in ("identical", "inconclusive") or not min(first, second) < 0.8 * max(first, second):
+        return verdict
+    reason = f"no verdict, as they were trained for unequal numbers of steps ({first:,.0f} against {second:,.0f})"
+    return replace(verdict, outcome="inconclusive", reasons=(reason, *verdict.reasons))
 
 
 def _repeated(pairs: Sequence[Pair], n_metrics: int) -> list[int | None]:

@@ -16,7 +16,7 @@ from harness.analysis.report import _verdict_line, report_folders, write_report
 from harness.config import ReferenceScores, StatisticsConfig, parse_config
 from harness.errors import RecordError
 from harness.experiment.plan import plan
-from tests.results_factory import failed, make_record, write_experiment, write_run
+from tests.results_factory import failed, make_record, write_experiment, write_monitor, write_run
 
 STATISTICS = StatisticsConfig(n_bootstrap=50, references={"CartPole-v1": ReferenceScores(20.0, 500.0)})
 TEXT = """
@@ -162,3 +162,16 @@ def test_an_empty_folder_is_an_error(tmp_path: Path, console: Console) -> None:
     assert str(error.value) == (
         f"{tmp_path}: holds no runs, expected run.json, *monitor.csv, evaluations.npz or progress.csv"
     )
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_a_log_that_ends_early_is_named(tmp_path: Path, console: Console) -> None:
+    for seed, n_episodes in enumerate((100, 40, 100)):
+        folder = tmp_path / "logs" / "ppo" / f"CartPole-v1_{seed + 1}"
+        write_monitor(folder / "0.monitor.csv", [(10.0, 10)] * n_episodes)
+
+    report_folders([tmp_path / "logs"], STATISTICS, tmp_path / "report", console)
+
+    place = tmp_path / "logs" / "ppo" / "CartPole-v1_2"
+    reason = "ended early: after 400 steps, 40% of the 1,000 that are usual here"
+    assert f"note: {place}: {reason}; it counts as a failed run" in " ".join(console_text(console).split())

@@ -213,3 +213,14 @@ def test_the_steadier_is_said_to_score_lower_only_if_it_does(make_metrics: MakeM
     table = stability_table(compare_stability(metrics, STATISTICS)).set_index("measure")
 
     assert table["steadier"]["fluctuation"] == "ppo"
+
+
+def test_unequal_budgets_withhold_the_verdict(make_metrics: MakeMetrics) -> None:
+    metrics = make_metrics({("A-v0", "ppo"): HIGH, ("A-v0", "a2c"): LOW})
+    assert compare_scores(metrics, STATISTICS)[0].verdict.outcome == "better"
+    metrics.loc[metrics["algo"] == "a2c", "steps"] = 50
+
+    verdict = compare_scores(metrics, STATISTICS)[0].verdict
+
+    assert verdict.outcome == "inconclusive"
+    assert verdict.reasons[0] == "no verdict, as they were trained for unequal numbers of steps (100 against 50)"
