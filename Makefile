@@ -27,7 +27,7 @@ $(PACKAGES): constraints.txt pyproject.toml
 		{ echo "error: $(PYTHON) is not Python 3.11 to 3.13; install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[envs,atari,minigrid,dev,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[envs,atari,minigrid,ray,wandb,parquet,dev,docs]'
 	@touch $@
 
 # pip has compiled the kernels already, but hides whether it could.
