@@ -19,7 +19,7 @@ from harness.config import ExperimentConfig, resolved_text
 from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec, plan
 from harness.experiment.run_folder import CHECKPOINT_NAME, set_aside
-from harness.experiment.run_records import write_text_atomically
+from harness.experiment.run_records import read_record, write_text_atomically
 from harness.experiment.survey import Survey, find_damaged, survey
 from harness.printable import one_line
 from harness.training.executors.calls import outcomes_of_calls
@@ -84,9 +84,10 @@ def compare(
                 "config_digest": hashlib.sha256(config.text.encode()).hexdigest(),
             }
             interval = config.execution.checkpoint_interval
-            jobs = [Job(spec, runs_path / spec.run_dir, interval, context) for spec in state.to_run]
+            jobs = [Job(spec, runs_path / spec.run_dir, interval, config.logging, context) for spec in state.to_run]
             with display_of(jobs, n_workers, console) as on_event:
                 _execute(executor, jobs, on_event, stop)
+            _print_troubles(jobs, console)
             state = survey(specs, runs_path)
         # Imported here: loading pandas and matplotlib would delay the first run by a second.
         from harness.analysis.report import write_report
@@ -111,6 +112,18 @@ def _print_state(state: Survey, specs: Sequence[RunSpec], n_workers: int, out: P
     todo = f"{len(state.to_run)} to run{again}" if state.to_run else "nothing to run"
     workers = f" on {n_workers} worker{'s' if n_workers > 1 else ''}" if state.to_run else ""
     _print_plain(f"{len(specs)} run{'s' if len(specs) != 1 else ''} in {out}: {done}{todo}{workers}", console)
+
+
+def _print_troubles(jobs: Sequence[Job], console: Console) -> None:
+    """Print a line for each reason why logs of other programs are not complete."""
+    found: dict[str, list[str]] = {}
+    for job in jobs:
+        record = read_record(job.run_path)
+        for trouble in () if record is None else record.troubles:
+            found.setdefault(trouble, []).append(job.spec.label)
+    for trouble, labels in found.items():
+        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        _print_plain(f"{one_line(trouble, 300)} (log of {labels[0]}{more}; no result is affected)", console)
 
 
 def _print_plain(line: str, console: Console) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,7 +62,7 @@ def validate(
     trials = Trials()
     if try_out and reading.algorithms and reading.environments and not untrusted:
         trials = _try_out(reading, measure)
-    problems = [*reading.problems, *untrusted]
+    problems = [*reading.problems, *untrusted, *_missing_packages(reading)]
     found = [finding for finding in trials.findings if finding.is_problem]
     problems += [_placed(finding, reading) for finding in found if not finding.may_be_chance]
     faults = [_placed(finding, reading) for finding in found if finding.may_be_chance]
@@ -70,6 +71,15 @@ def validate(
         config = replace(config, trusted_packages=tuple(dict.fromkeys([*config.trusted_packages, *trusted])))
     notes = dict.fromkeys(_note(finding) for finding in trials.findings if not finding.is_problem)
     return Validation(config, _sorted(problems), tuple(notes), _sorted(faults), trials.speeds)
+
+
+def _missing_packages(reading: Reading) -> list[PlacedError]:
+    """Return a problem for each further log whose program is not installed."""
+    return [
+        place.error(f"{place.value} is not installed; the extra [{place.value}] of this project installs it")
+        for place in reading.logging
+        if importlib.util.find_spec(place.value) is None
+    ]
 
 
 def _sorted(problems: list[PlacedError]) -> tuple[PlacedError, ...]:

@@ -15,7 +15,7 @@ drafts          algorithms and environments whose hyperparameters have not been 
 algorithm_list  the section `algorithms`
 expansions      entries of that list that stand for several algorithms
 seeds           seeds as a count, a range or a list
-sections        the sections environments, statistics and trusted_packages
+sections        the sections environments, logging, statistics and trusted_packages
 reading         what could be read of a file: the experiment, or its mistakes and the valid parts
 trust           packages that an experiment would import
 merging         file entry, kwargs and overrides merged into one set of hyperparameters

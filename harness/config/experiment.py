@@ -147,3 +147,6 @@ class ExperimentConfig:
     """Text of the file as it was read."""
 
     execution: ExecutionConfig = ExecutionConfig()
+
+    logging: tuple[str, ...] = ()
+    """Further logs of every run: "tensorboard", "wandb". No result depends on them."""

@@ -28,6 +28,7 @@ from harness.config.sections import (
     EVALUATION_RULES,
     EXECUTION_RULES,
     read_environments,
+    read_logging,
     read_statistics,
     read_trusted_packages,
 )
@@ -43,7 +44,7 @@ _REQUIRED = {
     "environments": "a mapping such as {CartPole-v1: {n_timesteps: 50_000}}",
     "seeds": "a count such as 10, or a range such as 0-9",
 }
-_OPTIONAL = ("hyperparameters", "evaluation", "execution", "statistics", "trusted_packages")
+_OPTIONAL = ("hyperparameters", "evaluation", "execution", "logging", "statistics", "trusted_packages")
 
 MAX_RUNS = 100_000
 """Largest number of runs of an experiment."""
@@ -126,6 +127,7 @@ def _build(root: Located, path: Path, known: Collection[str]) -> Reading:
         if sources is not None:
             reject_unused(root["hyperparameters"], drafts, envs, known, problems)
         entries = merge_hyperparams(drafts, environments, sources, problems)
+    logging = section("logging", lambda place: read_logging(place, problems)) or ()
     config = ExperimentConfig(
         name=section("name", lambda place: read_value(place, LABEL, problems)) or "",
         algorithms=tuple(_algorithm(draft, entries) for draft in drafts),
@@ -140,9 +142,15 @@ def _build(root: Located, path: Path, known: Collection[str]) -> Reading:
         execution=ExecutionConfig(
             **(section("execution", lambda place: read_fields(place, EXECUTION_RULES, problems)) or {})
         ),
+        logging=tuple(dict.fromkeys(place.value for place in logging)),
     )
     return Reading(
-        config if not problems else None, _in_order(problems, str(path)), tuple(drafts), tuple(environments), entries
+        config if not problems else None,
+        _in_order(problems, str(path)),
+        tuple(drafts),
+        tuple(environments),
+        entries,
+        logging,
     )
 
 

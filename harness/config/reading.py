@@ -42,3 +42,6 @@ class Reading:
 
     entries: Mapping[tuple[str, str], Entry] | None = None
     """(label, environment id) -> hyperparameters."""
+
+    logging: tuple[Located, ...] = ()
+    """Further logs of every run, each at its place."""

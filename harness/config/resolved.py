@@ -28,6 +28,8 @@ def resolved_text(config: ExperimentConfig) -> str:
     }
     if config.execution != ExecutionConfig():
         data["execution"] = asdict(config.execution)
+    if config.logging:
+        data["logging"] = list(config.logging)
     if config.trusted_packages:
         data["trusted_packages"] = list(config.trusted_packages)
     # A line break in the name of the file would end the comment.

@@ -13,7 +13,7 @@ from harness.config.entries import entry_rules
 from harness.config.labels import LABEL
 from harness.config.names import BORROWED, DEVIANTS, REGISTERED
 from harness.config.rules import Rule
-from harness.config.sections import EVALUATION_RULES, EXECUTION_RULES, OVERRIDES, STATISTICS_RULES
+from harness.config.sections import EVALUATION_RULES, EXECUTION_RULES, LOGS, OVERRIDES, STATISTICS_RULES
 
 __all__ = ["experiment_schema", "schema_text"]
 
@@ -61,6 +61,10 @@ def experiment_schema() -> Schema:
             },
             "evaluation": _object(_properties(EVALUATION_RULES)),
             "execution": _object(_properties(EXECUTION_RULES)),
+            "logging": {
+                "description": "Further logs of every run; no result depends on them",
+                "anyOf": [LOGS.schema, {"type": "array", "items": LOGS.schema}],
+            },
             "statistics": _object(
                 _properties(STATISTICS_RULES)
                 | {

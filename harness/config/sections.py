@@ -1,4 +1,4 @@
-"""Read the sections environments, statistics and trusted_packages of an experiment.
+"""Read the sections environments, logging, statistics and trusted_packages of an experiment.
 
 Every function returns the valid part of its section and adds a problem for each mistake, so that one check shows all.
 """
@@ -33,9 +33,11 @@ __all__ = [
     "ENV_ID",
     "EVALUATION_RULES",
     "EXECUTION_RULES",
+    "LOGS",
     "OVERRIDES",
     "STATISTICS_RULES",
     "read_environments",
+    "read_logging",
     "read_statistics",
     "read_trusted_packages",
 ]
@@ -79,6 +81,9 @@ STATISTICS_RULES: Mapping[str, Rule] = {
     "failed_runs": one_of("random", "lowest", "excluded"),
 }
 
+LOGS = one_of("tensorboard", "wandb")
+"""Rule for the program that shows a log; its name is that of its package, and of the extra that installs it."""
+
 OVERRIDES = ("n_timesteps", "n_envs", "env_kwargs")
 
 
@@ -89,6 +94,16 @@ def read_trusted_packages(place: Located, problems: list[PlacedError]) -> tuple[
         return ()
     packages = [read_value(item, _PACKAGE, problems) for item in place.elements()]
     return tuple(package for package in packages if package is not None)
+
+
+def read_logging(place: Located, problems: list[PlacedError]) -> tuple[Located, ...]:
+    """Return the valid names of further logs, each at its place, from one name or a list."""
+    is_list = isinstance(place.value, list)
+    items = list(place.elements()) if is_list else [place]
+    if not is_list and not isinstance(place.value, str):
+        problems.append(place.error(f"expected a list such as [tensorboard], got {describe(place.value)}"))
+        return ()
+    return tuple(item for item in items if read_value(item, LOGS, problems) is not None)
 
 
 def read_statistics(

@@ -9,9 +9,19 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from harness.experiment.run_records import RECORD_NAME
+from harness.experiment.run_records import RECORD_NAME, TENSORBOARD_FOLDER, WANDB_FOLDER
 
-__all__ = ["CHECKPOINT_NAME", "LOG_NAME", "clear_folder", "lock_folder", "n_attempts", "prepare_folder", "set_aside"]
+__all__ = [
+    "CHECKPOINT_NAME",
+    "LOG_NAME",
+    "TENSORBOARD_FOLDER",
+    "WANDB_FOLDER",
+    "clear_folder",
+    "lock_folder",
+    "n_attempts",
+    "prepare_folder",
+    "set_aside",
+]
 
 LOG_NAME = "log.txt"
 """File that holds what the environments and the algorithm of a run have printed; absent if nothing."""

@@ -34,6 +34,8 @@ from harness.printable import one_line
 __all__ = [
     "RECORD_NAME",
     "SCHEMA_VERSION",
+    "TENSORBOARD_FOLDER",
+    "WANDB_FOLDER",
     "RunRecord",
     "fingerprints",
     "iter_records",
@@ -50,6 +52,9 @@ SCHEMA_VERSION = 1
 
 _NO_RESULTS = frozenset({"run.json", "log.txt", "checkpoint.bin"})
 """Files of a run that are not among its results."""
+
+TENSORBOARD_FOLDER, WANDB_FOLDER = "tensorboard", "wandb"
+"""Folders of a run with the logs of these programs; no result is in them."""
 
 Status = Literal["finished", "failed"]
 
@@ -96,6 +101,8 @@ class RunRecord:
     """Command line of the harness."""
     config_digest: str = ""
     """SHA-256 of the text of the experiment file."""
+    troubles: tuple[str, ...] = ()
+    """Logs of other programs that are not complete, each with the reason on one line."""
     files: Mapping[str, Any] = field(default_factory=dict)
     """Path below the folder of the run -> [size in bytes, SHA-256], for every file that the run left."""
 
@@ -108,6 +115,8 @@ class RunRecord:
         """Return the record as plain JSON data, including `schema` and `digest`."""
         data = {f.name: getattr(self, f.name) for f in fields(self)}
         data["train_seconds"] = None if math.isnan(self.train_seconds) else self.train_seconds
+        if not self.troubles:
+            del data["troubles"]
         content = {"schema": SCHEMA_VERSION, "digest": self.spec.digest, **data, "spec": self.spec.as_dict()}
         return {**content, "checksum": _checksum(content)}
 
@@ -120,8 +129,10 @@ class RunRecord:
         values = {key: value for key, value in data.items() if key in known}
         values["spec"] = RunSpec.from_dict(data["spec"])
         values["train_seconds"] = math.nan if data["train_seconds"] is None else data["train_seconds"]
-        for key in ("final_rewards", "final_lengths", "resumed_at"):
-            values[key] = tuple(data.get(key, ())) if key == "resumed_at" else tuple(data[key])
+        for key in ("final_rewards", "final_lengths"):
+            values[key] = tuple(data[key])
+        for key in ("resumed_at", "troubles"):
+            values[key] = tuple(data.get(key, ()))
         if isinstance(values.get("files"), Mapping):
             values["files"] = {name: tuple(found) for name, found in values["files"].items()}
         record = cls(**values)
@@ -157,11 +168,15 @@ def _check_types(record: RunRecord) -> None:
                 raise TypeError(f"{name} is {value!r:.50}")
     if not all(isinstance(reward, int | float) for reward in (*record.final_rewards, *record.final_lengths)):
         raise TypeError("final_rewards and final_lengths must be numbers")
+    if not all(isinstance(trouble, str) for trouble in record.troubles):
+        raise TypeError("troubles must be text")
     record.spec.check_types()
 
 
 def fingerprints(run_path: Path) -> dict[str, tuple[int, str]]:
-    """Return size and SHA-256 of each file that a run has left, by its path; logs and records of attempts excepted."""
+    """Return size and SHA-256 of each file that a run has left, by its path; logs, those of other programs
+    included, and records of attempts excepted.
+    """
     found = {}
     for path in sorted(run_path.rglob("*")):
         name = str(path.relative_to(run_path))
@@ -170,6 +185,7 @@ def fingerprints(run_path: Path) -> dict[str, tuple[int, str]]:
             and not path.is_symlink()
             and not name.startswith(("failed-", "."))
             and name not in _NO_RESULTS
+            and name.partition("/")[0] not in (TENSORBOARD_FOLDER, WANDB_FOLDER)
         ):
             content = path.read_bytes()
             found[name] = (len(content), hashlib.sha256(content).hexdigest())

@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from harness.training.algorithms import import_target, load_algorithm
 from harness.training.checkpoint_file import read_checkpoint, write_checkpoint
 from harness.training.control import Control
 from harness.training.provenance import provenance
+from harness.training.trackers import Tracker
 
 __all__ = ["Checkpoint", "Checkpointing", "Restored", "RunPaused", "csv_logger", "restored_run"]
 
@@ -81,6 +82,8 @@ class Restored:
     started: str
     resumed_at: tuple[int, ...]
     """Steps at which the run was continued, this time included."""
+    trackers: Mapping[str, Any] = field(default_factory=dict)
+    """Name of a tracker -> its state, see `trackers`."""
 
     def restore_callbacks(self, callbacks: Sequence[Any]) -> None:
         """Give callbacks the counts that they had."""
@@ -122,6 +125,7 @@ class Checkpointing(BaseCallback):
 
     watched: callbacks whose counts are saved.
     measure: function that completes pending measurements, so that no rollout need be saved.
+    trackers: further logs, whose state is saved.
     seconds: function that returns the seconds the run has taken; see `Restored`.
     """
 
@@ -139,11 +143,12 @@ class Checkpointing(BaseCallback):
         seconds: Callable[[], Mapping[str, float]],
         started: str,
         resumed_at: tuple[int, ...],
+        trackers: Sequence[Tracker] = (),
     ) -> None:
         super().__init__()
         self.spec, self.run_path, self.control = spec, run_path, control
         self.eval_env, self.watched, self.measure, self.seconds = eval_env, watched, measure, seconds
-        self.started, self.resumed_at = started, resumed_at
+        self.started, self.resumed_at, self.trackers = started, resumed_at, trackers
         self.began_at = time.time()
         self.saved_at = time.monotonic()
         self.is_possible: bool | None = None
@@ -187,6 +192,7 @@ class Checkpointing(BaseCallback):
             "seconds": dict(self.seconds()),
             "started": self.started,
             "resumed_at": (*self.resumed_at, steps),
+            "trackers": {tracker.name: tracker.state() for tracker in self.trackers},
         }
         content = model.checkpoint(companion)
         for path in self._other_files():

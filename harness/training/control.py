@@ -31,5 +31,8 @@ class Control:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Seconds of training between two checkpoints: what a run that is killed loses at most, beside one update."""
 
+    logging: tuple[str, ...] = ()
+    """Further logs of the run, see `trackers`."""
+
     context: dict[str, Any] = field(default_factory=dict)
     """Circumstances of the experiment that a record keeps, such as its command."""

@@ -28,6 +28,7 @@ from harness.training.lean_predictions import lean_predictions
 from harness.training.models import build_model
 from harness.training.progress import Progress
 from harness.training.provenance import engine_of, provenance, resources_used, utc_now
+from harness.training.trackers import open_trackers
 
 __all__ = ["failed_record", "parameters_digest", "train_and_record", "train_run"]
 
@@ -109,9 +110,13 @@ def train_run(
     else:
         training_env, eval_env = restored.model.env, restored.eval_env
         started, before, watch.seconds = restored.started, restored.seconds, restored.seconds["callbacks"]
+    # Before the model, whose constructor seeds all generators; each tracker restores those of a run that goes on.
+    names = () if control is None else control.logging
+    trackers = open_trackers(names, spec, run_path, None if restored is None else restored.trackers)
     try:
         model = build_model(spec, training_env) if restored is None else restored.model
         model.set_logger(csv_logger(run_path, "" if restored is None else restored.progress))
+        model.logger.output_formats += trackers
         evaluation = Evaluation(
             eval_env,
             watch,
@@ -146,6 +151,7 @@ def train_run(
                     seconds=seconds,
                     started=started,
                     resumed_at=resumed_at,
+                    trackers=trackers,
                 )
             )
         model.learn(spec.n_timesteps, callback=CallbackList(callbacks), log_interval=_log_interval(model, spec))
@@ -162,6 +168,8 @@ def train_run(
         report(Progress(model.num_timesteps, float("nan"), "evaluating"))
         rewards, lengths = final_evaluation(model, spec)
     finally:
+        for tracker in trackers:
+            tracker.close()
         training_env.close()
         eval_env.close()
     return RunRecord(
@@ -177,6 +185,7 @@ def train_run(
         engine=engine_of(model),
         threads=torch.get_num_threads(),
         resumed_at=resumed_at,
+        troubles=tuple(f"{tracker.name}: {tracker.trouble}" for tracker in trackers if tracker.trouble),
         **provenance(),
     )
 

@@ -92,3 +92,15 @@ def test_mistakes_of_the_file_and_of_its_environments_are_reported_together(expe
 
 def test_a_file_that_cannot_be_read_is_one_problem() -> None:
     assert messages(validate_file(Path("nowhere.yml"))) == ["nowhere.yml: does not exist"]
+
+
+def test_a_missing_program_for_logs_is_named_with_its_extra(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment.write_text("name: a\nalgorithms: [ppo]\nenvironments: {CartPole-v1: {n_timesteps: 128}}\nseeds: 1\n"
+                          "evaluation: {n_evaluations: 1}\nlogging: [wandb]\n")  # fmt: skip
+    assert messages(validate_file(experiment, try_out=False)) == []
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    assert messages(validate_file(experiment, try_out=False)) == [
+        "a.yml:6:11: logging[0]: wandb is not installed; the extra [wandb] of this project installs it"
+    ]

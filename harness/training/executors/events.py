@@ -25,6 +25,9 @@ class Job:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Seconds of training between two checkpoints, for algorithms that can continue exactly."""
 
+    logging: tuple[str, ...] = field(default=(), compare=False)
+    """Further logs of the run, "tensorboard" or "wandb"."""
+
     context: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Fields of the record that tell of the experiment: command, config_digest."""
 

@@ -85,7 +85,7 @@ def run_main(job: Job, connection: Connection[Any, Any], printing: Connection[An
     printing: pipe that gets everything this process prints, from now on; None leaves it as it is.
     """
     _prepare()
-    control = Control(checkpoint_seconds=job.checkpoint_seconds, context=dict(job.context))
+    control = Control(checkpoint_seconds=job.checkpoint_seconds, logging=job.logging, context=dict(job.context))
     link = Link(connection, control)
     control.report = link.send
     threading.Thread(target=link.watch, daemon=True).start()

@@ -25,6 +25,7 @@ seeds: SEEDS
 evaluation: {n_final_episodes: 7}
 statistics: {confidence: 0.9, references: {CartPole-v1: {random: 20, best: 500}}}
 trusted_packages: [my_wrappers]
+logging: [tensorboard]
 hyperparameters:
   ppo:
     default: {policy: MlpPolicy, n_steps: 32, policy_kwargs: "dict(net_arch=[8], activation_fn=nn.ReLU)"}
@@ -41,6 +42,7 @@ def test_the_resolved_file_plans_the_same_runs(seeds: list[int]) -> None:
     assert plan(again) == plan(config)
     assert (again.statistics, again.evaluation, again.name) == (config.statistics, config.evaluation, config.name)
     assert again.trusted_packages == config.trusted_packages
+    assert again.logging == config.logging == ("tensorboard",)
 
 
 def test_resolving_twice_changes_only_the_name_of_the_source_file() -> None:

@@ -101,3 +101,24 @@ def test_missing_statistics_have_their_defaults() -> None:
 def test_trusted_packages_are_a_list_of_top_level_names(check: Check, value: str) -> None:
     (found,) = check(trusted_packages=value)
     assert found.startswith("a.yml:6: trusted_packages")
+
+
+@pytest.mark.parametrize("value", ["[tensorboard, wandb]", "wandb", "[]"])
+def test_further_logs_are_named_alone_or_in_a_list(check: Check, value: str) -> None:
+    assert check(logging=value) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            "[tensorbord]",
+            'logging[0]: expected tensorboard or wandb, got the text "tensorbord", did you mean tensorboard?',
+        ),
+        ("mlflow", 'logging: expected tensorboard or wandb, got the text "mlflow"'),
+        ("3", "logging: expected a list such as [tensorboard], got 3"),
+        ("[3]", "logging[0]: expected tensorboard or wandb, got 3"),
+    ],
+)
+def test_unknown_logs_are_refused(check: Check, value: str, message: str) -> None:
+    assert check(logging=value) == [f"a.yml:6: {message}"]
