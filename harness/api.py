@@ -13,21 +13,21 @@ neither torch nor pandas.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.config import ExperimentConfig, StatisticsConfig, load_config, parse_config
+from harness.config import ExperimentConfig, Reading, StatisticsConfig, load_config, read_config, resolved_text
 from harness.errors import ConfigError, RecordError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from rich.console import Console
 
     from harness.analysis.frames import Results
 
@@ -129,6 +129,8 @@ def compare(
     out: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     quiet: bool = False,
+    trust: Sequence[str] = (),
+    check: bool = True,
 ) -> Report:
     """Train every algorithm on every environment with every seed, as `harness compare`, and return the results.
 
@@ -136,19 +138,23 @@ def compare(
     out: folder for the results; None for results/NAME below the working directory. Runs that are finished there are
         kept: a second call trains only what is missing.
     workers: number of runs in parallel; None for one per core.
-    quiet: True prints nothing; otherwise progress and tables are printed.
+    quiet: True prints nothing; otherwise notes, progress and tables are printed.
+    trust: packages that the experiment may import, such as that of your own environment.
+    check: True tries every environment and algorithm out first, for a few steps.
 
-    A run that fails is a row of `runs` with its error, not an exception. Raises ConfigError for a mistake in the
-    experiment, HarnessError if the runs cannot start. After KeyboardInterrupt every finished run is kept.
+    A run that fails is a row of `runs` with its error, not an exception. Raises ConfigError with all mistakes in the
+    experiment, a line for each, and HarnessError if the runs cannot start. After KeyboardInterrupt every finished run
+    is kept.
     """
     from rich.console import Console
 
     from harness.main_job import compare as run_experiment
 
-    config = _experiment(experiment)
-    folder = Path(out) if out is not None else Path("results") / config.name
+    console = Console(quiet=quiet)
     with _workers_without_script():
-        run_experiment(config, folder, workers or _cores(), Console(quiet=quiet))
+        config = _validated(experiment, trust, check, console)
+        folder = Path(out) if out is not None else Path("results") / config.name
+        run_experiment(config, folder, workers or _cores(), console, executor=_executor(config, workers), try_out=False)
     return load_results(folder)
 
 
@@ -183,6 +189,7 @@ def evaluate(
     workers: int | None = None,
     trust: Sequence[str] = (),
     trust_pickle: bool = False,
+    time_limit: float | None = None,
 ) -> pd.DataFrame:
     """Evaluate trained agents again, as `harness evaluate`; return one row for each run.
 
@@ -194,6 +201,7 @@ def evaluate(
     best: True takes the best model by the evaluations during training.
     trust: packages whose code the records may name; trust_pickle: True unpickles files of other programs, which can run
         any code.
+    time_limit: seconds that one run may take; None for an hour, and ten seconds for each episode.
 
     Columns: algo, env, seed, score (mean return), score_std, n_episodes, rewards, lengths (tuples with an entry for
     each episode), error ("" or the reason why there is no result), path. Without options, rewards are those of the
@@ -216,7 +224,7 @@ def evaluate(
     )
     runs = runs_at(Path(folder) for folder in folders)
     with _workers_without_script():
-        evaluations = evaluate_runs(runs, settings, workers or _cores())
+        evaluations = evaluate_runs(runs, settings, workers or _cores(), time_limit=time_limit)
     return pd.DataFrame(
         {
             "algo": [e.algo for e in evaluations],
@@ -233,12 +241,32 @@ def evaluate(
     )
 
 
-def _experiment(experiment: str | os.PathLike[str] | Mapping[str, Any] | ExperimentConfig) -> ExperimentConfig:
-    """Return the validated experiment; raise ConfigError."""
+def _validated(
+    experiment: str | os.PathLike[str] | Mapping[str, Any] | ExperimentConfig,
+    trust: Sequence[str],
+    check: bool,
+    console: Console,
+) -> ExperimentConfig:
+    """Return the validated experiment, and print notes; raise ConfigError with all mistakes."""
+    from harness.validation import validate
+
+    validation = validate(_reading(experiment), trusted=trust, try_out=check)
+    if validation.config is None:
+        raise ConfigError("\n".join(map(str, validation.problems)))
+    faults = (f"{fault}; its runs are started all the same" for fault in validation.faults)
+    for note in [*faults, *validation.notes]:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    if isinstance(experiment, ExperimentConfig):  # with the text and the path of the file that it was read from
+        return replace(experiment, trusted_packages=validation.config.trusted_packages)
+    return validation.config
+
+
+def _reading(experiment: str | os.PathLike[str] | Mapping[str, Any] | ExperimentConfig) -> Reading:
+    """Return what can be read of an experiment; raise ConfigError for a mapping that is no plain data."""
     if isinstance(experiment, ExperimentConfig):
-        return experiment
+        return read_config(Path("experiment"), resolved_text(experiment), has_lines=False)
     if not isinstance(experiment, Mapping):
-        return load_config(Path(experiment))
+        return read_config(Path(experiment))
     import yaml
 
     try:
@@ -246,11 +274,15 @@ def _experiment(experiment: str | os.PathLike[str] | Mapping[str, Any] | Experim
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"experiment: expected plain data such as in a YAML file ({reason})") from None
-    try:
-        return parse_config(text, Path("experiment"))
-    except ConfigError as error:
-        # The user wrote no such text, so that its lines mean nothing.
-        raise ConfigError(re.sub(r"^experiment(:\d+)+", "experiment", str(error))) from None
+    # The user wrote no such text, so that its lines mean nothing.
+    return read_config(Path("experiment"), text, has_lines=False)
+
+
+def _executor(config: ExperimentConfig, workers: int | None) -> Any:
+    """Return the executor of this machine, with the limits of the experiment."""
+    from harness.execution import executor_named
+
+    return executor_named("local", workers or _cores(), config.execution)
 
 
 def _cores() -> int:

@@ -49,11 +49,13 @@ def compare(
     *,
     executor: Executor | None = None,
     display_of: DisplayOf = Display,
+    try_out: bool = True,
 ) -> int:
     """Run the missing runs of an experiment into `out`, report on all runs, and return the number of failed ones.
 
     executor: where runs are executed; None for n_workers processes on this machine.
     display_of: makes the context manager that is called with every event of the executor.
+    try_out: build every algorithm in its environments first; False if `validation.validate` has done so.
     Raises HarnessError if the runs cannot start or results cannot be stored, and Interrupted after SIGINT, SIGTERM or
     SIGHUP; finished runs are kept, and runs that can do so continue from a checkpoint.
     """
@@ -74,7 +76,7 @@ def compare(
             (runs_path / spec.run_dir / CHECKPOINT_NAME).unlink(missing_ok=True)
         _print_state(state, specs, n_workers, out, console)
         if state.to_run:
-            for note in _check_prerequisites(state.to_run, out, n_workers):
+            for note in _check_prerequisites(state.to_run, out, n_workers, try_out):
                 _print_plain(note, console)
         # Written even if nothing is left to run: the statistical settings may have changed.
         write_text_atomically(out / EXPERIMENT_NAME, resolved_text(config))
@@ -130,7 +132,7 @@ def _print_plain(line: str, console: Console) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _check_prerequisites(specs: Sequence[RunSpec], out: Path, n_workers: int) -> list[str]:
+def _check_prerequisites(specs: Sequence[RunSpec], out: Path, n_workers: int, try_out: bool) -> list[str]:
     """Return notes for the user about the runs; raise HarnessError if one cannot start.
 
     Each environment is tried in a process of its own: one that ends or blocks its process costs only its own runs.
@@ -138,6 +140,8 @@ def _check_prerequisites(specs: Sequence[RunSpec], out: Path, n_workers: int) ->
     free = shutil.disk_usage(out).free
     if free < MIN_FREE_BYTES:
         raise HarnessError(f"{out}: only {free / 2**20:.0f} MiB are free on this disk, at least 200 are needed")
+    if not try_out:
+        return []
     groups: dict[str, dict[Any, RunSpec]] = {}
     for spec in specs:
         groups.setdefault(spec.env, {}).setdefault(spec.algo, spec)

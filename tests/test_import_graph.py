@@ -96,7 +96,7 @@ HARNESS: Mapping[str, set[str]] = {
     "verification": {"errors", "config", "experiment", "main_job", "printable", "training.executors"},
     "api": {
         "errors", "config", "experiment", "analysis", "analysis.frames", "analysis.plots", "analysis.tables",
-        "evaluation", "main_job",
+        "evaluation", "execution", "main_job", "validation",
     },
     "__init__": {"api"},
     "pytest_plugin": {

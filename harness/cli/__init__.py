@@ -133,11 +133,13 @@ def compare(
 
     if executor not in EXECUTORS:
         raise typer.BadParameter(f"expected {' or '.join(EXECUTORS)}, got {executor!r}", param_hint="--executor")
-    experiment = _with_limits(_validated(config, trust or (), check), retries, time_limit, stall_limit, memory_limit)
+    experiment = _with_limits(
+        _validated(config, trust or (), check, json_progress), retries, time_limit, stall_limit, memory_limit
+    )
     _run(experiment, out or Path("results") / experiment.name, workers or _cores(), executor, json_progress)
 
 
-def _validated(config: Path, trust: Sequence[str], check: bool) -> Any:
+def _validated(config: Path, trust: Sequence[str], check: bool, json_progress: bool) -> Any:
     """Return the experiment of a file; raise HarnessError with all its mistakes, and print notes."""
     from harness.training.executors.stopping import stop_on_signals
     from harness.validation import validate_file
@@ -150,13 +152,14 @@ def _validated(config: Path, trust: Sequence[str], check: bool) -> Any:
         raise typer.Exit(128 + getattr(interruption, "number", EXIT_INTERRUPTED - 128)) from None
     if validation.config is None:
         raise HarnessError("\n".join(map(str, validation.problems)))
-    _print_notes(validation)
+    _print_notes(validation, stderr=json_progress)
     return validation.config
 
 
-def _print_notes(validation: Any) -> None:
+def _print_notes(validation: Any, *, stderr: bool = False) -> None:
+    stream = sys.stderr if stderr else sys.stdout
     for note in [*(f"{fault}; its runs are started all the same" for fault in validation.faults), *validation.notes]:
-        print(f"note: {note}")  # noqa: T201
+        print(f"note: {note}", file=stream)
 
 
 def _with_limits(
@@ -195,11 +198,13 @@ def _run(experiment: Any, folder: Path, n_workers: int, executor: str = "local",
             console,
             executor=executor_named(executor, n_workers, experiment.execution),
             display_of=displays(json_progress),
+            try_out=False,  # as the validation has done that, or the user has asked for none
         )
     except KeyboardInterrupt as interruption:
         end_server()
         console.print(
-            f"interrupted: finished runs are kept in {folder}; run the same command again to continue",
+            f"interrupted: finished runs are kept in {folder}; run the same command again to continue, "
+            f"or `harness report {folder}` for tables and figures of what is finished",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -229,21 +234,30 @@ def train(
         str, typer.Option(help="Zoo-style file, or `zoo` for the file of the installed rl_zoo3.")
     ] = "zoo",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results/train"),
+    retries: Retries = None,
+    time_limit: TimeLimit = None,
+    stall_limit: StallLimit = None,
+    memory_limit: MemoryLimit = None,
+    json_progress: JsonProgress = False,
     trust: Trust = None,
+    check: Check = True,
 ) -> None:
-    """Train and evaluate a single run; its folder has the same layout as those of `compare`."""
+    """Train and evaluate a single run; folder and options are those of `compare`."""
     from harness.experiment.single_run import in_words_of_the_command, read_single_run
     from harness.validation import validate
 
     # Whoever types the name of a package trusts it.
     named = [name.partition(":")[0].partition(".")[0] for name in (algo, env) if ":" in name]
     validation = validate(
-        read_single_run(algo, env, seed, n_timesteps, hyperparameters), trusted=[*named, *(trust or ())]
+        read_single_run(algo, env, seed, n_timesteps, hyperparameters),
+        trusted=[*named, *(trust or ())],
+        try_out=check,
     )
     if validation.config is None:
         raise HarnessError("\n".join(map(in_words_of_the_command, validation.problems)))
-    _print_notes(validation)
-    _run(validation.config, out, 1)
+    _print_notes(validation, stderr=json_progress)
+    experiment = _with_limits(validation.config, retries, time_limit, stall_limit, memory_limit)
+    _run(experiment, out, 1, json_progress=json_progress)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.terminal import EXIT_INTERRUPTED, EXIT_NO, console, cores, names, seeds_of
+from harness.cli.terminal import EXIT_INTERRUPTED, EXIT_NO, console, cores, duration, names, seeds_of
 
 __all__ = ["clean", "evaluate", "list_", "watch"]
 
@@ -64,6 +64,10 @@ def evaluate(
     video: Annotated[
         Path | None, typer.Option(help="Film the best, median and worst seed; a file .gif or .mp4.")
     ] = None,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(help="Time of a run, as 90, 30m or 2h. Default: an hour, and ten seconds for each episode."),
+    ] = None,
     trust: Trust = None,
     trust_pickle: TrustPickle = False,
 ) -> None:
@@ -73,16 +77,26 @@ def evaluate(
     missing are named and change no number. Exit code 1 if no run could be evaluated.
     """
     from harness.evaluation.command import run_evaluation
+    from harness.training.executors.stopping import stop_on_signals
 
     settings = _settings(episodes, stochastic, env, seed, best, trust, trust_pickle)
+    limit = None if time_limit is None else duration(time_limit, "--time-limit")
     terminal = console()
     try:
-        evaluations = run_evaluation(
-            terminal, folders, settings, workers or cores(), json_file=json_file, csv_file=csv_file, video=video
-        )
-    except KeyboardInterrupt:
+        with stop_on_signals():  # SIGTERM and SIGHUP must end the processes that evaluate, too
+            evaluations = run_evaluation(
+                terminal,
+                folders,
+                settings,
+                workers or cores(),
+                json_file=json_file,
+                csv_file=csv_file,
+                video=video,
+                time_limit=limit,
+            )
+    except KeyboardInterrupt as interruption:
         terminal.print("interrupted: there is no result, and nothing was written")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        raise typer.Exit(128 + getattr(interruption, "number", EXIT_INTERRUPTED - 128)) from None
     if not any(evaluation.rewards for evaluation in evaluations):
         raise typer.Exit(EXIT_NO)
 

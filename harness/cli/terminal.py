@@ -9,7 +9,7 @@ import typer
 
 from harness.errors import HarnessError
 
-__all__ = ["EXIT_INTERRUPTED", "EXIT_NO", "console", "cores", "names", "seeds_of"]
+__all__ = ["EXIT_INTERRUPTED", "EXIT_NO", "console", "cores", "duration", "names", "seeds_of"]
 
 EXIT_NO = 1
 """Exit code for a negative result: a divergence, a failed run, an invalid configuration."""
@@ -32,6 +32,16 @@ def cores() -> int:
     """Return the number of cores that this process may use, which a container or taskset can limit."""
     affinity: Any = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def duration(text: str, option: str) -> float:
+    """Return seconds from text such as 30m; raise BadParameter that names the option."""
+    from harness.config.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def names(values: list[str] | None) -> list[str]:

@@ -39,10 +39,12 @@ def run_evaluation(
     json_file: Path | None = None,
     csv_file: Path | None = None,
     video: Path | None = None,
+    time_limit: float | None = None,
 ) -> list[RunEvaluation]:
     """Evaluate all runs in the folders, print their scores, write the files, and return the evaluations.
 
     video: GIF or MP4 of the best, median and worst seed of each algorithm.
+    time_limit: seconds that one run may take; None for `default_time_limit`.
 
     Raises HarnessError if a folder holds no runs, if no run can be evaluated for one common reason, or if a file cannot
     be written.
@@ -57,7 +59,7 @@ def run_evaluation(
         films_of(video, [run.env for run in runs])  # before hours of evaluation, as it refuses names of files
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task(f"evaluating {len(runs)} runs", total=len(runs))
-        evaluations = evaluate_runs(runs, settings, n_workers, lambda _: progress.advance(bar))
+        evaluations = evaluate_runs(runs, settings, n_workers, lambda _: progress.advance(bar), time_limit)
     reasons = {evaluation.error for evaluation in evaluations}
     if len(reasons) == 1 and "" not in reasons:  # such as a mistake in an option
         raise HarnessError(reasons.pop())

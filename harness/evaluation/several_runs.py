@@ -6,7 +6,8 @@ Nothing here loads torch. A run that cannot be evaluated, or whose process dies,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,9 @@ from harness.analysis.stats import Interval, mean_interval
 from harness.errors import HarnessError
 from harness.evaluation.settings import EvaluationSettings, RunEvaluation
 from harness.experiment.inventory import StoredRun
-from harness.training.executors.calls import call_in_worker, call_in_workers
+from harness.training.executors.calls import finished_calls
 
-__all__ = ["Score", "evaluate_runs", "map_in_workers", "scores", "spread"]
+__all__ = ["Score", "default_time_limit", "evaluate_runs", "map_in_workers", "scores", "spread"]
 
 _TARGET = "harness.evaluation.episodes:evaluate_run"
 _GUARDED = "harness.evaluation.guarded:outcome_of"
@@ -44,10 +45,12 @@ def evaluate_runs(
     settings: EvaluationSettings,
     n_workers: int,
     on_result: Callable[[RunEvaluation], None] = lambda _: None,
+    time_limit: float | None = None,
 ) -> list[RunEvaluation]:
     """Return one evaluation for each run, in the order of `runs`.
 
     on_result: called in this thread with every evaluation, as soon as it is there.
+    time_limit: seconds that one run may take, after which its process is ended; None for `default_time_limit`.
     Runs that failed or are missing have no agent; a stale run, which was made with other settings than the others,
     would distort the mean.
     """
@@ -67,37 +70,39 @@ def evaluate_runs(
         else:
             waiting.append(index)
     calls = [(runs[index].path, settings) for index in waiting]
-    for position, result in map_in_workers(_TARGET, calls, n_workers):
-        if isinstance(result, HarnessError):
-            note(waiting[position], error=str(result))
-        else:
-            note(waiting[position], *result)
+    limit = default_time_limit(settings) if time_limit is None else time_limit
+    with closing(map_in_workers(_TARGET, calls, n_workers, limit)) as found:
+        for position, result in found:
+            if isinstance(result, HarnessError):
+                note(waiting[position], error=str(result))
+            else:
+                note(waiting[position], *result)
     return [results[index] for index in range(len(runs))]
 
 
 def map_in_workers(
-    target: str, calls: Sequence[tuple[Any, ...]], n_workers: int
-) -> Iterator[tuple[int, Any | HarnessError]]:
+    target: str, calls: Sequence[tuple[Any, ...]], n_workers: int, time_limit: float | None = None
+) -> Generator[tuple[int, Any | HarnessError], None, None]:
     """Yield (index of the call, its result or HarnessError), n_workers calls at a time, each in a process of its own.
 
-    target: function as "module:name". An error, or the death of a process, costs no other call. Ctrl-C ends all.
+    target: function as "module:name". time_limit: seconds after which a call is ended; None sets no limit.
+    An error, the death of a process, or one that hangs costs no other call. Calls are yielded as they end; closing the
+    generator ends those that still run.
     """
-    for start in range(0, len(calls), n_workers):
-        batch = [(target, *call) for call in calls[start : start + n_workers]]
-        try:
-            outcomes = call_in_workers(_GUARDED, batch)
-        except HarnessError:  # a process died, and with it the batch: one by one, so that only this call is lost
-            outcomes = [_outcome_alone(call) for call in batch]
-        for index, (is_result, value) in enumerate(outcomes, start):
-            yield index, value if is_result else HarnessError(value)
+    guarded = [(target, *call) for call in calls]
+    outcomes = finished_calls(_GUARDED, guarded, n_workers=n_workers, timeout=time_limit)
+    with closing(outcomes):
+        for index, outcome in outcomes:
+            if isinstance(outcome, HarnessError):
+                yield index, outcome
+            else:
+                is_result, value = outcome
+                yield index, value if is_result else HarnessError(value)
 
 
-def _outcome_alone(call: tuple[Any, ...]) -> tuple[bool, Any]:
-    try:
-        outcome: tuple[bool, Any] = call_in_worker(_GUARDED, *call)
-    except HarnessError as error:
-        return False, str(error)
-    return outcome
+def default_time_limit(settings: EvaluationSettings) -> float:
+    """Return the seconds that the evaluation of one run may take: an hour, and ten seconds for each episode."""
+    return 3600.0 + 10.0 * (settings.episodes or 100) * len(settings.seeds or (0,))
 
 
 def scores(evaluations: Iterable[RunEvaluation], confidence: float = 0.95) -> list[Score]:

@@ -23,6 +23,7 @@ from harness.training.envs.vectorized import make_eval_env
 from harness.training.findings import Finding, Speed, Trials
 from harness.training.isolation import Outcome, call_isolated
 from harness.training.models import build_model
+from harness.training.provenance import engine_of
 from harness.training.speed_trial import measure_speed
 
 __all__ = ["SECONDS", "try_out"]
@@ -132,7 +133,7 @@ def _build(spec: RunSpec) -> list[Finding]:
             warnings.simplefilter("ignore")
             env = make_eval_env(spec, spec.seed, n_episodes=spec.hyperparams.get("n_envs", 1))
             try:
-                build_model(spec, env)
+                note = engine_of(build_model(spec, env)).get("note")
                 env.reset()
                 env.step([env.action_space.sample() for _ in range(env.num_envs)])  # type: ignore[arg-type]
             finally:
@@ -142,7 +143,7 @@ def _build(spec: RunSpec) -> list[Finding]:
     except Exception as error:
         message = " ".join(str(error).split())
         return [Finding(_in_words(error, message, spec), spec.env, spec.algo, _cause(message, spec))]
-    return []
+    return [] if note is None else [Finding(note, is_problem=False)]
 
 
 def _without_label(message: str, spec: RunSpec) -> str:

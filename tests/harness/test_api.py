@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib.figure
 import pandas as pd
 import pytest
+from rich.console import Console
 
 import harness
 from harness import Report, compare, evaluate, load_results
@@ -52,12 +53,18 @@ def test_a_mapping_is_trained_and_its_results_are_returned(tmp_path: Path, monke
 
 def test_a_file_a_mapping_and_a_config_are_the_same_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
-    monkeypatch.setattr("harness.main_job.compare", lambda config, *_: given.append(config))
+    monkeypatch.setattr("harness.main_job.compare", lambda config, *_, **__: given.append(config))
     monkeypatch.setattr("harness.api.load_results", lambda folder: folder)
-    config = parse_config(resolved_text(harness.api._experiment(EXPERIMENT)), tmp_path / "a.yml")
+    read = harness.api._reading(EXPERIMENT).config
+    assert read is not None
+    config = parse_config(resolved_text(read), tmp_path / "a.yml")
     (tmp_path / "a.yml").write_text(config.text)
 
-    folders = [compare(EXPERIMENT), compare(config, out="there"), compare(str(tmp_path / "a.yml"))]
+    folders = [
+        compare(EXPERIMENT, check=False),
+        compare(config, out="there", check=False),
+        compare(str(tmp_path / "a.yml"), check=False),
+    ]
 
     assert [plan(config) for config in given] == [plan(config)] * 3
     assert folders == [Path("results/tiny"), Path("there"), Path("results/tiny")]
@@ -76,6 +83,28 @@ def test_a_mistake_in_a_mapping_is_named_without_a_line(change: dict[str, Any], 
         compare({**EXPERIMENT, **change})
 
     assert str(error.value).startswith(message)
+
+
+def test_mistakes_that_only_a_trial_finds_are_raised_before_a_folder_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError) as error:
+        compare({**EXPERIMENT, "environments": {"CartPol-v1": {"n_timesteps": 128}}}, quiet=True)
+
+    assert "environment 'CartPol-v1' is not registered with gymnasium, did you mean CartPole-v1?" in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_is_imported_only_if_it_is_trusted() -> None:
+    foreign = {**EXPERIMENT, "algorithms": [{"mine": {"class": "my_agents:Mine", "hyperparameters_of": "ppo"}}]}
+
+    with pytest.raises(ConfigError, match="would import my_agents, which runs its code"):
+        compare(foreign, check=False)
+
+    config = harness.api._validated(foreign, ["my_agents"], False, Console(quiet=True))
+    assert config.trusted_packages == ("my_agents",)
 
 
 def test_results_have_tables_as_dataframes(report: Report) -> None:
@@ -97,7 +126,8 @@ def test_every_figure_is_one_of_matplotlib(report: Report) -> None:
 
 
 def test_results_of_an_experiment_include_missing_runs(tmp_path: Path) -> None:
-    experiment = harness.api._experiment(EXPERIMENT)
+    experiment = harness.api._reading(EXPERIMENT).config
+    assert experiment is not None
     (tmp_path / "experiment.yml").write_text(resolved_text(experiment))
     write_run(tmp_path, make_record(plan(experiment)[1], [5.0]))
 

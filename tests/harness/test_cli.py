@@ -482,7 +482,8 @@ def test_an_interruption_exits_with_130_and_a_way_to_continue(
 
     assert harness(*arguments, "--out", "here") == (
         130,
-        "interrupted: finished runs are kept in here; run the same command again to continue\n",
+        "interrupted: finished runs are kept in here; run the same command again to continue, "
+        "or `harness report here` for tables and figures of what is finished\n",
         "",
     )
 
@@ -539,7 +540,11 @@ def test_two_signals_stop_all_processes_without_traceback(moment: str, number: s
         f"stopping: {n_workers} running runs will pause at a checkpoint or go on to the end; "
         "once more (Ctrl-C) stops at once"
     )
-    kept = f"interrupted: finished runs are kept in {tmp_path / 'out'}; run the same command again to continue"
+    out = tmp_path / "out"
+    kept = (
+        f"interrupted: finished runs are kept in {out}; run the same command again to continue, "
+        f"or `harness report {out}` for tables and figures of what is finished"
+    )
     expected = [f"2 runs in {tmp_path / 'out'}: 2 to run on {n_workers} workers", stopping, kept]
     # torch is loaded first by the processes that try environments and algorithms out.
     assert ("".join(lines) + output).splitlines() == (expected if trains else ["interrupted: nothing was run yet"])

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Sequence
-from multiprocessing.connection import Connection
+from collections.abc import Generator, Sequence
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
+from time import monotonic
 from typing import Any
 
 from harness.errors import HarnessError
 from harness.training.executors.processes import end_family
 from harness.training.executors.server import server_pid, start_server
 
-__all__ = ["Call", "WorkerEndedError", "call_in_worker", "call_in_workers", "outcomes_of_calls"]
+__all__ = ["Call", "WorkerEndedError", "call_in_worker", "call_in_workers", "finished_calls", "outcomes_of_calls"]
 
 
 class WorkerEndedError(HarnessError):
@@ -97,30 +98,50 @@ def call_in_workers(target: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
             call.end([pid for pid in pids if pid != call.process.pid])
 
 
-def outcomes_of_calls(
-    target: str, calls: Sequence[tuple[Any, ...]], *, n_workers: int, timeout: float
-) -> list[Any | HarnessError]:
-    """Call a function several times, at most n_workers at once and silently; return a result or an error for each.
+def finished_calls(
+    target: str, calls: Sequence[tuple[Any, ...]], *, n_workers: int, timeout: float | None = None, silent: bool = False
+) -> Generator[tuple[int, Any | HarnessError], None, None]:
+    """Call a function several times, at most n_workers at once; yield (index of the call, its result or its error).
 
-    timeout: seconds after which a call is ended. An error or the end of one process does not affect the other calls.
+    Calls are yielded in the order in which they end, each as soon as it has. A call that raises, dies, or has not ended
+    `timeout` seconds after its start costs no other call. All that still run are ended when the generator is closed.
+    silent: True drops everything that the processes print.
     """
-    outcomes: list[Any | HarnessError] = []
-    running: deque[Call] = deque()
-    waiting = deque(calls)
+    waiting = deque(enumerate(calls))
+    running: dict[int, tuple[Call, float]] = {}
     try:
         while running or waiting:
             while waiting and len(running) < n_workers:
-                running.append(Call(target, waiting.popleft(), silent=True))
-            try:
-                outcomes.append(running[0].result(timeout))
-            except HarnessError as error:
-                outcomes.append(error)
-            running[0].end(keep=[call.process.pid for call in list(running)[1:] if call.process.pid is not None])
-            running.popleft()
+                index, arguments = waiting.popleft()
+                running[index] = Call(target, arguments, silent=silent), monotonic()
+            left = [timeout - (monotonic() - start) for _, start in running.values()] if timeout is not None else []
+            ready = wait([call.receiver for call, _ in running.values()], timeout=max(min(left), 0.0) if left else None)
+            for index, (call, start) in list(running.items()):
+                if call.receiver not in ready and (timeout is None or monotonic() - start < timeout):
+                    continue
+                outcome: Any = None
+                try:
+                    outcome = call.result(0.0)
+                except WorkerEndedError as error:
+                    late = WorkerEndedError(f"a worker process has not answered for {timeout or 0:.0f} s")
+                    outcome = error if call.receiver in ready else late
+                except HarnessError as error:
+                    outcome = error
+                del running[index]
+                others = [other.process.pid for other, _ in running.values() if other.process.pid is not None]
+                call.end(keep=others)
+                yield index, outcome
     finally:
-        for call in running:
+        for call, _ in running.values():
             call.end()
-    return outcomes
+
+
+def outcomes_of_calls(
+    target: str, calls: Sequence[tuple[Any, ...]], *, n_workers: int, timeout: float
+) -> list[Any | HarnessError]:
+    """Return the result or error of each call of `finished_calls`, silently, in the order of the calls."""
+    found = dict(finished_calls(target, calls, n_workers=n_workers, timeout=timeout, silent=True))
+    return [found[index] for index in range(len(calls))]
 
 
 # The target imports the worker module only when called: it loads torch, which this process need not.

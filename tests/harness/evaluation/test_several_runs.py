@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import math
+import os
+import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from harness.config import parse_config
 from harness.errors import HarnessError
@@ -60,7 +64,32 @@ def test_errors_and_dead_processes_cost_only_their_own_call() -> None:
     assert all(isinstance(results[index], HarnessError) for index in (1, 2))
 
 
-def called(target: str, arguments: tuple[int, ...]) -> Any:
+def test_a_call_that_hangs_costs_only_its_own_result() -> None:
+    started = time.monotonic()
+    calls = [("time:sleep", (60,)), (f"{MODULE}:add", (1, 2)), (f"{MODULE}:add", (3, 4))]
+
+    results = list(map_in_workers(f"{__name__}:called", calls, 2, time_limit=4.0))
+
+    assert [index for index, _ in results] == [1, 2, 0], "as they end"
+    assert (dict(results)[1], dict(results)[2]) == (3, 7)
+    assert str(dict(results)[0]) == "a worker process has not answered for 4 s"
+    assert time.monotonic() - started < 40
+
+
+def test_closing_the_results_ends_the_processes_that_still_run(tmp_path: Path) -> None:
+    calls = [(f"{MODULE}:add", (1, 2)), (f"{MODULE}:write_pid_and_sleep", (tmp_path,))]
+
+    results = map_in_workers(f"{__name__}:called", calls, 2)
+    assert next(results) == (0, 3)
+    while not (tmp_path / "pid").exists():
+        time.sleep(0.05)
+    results.close()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def called(target: str, arguments: tuple[Any, ...]) -> Any:
     return import_target(target)(*arguments)
 
 
