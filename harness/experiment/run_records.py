@@ -53,8 +53,11 @@ SCHEMA_VERSION = 1
 _NO_RESULTS = frozenset({"run.json", "log.txt", "checkpoint.bin"})
 """Files of a run that are not among its results."""
 
-TENSORBOARD_FOLDER, WANDB_FOLDER = "tensorboard", "wandb"
-"""Folders of a run with the logs of these programs; no result is in them."""
+TENSORBOARD_FOLDER = "tensorboard"
+"""Folder of a run with its log for TensorBoard; no result is in it."""
+
+WANDB_FOLDER = "wandb"
+"""Folder of a run with its log for Weights & Biases; no result is in it."""
 
 Status = Literal["finished", "failed"]
 
