@@ -104,6 +104,12 @@ class StatisticsConfig:
     """Score that a failed run counts as: `random` of the references (the lowest score seen if none is declared), the
     lowest score seen in its environment, or none at all."""
 
+    looks: tuple[int, ...] = ()
+    """Numbers of seeds at which the results are judged in a group-sequential design; empty judges them once."""
+
+    spending: Literal["obrien_fleming", "pocock"] = "obrien_fleming"
+    """Alpha-spending function that divides the level among the looks."""
+
 
 @dataclass(frozen=True)
 class ExecutionConfig:

@@ -69,6 +69,22 @@ EXECUTION_RULES: Mapping[str, Rule] = {
     "checkpoint_interval": _DURATION,
 }
 
+
+def _read_looks(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise ValueError
+    looks = tuple(integer(at_least=2).read(look) for look in value)
+    if looks and (len(looks) < 2 or list(looks) != sorted(set(looks))):
+        raise ValueError
+    return looks
+
+
+_LOOKS = Rule(
+    "two or more ascending numbers of seeds, such as [10, 20, 30]",
+    _read_looks,
+    {"type": "array", "items": {"type": "integer", "minimum": 2}},
+)
+
 STATISTICS_RULES: Mapping[str, Rule] = {
     "confidence": number(above=0, below=1),
     "n_bootstrap": _ONE_OR_MORE,
@@ -79,6 +95,8 @@ STATISTICS_RULES: Mapping[str, Rule] = {
     "thresholds": Rule("a mapping of environments to scores", lambda value: value),
     "baseline": optional(TEXT),
     "failed_runs": one_of("random", "lowest", "excluded"),
+    "looks": _LOOKS,
+    "spending": one_of("obrien_fleming", "pocock"),
 }
 
 LOGS = one_of("tensorboard", "wandb")

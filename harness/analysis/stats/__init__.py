@@ -24,10 +24,12 @@ from harness.analysis.stats.intervals import (
     std_interval,
 )
 from harness.analysis.stats.permutation import PermutationTest, holm, permutation_test, smallest_p
+from harness.analysis.stats.planning import SeedRange, detectable_difference, seeds_needed
 from harness.analysis.stats.populations import POPULATIONS, Population, t_coverage
 from harness.analysis.stats.power import seeds_for_difference, seeds_for_equivalence, seeds_text
 from harness.analysis.stats.rolling import WindowSummary, last_window, rolling_mean, rolling_variance
 from harness.analysis.stats.samples import Sample, present
+from harness.analysis.stats.sequential import SPENDING, Progress, SequentialDesign, Spending
 from harness.analysis.stats.stability import (
     dispersion_across_runs,
     dispersion_across_time,
@@ -44,6 +46,7 @@ from harness.analysis.stats.verdict import Outcome, Verdict, verdict
 
 __all__ = [
     "POPULATIONS",
+    "SPENDING",
     "Band",
     "Bounds",
     "Coverage",
@@ -52,12 +55,17 @@ __all__ = [
     "Outcome",
     "PermutationTest",
     "Population",
+    "Progress",
     "Sample",
+    "SeedRange",
+    "SequentialDesign",
+    "Spending",
     "Verdict",
     "WindowSummary",
     "area_under_curve",
     "brunner_munzel",
     "coverage_for_data",
+    "detectable_difference",
     "difference_interval",
     "dispersion_across_runs",
     "dispersion_across_time",
@@ -86,6 +94,7 @@ __all__ = [
     "seeds_for_bounded_equivalence",
     "seeds_for_difference",
     "seeds_for_equivalence",
+    "seeds_needed",
     "seeds_text",
     "share_interval",
     "share_lost",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy.typing as npt
@@ -18,8 +18,10 @@ from harness.analysis.stats.equivalence import (
 )
 from harness.analysis.stats.intervals import Interval, difference_interval, std_interval
 from harness.analysis.stats.permutation import smallest_p
-from harness.analysis.stats.power import seeds_for_difference, seeds_for_equivalence, seeds_text
+from harness.analysis.stats.planning import UNKNOWN, SeedRange, detectable_difference, seeds_needed
+from harness.analysis.stats.power import seeds_for_equivalence, seeds_text
 from harness.analysis.stats.samples import Sample, present
+from harness.analysis.stats.sequential import Progress
 
 __all__ = ["Outcome", "Verdict", "verdict"]
 
@@ -43,12 +45,15 @@ class Verdict:
     """Probability of improvement."""
     equivalence: EquivalenceTest | None
     """Test of equivalence, not adjusted; None without a declared margin."""
-    seeds_for_difference: float = math.nan
-    """Number of seeds per algorithm that would show the observed difference; inf for more than 1000, NaN unless the
-    outcome is inconclusive."""
+    seeds_for_difference: SeedRange = UNKNOWN
+    """Numbers of seeds per algorithm between which the one that names a winner lies; NaN unless the outcome is
+    inconclusive."""
     seeds_for_equivalence: float = math.nan
     """Number of seeds per algorithm that would show equivalence; NaN unless the outcome is inconclusive and a margin is
     declared."""
+    detectable: float = math.nan
+    """Smallest difference that these seeds show with 80% power, if the spread is as seen; in units of return, inf if
+    they can show none after Holm's adjustment. NaN unless the outcome is inconclusive."""
 
     @property
     def reason(self) -> str:
@@ -67,6 +72,8 @@ def verdict(
     identical: bool = False,
     alpha: float = 0.05,
     n_comparisons: int = 1,
+    smallest: float | None = None,
+    sequential: Progress | None = None,
 ) -> Verdict:
     """Judge the scores x, compared with y: better, worse, equivalent, inconclusive or identical.
 
@@ -86,6 +93,8 @@ def verdict(
     nearly normal scores. p_equivalence: its p-value, adjusted by `holm`; None takes the p-value of this pair alone.
     alpha: level of all tests, and one minus the confidence of the intervals that take part in the decision.
     n_comparisons: number of p-values given to `holm`; the seeds for a difference must reach alpha / n_comparisons.
+    smallest: smallest value that p_value could have taken with these numbers of seeds; None takes that of this pair
+    alone. sequential: place in a group-sequential design, to which p_value and p_equivalence then belong.
     Raises ValueError for a margin that is not positive and finite.
     """
     first, second = present(x), present(y)
@@ -95,21 +104,24 @@ def verdict(
     if margin is not None:
         equivalence = tost_welch(x, y, margin) if bounds is None else equivalence_test(x, y, margin, bounds)
 
-    def answer(outcome: Outcome, *reasons: str, seeds: tuple[float, float] = (math.nan, math.nan)) -> Verdict:
-        return Verdict(outcome, reasons, p_value, difference, improvement, equivalence, *seeds)
+    def answer(outcome: Outcome, *reasons: str) -> Verdict:
+        return Verdict(outcome, reasons, p_value, difference, improvement, equivalence)
 
     # Before the number of seeds is looked at: bit-equal parameters are a proof, even for a single seed.
     if identical:
         return answer("identical", "the trained parameters are bit-equal for every seed")
     if min(first.n, second.n) < 2:
         return answer("inconclusive", f"{first.n} against {second.n} seeds: at least 2 on each side are needed")
+    if sequential is not None and not sequential.started:
+        return answer("inconclusive", sequential.waiting)
     if math.isnan(p_value):
         return answer("inconclusive", "no test was made")
+    basis = "" if sequential is None else f" {sequential.basis}"
     winner = _winner(difference, improvement)
     if p_value < alpha and winner is not None:
         return answer(
             winner,
-            _test_clause(p_value, alpha),
+            _test_clause(p_value, alpha, basis),
             _improvement_clause(improvement, difference),
             *_margin_clauses(difference, margin),
             *_collapse_clauses(first, second, bounds, alpha),
@@ -119,23 +131,37 @@ def verdict(
         p_equivalence = math.nan if equivalence is None else equivalence.p_value
     if equivalence is not None and p_equivalence < alpha:
         return answer("equivalent", _equivalence_clause(equivalence.margin, p_equivalence, alpha))
-    reasons = [_test_clause(p_value, alpha, smallest_p(first.n, second.n))]
+    if smallest is None:
+        smallest = smallest_p(first.n, second.n)
+    reasons = [_test_clause(p_value, alpha, basis, smallest)]
     if p_value < alpha:
         reasons.append(_improvement_clause(improvement, difference))
     if equivalence is not None:
         reasons.append(_equivalence_clause(equivalence.margin, p_equivalence, alpha))
         reasons += _unseen_clauses(equivalence, alpha, min(first.n, second.n))
-    spread = math.hypot(std_interval(x).estimate, std_interval(y).estimate) / math.sqrt(2)
     # Holm's strictest level, as the rank that this p-value will have with more seeds is unknown.
     strictest = alpha / n_comparisons
+    for_difference = seeds_needed(x, y, bounds=bounds, alpha=strictest, alpha_improvement=alpha)
     for_equivalence = math.nan
+    spread = math.hypot(std_interval(x).estimate, std_interval(y).estimate) / math.sqrt(2)
     if margin is not None:
         for_equivalence = seeds_for_equivalence(difference.estimate, spread, margin, alpha=strictest)
         if bounds is not None:
             bounded = seeds_for_bounded_equivalence(x, y, margin, bounds, alpha=strictest)
             for_equivalence = max(for_equivalence, bounded)
-    seeds = (seeds_for_difference(difference.estimate, spread, alpha=strictest), for_equivalence)
-    return answer("inconclusive", *reasons, *_seeds_clauses(*seeds, n_seeds=min(first.n, second.n)), seeds=seeds)
+    reasons += _seeds_clauses(for_difference, for_equivalence)
+    if sequential is not None:
+        reasons += sequential.remarks
+    detectable = math.inf
+    if smallest < alpha:
+        detectable = detectable_difference(spread, first.n, second.n, alpha=strictest)
+    inconclusive = answer("inconclusive", *reasons)
+    return replace(
+        inconclusive,
+        seeds_for_difference=for_difference,
+        seeds_for_equivalence=for_equivalence,
+        detectable=detectable,
+    )
 
 
 def _winner(difference: Interval, improvement: Interval) -> Literal["better", "worse"] | None:
@@ -147,8 +173,8 @@ def _winner(difference: Interval, improvement: Interval) -> Literal["better", "w
     return None
 
 
-def _test_clause(p_value: float, alpha: float, smallest: float = 0.0) -> str:
-    clause = f"permutation test p = {p_value:.3g}, {'below' if p_value < alpha else 'not below'} {alpha:g}"
+def _test_clause(p_value: float, alpha: float, basis: str = "", smallest: float = 0.0) -> str:
+    clause = f"permutation test p = {p_value:.3g}{basis}, {'below' if p_value < alpha else 'not below'} {alpha:g}"
     if smallest >= alpha:  # otherwise readers would take the lack of seeds for a lack of difference
         clause += f" (with so few seeds it cannot fall below {smallest:.2g})"
     return clause
@@ -199,13 +225,9 @@ def _collapse_clauses(first: Sample, second: Sample, bounds: Bounds | None, alph
     )
 
 
-def _seeds_clauses(for_difference: float, for_equivalence: float, *, n_seeds: int) -> tuple[str, ...]:
+def _seeds_clauses(for_difference: SeedRange, for_equivalence: float) -> tuple[str, ...]:
     """Return in words how many seeds 80% power needs; for equivalence only if some number of seeds can show it."""
-    if for_difference <= n_seeds:  # the number comes from a t test, which need not agree with the rules
-        difference = f"such a difference usually shows at {seeds_text(for_difference)} seeds"
-    else:
-        about = "" if math.isinf(for_difference) else "about "
-        difference = f"{about}{seeds_text(for_difference)} seeds per algorithm would show the difference seen"
+    clauses = (f"naming a winner takes {for_difference.text} seeds per algorithm, as far as these can tell",)
     if math.isfinite(for_equivalence):
-        return (difference, f"about {seeds_text(for_equivalence)} would show equivalence if it is that small")
-    return (difference,)
+        return (*clauses, f"about {seeds_text(for_equivalence)} would show equivalence if it is that small")
+    return clauses

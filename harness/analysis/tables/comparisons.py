@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two algorithms in one environment, with their rows of the table of runs."""
+    """Two algorithms in one environment, with their rows of the table of runs in the order of the seeds."""
 
     env: str
     first: str
@@ -103,7 +103,7 @@ def compare_stability(metrics: pd.DataFrame, statistics: StatisticsConfig) -> li
 
 
 def _pairs(metrics: pd.DataFrame, baseline: str | None) -> Iterator[Pair]:
-    for env, runs in metrics.groupby("env", observed=True, sort=True):
+    for env, runs in metrics.sort_values("seed", kind="stable").groupby("env", observed=True, sort=True):
         algos = [algo for algo in runs["algo"].cat.categories if (runs["algo"] == algo).any()]
         pairs = list(itertools.combinations(algos, 2))
         if baseline is not None:
@@ -122,11 +122,12 @@ def _compare(
     """Return the comparisons of all pairs and metrics, and the family of their tests in the same order."""
     jobs = list(itertools.product(_pairs(metrics, statistics.baseline), compared))
     repeated = _repeated([pair for pair, _ in jobs], len(compared))
+    design = stats.SequentialDesign(statistics.looks, statistics.spending) if statistics.looks else None
     cases = [
-        replace(_case(pair, metric, margins, bounds), repeats=repeats)
+        replace(_case(pair, metric, margins, bounds, design), repeats=repeats)
         for (pair, metric), repeats in zip(jobs, repeated, strict=True)
     ]
-    family = Family(tuple(cases), 1.0 - statistics.confidence)
+    family = Family(tuple(cases), 1.0 - statistics.confidence, design)
     comparisons = []
     for (pair, metric), one, verdict in zip(jobs, family.cases, map(_withheld, jobs, family.verdicts()), strict=True):
         g = stats.hedges_g(*pair.samples(metric), statistics.confidence)
@@ -163,9 +164,17 @@ def _repeated(pairs: Sequence[Pair], n_metrics: int) -> list[int | None]:
     return repeated
 
 
-def _case(pair: Pair, metric: Metric, margins: Mapping[str, float | None], bounds: Mapping[str, stats.Bounds]) -> Case:
+def _case(
+    pair: Pair,
+    metric: Metric,
+    margins: Mapping[str, float | None],
+    bounds: Mapping[str, stats.Bounds],
+    design: stats.SequentialDesign | None,
+) -> Case:
+    x, y = pair.judged_samples(metric)
     margin = margins.get(pair.env) if metric.unit == RETURN else None
-    return case(*pair.judged_samples(metric), margin=margin, bounds=bounds.get(pair.env), identical=pair.identical)
+    limits = bounds.get(pair.env)
+    return case(x, y, margin=margin, bounds=limits, identical=pair.identical, design=design)
 
 
 def _with_failures(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.stats import permutation_test, tost_welch, verdict
+from harness.analysis.stats import Progress, SequentialDesign, permutation_test, tost_welch, verdict
 
 LOW = [10.0, 11.0, 12.0, 13.0, 14.0]
 HIGH = [20.0, 21.0, 22.0, 23.0, 24.0]
@@ -23,7 +23,7 @@ def test_a_clear_win_is_better_and_says_why():
     assert result.reason == (
         "permutation test p = 0.00794, below 0.05; probability of improvement 1.00 (0.64 to 1.00) excludes 0.5"
     )
-    assert math.isnan(result.seeds_for_difference)
+    assert result.seeds_for_difference.text == "unknown"
 
 
 def test_a_clear_loss_is_worse():
@@ -52,19 +52,25 @@ def test_little_difference_and_little_spread_is_equivalent():
 def test_without_a_margin_nothing_is_called_equivalent():
     result = judge(LOW, LOW)
     assert (result.outcome, result.equivalence) == ("inconclusive", None)
-    assert result.reasons[-1] == "> 1000 seeds per algorithm would show the difference seen"
-    assert result.seeds_for_difference == math.inf
+    low, high = result.seeds_for_difference
+    assert (low > 10, high) == (True, math.inf)
+    assert (
+        result.reasons[-1] == f"naming a winner takes at least {low:.0f} seeds per algorithm, as far as these can tell"
+    )
 
 
-def test_an_inconclusive_verdict_states_the_seeds_needed():
+def test_an_inconclusive_verdict_states_a_range_of_seeds_around_the_planned_number():
     # Difference 1 at a standard deviation of 1.58, d = 0.63: Cohen's table has 45 for 0.6 and 33 for 0.7.
     result = judge([value + 1 for value in LOW], LOW, margin=2.5)
     assert result.outcome == "inconclusive"
+    low, high = result.seeds_for_difference
+    assert low < 41 < high
     assert result.reasons[-2:] == (
-        "about 41 seeds per algorithm would show the difference seen",
+        f"naming a winner takes {result.seeds_for_difference.text} seeds per algorithm, as far as these can tell",
         "about 15 would show equivalence if it is that small",
     )
-    assert (result.seeds_for_difference, result.seeds_for_equivalence) == (41, 15)
+    assert result.seeds_for_equivalence == 15
+    assert 1.58 < result.detectable < 4 * 1.58  # Cohen 1988: five seeds show about two standard deviations
 
 
 def test_three_seeds_are_reported_as_too_few_for_any_result():
@@ -72,19 +78,21 @@ def test_three_seeds_are_reported_as_too_few_for_any_result():
     assert result.outcome == "inconclusive"
     assert result.reasons == (
         "permutation test p = 0.1, not below 0.05 (with so few seeds it cannot fall below 0.1)",
-        "about 4 seeds per algorithm would show the difference seen",
+        f"naming a winner takes {result.seeds_for_difference.text} seeds per algorithm, as far as these can tell",
     )
+    assert result.seeds_for_difference.low == 4
+    assert result.detectable == math.inf
 
 
 def test_more_comparisons_take_more_seeds():
     x = [value + 1 for value in LOW]
-    assert judge(x, LOW, n_comparisons=10).seeds_for_difference > judge(x, LOW).seeds_for_difference
+    assert judge(x, LOW, n_comparisons=10).seeds_for_difference.low > judge(x, LOW).seeds_for_difference.low
 
 
 def test_a_correction_that_hides_a_difference_is_not_blamed_on_the_seeds():
     result = judge(HIGH, LOW, p_value=0.2)
     assert result.outcome == "inconclusive"
-    assert result.reasons[-1] == "such a difference usually shows at 4 seeds"
+    assert result.seeds_for_difference.low == 4
 
 
 def test_a_mean_moved_by_one_seed_alone_names_no_winner():
@@ -169,3 +177,31 @@ def test_an_adjusted_p_value_of_equivalence_decides():
 def test_the_level_is_that_of_the_intervals_as_well():
     result = judge(HIGH, LOW, alpha=0.2)
     assert (result.difference.confidence, result.improvement.confidence) == (0.8, 0.8)
+
+
+def test_seeds_that_cannot_reach_the_level_after_the_adjustment_are_told_so():
+    result = judge(HIGH, LOW, p_value=0.08, smallest=0.0794, n_comparisons=10)
+    assert (
+        result.reasons[0] == "permutation test p = 0.08, not below 0.05 (with so few seeds it cannot fall below 0.079)"
+    )
+    assert result.detectable == math.inf
+
+
+def test_before_the_first_look_nothing_is_judged():
+    progress = Progress(SequentialDesign((6, 12)), 5)
+    result = judge(HIGH, LOW, p_value=0.001, sequential=progress)
+    assert (result.outcome, result.reason) == (
+        "inconclusive",
+        "the first look is at 6 seeds, and there are 5: nothing is judged yet",
+    )
+
+
+def test_a_verdict_between_looks_says_which_looks_it_rests_on():
+    progress = Progress(SequentialDesign((4, 12)), 5)
+    won = judge(HIGH, LOW, p_value=0.01, sequential=progress)
+    assert won.reasons[0] == "permutation test p = 0.01 over the look at 4 of 12 seeds, below 0.05"
+    undecided = judge(HIGH, LOW, p_value=0.1, sequential=progress)
+    assert undecided.reasons[-2:] == (
+        "seeds beyond the look at 4 are judged at the next",
+        "the next look is at 12 seeds",
+    )
