@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from harness.analysis.frames import Results, load_results
-from harness.analysis.frames.audit import ENDED_EARLY
+from harness.analysis.frames import Reading, Results, load_results
+from harness.analysis.frames.places import find_places
 from harness.analysis.plots import save_all
+from harness.analysis.settings import check_names
 from harness.analysis.tables import (
     compare_scores,
     compare_stability,
@@ -28,9 +31,14 @@ from harness.analysis.tables import (
 )
 from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import ExperimentConfig, StatisticsConfig
+from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec, plan
 
-__all__ = ["planned_results", "report_folders", "write_report"]
+__all__ = ["check_writable", "default_out", "planned_results", "report_folders", "write_report"]
+
+
+MOST_LINES = 20
+"""Rows of the audit, and notes on single runs, that the terminal shows; the file has all."""
 
 
 def write_report(config: ExperimentConfig, runs_path: Path, out: Path, console: Console) -> None:
@@ -44,16 +52,99 @@ def planned_results(config: ExperimentConfig, runs_path: Path) -> Results:
     return _only_planned(load_results(runs_path, expected=specs), specs)
 
 
-def report_folders(folders: Sequence[Path], statistics: StatisticsConfig, out: Path, console: Console) -> None:
-    """Write tables and figures of all runs below the folders, of this harness or of SB3, below `out`.
+def report_folders(
+    folders: Sequence[Path],
+    statistics: StatisticsConfig,
+    out: Path,
+    console: Console,
+    reading: Reading | None = None,
+) -> None:
+    """Write tables and figures of all runs below the folders, of this harness or of other programs, below `out`.
 
-    Raises RecordError if there are no runs.
+    What was understood of each file is printed and written as the table `audit`.
+    Raises RecordError if there are no runs, HarnessError if `out` cannot be written.
     """
-    results = load_results(*folders)
-    for run in results.runs[results.runs["error"].str.startswith(ENDED_EARLY)].to_dict("records"):
-        line = f"note: {run['path']}: {run['error'][0].lower()}{run['error'][1:]}; it counts as a failed run"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    _write(results, statistics, out, console)
+    results = load_results(*folders, reading=reading or Reading())
+    notes = check_names(statistics, results)
+    check_writable(out)
+    _print_audit(results.audit, notes, out, console)
+    _write(results, statistics, out, console, audit=results.audit)
+
+
+def default_out(folders: Sequence[Path]) -> Path:
+    """Return the folder for a report on one folder: itself for results of the harness, reports/NAME for other logs.
+
+    Nothing is written among logs of other programs unless the user says so: raises HarnessError, which asks for --out,
+    where the working directory lies within them.
+    """
+    folder = folders[0]
+    if folder.is_dir() and any(place.has_record for place in find_places(folder)[0]):
+        return folder
+    out = Path("reports") / (folder.resolve().stem if folder.is_file() else folder.resolve().name)
+    if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+        raise HarnessError(f"{folder}: the report would be written among the logs; say where, such as --out ../report")
+    return out
+
+
+def check_writable(out: Path) -> None:
+    """Make the folder of a report; raise HarnessError, in one line, if that is impossible."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise HarnessError(f"{out}: cannot be written ({error.strerror}); choose another folder with --out") from error
+
+
+def _print_audit(audit: pd.DataFrame, notes: Sequence[str], out: Path, console: Console) -> None:
+    """Print what was understood of each file, first of those with remarks, and what was assumed about all."""
+
+    def line(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    runs = audit[audit["status"] != "left out"]
+    counts = ", ".join(f"{count} {status}" for status, count in audit["status"].value_counts().items())
+    line(f"{len(runs)} runs ({counts})")
+    layouts = [layout for layout in runs["layout"].value_counts().index if layout]
+    if layouts:
+        line(f"names were read from paths as {' or '.join(layouts[:3])}; if that is wrong, say it with --pattern")
+    told = audit["remarks"] != ""
+    shown = audit if len(audit) <= MOST_LINES else audit[told].head(MOST_LINES)
+    if len(shown):
+        header, rows = display_table("audit", shown)
+        grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        columns = [index for index, name in enumerate(header) if name not in ("remarks", "score")]
+        for index in columns:
+            grid.add_column(header[index], overflow="fold", justify="right" if header[index] in NUMBERS else "left")
+        prefix = _common_folder([str(path) for path in shown["file"]])
+        for row in rows:
+            cells = [row[index] for index in columns]
+            grid.add_row(cells[0].removeprefix(prefix), *cells[1:], style=None if not row[-1] else "yellow")
+        if prefix:
+            line(f"files below {prefix.rstrip('/')}")
+        console.print(grid, markup=False, highlight=False)
+    for row in audit[told].head(MOST_LINES).to_dict("records"):
+        remark = f"{row['remarks'][0].lower()}{row['remarks'][1:]}"
+        line(f"note: {row['file']}: {remark}{'; it counts as a failed run' if row['status'] == 'failed' else ''}")
+    if told.sum() > MOST_LINES:
+        line(f"note: {told.sum() - MOST_LINES} more files have remarks, see {out / 'tables' / 'audit.csv'}")
+    for env, sources in runs[runs["score_source"] != ""].groupby("env")["score_source"]:
+        counts_by_source = sources.value_counts()
+        if len(counts_by_source) > 1:
+            kinds = ", ".join(f"{count} {source}" for source, count in counts_by_source.items())
+            line(f"note: {env}: scores come from unlike sources ({kinds}); --score episodes may be common to all")
+    for note in notes:
+        line(f"note: {note}")
+
+
+NUMBERS = ("seed", "steps", "episodes")
+"""Columns of the audit that are aligned to the right."""
+
+
+def _common_folder(files: Sequence[str]) -> str:
+    """Return the folder, with its slash, that all paths lie in, "" if there is none."""
+    folder = os.path.commonpath([os.path.dirname(file) for file in files]) if all(files) else ""
+    return f"{folder}/" if folder not in ("", "/") else folder
 
 
 def _only_planned(results: Results, specs: Iterable[RunSpec]) -> Results:
@@ -64,10 +155,13 @@ def _only_planned(results: Results, specs: Iterable[RunSpec]) -> Results:
         index = pd.MultiIndex.from_arrays([table["algo"].astype(str), table["env"].astype(str), table["seed"]])
         return table[index.isin(planned)].reset_index(drop=True)
 
-    return Results(keep(results.runs), keep(results.episodes), keep(results.evaluations), keep(results.progress))
+    audit = results.audit  # of all files
+    return Results(keep(results.runs), keep(results.episodes), keep(results.evaluations), keep(results.progress), audit)
 
 
-def _write(results: Results, statistics: StatisticsConfig, out: Path, console: Console) -> None:
+def _write(
+    results: Results, statistics: StatisticsConfig, out: Path, console: Console, audit: pd.DataFrame | None = None
+) -> None:
     metrics = run_metrics(results, statistics)
     tables = {
         "runs": metrics,
@@ -75,6 +169,8 @@ def _write(results: Results, statistics: StatisticsConfig, out: Path, console: C
         "pairwise": pairwise_table(compare_scores(metrics, statistics), statistics),
         "stability": stability_table(compare_stability(metrics, statistics)),
     }
+    if audit is not None:
+        tables["audit"] = audit
     written = write_tables(tables, table_notes(metrics, statistics), out / "tables")
     with console.status("drawing the figures") if console.is_terminal else _quiet():
         written += save_all(
@@ -112,7 +208,8 @@ def _print(tables: dict[str, pd.DataFrame], out: Path, written: Sequence[Path], 
         ("plots", f"{n_figures} figures, each as SVG and PNG"),
         ("runs", "everything that each run left"),
     ):
-        if (out / name).is_dir():  # logs of SB3 lie elsewhere: only results of the harness have a folder runs
+        # Logs of other programs lie elsewhere: only results of the harness have a folder runs.
+        if (out / name).is_dir() and (name != "runs" or "audit" not in tables):
             console.print(f"{name:<7} {out / name}  ({note})", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -264,27 +264,77 @@ def train(
 def report(
     folders: Annotated[
         list[Path],
-        typer.Argument(help="Folders with results, or with logs of SB3 or rl_zoo3.", metavar="FOLDER"),
+        typer.Argument(
+            help="Folders with results, or with logs of SB3, rl_zoo3, CleanRL or others; or CSV files of scores.",
+            metavar="FOLDER",
+        ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the report; required for several folders. Default: the folder itself."),
+        typer.Option(
+            help="Folder for the report; required for several folders. Default: the folder itself for results of "
+            "`compare`, reports/NAME for other logs."
+        ),
     ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            help='Parts of the paths of other logs, such as "{algo}_{env}_seed{seed}". Default: guessed, and shown.'
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Steps at which other logs are compared; `common`: as many as all runs of an environment have."
+        ),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(help="Source of scores: `evaluations` or `episodes`. Default: the best that all runs have."),
+    ] = None,
+    statistics: Annotated[
+        Path | None, typer.Option(help="File with the section `statistics` of an experiment, for other logs.")
+    ] = None,
+    confidence: Annotated[float | None, typer.Option(help="Confidence of intervals; the level is 1 minus it.")] = None,
+    margin: Annotated[float | None, typer.Option(help="Equivalence margin, as a share of (best minus random).")] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="Reference scores of an environment; can be given several times.", metavar="ENV=RANDOM:BEST"),
+    ] = None,
+    baseline: Annotated[str | None, typer.Option(help="Algorithm with which every other is compared.")] = None,
 ) -> None:
-    """Rebuild tables and figures from results on disk, without training."""
-    from harness.analysis.report import report_folders, write_report
-    from harness.config import StatisticsConfig, load_config
+    """Rebuild tables and figures from results on disk, without training.
+
+    Logs of other programs are audited first: what was understood of every file, and what was left out and why, is
+    printed and becomes a table of the report.
+    """
+    from harness.analysis.report import check_writable, default_out, report_folders, write_report
+    from harness.analysis.settings import reading_of, statistics_of
+    from harness.config import load_config
     from harness.main_job import EXPERIMENT_NAME
 
     if out is None and len(folders) > 1:
         raise typer.BadParameter("several folders need --out, the folder to write to")
     experiment = folders[0] / EXPERIMENT_NAME
     config = load_config(experiment) if experiment.exists() else None
+    options = {"--confidence": confidence, "--margin": margin, "--reference": reference, "--baseline": baseline}
     if config is not None and len(folders) == 1:  # the plan decides which runs count, and which are missing
+        options |= {"--pattern": pattern, "--budget": budget, "--score": score, "--statistics": statistics}
+        if given := [name for name, value in options.items() if value is not None]:
+            raise typer.BadParameter(f"{experiment} declares it before the runs", param_hint=given[0])
+        check_writable(out or folders[0])
         write_report(config, folders[0] / "runs", out or folders[0], _console())
     else:
-        statistics = StatisticsConfig() if config is None else config.statistics
-        report_folders(folders, statistics, out or folders[0], _console())
+        settings = statistics_of(
+            statistics,
+            confidence=confidence,
+            margin=margin,
+            references=reference or (),
+            baseline=baseline,
+            base=None if config is None else config.statistics,
+        )
+        reading = reading_of(pattern, budget, score)
+        report_folders(folders, settings, out or default_out(folders), _console(), reading)
 
 
 @app.command()

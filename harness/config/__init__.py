@@ -16,6 +16,7 @@ algorithm_list  the section `algorithms`
 expansions      entries of that list that stand for several algorithms
 seeds           seeds as a count, a range or a list
 sections        the sections environments, logging, statistics and trusted_packages
+statistics_file the section statistics as a file of its own, for logs without an experiment
 reading         what could be read of a file: the experiment, or its mistakes and the valid parts
 trust           packages that an experiment would import
 merging         file entry, kwargs and overrides merged into one set of hyperparameters

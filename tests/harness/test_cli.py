@@ -239,7 +239,8 @@ def test_a_report_on_an_empty_folder_is_one_line(harness: Harness, tmp_path: Pat
     assert harness("report", "empty") == (
         1,
         "",
-        "error: empty: holds no runs, expected run.json, *monitor.csv, evaluations.npz or progress.csv\n",
+        "error: empty: holds no runs, expected run.json, *monitor.csv, evaluations.npz, progress.csv, "
+        "event files of TensorBoard, or a CSV file of scores\n",
     )
     assert harness("report", "nowhere")[::2] == (
         1,

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.analysis.frames.audit import fail_runs_that_end_early
-from harness.analysis.frames.files import (
-    NO_EPISODES,
-    NO_EVALUATIONS,
-    NO_PROGRESS,
-    read_evaluations,
-    read_monitors,
-    read_progress,
+from harness.analysis.frames.audit import (
+    Budget,
+    ScoreSource,
+    audit_table,
+    cut_at_budget,
+    fail_incomplete_runs,
+    score_alike,
 )
-from harness.analysis.frames.runs import FoundRun, find_runs
+from harness.analysis.frames.files import EVALUATIONS_NAME, MONITOR_SUFFIX, PROGRESS_NAME
+from harness.analysis.frames.measured import NOTHING_MEASURED, MeasuredRun, given_run, measure
+from harness.analysis.frames.pattern import PathPattern
+from harness.analysis.frames.runs import Found, FoundRun, search
+from harness.analysis.frames.score_files import SCORE_SUFFIXES, GivenScore, is_score_file, read_scores
 from harness.errors import RecordError
 from harness.experiment.plan import RunSpec
 
-__all__ = ["Results", "load_results"]
+__all__ = ["Reading", "Results", "load_results"]
 
-_LAST_EPISODES = 100  # scores of a foreign log without evaluations; SB3 averages as many in rollout/ep_rew_mean
+LOG_NAMES = (MONITOR_SUFFIX, EVALUATIONS_NAME, PROGRESS_NAME)
+"""Ends of the names of log files, which are read with their folders."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Choices of the user about how logs of other programs are understood."""
+
+    pattern: PathPattern | None = None
+    """Parts of the paths of runs; None guesses them."""
+
+    budget: Budget | None = None
+    """Number of steps at which all runs are compared; None compares complete trainings."""
+
+    score: ScoreSource | None = None
+    """Source of the scores; None takes the best that all runs of an environment offer."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +53,21 @@ class Results:
                  status        "finished", "failed", "missing" (planned or begun, without a record), "foreign"
                  score         one number per run: mean return of the episodes that score_source names; NaN if failed
                  score_std     over those episodes (ddof 0, as SB3 prints it); n_final_episodes counts them
-                 score_source  "final_evaluation" (harness), "last_evaluation", "last_episodes" (foreign logs), ""
+                 score_source  "final_evaluation" (harness), "last_evaluation", "last_episodes", "logged_mean" (SB3's
+                               mean of 100 episodes), "given" (a file of scores), ""
                  steps, train_seconds, wall_seconds, fps (= steps / train_seconds), parameters_digest,
                  error ("Type: message" or ""), path (folder, or "" when there is none)
     episodes     timestep, reward, length, seconds of every training episode
     evaluations  timestep, reward, std, length, n_episodes of every evaluation during training
     progress     timestep, key, value: every logged value
+    audit        file, status, remarks and more for each run and for each file that was left out, see `audit_table`
     """
 
     runs: pd.DataFrame
     episodes: pd.DataFrame
     evaluations: pd.DataFrame
     progress: pd.DataFrame
+    audit: pd.DataFrame = field(default_factory=lambda: audit_table([], {}))
 
     @property
     def algos(self) -> tuple[str, ...]:
@@ -62,108 +81,81 @@ class Results:
 
 
 def load_results(
-    *roots: Path, expected: Iterable[RunSpec] = (), algos: Sequence[str] = (), envs: Sequence[str] = ()
+    *roots: Path,
+    expected: Iterable[RunSpec] = (),
+    algos: Sequence[str] = (),
+    envs: Sequence[str] = (),
+    reading: Reading = Reading(),
 ) -> Results:
-    """Load every run below the folders: results of the harness, or any log of SB3 or rl_zoo3.
+    """Load every run below the folders: results of the harness, logs of other programs, or files of scores.
 
     expected: the plan; a planned run that is not on disk becomes a row with status "missing" and score NaN.
     algos, envs: names that come first, in this order; others follow in the order of the plan, then of their paths.
+    reading: how logs of other programs are understood.
 
     Raises RecordError if a folder does not exist or holds no run, if two folders hold the same algorithm,
-    environment and seed, or if a file of a finished run is damaged.
+    environment and seed, if the names of a run cannot be guessed, or if a file of a finished run is damaged.
     """
     plan = list(expected)
-    found = _name_as_planned([run for root in roots for run in find_runs(root)], plan)
-    if not found and not plan:
-        where = ", ".join(str(root) for root in roots)
-        raise RecordError(f"{where}: holds no runs, expected run.json, *monitor.csv, evaluations.npz or progress.csv")
-    _check_unique(found)
-    tables = [_read_run(run) for run in found] + _planned_but_missing(plan, found)
-    rows = [table.row for table in tables]
+    given, found = _find(roots, reading, bool(plan))
+    runs = _name_as_planned(found.runs, plan)
+    if not runs and not given and not plan:
+        raise RecordError(_nothing_found(roots, found, reading))
+    measured = [*map(measure, runs), *map(given_run, given)]
+    _check_unique(measured, runs)
+    judged = score_alike(fail_incomplete_runs(cut_at_budget(measured, reading.budget)), reading.score)
+    tables = judged + _planned_but_missing(plan, runs)
+    rows = [dict(table.row) for table in tables]
     orders = {
         "algo": _order(algos, [spec.algo for spec in plan], [row["algo"] for row in rows]),
         "env": _order(envs, [spec.env for spec in plan], [row["env"] for row in rows]),
     }
     unsorted = pd.DataFrame(rows).astype({name: pd.CategoricalDtype(order, True) for name, order in orders.items()})
-    runs = unsorted.sort_values(["algo", "env", "seed"], kind="stable")
-    tables = [tables[index] for index in runs.index]
+    in_order = unsorted.sort_values(["algo", "env", "seed"], kind="stable")
+    tables = [tables[index] for index in in_order.index]
     return Results(
-        runs=fail_runs_that_end_early(runs.reset_index(drop=True)),
-        episodes=_stack([table.episodes for table in tables], runs),
-        evaluations=_stack([table.evaluations for table in tables], runs),
-        progress=_stack([table.progress for table in tables], runs),
+        runs=in_order.reset_index(drop=True),
+        episodes=_stack([table.episodes for table in tables], in_order),
+        evaluations=_stack([table.evaluations for table in tables], in_order),
+        progress=_stack([table.progress for table in tables], in_order),
+        audit=audit_table(tables, found.left_out),
     )
 
 
-@dataclass(frozen=True)
-class _RunTables:
-    """Row of one run in the table of runs, and its rows of the other tables."""
-
-    row: dict[str, Any]
-    episodes: pd.DataFrame
-    evaluations: pd.DataFrame
-    progress: pd.DataFrame
-
-
-def _read_run(run: FoundRun) -> _RunTables:
-    partial = run.status != "finished"
-    episodes = read_monitors(run.path, partial=partial)
-    evaluations = read_evaluations(run.path, partial=partial)
-    progress = read_progress(run.path, partial=partial)
-    measured = _foreign_row(episodes, evaluations, progress) if run.status == "foreign" else _harness_row(run)
-    row = {"algo": run.algo, "env": run.env, "seed": run.seed, "status": run.status, **measured, "path": str(run.path)}
-    return _RunTables(row, episodes, evaluations, progress)
+def _find(roots: Sequence[Path], reading: Reading, has_plan: bool) -> tuple[list[GivenScore], Found]:
+    """Return the scores in files of scores, and the runs below the folders."""
+    given: list[GivenScore] = []
+    runs: list[FoundRun] = []
+    left_out: dict[Path, str] = {}
+    for root in roots:
+        if root.is_file():
+            given += read_scores(_score_file(root))
+            continue
+        found = search(root, reading.pattern)
+        runs += found.runs
+        left_out |= found.left_out
+        if not found.runs and not has_plan:  # a folder of files of scores, one for each algorithm
+            files = sorted(path for path in root.iterdir() if path.suffix in SCORE_SUFFIXES and is_score_file(path))
+            given += [score for path in files for score in read_scores(path)]
+    return given, Found(runs, left_out)
 
 
-def _harness_row(run: FoundRun) -> dict[str, Any]:
-    record = run.record
-    if record is None:
-        return _NOTHING_MEASURED | {"error": "Missing: the run was interrupted before its record was written"}
-    error = "" if record.error is None else f"{record.error['type']}: {record.error['message']}"
-    scored = record.status == "finished" and len(record.final_rewards) > 0
-    return {
-        "score": record.score if scored else math.nan,
-        "score_std": float(np.std(record.final_rewards)) if scored else math.nan,
-        "n_final_episodes": len(record.final_rewards),
-        "score_source": "final_evaluation" if scored else "",
-        "steps": record.steps,
-        "train_seconds": record.train_seconds,
-        "wall_seconds": record.wall_seconds,
-        "fps": record.steps / record.train_seconds if record.train_seconds > 0 else math.nan,
-        "parameters_digest": record.parameters_digest,
-        "error": error,
-    }
+def _score_file(path: Path) -> Path:
+    """Return the path of a file of scores; raise RecordError for a single log file."""
+    if path.suffix not in SCORE_SUFFIXES or path.name.endswith(LOG_NAMES):
+        raise RecordError(f"{path}: is no folder and no CSV or JSON file of scores, expected the folder of the run")
+    return path
 
 
-def _foreign_row(episodes: pd.DataFrame, evaluations: pd.DataFrame, progress: pd.DataFrame) -> dict[str, Any]:
-    timesteps = [int(table["timestep"].max()) for table in (episodes, evaluations, progress) if len(table)]
-    measured = _NOTHING_MEASURED | {
-        "steps": max(timesteps, default=0),
-        "wall_seconds": float(episodes["seconds"].max()) if len(episodes) else math.nan,
-    }
-    if len(evaluations):
-        last = evaluations.iloc[-1]
-        score = {"score": last["reward"], "score_std": last["std"], "n_final_episodes": int(last["n_episodes"])}
-        return measured | score | {"score_source": "last_evaluation"}
-    if len(episodes):
-        rewards = episodes["reward"].to_numpy()[-_LAST_EPISODES:]
-        score = {"score": rewards.mean(), "score_std": rewards.std(), "n_final_episodes": len(rewards)}
-        return measured | score | {"score_source": "last_episodes"}
-    return measured
-
-
-_NOTHING_MEASURED: dict[str, Any] = {
-    "score": math.nan,
-    "score_std": math.nan,
-    "n_final_episodes": 0,
-    "score_source": "",
-    "steps": 0,
-    "train_seconds": math.nan,
-    "wall_seconds": math.nan,
-    "fps": math.nan,
-    "parameters_digest": "",
-    "error": "",
-}
+def _nothing_found(roots: Sequence[Path], found: Found, reading: Reading) -> str:
+    where = ", ".join(str(root) for root in roots)
+    if reading.pattern is not None and found.left_out:
+        path, reason = next(iter(found.left_out.items()))
+        return f"{where}: none of {len(found.left_out)} logs can be used, such as {path}: {reason}"
+    return (
+        f"{where}: holds no runs, expected run.json, *monitor.csv, evaluations.npz, progress.csv, "
+        "event files of TensorBoard, or a CSV file of scores"
+    )
 
 
 def _name_as_planned(found: list[FoundRun], plan: list[RunSpec]) -> list[FoundRun]:
@@ -178,25 +170,28 @@ def _name_as_planned(found: list[FoundRun], plan: list[RunSpec]) -> list[FoundRu
     return named
 
 
-def _check_unique(found: list[FoundRun]) -> None:
-    seen: dict[tuple[str, str, int], FoundRun] = {}
-    for run in found:
-        first = seen.setdefault((run.algo, run.env, run.seed), run)
-        if first is not run:
+def _check_unique(measured: Sequence[MeasuredRun], found: Sequence[FoundRun]) -> None:
+    hint = '; if these names are wrong, say what the parts of the paths are: --pattern "{algo}_{env}_seed{seed}"'
+    layouts = {str(run.path) for run in found if run.status == "foreign"}
+    seen: dict[tuple[str, str, int], str] = {}
+    for run in measured:
+        row = run.row
+        first = seen.setdefault((row["algo"], row["env"], row["seed"]), row["path"])
+        if first != row["path"]:
             raise RecordError(
-                f"{run.path}: holds {run.label}, and so does {first.path}; a seed counts once, so leave one folder out"
+                f"{row['path']}: holds {row['algo']} {row['env']} seed {row['seed']}, and so does {first}; "
+                "a seed counts once, so leave one folder out" + (hint if row["path"] in layouts else "")
             )
 
 
-def _planned_but_missing(plan: list[RunSpec], found: list[FoundRun]) -> list[_RunTables]:
+def _planned_but_missing(plan: list[RunSpec], found: list[FoundRun]) -> list[MeasuredRun]:
     present = {(run.algo, run.env, run.seed) for run in found}
-    nothing = _NOTHING_MEASURED | {"error": "Missing: the run was planned but never begun", "path": ""}
-    rows = [
-        {"algo": spec.algo, "env": spec.env, "seed": spec.seed, "status": "missing", **nothing}
+    nothing = {**NOTHING_MEASURED, "error": "Missing: the run was planned but never begun", "path": ""}
+    return [
+        MeasuredRun({"algo": spec.algo, "env": spec.env, "seed": spec.seed, "status": "missing", **nothing})
         for spec in plan
         if (spec.algo, spec.env, spec.seed) not in present
     ]
-    return [_RunTables(row, NO_EPISODES, NO_EVALUATIONS, NO_PROGRESS) for row in rows]
 
 
 def _order(*names: Iterable[str]) -> list[str]:

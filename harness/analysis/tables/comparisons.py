@@ -11,12 +11,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.analysis import stats
+from harness.analysis.frames.audit import DOUBTFUL
 from harness.analysis.tables.estimand import failed_score, failed_score_in_words, score_bounds, score_failed_runs
 from harness.analysis.tables.family import Case, Family, case
-from harness.analysis.tables.metrics import RETURN, Metric, compared_in
+from harness.analysis.tables.metrics import RETURN, SEED_DEVIATION, Metric, compared_in
 from harness.config import StatisticsConfig
 
 __all__ = ["Comparison", "Pair", "compare_scores", "compare_stability"]
+
+_OF_SCORES = ("score", SEED_DEVIATION)
+"""Metrics that are computed from the scores of runs."""
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -46,6 +50,33 @@ class Pair:
         ended = (runs[runs["status"].isin(["finished", "foreign"])] for runs in (self.first_runs, self.second_runs))
         first, second = (float(runs["steps"].median()) for runs in ended)
         return first, second
+
+    @property
+    def steps(self) -> tuple[float, float]:
+        """Fewest and most environment steps of a completed training on either side, (NaN, NaN) if unknown."""
+        steps = self._completed["steps"].astype(float)
+        known = steps[steps > 0]
+        return float(known.min()), float(known.max())
+
+    @property
+    def score_sources(self) -> list[str]:
+        """Sources of the scores of the completed runs, sorted."""
+        return sorted(set(self._completed["score_source"]) - {""})
+
+    @property
+    def has_foreign_runs(self) -> bool:
+        """True if another program than the harness has written a log."""
+        return bool((self._completed["status"] == "foreign").any())
+
+    @property
+    def n_doubtful(self) -> int:
+        """Number of runs with an incomplete or damaged log, whose true score nobody knows."""
+        return sum(int(runs["error"].str.startswith(DOUBTFUL).sum()) for runs in (self.first_runs, self.second_runs))
+
+    @property
+    def _completed(self) -> pd.DataFrame:
+        runs = pd.concat([self.first_runs, self.second_runs])
+        return runs[runs["status"].isin(["finished", "foreign"])]
 
     def samples(self, metric: Metric) -> tuple[FloatArray, FloatArray]:
         """Return the metric of each run of the first and of the second algorithm, [n] and [m]; NaN if it has none."""
@@ -136,13 +167,21 @@ def _compare(
 
 
 def _withheld(job: tuple[Pair, Metric], verdict: stats.Verdict) -> stats.Verdict:
-    """Return the verdict, or an inconclusive one if the two sides were not trained for about as many steps."""
+    """Return the verdict, or an inconclusive one if runs were trained for unequal times or scored in unlike ways."""
     first, second = job[0].budgets
-    # Rollouts are completed, so that equal budgets may end with somewhat different steps.
-    if verdict.outcome in ("identical", "inconclusive") or not min(first, second) < 0.8 * max(first, second):
+    pair, metric = job
+    if verdict.outcome in ("identical", "inconclusive"):
         return verdict
-    reason = f"no verdict, as they were trained for unequal numbers of steps ({first:,.0f} against {second:,.0f})"
-    return replace(verdict, outcome="inconclusive", reasons=(reason, *verdict.reasons))
+    # Rollouts are completed, so that equal budgets may end with somewhat different steps.
+    if min(first, second) < 0.8 * max(first, second):
+        reason = f"they were trained for unequal numbers of steps ({first:,.0f} against {second:,.0f})"
+    elif pair.has_foreign_runs and pair.steps[0] < 0.8 * pair.steps[1]:
+        reason = "runs were trained for unequal numbers of steps ({:,.0f} to {:,.0f})".format(*pair.steps)
+    elif pair.has_foreign_runs and metric.name in _OF_SCORES and len(pair.score_sources) > 1:
+        reason = f"scores come from unlike sources ({' and '.join(pair.score_sources)})"
+    else:
+        return verdict
+    return replace(verdict, outcome="inconclusive", reasons=(f"no verdict, as {reason}", *verdict.reasons))
 
 
 def _repeated(pairs: Sequence[Pair], n_metrics: int) -> list[int | None]:
@@ -201,6 +240,12 @@ def _with_failures(
         clauses.append(f"other scores for them would make it {' or '.join(sorted(others))}")
     else:
         clauses.append("the outcome is the same for any other scores of theirs")
+    if others and pair.n_doubtful and verdict.outcome != "inconclusive":
+        n = pair.n_doubtful
+        reason = (
+            f"no verdict, as {n} {'log is' if n == 1 else 'logs are'} incomplete, and what was not logged may decide"
+        )
+        return replace(verdict, outcome="inconclusive", reasons=(reason, *verdict.reasons, *clauses))
     return replace(verdict, reasons=(*verdict.reasons, *clauses))
 
 

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Cell", "Row", "interval", "number", "p_value", "plain", "seeds", "with_spread"]
+import pandas as pd
+
+__all__ = ["Cell", "Row", "interval", "number", "p_value", "plain", "seeds", "whole", "with_spread"]
 
 Row = Mapping[str, Any]
 Cell = Callable[[Row], str]
@@ -34,6 +36,11 @@ def plain(name: str) -> Cell:
         return number(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
     return show
+
+
+def whole(name: str) -> Cell:
+    """Return a cell that shows a whole number of any size without separators, and nothing where there is none."""
+    return lambda row: "" if row[name] is pd.NA or row[name] != row[name] else str(int(row[name]))
 
 
 def interval(name: str) -> Cell:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.tables.formats import Cell, interval, p_value, plain, seeds
+from harness.analysis.tables.formats import Cell, interval, p_value, plain, seeds, whole
 from harness.analysis.tables.metrics import named_estimates
 
 __all__ = ["display_table", "markdown", "write_tables"]
@@ -40,14 +40,26 @@ STABILITY: Columns = {
     "Hedges g": plain("hedges_g"),
     "steadier": plain("steadier"),
 }
-FOR_READERS = ("summary", "pairwise", "stability")
+AUDIT: Columns = {
+    "file": plain("file"),
+    "algorithm": plain("algo"),
+    "environment": plain("env"),
+    "seed": whole("seed"),
+    "steps": whole("steps"),
+    "status": plain("status"),
+    "score": plain("score"),
+    "source of the score": plain("score_source"),
+    "episodes": whole("n_final_episodes"),
+    "remarks": plain("remarks"),
+}
+FOR_READERS = ("summary", "pairwise", "stability", "audit")
 """Tables that are also written as Markdown."""
 
 
 def display_table(name: str, table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Return header and cells of a table for readers.
 
-    name: "summary", "pairwise", "stability", or "terminal" for the shorter version of a summary.
+    name: "summary", "pairwise", "stability", "audit", or "terminal" for the shorter version of a summary.
     """
     columns = _columns(name, table)
     rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
@@ -57,6 +69,8 @@ def display_table(name: str, table: pd.DataFrame) -> tuple[list[str], list[list[
 def _columns(name: str, table: pd.DataFrame) -> Columns:
     if name == "stability":
         return STABILITY
+    if name == "audit":
+        return AUDIT
     if name == "pairwise":
         return {header: cell for header, cell in PAIRWISE.items() if header != "measure" or "measure" in table}
     return {

@@ -160,7 +160,8 @@ def test_an_empty_folder_is_an_error(tmp_path: Path, console: Console) -> None:
         report_folders([tmp_path], STATISTICS, tmp_path, console)
 
     assert str(error.value) == (
-        f"{tmp_path}: holds no runs, expected run.json, *monitor.csv, evaluations.npz or progress.csv"
+        f"{tmp_path}: holds no runs, expected run.json, *monitor.csv, evaluations.npz, progress.csv, "
+        "event files of TensorBoard, or a CSV file of scores"
     )
 
 

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from harness.analysis.frames import load_results
-from harness.analysis.frames.audit import fail_runs_that_end_early
-from tests.results_factory import write_monitor
+from tests.results_factory import make_record, make_spec, write_monitor, write_run
 
 
 def logs(folder: Path, algo: str, steps: list[int]) -> None:
@@ -31,7 +29,9 @@ def test_another_budget_of_another_algorithm_is_no_failure(tmp_path: Path) -> No
     assert set(load_results(tmp_path).runs["status"]) == {"foreign"}
 
 
-def test_runs_of_the_harness_are_left_as_they_are() -> None:
-    runs = pd.DataFrame({"algo": ["ppo"] * 2, "env": ["A"] * 2, "status": ["finished", "missing"], "steps": [100, 0]})
+def test_runs_of_the_harness_are_left_as_they_are(tmp_path: Path) -> None:
+    write_run(tmp_path, replace(make_record(make_spec(seed=0)), steps=100))
+    write_run(tmp_path, make_record(make_spec(seed=1)))
+    write_run(tmp_path, make_record(make_spec(seed=2)))
 
-    assert fail_runs_that_end_early(runs) is runs
+    assert set(load_results(tmp_path).runs["status"]) == {"finished"}

@@ -197,7 +197,8 @@ def test_a_folder_without_runs_is_an_error(tmp_path: Path) -> None:
         load_results(tmp_path)
 
     assert str(error.value) == (
-        f"{tmp_path}: holds no runs, expected run.json, *monitor.csv, evaluations.npz or progress.csv"
+        f"{tmp_path}: holds no runs, expected run.json, *monitor.csv, evaluations.npz, progress.csv, "
+        "event files of TensorBoard, or a CSV file of scores"
     )
 
 

@@ -33,6 +33,8 @@ def make_metrics() -> MakeMetrics:
                     "seed": seed,
                     "status": status,
                     "score": math.nan if score is None else score,
+                    "score_source": "" if score is None else "final_evaluation",
+                    "error": "ValueError: NaN" if score is None else "",
                     "steps": 100,
                     "train_seconds": 2.0,
                     "fps": 50.0,
