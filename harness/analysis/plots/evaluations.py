@@ -30,6 +30,8 @@ _SOURCES = {
     "final_evaluation": "mean return of the final evaluation",
     "last_evaluation": "mean return of the last evaluation during training",
     "last_episodes": "mean return of the last training episodes",
+    "logged_mean": "logged mean return of the last training episodes",
+    "given": "score as given",
 }
 
 
