@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from harness.analysis.audit_lines import print_audit
 from harness.analysis.frames import Reading, Results, load_results
 from harness.analysis.frames.places import find_places
 from harness.analysis.plots import save_all
@@ -35,10 +35,6 @@ from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec, plan
 
 __all__ = ["check_writable", "default_out", "planned_results", "report_folders", "write_report"]
-
-
-MOST_LINES = 20
-"""Rows of the audit, and notes on single runs, that the terminal shows; the file has all."""
 
 
 def write_report(config: ExperimentConfig, runs_path: Path, out: Path, console: Console) -> None:
@@ -67,7 +63,7 @@ def report_folders(
     results = load_results(*folders, reading=reading or Reading())
     notes = check_names(statistics, results)
     check_writable(out)
-    _print_audit(results.audit, notes, out, console)
+    print_audit(results.audit, notes, out / "tables" / "audit.csv", console)
     _write(results, statistics, out, console, audit=results.audit)
 
 
@@ -94,57 +90,6 @@ def check_writable(out: Path) -> None:
             pass
     except OSError as error:
         raise HarnessError(f"{out}: cannot be written ({error.strerror}); choose another folder with --out") from error
-
-
-def _print_audit(audit: pd.DataFrame, notes: Sequence[str], out: Path, console: Console) -> None:
-    """Print what was understood of each file, first of those with remarks, and what was assumed about all."""
-
-    def line(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    runs = audit[audit["status"] != "left out"]
-    counts = ", ".join(f"{count} {status}" for status, count in audit["status"].value_counts().items())
-    line(f"{len(runs)} runs ({counts})")
-    layouts = [layout for layout in runs["layout"].value_counts().index if layout]
-    if layouts:
-        line(f"names were read from paths as {' or '.join(layouts[:3])}; if that is wrong, say it with --pattern")
-    told = audit["remarks"] != ""
-    shown = audit if len(audit) <= MOST_LINES else audit[told].head(MOST_LINES)
-    if len(shown):
-        header, rows = display_table("audit", shown)
-        grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        columns = [index for index, name in enumerate(header) if name not in ("remarks", "score")]
-        for index in columns:
-            grid.add_column(header[index], overflow="fold", justify="right" if header[index] in NUMBERS else "left")
-        prefix = _common_folder([str(path) for path in shown["file"]])
-        for row in rows:
-            cells = [row[index] for index in columns]
-            grid.add_row(cells[0].removeprefix(prefix), *cells[1:], style=None if not row[-1] else "yellow")
-        if prefix:
-            line(f"files below {prefix.rstrip('/')}")
-        console.print(grid, markup=False, highlight=False)
-    for row in audit[told].head(MOST_LINES).to_dict("records"):
-        remark = f"{row['remarks'][0].lower()}{row['remarks'][1:]}"
-        line(f"note: {row['file']}: {remark}{'; it counts as a failed run' if row['status'] == 'failed' else ''}")
-    if told.sum() > MOST_LINES:
-        line(f"note: {told.sum() - MOST_LINES} more files have remarks, see {out / 'tables' / 'audit.csv'}")
-    for env, sources in runs[runs["score_source"] != ""].groupby("env")["score_source"]:
-        counts_by_source = sources.value_counts()
-        if len(counts_by_source) > 1:
-            kinds = ", ".join(f"{count} {source}" for source, count in counts_by_source.items())
-            line(f"note: {env}: scores come from unlike sources ({kinds}); --score episodes may be common to all")
-    for note in notes:
-        line(f"note: {note}")
-
-
-NUMBERS = ("seed", "steps", "episodes")
-"""Columns of the audit that are aligned to the right."""
-
-
-def _common_folder(files: Sequence[str]) -> str:
-    """Return the folder, with its slash, that all paths lie in, "" if there is none."""
-    folder = os.path.commonpath([os.path.dirname(file) for file in files]) if all(files) else ""
-    return f"{folder}/" if folder not in ("", "/") else folder
 
 
 def _only_planned(results: Results, specs: Iterable[RunSpec]) -> Results:

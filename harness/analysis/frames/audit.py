@@ -164,6 +164,8 @@ def audit_table(runs: Sequence[MeasuredRun], left_out: Mapping[Path, str]) -> pd
         {
             "file": run.row["path"],
             **{name: run.row[name] for name in columns},
+            # A file of scores may not say how long was trained, and no log how many episodes a logged mean has.
+            **{name: run.row[name] or None for name in ("steps", "n_final_episodes")},
             "layout": run.layout,
             "remarks": "; ".join(dict.fromkeys(filter(None, (run.row["error"], *_beyond(run))))),
         }

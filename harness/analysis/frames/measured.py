@@ -181,7 +181,7 @@ def _foreign(run: FoundRun) -> MeasuredRun:
             remarks.append("evaluations are values that were logged; their number of episodes is unknown")
     frames = _frames_per_step(run.env, episodes, evaluations, progress)
     if frames > 1:
-        remarks.append(f"Monitor counted {frames} frames for each step")
+        remarks.append(f"its Monitor files count {frames} frames for each step")
         episodes = episodes.assign(timestep=episodes["timestep"] // frames)
     measured = {
         "steps": max(map(_last_step, (episodes, evaluations, progress))),

@@ -40,7 +40,7 @@ def plain(name: str) -> Cell:
 
 def whole(name: str) -> Cell:
     """Return a cell that shows a whole number of any size without separators, and nothing where there is none."""
-    return lambda row: "" if row[name] is pd.NA or row[name] != row[name] else str(int(row[name]))
+    return lambda row: "" if pd.isna(row[name]) else str(int(row[name]))
 
 
 def interval(name: str) -> Cell:
