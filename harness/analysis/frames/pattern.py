@@ -10,8 +10,10 @@ from harness.errors import HarnessError
 
 __all__ = ["PathPattern", "path_pattern"]
 
-# Algorithms more often than environments hold the separator: of "custom_ppo_Pendulum_seed0", {env} is Pendulum.
-_FIELDS = {"algo": r"(?P<algo>[^/]+)", "env": r"(?P<env>[^/]+?)", "seed": r"(?P<seed>\d+)"}
+# Algorithms hold underscores and environments dashes: {env} of "custom_ppo_Drone_seed0" is Drone, and that of
+# "a2c-Drone-v1" is Drone-v1.
+_UNDERSCORED = {"algo": r"(?P<algo>[^/]+)", "env": r"(?P<env>[^/]+?)", "seed": r"(?P<seed>\d+)"}
+_DASHED = {"algo": r"(?P<algo>[^/]+?)", "env": r"(?P<env>[^/]+)", "seed": r"(?P<seed>\d+)"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,13 @@ def path_pattern(text: str) -> PathPattern:
     expected = 'expected {algo}, and {env}, {seed} and * as needed, such as "{algo}_{env}_seed{seed}"'
     parts = re.split(r"(\{[^{}]*\}|\*)", text.strip("/"))
     fields = [part[1:-1] for part in parts if part.startswith("{")]
-    unknown = next((name for name in fields if name not in _FIELDS), None)
+    unknown = next((name for name in fields if name not in _DASHED), None)
     if unknown is not None:
         raise HarnessError(f"--pattern: {{{unknown}}} is unknown, {expected}")
     if "algo" not in fields or len(set(fields)) < len(fields):
         raise HarnessError(f"--pattern: {text!r} does not name each field once, {expected}")
+    known = _DASHED if "{algo}-{env}" in text or "{env}-{algo}" in text else _UNDERSCORED
     regex = "".join(
-        "[^/]*" if part == "*" else _FIELDS[part[1:-1]] if part.startswith("{") else re.escape(part) for part in parts
+        "[^/]*" if part == "*" else known[part[1:-1]] if part.startswith("{") else re.escape(part) for part in parts
     )
     return PathPattern(text, re.compile(regex), text.strip("/").count("/") + 1)

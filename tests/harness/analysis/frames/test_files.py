@@ -293,3 +293,29 @@ def test_a_header_that_is_nested_deeply_is_an_error_in_one_line(tmp_path: Path) 
     with pytest.raises(RecordError, match="RecursionError"):
         read_monitors(tmp_path, partial=False)
     assert monitor_env_id(tmp_path) is None
+
+
+def test_a_long_file_is_read_to_the_last_bit_like_a_short_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    returns = rng.normal(size=5000) * 10.0 ** rng.integers(-20, 20, 5000)
+    path = tmp_path / "0.monitor.csv"
+    rows = "".join(f"{value!r},1,0.5\r\n" for value in returns.tolist())
+    path.write_bytes(f'#{{"t_start": 1}}\r\nr,l,t\r\n{rows}'.encode())
+    assert path.stat().st_size > 50_000  # from which on pandas reads it
+
+    assert read_monitors(tmp_path, partial=False)["reward"].tolist() == returns.tolist()
+
+
+def test_a_blank_cell_of_a_long_file_is_damage_and_not_nan(tmp_path: Path) -> None:
+    rows = "1.5,1,0.5\n" * 6000 + ",1,0.5\n"
+    (tmp_path / "0.monitor.csv").write_text(f'#{{"t_start": 1}}\nr,l,t\n{rows}')
+
+    with pytest.raises(RecordError, match="could not convert string '' to float64 at row 6000"):
+        read_monitors(tmp_path, partial=False)
+
+
+def test_evaluations_of_an_old_version_of_sb3_are_read(tmp_path: Path) -> None:
+    results = np.array([[[1.0], [3.0]]])
+    np.savez(tmp_path / "evaluations.npz", timesteps=[10], results=results, ep_lengths=[[1, 1]])
+
+    assert read_evaluations(tmp_path, partial=False)["reward"].tolist() == [2.0]
