@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -35,35 +36,32 @@ class Pair:
     first_runs: pd.DataFrame
     second_runs: pd.DataFrame
 
-    @property
+    # Cached: a pair is asked once for each metric, and there may be a thousand pairs.
+    @cached_property
     def identical(self) -> bool:
         """True if both trained to bit-equal parameters under every finished seed, of which there is at least one."""
-        first, second = (
-            {row.seed: row.parameters_digest for row in runs.itertuples() if row.status == "finished"}
-            for runs in (self.first_runs, self.second_runs)
-        )
+        first, second = map(_digests, (self.first_runs, self.second_runs))
         return bool(first) and first == second and all(first.values())
 
-    @property
+    @cached_property
     def budgets(self) -> tuple[float, float]:
-        """Median environment steps of the finished trainings on both sides, NaN without any."""
-        ended = (runs[runs["status"].isin(["finished", "foreign"])] for runs in (self.first_runs, self.second_runs))
-        first, second = (float(runs["steps"].median()) for runs in ended)
-        return first, second
+        """Median environment steps of the completed trainings on both sides, NaN without any."""
+        first, second = (_completed(runs)["steps"] for runs in (self.first_runs, self.second_runs))
+        return float(first.median()), float(second.median())
 
-    @property
+    @cached_property
     def steps(self) -> tuple[float, float]:
         """Fewest and most environment steps of a completed training on either side, (NaN, NaN) if unknown."""
         steps = self._completed["steps"].astype(float)
         known = steps[steps > 0]
         return float(known.min()), float(known.max())
 
-    @property
+    @cached_property
     def score_sources(self) -> list[str]:
         """Sources of the scores of the completed runs, sorted."""
         return sorted(set(self._completed["score_source"]) - {""})
 
-    @property
+    @cached_property
     def has_foreign_runs(self) -> bool:
         """True if another program than the harness has written a log."""
         return bool((self._completed["status"] == "foreign").any())
@@ -73,10 +71,9 @@ class Pair:
         """Number of runs with an incomplete or damaged log, whose true score nobody knows."""
         return sum(int(runs["error"].str.startswith(DOUBTFUL).sum()) for runs in (self.first_runs, self.second_runs))
 
-    @property
+    @cached_property
     def _completed(self) -> pd.DataFrame:
-        runs = pd.concat([self.first_runs, self.second_runs])
-        return runs[runs["status"].isin(["finished", "foreign"])]
+        return _completed(pd.concat([self.first_runs, self.second_runs])[["status", "steps", "score_source"]])
 
     def samples(self, metric: Metric) -> tuple[FloatArray, FloatArray]:
         """Return the metric of each run of the first and of the second algorithm, [n] and [m]; NaN if it has none."""
@@ -131,6 +128,16 @@ def compare_stability(metrics: pd.DataFrame, statistics: StatisticsConfig) -> li
     compared with each other (the spread over seeds).
     """
     return _compare(metrics, compared_in("stability"), statistics, {}, {})[0]
+
+
+def _completed(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[runs["status"].isin(["finished", "foreign"])]
+
+
+def _digests(runs: pd.DataFrame) -> dict[int, str]:
+    """Return the digest of the trained parameters of each finished seed."""
+    finished = runs["status"] == "finished"
+    return dict(zip(runs["seed"][finished], runs["parameters_digest"][finished], strict=True))
 
 
 def _pairs(metrics: pd.DataFrame, baseline: str | None) -> Iterator[Pair]:
