@@ -12,9 +12,9 @@ from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import configure
 
-from harness.analysis.report import _verdict_line, report_folders, write_report
+from harness.analysis.report import _verdict_line, check_writable, default_out, report_folders, write_report
 from harness.config import ReferenceScores, StatisticsConfig, parse_config
-from harness.errors import RecordError
+from harness.errors import HarnessError, RecordError
 from harness.experiment.plan import plan
 from tests.results_factory import failed, make_record, write_experiment, write_monitor, write_run
 
@@ -176,3 +176,78 @@ def test_a_log_that_ends_early_is_named(tmp_path: Path, console: Console) -> Non
     place = tmp_path / "logs" / "ppo" / "CartPole-v1_2"
     reason = "ended early: after 400 steps, 40% of the 1,000 that are usual here"
     assert f"note: {place}: {reason}; it counts as a failed run" in " ".join(console_text(console).split())
+
+
+def write_b2(folder: Path, name: str) -> None:
+    """Write five logs of A2C and four of PPO, of which one ends at 41%, one at 68%, and one is damaged."""
+    steps = {("a2c", 2): 410, ("ppo", 1): 680}
+    for algo, n_seeds, reward in (("a2c", 5, 10.0), ("ppo", 4, 100.0)):
+        for seed in range(n_seeds):
+            n_steps = steps.get((algo, seed), 1000)
+            episodes = [(reward + seed, 10)] * (n_steps // 10)
+            write_monitor(folder / name.format(algo=algo, seed=seed), episodes)
+    path = folder / name.format(algo="ppo", seed=3)
+    path.write_bytes(path.read_bytes().replace(b"\n103.0,10,0.5\n", b"\n\xff\x00\n"))
+
+
+@pytest.mark.usefixtures("_no_figures")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{algo}_seed{seed}.monitor.csv",
+        "{algo}_CartPole_seed{seed}/monitor.csv",
+        "CartPole-v1/{algo}/{seed}/0.monitor.csv",
+    ],
+)
+def test_incomplete_and_damaged_logs_give_no_confident_verdict(name: str, tmp_path: Path, console: Console) -> None:
+    write_b2(tmp_path / "logs", name)
+
+    report_folders([tmp_path / "logs"], STATISTICS, tmp_path / "report", console)
+
+    pairwise = pd.read_csv(tmp_path / "report" / "tables" / "pairwise.csv").to_dict("records")
+    assert [(row["first"], row["second"], row["verdict"]) for row in pairwise] == [("a2c", "ppo", "inconclusive")]
+    audit = pd.read_csv(tmp_path / "report" / "tables" / "audit.csv")
+    assert audit["status"].value_counts().to_dict() == {"foreign": 6, "failed": 3}
+    assert set(audit["env"]) == {"CartPole-v1"}
+    text = " ".join(console_text(console).split())
+    assert "ended early: after 410 steps, 41% of the 1,000 that are usual here; it counts as a failed run" in text
+    assert "unreadable: " in text
+    assert (tmp_path / "report" / "tables" / "audit.md").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "report"]
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_equal_remarks_are_one_note_and_failed_runs_come_first(tmp_path: Path, console: Console) -> None:
+    for seed in range(30):
+        path = tmp_path / "logs" / "ppo" / f"Pendulum-v1_{seed}" / "0.monitor.csv"
+        write_monitor(path, [(1.0, 10)] * (40 if seed == 25 else 100), env_id="Pendulum-v0")
+
+    report_folders([tmp_path / "logs"], STATISTICS, tmp_path / "report", console)
+
+    lines = console_text(console).splitlines()
+    assert lines[0] == "30 runs (29 foreign, 1 failed)"
+    assert next(line for line in lines if line.startswith(" Pendulum")).split()[0] == "Pendulum-v1_25"
+    notes = [line for line in lines if line.startswith("note: ")]
+    assert len(notes) == 2
+    assert notes[1].endswith("Pendulum-v1_0 and 28 more: its path names Pendulum-v1, its Monitor file Pendulum-v0")
+
+
+def test_a_report_is_not_written_among_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_monitor(tmp_path / "logs" / "ppo_seed0.monitor.csv", [(1.0, 1)])
+    write_run(tmp_path / "ours", make_record(plan(parse_config(TEXT.replace("SEEDS", "0-0"), Path("a.yml")))[0]))
+    monkeypatch.chdir(tmp_path)
+
+    assert default_out([Path("logs")]) == Path("reports/logs")
+    assert default_out([Path("ours")]) == Path("ours")
+    monkeypatch.chdir(tmp_path / "logs")
+    with pytest.raises(HarnessError, match="would be written among the logs; say where, such as --out"):
+        default_out([Path()])
+
+
+def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+
+    with pytest.raises(HarnessError) as error:
+        check_writable(tmp_path / "taken")
+
+    assert str(error.value) == f"{tmp_path}/taken: cannot be written (File exists); choose another folder with --out"

@@ -224,3 +224,30 @@ def test_unequal_budgets_withhold_the_verdict(make_metrics: MakeMetrics) -> None
 
     assert verdict.outcome == "inconclusive"
     assert verdict.reasons[0] == "no verdict, as they were trained for unequal numbers of steps (100 against 50)"
+
+
+def foreign(metrics: pd.DataFrame) -> pd.DataFrame:
+    completed = metrics["status"] == "finished"
+    metrics.loc[completed, ["status", "score_source"]] = ["foreign", "last_episodes"]
+    return metrics
+
+
+def test_one_run_of_another_budget_withholds_the_verdict_on_logs(make_metrics: MakeMetrics) -> None:
+    metrics = foreign(make_metrics({("A-v0", "ppo"): HIGH, ("A-v0", "a2c"): LOW}))
+    assert compare_scores(metrics, STATISTICS)[0].verdict.outcome == "better"
+    metrics.loc[3, "steps"] = 250
+
+    verdict = compare_scores(metrics, STATISTICS)[0].verdict
+
+    assert verdict.outcome == "inconclusive"
+    assert verdict.reasons[0] == "no verdict, as runs were trained for unequal numbers of steps (100 to 250)"
+
+
+def test_unlike_sources_of_scores_withhold_the_verdict(make_metrics: MakeMetrics) -> None:
+    metrics = foreign(make_metrics({("A-v0", "ppo"): HIGH, ("A-v0", "a2c"): LOW}))
+    metrics.loc[metrics["algo"] == "a2c", "score_source"] = "last_evaluation"
+
+    verdict = compare_scores(metrics, STATISTICS)[0].verdict
+
+    assert verdict.outcome == "inconclusive"
+    assert verdict.reasons[0] == "no verdict, as scores come from unlike sources (last_episodes and last_evaluation)"
