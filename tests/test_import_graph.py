@@ -47,8 +47,12 @@ HARNESS: Mapping[str, set[str]] = {
     "analysis.frames": {"errors", "experiment"},
     "analysis.tables": {"config", "experiment", "analysis.frames", "analysis.stats"},
     "analysis.plots": {"experiment", "analysis.frames", "analysis.stats"},
+    "analysis.page": {
+        "errors", "config", "experiment", "analysis.plots", "analysis.stats", "analysis.tables",
+    },
     "analysis": {
-        "errors", "config", "experiment", "analysis.frames", "analysis.plots", "analysis.stats", "analysis.tables"
+        "errors", "config", "experiment", "analysis.frames", "analysis.page", "analysis.plots", "analysis.stats",
+        "analysis.tables",
     },
     "stats": {"analysis.stats"},
     "training": {"errors", "config", "experiment", "printable"},

@@ -1,4 +1,4 @@
-"""Report of an experiment: tables and figures as files, and a summary on the terminal."""
+"""Report of an experiment: tables, figures and a page as files, and a summary on the terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from rich.table import Table
 from harness.analysis.audit_lines import print_audit
 from harness.analysis.frames import Reading, Results, load_results
 from harness.analysis.frames.places import find_places
-from harness.analysis.plots import save_all
+from harness.analysis.page import PageInput, render_page
+from harness.analysis.plots import draw_all
 from harness.analysis.settings import check_names
 from harness.analysis.tables import (
     compare_scores,
@@ -33,13 +34,23 @@ from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import ExperimentConfig, StatisticsConfig
 from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec, plan
+from harness.experiment.run_records import write_text_atomically
 
-__all__ = ["check_writable", "default_out", "planned_results", "report_folders", "write_report"]
+__all__ = ["PAGE_NAME", "check_writable", "default_out", "planned_results", "report_folders", "write_report"]
+
+PAGE_NAME = "report.html"
+"""File in the folder of a report that holds all of it."""
 
 
-def write_report(config: ExperimentConfig, runs_path: Path, out: Path, console: Console) -> None:
-    """Write tables and figures of an experiment below `out`, computed from the runs in its plan only."""
-    _write(planned_results(config, runs_path), config.statistics, out, console)
+def write_report(config: ExperimentConfig, runs_path: Path, out: Path, console: Console, *, pdf: bool = False) -> Path:
+    """Write tables, figures and page of an experiment below `out`, computed from the runs in its plan only.
+
+    pdf: also write every figure as PDF. Returns the path of the page. Raises RecordError or OSError.
+    """
+    title = f"Comparison: {config.name}"
+    return _write(
+        planned_results(config, runs_path), config.statistics, out, console, title=title, config=config, pdf=pdf
+    )
 
 
 def planned_results(config: ExperimentConfig, runs_path: Path) -> Results:
@@ -54,17 +65,22 @@ def report_folders(
     out: Path,
     console: Console,
     reading: Reading | None = None,
-) -> None:
-    """Write tables and figures of all runs below the folders, of this harness or of other programs, below `out`.
+    *,
+    pdf: bool = False,
+) -> Path:
+    """Write tables, figures and page of all runs below the folders, of this harness or of other programs, below `out`.
 
     What was understood of each file is printed and written as the table `audit`.
+    pdf: also write every figure as PDF. Returns the path of the page.
     Raises RecordError if there are no runs, HarnessError if `out` cannot be written.
     """
     results = load_results(*folders, reading=reading or Reading())
     notes = check_names(statistics, results)
     check_writable(out)
     print_audit(results.audit, notes, out / "tables" / "audit.csv", console)
-    _write(results, statistics, out, console, audit=results.audit)
+    names = ", ".join(folder.resolve().name for folder in folders[:3])
+    title = f"Report on {names}" + (f" and {len(folders) - 3} more folders" if len(folders) > 3 else "")
+    return _write(results, statistics, out, console, title=title, config=None, pdf=pdf, audit=results.audit)
 
 
 def default_out(folders: Sequence[Path]) -> Path:
@@ -105,28 +121,45 @@ def _only_planned(results: Results, specs: Iterable[RunSpec]) -> Results:
 
 
 def _write(
-    results: Results, statistics: StatisticsConfig, out: Path, console: Console, audit: pd.DataFrame | None = None
-) -> None:
+    results: Results,
+    statistics: StatisticsConfig,
+    out: Path,
+    console: Console,
+    *,
+    title: str,
+    config: ExperimentConfig | None,
+    pdf: bool,
+    audit: pd.DataFrame | None = None,
+) -> Path:
     metrics = run_metrics(results, statistics)
+    scores = compare_scores(metrics, statistics)
     tables = {
         "runs": metrics,
         "summary": summary_table(metrics, statistics),
-        "pairwise": pairwise_table(compare_scores(metrics, statistics), statistics),
+        "pairwise": pairwise_table(scores, statistics),
         "stability": stability_table(compare_stability(metrics, statistics)),
     }
     if audit is not None:
         tables["audit"] = audit
-    written = write_tables(tables, table_notes(metrics, statistics), out / "tables")
+    notes = table_notes(metrics, statistics)
+    write_tables(tables, notes, out / "tables")
     with console.status("drawing the figures") if console.is_terminal else _quiet():
-        written += save_all(
+        figures = draw_all(
             results,
             out / "plots",
+            pdf=pdf,
             window=statistics.smoothing_window,
             confidence=statistics.confidence,
             n_resamples=statistics.n_bootstrap,
             bootstrap_seed=BOOTSTRAP_SEED,
+            pairwise=tables["pairwise"],
+            stability=tables["stability"],
         )
-    _print(tables, out, written, console)
+    content = PageInput(title, results.runs, tables, notes, scores, figures, statistics, config)
+    page = out / PAGE_NAME
+    write_text_atomically(page, render_page(content))
+    _print(tables, out, len(figures), console)
+    return page
 
 
 def _quiet() -> Console:
@@ -134,7 +167,7 @@ def _quiet() -> Console:
     return Console(quiet=True)
 
 
-def _print(tables: dict[str, pd.DataFrame], out: Path, written: Sequence[Path], console: Console) -> None:
+def _print(tables: dict[str, pd.DataFrame], out: Path, n_figures: int, console: Console) -> None:
     """Print a small table and the verdicts for each environment, and where everything was written."""
     header, rows = display_table("terminal", tables["summary"])
     for env, cells in itertools.groupby(rows, key=lambda row: row[0]):
@@ -147,7 +180,6 @@ def _print(tables: dict[str, pd.DataFrame], out: Path, written: Sequence[Path], 
         for comparison in tables["pairwise"].query("env == @env").to_dict("records"):
             console.print(_verdict_line(comparison), highlight=False)
         console.print()
-    n_figures = sum(path.suffix == ".png" for path in written)
     for name, note in (
         ("tables", f"{len(tables)} as CSV, and as Markdown for people"),
         ("plots", f"{n_figures} figures, each as SVG and PNG"),
@@ -156,6 +188,8 @@ def _print(tables: dict[str, pd.DataFrame], out: Path, written: Sequence[Path], 
         # Logs of other programs lie elsewhere: only results of the harness have a folder runs.
         if (out / name).is_dir() and (name != "runs" or "audit" not in tables):
             console.print(f"{name:<7} {out / name}  ({note})", markup=False, highlight=False, soft_wrap=True)
+    place = f"page    {out / PAGE_NAME}  (all of this in one file, for any browser)"
+    console.print(place, markup=False, highlight=False, soft_wrap=True)
 
 
 STYLES = {"better": "green", "worse": "red", "identical": "green", "equivalent": "cyan", "inconclusive": "yellow"}

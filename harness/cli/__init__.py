@@ -91,6 +91,7 @@ def options(
     """Train PPO implementations under identical conditions, check them against SB3, and compare them honestly."""
 
 
+OpenPage = Annotated[bool, typer.Option("--open", help="Open the page report.html in a browser.")]
 Retries = Annotated[int | None, typer.Option(min=0, help="Times that a failed run is started again. Default: 0.")]
 TimeLimit = Annotated[
     str | None,
@@ -122,8 +123,9 @@ def compare(
     json_progress: JsonProgress = False,
     trust: Trust = None,
     check: Check = True,
+    open_: OpenPage = False,
 ) -> None:
-    """Train every algorithm on every environment with every seed, then write tables and figures.
+    """Train every algorithm on every environment with every seed, then write tables, figures and report.html.
 
     Finished runs are kept: after an interruption, the same command runs only those that are missing. Ctrl-C lets
     running runs come to a safe end, a second one stops at once. Exit code 1 if a run failed.
@@ -136,7 +138,12 @@ def compare(
     experiment = _with_limits(
         _validated(config, trust or (), check, json_progress), retries, time_limit, stall_limit, memory_limit
     )
-    _run(experiment, out or Path("results") / experiment.name, workers or _cores(), executor, json_progress)
+    folder = out or Path("results") / experiment.name
+    try:
+        _run(experiment, folder, workers or _cores(), executor, json_progress)
+    finally:  # a report that names failed runs is opened, too
+        if open_:
+            _open(folder / "report.html")
 
 
 def _validated(config: Path, trust: Sequence[str], check: bool, json_progress: bool) -> Any:
@@ -302,8 +309,10 @@ def report(
         typer.Option(help="Reference scores of an environment; can be given several times.", metavar="ENV=RANDOM:BEST"),
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="Algorithm with which every other is compared.")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also write every figure as PDF.")] = False,
+    open_: OpenPage = False,
 ) -> None:
-    """Rebuild tables and figures from results on disk, without training.
+    """Rebuild tables, figures and the page report.html from results on disk, without training.
 
     Logs of other programs are audited first: what was understood of every file, and what was left out and why, is
     printed and becomes a table of the report.
@@ -323,7 +332,7 @@ def report(
         if given := [name for name, value in options.items() if value is not None]:
             raise typer.BadParameter(f"{experiment} declares it before the runs", param_hint=given[0])
         check_writable(out or folders[0])
-        write_report(config, folders[0] / "runs", out or folders[0], _console())
+        page = write_report(config, folders[0] / "runs", out or folders[0], _console(), pdf=pdf)
     else:
         settings = statistics_of(
             statistics,
@@ -334,7 +343,17 @@ def report(
             base=None if config is None else config.statistics,
         )
         reading = reading_of(pattern, budget, score)
-        report_folders(folders, settings, out or default_out(folders), _console(), reading)
+        page = report_folders(folders, settings, out or default_out(folders), _console(), reading, pdf=pdf)
+    if open_:
+        _open(page)
+
+
+def _open(page: Path) -> None:
+    """Open a page in the user's browser; print a note if there is none."""
+    import webbrowser
+
+    if not (page.exists() and webbrowser.open(page.resolve().as_uri())):
+        print(f"note: no browser could be started; open {page} in one")  # noqa: T201
 
 
 @app.command()

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.frames import Results
-from harness.analysis.plots.layers import draw_mean, draw_points, draw_quartiles, draw_seeds
-from harness.analysis.plots.panels import end_handle, one_row, title_columns
+from harness.analysis.plots.layers import MOST_POINTS, draw_mean, draw_points, draw_quartiles, draw_seeds, every_nth
+from harness.analysis.plots.panels import end_handle, one_panel_each, title_panels
 from harness.analysis.plots.registry import report_figure
 from harness.analysis.plots.run_curves import CurveGroup, count_seeds, run_curves
 from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels, step_axis
@@ -22,7 +22,7 @@ _DECADES_FOR_LOG = 1.5
 _DECADES_SHOWN = 4
 
 
-@report_figure
+@report_figure(envs_per_page=4, most_pages=2)
 def raw_rewards(results: Results) -> Figure:
     """Draw every training episode as a point, with a row of panels for each algorithm, so that none hides another."""
     curves = run_curves(results, results.episodes, "reward")
@@ -34,13 +34,15 @@ def raw_rewards(results: Results) -> Figure:
                 draw_points(axes, curves[algo, env], look)
             else:
                 say_empty(axes, "no episodes")
-        row[0].set_ylabel(f"{labels[algo]}\nepisode return")
+        row[0].set_ylabel(f"{labels[algo]}\nepisode return", parse_math=False)
     for axes in grid[-1]:
         step_axis(axes)
-    title_columns(grid, results.envs)
+    title_panels(list(grid[0]), results.envs)
     n_runs = sum(len(group.curves) for group in curves.values())
-    note = f"Return of every training episode, not smoothed; {n_runs} runs"
-    return finish(figure, note=note, handles=end_handle(curves))
+    caption = f"Each point is one training episode as Monitor recorded it, not smoothed; {n_runs} runs"
+    thinned = any(every_nth(group) > 1 for group in curves.values())
+    caption += f", with at most {MOST_POINTS:,} evenly chosen points in a panel." if thinned else "."
+    return finish(figure, title="Return of every training episode", caption=caption, handles=end_handle(curves))
 
 
 @report_figure
@@ -53,9 +55,15 @@ def smoothed_rewards(results: Results, *, window: int = 100) -> Figure:
         draw_mean(axes, group, look)
 
     seeds = count_seeds(results, curves)
-    note = f"Rolling mean over {window} training episodes; {seeds}; thin lines: seeds, bold lines: their mean"
-    empty = f"no run has\n{window} episodes"
-    return one_row(results, curves, draw, note=note, ylabel="episode return", empty=empty)
+    return one_panel_each(
+        results,
+        curves,
+        draw,
+        title=f"Training return, rolling mean over {window} episodes",
+        caption=f"Thin lines are seeds, bold lines their mean where all complete runs have a value; {seeds}.",
+        ylabel="episode return",
+        empty=f"no run has\n{window} episodes",
+    )
 
 
 @report_figure
@@ -67,12 +75,16 @@ def return_variability(results: Results, *, window: int = 100) -> Figure:
     """
     curves = run_curves(results, results.episodes, "reward", lambda rewards: np.sqrt(rolling_variance(rewards, window)))
     seeds = count_seeds(results, curves)
-    note = f"Spread of the last {window} training episodes within a run; {seeds}; median and quartiles of the seeds"
-    figure = one_row(
+    figure = one_panel_each(
         results,
         curves,
         draw_quartiles,
-        note=note,
+        title=f"Spread of the training return within a run, over {window} episodes",
+        caption=(
+            f"Standard deviation of the last {window} episodes of a run: lines are the median over the seeds, bands "
+            f"reach from the first to the third quartile; {seeds}. It contains learning and the luck of single "
+            "episodes, and judges no algorithm."
+        ),
         ylabel="std of episode return",
         empty=f"no run has\n{window} episodes",
     )

@@ -15,10 +15,10 @@ from matplotlib.lines import Line2D
 
 from harness.analysis.frames import Results
 from harness.analysis.plots.layers import draw_band, draw_seeds
-from harness.analysis.plots.panels import one_row, title_columns
+from harness.analysis.plots.panels import one_panel_each, title_panels
 from harness.analysis.plots.registry import report_figure
 from harness.analysis.plots.run_curves import CurveGroup, FloatArray, count_seeds, on_grid, run_curves
-from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels
+from harness.analysis.plots.style import PANELS_IN_A_ROW, Look, finish, grid_figure, looks, say_empty, short_labels
 from harness.analysis.stats import iqm_curve, mean_interval
 
 __all__ = ["final_scores", "iqm_curves"]
@@ -37,10 +37,16 @@ _SOURCES = {
 
 @report_figure
 def iqm_curves(
-    results: Results, *, confidence: float = 0.95, n_resamples: int = 2000, bootstrap_seed: int = 0
+    results: Results,
+    *,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    bootstrap_seed: int = 0,
+    simultaneous: bool = True,
 ) -> Figure:
     """Draw the interquartile mean over seeds of the evaluations during training, with its bootstrap band.
 
+    simultaneous: the bands are made to contain whole curves; otherwise they are pointwise.
     The resamples of every band have the same seed, so that bit-equal algorithms get bit-equal bands.
     """
     curves = run_curves(results, results.evaluations, "reward")
@@ -50,16 +56,17 @@ def iqm_curves(
         grid, values = on_grid(group.complete)
         if grid.size:
             rng = np.random.default_rng(bootstrap_seed)
-            draw_band(axes, grid, iqm_curve(values, rng, confidence, n_resamples), look)
+            draw_band(axes, grid, iqm_curve(values, rng, confidence, n_resamples, simultaneous=simultaneous), look)
 
-    seeds = count_seeds(results, curves)
-    band = f"bands: {confidence:.0%} bootstrap of whole runs"
-    note = f"Interquartile mean of the evaluations during training; {seeds}; thin lines: seeds; {band}"
-    return one_row(
+    return one_panel_each(
         results,
         curves,
         draw,
-        note=note,
+        title="Evaluation return during training, interquartile mean over seeds",
+        caption=(
+            f"Thin lines are seeds. Bands are {band_in_words(confidence, simultaneous=simultaneous)}; "
+            f"{count_seeds(results, curves)}."
+        ),
         ylabel="evaluation return",
         empty="no evaluations",
     )
@@ -72,18 +79,33 @@ def final_scores(results: Results, *, confidence: float = 0.95) -> Figure:
     The label of a column counts failed runs. A seed has the same place within the column of every algorithm. Boxes
     need four seeds, intervals two.
     """
-    figure, grid = new_figure(1, len(results.envs), row_inches=2.0)
-    for axes, env in zip(grid[0], results.envs, strict=True):
+    figure, panels = grid_figure(len(results.envs), row_inches=2.0)
+    for axes, env in zip(panels, results.envs, strict=True):
         runs = results.runs[results.runs["env"] == env]
         scores = {str(algo): rows["score"].to_numpy(np.float64) for algo, rows in runs.groupby("algo", observed=True)}
         _draw_scores(axes, scores, results.algos, confidence)
-    grid[0, 0].set_ylabel("final score (mean return)")
-    title_columns(grid, results.envs)
+    for axes in panels[::PANELS_IN_A_ROW]:
+        axes.set_ylabel("final score (mean return)")
+    title_panels(panels, results.envs)
     dot = Line2D([], [], color="0.4", marker="o", ms=3, ls="none")
     bar = Line2D([], [], color=_MEAN_COLOR, marker="+", ms=8, mew=1.4, ls="none")
     handles = [(dot, "seed"), (bar, f"mean with {confidence:.0%} t interval")]
     sources = " or ".join(_SOURCES[source] for source in results.runs["score_source"].unique() if source)
-    return finish(figure, note=f"One score per seed: {sources or 'none'}; boxes: quartiles", handles=handles)
+    caption = (
+        f"Each dot is one seed: its {sources or 'score'}. Boxes show the quartiles of four seeds or more, bars the "
+        f"mean with its {confidence:.0%} t interval. 9/10 below an algorithm means that one of ten runs has no score."
+    )
+    return finish(figure, title="Final score of every seed", caption=caption, handles=handles)
+
+
+def band_in_words(confidence: float, *, simultaneous: bool) -> str:
+    """Return the name of a band for a caption, with what it covers."""
+    if simultaneous:
+        return (
+            f"simultaneous: {confidence:.0%} bootstrap of whole runs (sup-t), made to contain the whole curve of the "
+            "interquartile mean"
+        )
+    return f"pointwise {confidence:.0%} bootstrap intervals of whole runs, which contain less of whole curves"
 
 
 def _draw_scores(axes: Axes, scores: Mapping[str, FloatArray], algos: Sequence[str], confidence: float) -> None:
@@ -102,10 +124,10 @@ def _draw_scores(axes: Axes, scores: Mapping[str, FloatArray], algos: Sequence[s
     counts = [_count(values) for values in scores.values()]
     if max(len(names[algo]) for algo in scores) * len(scores) <= _CHARACTERS_BELOW_A_PANEL:
         labels = [f"{names[algo]}\n{count}" for algo, count in zip(scores, counts, strict=True)]
-        axes.set_xticks(range(len(scores)), labels)
+        axes.set_xticks(range(len(scores)), labels, parse_math=False)
     else:
         labels = [f"{names[algo]} ({count})" for algo, count in zip(scores, counts, strict=True)]
-        axes.set_xticks(range(len(scores)), labels, rotation=30, ha="right", rotation_mode="anchor")
+        axes.set_xticks(range(len(scores)), labels, rotation=30, ha="right", rotation_mode="anchor", parse_math=False)
     axes.set_xlim(-0.5, len(scores) - 0.4)
     axes.grid(visible=False, axis="x")
 

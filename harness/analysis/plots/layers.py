@@ -7,13 +7,29 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from harness.analysis.plots.run_curves import CurveGroup, FloatArray, on_grid
+from harness.analysis.plots.run_curves import Curve, CurveGroup, FloatArray, on_grid
 from harness.analysis.plots.style import Look
 from harness.analysis.stats import Band
 
-__all__ = ["BAND_ALPHA", "END_MARK", "draw_band", "draw_mean", "draw_points", "draw_quartiles", "draw_seeds"]
+__all__ = [
+    "BAND_ALPHA",
+    "END_MARK",
+    "MOST_POINTS",
+    "draw_band",
+    "draw_mean",
+    "draw_points",
+    "draw_quartiles",
+    "draw_seeds",
+    "every_nth",
+]
 
 BAND_ALPHA = 0.22
+
+MOST_POINTS = 20_000
+"""Points of a panel beyond which only every n-th is drawn: more of them cannot be told apart on a page."""
+
+STRETCHES = 400
+"""Parts of a long curve that are drawn by their lowest and highest value, finer than a panel's pixels."""
 
 END_MARK: dict[str, Any] = {"ls": "none", "marker": "x", "ms": 4.5, "mew": 1.2}
 """Marker at the end of the curve of a failed or interrupted run."""
@@ -23,10 +39,16 @@ def draw_points(axes: Axes, group: CurveGroup, look: Look) -> None:
     """Draw every value of every run as a point, the fainter the more points there are."""
     count = sum(len(curve.values) for curve in group.curves)
     alpha = float(np.clip(600 / count, 0.06, 0.6))
+    nth = every_nth(group)
     for curve in group.curves:
         style: dict[str, Any] = {"ls": "none", "marker": ".", "ms": 2.2, "mew": 0, "color": look.color, "alpha": alpha}
-        axes.plot(curve.timesteps, curve.values, rasterized=True, label=f"seed {curve.seed}", **style)
+        axes.plot(curve.timesteps[::nth], curve.values[::nth], rasterized=True, label=f"seed {curve.seed}", **style)
     _mark_ends(axes, group, look)
+
+
+def every_nth(group: CurveGroup) -> int:
+    """Return n such that every n-th value of all curves is at most MOST_POINTS values."""
+    return -(-sum(len(curve.values) for curve in group.curves) // MOST_POINTS) or 1
 
 
 def draw_seeds(axes: Axes, group: CurveGroup, look: Look) -> None:
@@ -34,8 +56,21 @@ def draw_seeds(axes: Axes, group: CurveGroup, look: Look) -> None:
     alpha = float(np.clip(3 / len(group.curves), 0.1, 0.45))
     for curve in group.curves:
         style = look.line(lw=0.35 * look.width, ls="-", alpha=alpha, zorder=2 + look.order / 2)
-        axes.plot(curve.timesteps, curve.values, rasterized=True, label=f"seed {curve.seed}", **style)
+        axes.plot(*_thinned(curve), rasterized=True, label=f"seed {curve.seed}", **style)
     _mark_ends(axes, group, look)
+
+
+def _thinned(curve: Curve) -> tuple[FloatArray, FloatArray]:
+    """Return times and values of a curve, of a long one only the lowest and the highest value of each stretch."""
+    n = len(curve.values)
+    size = -(-n // STRETCHES)
+    if size <= 2:
+        return curve.timesteps, curve.values
+    starts = np.arange(0, n, size)
+    padded = np.pad(curve.values, (0, starts.size * size - n), mode="edge").reshape(-1, size)
+    ends = np.column_stack([padded.argmin(axis=1), padded.argmax(axis=1)])
+    kept = np.unique(np.concatenate([[0], np.minimum(starts[:, None] + ends, n - 1).ravel(), [n - 1]]))
+    return curve.timesteps[kept], curve.values[kept]
 
 
 def draw_mean(axes: Axes, group: CurveGroup, look: Look) -> None:

@@ -12,29 +12,42 @@ from matplotlib.lines import Line2D
 from harness.analysis.frames import Results
 from harness.analysis.plots.layers import END_MARK
 from harness.analysis.plots.run_curves import CurveGroup, CurveGroups
-from harness.analysis.plots.style import Look, finish, looks, new_figure, say_empty, short_labels, step_axis
+from harness.analysis.plots.style import (
+    PANELS_IN_A_ROW,
+    Look,
+    finish,
+    grid_figure,
+    looks,
+    say_empty,
+    short_labels,
+    step_axis,
+)
 
-__all__ = ["Draw", "Handles", "algorithm_handles", "draw_row", "end_handle", "one_row", "title_columns"]
+__all__ = ["Draw", "Handles", "algorithm_handles", "draw_row", "end_handle", "one_panel_each", "title_panels"]
 
 Draw = Callable[[Axes, CurveGroup, Look], None]
 Handles = list[tuple[Any, str]]
 
 
-def one_row(results: Results, curves: CurveGroups, draw: Draw, *, note: str, ylabel: str, empty: str) -> Figure:
+def one_panel_each(
+    results: Results, curves: CurveGroups, draw: Draw, *, title: str, caption: str, ylabel: str, empty: str
+) -> Figure:
     """Return a figure with a panel for each environment, in which `draw` puts the curves of every algorithm.
 
     empty: text of a panel without curves.
     """
-    figure, grid = new_figure(1, len(results.envs))
-    draw_row(grid[0], results, curves, draw, empty)
-    for axes in grid[0]:
+    figure, panels = grid_figure(len(results.envs))
+    draw_row(panels, results, curves, draw, empty)
+    for place, axes in enumerate(panels):
         if axes.has_data():
-            step_axis(axes)
+            step_axis(axes, label=place + PANELS_IN_A_ROW >= len(panels))
         else:
             axes.set_xticks([])
-    grid[0, 0].set_ylabel(ylabel)
-    title_columns(grid, results.envs)
-    return finish(figure, note=note, handles=[*algorithm_handles(results), *end_handle(curves)])
+        if place % PANELS_IN_A_ROW == 0:
+            axes.set_ylabel(ylabel)
+    title_panels(panels, results.envs)
+    handles = [*algorithm_handles(results), *end_handle(curves)]
+    return finish(figure, title=title, caption=caption, handles=handles)
 
 
 def draw_row(row: Sequence[Axes], results: Results, curves: CurveGroups, draw: Draw, empty: str) -> None:
@@ -48,10 +61,10 @@ def draw_row(row: Sequence[Axes], results: Results, curves: CurveGroups, draw: D
             say_empty(axes, empty)
 
 
-def title_columns(grid: Any, envs: Sequence[str]) -> None:
-    """Write the names of the environments above the first row of panels."""
-    for axes, env in zip(grid[0], envs, strict=True):
-        axes.set_title(env)
+def title_panels(panels: Sequence[Axes], envs: Sequence[str]) -> None:
+    """Write the name of each environment above its panel, so that no character of it is taken for a formula."""
+    for axes, env in zip(panels, envs, strict=True):
+        axes.set_title(env, parse_math=False)
 
 
 def algorithm_handles(results: Results) -> Handles:

@@ -5,28 +5,59 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from typing import Concatenate, ParamSpec
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, overload
 
 from matplotlib.figure import Figure
 
 from harness.analysis.frames import Results
 from harness.analysis.plots.style import themed
 
-__all__ = ["registered_figures", "report_figure"]
+__all__ = ["Pages", "pages_of", "registered_figures", "report_figure"]
 
 P = ParamSpec("P")
+Draw = Callable[Concatenate[Results, P], Figure]
 
 _FIGURES: dict[str, Callable[..., Figure]] = {}
+_PAGES: dict[str, Pages] = {}
 
 
-def report_figure(draw: Callable[Concatenate[Results, P], Figure]) -> Callable[Concatenate[Results, P], Figure]:
+@dataclass(frozen=True)
+class Pages:
+    """Division of a figure of many environments into pages."""
+
+    envs_per_page: int = 12
+    most_pages: int = 4
+    """Number of pages beyond which environments are left to the tables."""
+
+
+@overload
+def report_figure(draw: Draw[P]) -> Draw[P]: ...
+
+
+@overload
+def report_figure(*, envs_per_page: int = ..., most_pages: int = ...) -> Callable[[Draw[P]], Draw[P]]: ...
+
+
+def report_figure(draw: Any = None, **pages: int) -> Any:
     """Draw the decorated figure in the theme, and make it part of every report under the function's name.
 
     Its keywords are settings of `save_all`, which passes those that the function has.
+    pages: fields of `Pages`, if the figure needs others than the usual.
     """
-    in_theme = themed()(draw)
-    _FIGURES[in_theme.__name__] = in_theme
-    return in_theme
+
+    def register(function: Callable[..., Figure]) -> Callable[..., Figure]:
+        in_theme = themed()(function)
+        _FIGURES[in_theme.__name__] = in_theme
+        _PAGES[in_theme.__name__] = Pages(**pages)
+        return in_theme
+
+    return register if draw is None else register(draw)
+
+
+def pages_of(name: str) -> Pages:
+    """Return the division of a registered figure into pages."""
+    return _PAGES[name]
 
 
 def registered_figures() -> Mapping[str, Callable[..., Figure]]:

@@ -6,7 +6,7 @@ import io
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ __all__ = [
     "Look",
     "finish",
     "format_steps",
+    "grid_figure",
     "looks",
     "new_figure",
     "save_figure",
@@ -32,6 +33,9 @@ __all__ = [
     "step_axis",
     "themed",
 ]
+
+PANELS_IN_A_ROW = 3
+"""Largest number of environments side by side in a figure that has one panel for each."""
 
 _DPI = 200
 _COLUMN_INCHES = 2.35  # three environments side by side fill the 7.1 inches of a two-column page
@@ -100,9 +104,8 @@ class Look:
         return {"ls": "none", "marker": self.marker, "ms": size, "mec": self.color, "mfc": face, "mew": 0.8}
 
 
-# Two lines that usually coincide bit for bit must both be visible: a broad light one below thin dark dashes.
 _KNOWN = {
-    "ppo": Look("#56B4E9", "-", 3.2, "o", True, 0.0),
+    "ppo": Look("#56B4E9", "-", 1.6, "o", True, 0.0),
     "custom_ppo": Look("#B03A00", (0, (3.2, 2.0)), 1.2, "D", False, 0.9),
     "a2c": Look("#009E73", "-", 1.4, "s", True, 0.5),
 }
@@ -113,9 +116,15 @@ _MARKERS = ("^", "v", "P", "X", "p")
 
 
 def looks(algos: Sequence[str]) -> dict[str, Look]:
-    """Return the look of each algorithm: fixed for custom_ppo, ppo and a2c, by rank in the list for others."""
+    """Return the look of each algorithm: fixed for custom_ppo, ppo and a2c, by rank in the list for others.
+
+    Beside custom_ppo, the line of ppo is broad: the two usually coincide bit for bit, and both must be visible.
+    """
     others = [algo for algo in algos if algo not in _KNOWN]
-    return {algo: _KNOWN[algo] if algo in _KNOWN else _other_look(others.index(algo)) for algo in algos}
+    styles = {algo: _KNOWN[algo] if algo in _KNOWN else _other_look(others.index(algo)) for algo in algos}
+    if {"ppo", "custom_ppo"} <= styles.keys():
+        styles["ppo"] = replace(styles["ppo"], width=3.2)
+    return styles
 
 
 def _other_look(place: int) -> Look:
@@ -138,6 +147,17 @@ def themed() -> Iterator[None]:
     """Set matplotlib's settings for the figures made within, and restore them."""
     with mpl.rc_context(_THEME):
         yield
+
+
+def grid_figure(n_panels: int, *, row_inches: float = 1.8) -> tuple[Figure, list[Axes]]:
+    """Return a figure with n_panels axes in rows of at most three, each with axes of its own."""
+    n_columns = min(max(n_panels, 1), PANELS_IN_A_ROW)
+    n_rows = -(-max(n_panels, 1) // n_columns)
+    figure, grid = new_figure(n_rows, n_columns, row_inches=row_inches, sharex="none")
+    panels = list(grid.flat)
+    for spare in panels[max(n_panels, 1) :]:
+        spare.remove()
+    return figure, panels[: max(n_panels, 1)]
 
 
 def new_figure(
@@ -179,12 +199,25 @@ def say_empty(axes: Axes, text: str) -> None:
     axes.tick_params(left=False, labelleft=False)  # set_yticks would empty the axes that share this one
 
 
-def finish(figure: Figure, *, note: str, handles: Sequence[tuple[Any, str]] = ()) -> Figure:
-    """Write the note above the panels and the legend, (artist, label) each, below them; return the figure."""
+def finish(
+    figure: Figure,
+    *,
+    title: str = "",
+    caption: str = "",
+    note: str = "",
+    handles: Sequence[tuple[Any, str]] = (),
+) -> Figure:
+    """Write the title above the panels and the legend, (artist, label) each, below them; return the figure.
+
+    caption: sentences that say how to read the figure. They stand outside the image, in the report and in the metadata
+    of the files; the figure keeps them as its label. note: text above the panels of a figure that stands alone.
+    """
     width = figure.get_figwidth() * _CHARACTERS_PER_INCH
-    lines = textwrap.wrap(note, int(width))
+    lines = textwrap.wrap(title or note, int(width * (0.85 if title else 1)))
     figure.set_figheight(figure.get_figheight() + _NOTE_LINE_INCHES * len(lines))
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", color="0.35")
+    color, weight = ("0.1", "bold") if title else ("0.35", "normal")
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", color=color, weight=weight)
+    figure.set_label(caption)
     if handles:
         artists: list[Artist] = [artist for artist, _ in handles]
         labels = [label for _, label in handles]
@@ -194,12 +227,25 @@ def finish(figure: Figure, *, note: str, handles: Sequence[tuple[Any, str]] = ()
     return figure
 
 
-def save_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write STEM.svg and STEM.png, the same bytes for the same figure, and return their paths; raise OSError."""
+def save_figure(figure: Figure, stem: Path, *, pdf: bool = False) -> list[Path]:
+    """Write STEM.svg and STEM.png, and STEM.pdf if `pdf`; return their paths.
+
+    The same figure gives the same bytes. Its caption is in the metadata of the files. Raises OSError.
+    """
     svg, png = stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.png")
+    caption = str(figure.get_label() or "")
+    about = {"Title": " ".join(figure.get_suptitle().split()), "Description": caption} if caption else {}
     text = io.StringIO()
     with themed():
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-        figure.savefig(png, format="png", metadata={"Software": None})
+        # The layout takes a fifth of the time, and is the same in every format.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, **about})
+        figure.savefig(png, format="png", metadata={"Software": None, **about})
+        if pdf:
+            own = {"CreationDate": None, "Creator": None, "Producer": None}
+            if caption:
+                own |= {"Title": about["Title"], "Subject": caption}
+            figure.savefig(stem.with_name(f"{stem.name}.pdf"), format="pdf", metadata=own)
     write_text_atomically(svg, text.getvalue())
-    return [svg, png]
+    return [svg, png, *([stem.with_name(f"{stem.name}.pdf")] if pdf else [])]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from harness.analysis.stats.resampling import bootstrap_iqm, check_confidence, percentile_limits, weighted_iqm
 from harness.analysis.stats.samples import FloatArray
@@ -16,7 +17,7 @@ __all__ = ["Band", "area_under_curve", "interpolate_curve", "iqm_curve"]
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Estimate over the curves of all seeds at each time, with pointwise limits; all arrays are [T]."""
+    """Estimate over the curves of all seeds at each time, with limits; all arrays are [T]."""
 
     estimate: FloatArray
     low: FloatArray
@@ -58,14 +59,28 @@ def area_under_curve(timesteps: npt.ArrayLike, values: npt.ArrayLike) -> float:
 
 
 def iqm_curve(
-    curves: npt.ArrayLike, rng: np.random.Generator, confidence: float = 0.95, n_resamples: int = 2000
+    curves: npt.ArrayLike,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    *,
+    simultaneous: bool = False,
 ) -> Band:
-    """Return the interquartile mean over seeds at each time, with the percentile bootstrap of whole trajectories.
+    """Return the interquartile mean over seeds at each time, with a bootstrap band of whole trajectories.
 
     curves: one row per seed on a common grid, [n, T]. A row of NaN is a missing run, dropped and counted; a NaN inside
     a row leaves that seed out at that time only. Limits are NaN with fewer than two seeds (at that time).
-    The limits are pointwise: 95% of the times, not of the whole curves, are expected inside.
-    Raises ValueError if curves is not two-dimensional. Agarwal et al. 2021, arXiv 2108.13264, appendix A.
+    simultaneous: False takes percentiles at each time, so that 95% of the times, not of the whole curves, are expected
+        inside. True takes the sup-t band, of which whole curves are expected inside:
+
+            IQM(t) ± c s(t)      s(t) = standard deviation of the resampled IQM*(t), times sqrt(k / (k - 1))
+            c                    quantile of  sup_t |IQM*(t) - IQM(t)| / s(t)  over the resamples
+
+        where both are enlarged for few seeds, as the bootstrap spread of n seeds is too narrow: k is the number of
+        seeds that the interquartile mean keeps, n - 2 floor(n / 4), and the normal quantile in c is exchanged for
+        that of Student's t with k - 1 degrees of freedom.
+    Raises ValueError if curves is not two-dimensional. Agarwal et al. 2021, arXiv 2108.13264, appendix A; Montiel Olea
+    and Plagborg-Møller 2019, J. Appl. Econometrics 34, 1-17, for sup-t.
     """
     check_confidence(confidence)
     rows = np.asarray(curves, dtype=np.float64)
@@ -77,8 +92,29 @@ def iqm_curve(
         estimate = weighted_iqm(kept, np.ones((1, len(kept))))[0]
     several = (~np.isnan(kept)).sum(axis=0) > 1
     if several.any():
-        low[several], high[several] = percentile_limits(bootstrap_iqm(kept[:, several], rng, n_resamples), confidence)
-    return Band(estimate, low, high, confidence, len(kept), len(rows) - len(kept), "percentile bootstrap of runs")
+        resampled = bootstrap_iqm(kept[:, several], rng, n_resamples)
+        if simultaneous:
+            reach = _sup_t(resampled, estimate[several], confidence, len(kept))
+            low[several], high[several] = estimate[several] - reach, estimate[several] + reach
+        else:
+            low[several], high[several] = percentile_limits(resampled, confidence)
+    method = "simultaneous sup-t bootstrap of runs" if simultaneous else "percentile bootstrap of runs"
+    return Band(estimate, low, high, confidence, len(kept), len(rows) - len(kept), method)
+
+
+def _sup_t(resampled: FloatArray, estimate: FloatArray, confidence: float, n: int) -> FloatArray:
+    """Return half the height of the simultaneous band at each time, [T].
+
+    resampled: interquartile means of the resamples, [B, T]; estimate: [T]; n: seeds.
+    """
+    n_kept = n - 2 * (n // 4)
+    spread = np.nanstd(resampled, axis=0) * math.sqrt(n_kept / max(n_kept - 1, 1))
+    distance = np.abs(resampled - estimate)
+    scaled = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0.0)
+    critical = float(np.nanquantile(np.nanmax(scaled, axis=1), confidence))
+    # The quantile of the normal supremum at a tail, read at the same tail of t: exact for a single time.
+    tail = special.ndtr(-critical)
+    return -special.stdtrit(max(n_kept - 1, 1), tail) * spread
 
 
 @dataclass(frozen=True, eq=False)

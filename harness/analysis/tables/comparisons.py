@@ -158,7 +158,7 @@ def _compare(
     bounds: Mapping[str, stats.Bounds],
 ) -> tuple[list[Comparison], Family]:
     """Return the comparisons of all pairs and metrics, and the family of their tests in the same order."""
-    jobs = list(itertools.product(_pairs(metrics, statistics.baseline), compared))
+    jobs = list(itertools.product(list(_pairs(metrics, statistics.baseline)), compared))
     repeated = _repeated([pair for pair, _ in jobs], len(compared))
     design = stats.SequentialDesign(statistics.looks, statistics.spending) if statistics.looks else None
     cases = [
