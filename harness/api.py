@@ -12,6 +12,7 @@ neither torch nor pandas.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,6 +114,7 @@ class Report:
         known = registered_figures()
         if name not in known:
             raise KeyError(f"there is no figure {name!r}; there are {', '.join(known)}")
+        keywords = inspect.signature(known[name]).parameters
         return draw(
             known[name],
             self.results,
@@ -120,6 +122,7 @@ class Report:
             confidence=self.statistics.confidence,
             n_resamples=self.statistics.n_bootstrap,
             bootstrap_seed=BOOTSTRAP_SEED,
+            **{table: getattr(self, table) for table in ("pairwise", "stability") if table in keywords},
         )
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from harness.analysis.audit_lines import print_audit
 from harness.analysis.frames import Reading, Results, load_results
 from harness.analysis.frames.places import find_places
-from harness.analysis.page import PageInput, render_page
+from harness.analysis.page import PageInput, find_copies, render_page
 from harness.analysis.plots import draw_all
 from harness.analysis.settings import check_names
 from harness.analysis.tables import (
@@ -143,6 +143,7 @@ def _write(
         tables["audit"] = audit
     notes = table_notes(metrics, statistics)
     write_tables(tables, notes, out / "tables")
+    copies = find_copies(tables["pairwise"])
     with console.status("drawing the figures") if console.is_terminal else _quiet():
         figures = draw_all(
             results,
@@ -152,8 +153,8 @@ def _write(
             confidence=statistics.confidence,
             n_resamples=statistics.n_bootstrap,
             bootstrap_seed=BOOTSTRAP_SEED,
-            pairwise=tables["pairwise"],
-            stability=tables["stability"],
+            pairwise=copies.without_repeats(tables["pairwise"]),
+            stability=copies.without_repeats(tables["stability"]),
         )
     content = PageInput(title, results.runs, tables, notes, scores, figures, statistics, config)
     page = out / PAGE_NAME

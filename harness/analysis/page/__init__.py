@@ -2,5 +2,6 @@
 
 from harness.analysis.page.content import PageInput
 from harness.analysis.page.render import render_page
+from harness.analysis.page.repeats import find_copies
 
-__all__ = ["PageInput", "render_page"]
+__all__ = ["PageInput", "find_copies", "render_page"]

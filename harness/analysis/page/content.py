@@ -77,7 +77,7 @@ def page_content(page: PageInput) -> dict[str, Any]:
         _compared(page),
         _performance(page, copies),
         _stability(page, copies),
-        _parity(page),
+        _parity(page, copies),
         _failed(page),
         _seeds(page, copies),
         _inconclusive(page, copies),
@@ -211,14 +211,14 @@ def _repeats_note(copies: Copies) -> tuple[str, ...]:
     )
 
 
-def _parity(page: PageInput) -> Section:
+def _parity(page: PageInput, copies: Copies) -> Section:
     pairwise = page.tables["pairwise"]
     rows = list(_equal_parameters(page.runs, pairwise))
     grids = []
     if rows:
         header = ("environment", "first", "second", "seeds with bit-equal parameters", "of")
         grids.append(grid("parity", "Bit-equal parameters after training", header, rows))
-    tested = pairwise[pairwise["p_equivalence"].notna()]
+    tested = copies.without_repeats(pairwise[pairwise["p_equivalence"].notna()])
     if len(tested):
         header = ("environment", "first", "second", "difference", "margin", "p of equivalence", "verdict")
         cells = [
@@ -300,7 +300,8 @@ def _seeds(page: PageInput, copies: Copies) -> Section:
     header = ("environment", "first", "second", "seeds now", "for the difference seen", "for equivalence")
     lead = (
         "For each inconclusive pair: the seeds per algorithm at which 80% of repetitions would decide. These are "
-        "orders of magnitude, computed from the few seeds that are there. Adding seeds until a test succeeds is not a test."
+        "orders of magnitude, computed from the few seeds that are there. Adding seeds until a test succeeds "
+        "is not a test."
     )
     return Section("seeds", "Seeds needed", lead, grids=(grid("seeds", "Seeds needed to decide", header, rows),))
 
@@ -350,7 +351,13 @@ def _plain_rows(table: pd.DataFrame) -> list[list[str]]:
 
 
 def _table(name: str, caption: str, table: pd.DataFrame) -> Grid:
-    return grid(name, caption, *display_table(name, table))
+    """Return a table for the page, in which the outcome stands right after the two algorithms."""
+    header, rows = display_table(name, table)
+    order = list(range(len(header)))
+    outcome = next((place for place, title in enumerate(header) if title in ("first is", "steadier")), None)
+    if outcome is not None:
+        order.insert(header.index("second") + 1, order.pop(outcome))
+    return grid(name, caption, [header[place] for place in order], [[row[place] for place in order] for row in rows])
 
 
 def _note(page: PageInput, name: str) -> tuple[str, ...]:

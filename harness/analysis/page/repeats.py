@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 __all__ = ["Copies", "find_copies"]
@@ -30,7 +31,7 @@ class Copies:
             self.by_env.get((str(env), str(second))) == str(first) or not self._copied(env, first, second)
             for env, first, second in zip(table["env"], table["first"], table["second"], strict=True)
         ]
-        return table[keep]
+        return table[np.array(keep, dtype=bool)]
 
     def _copied(self, env: object, *algos: object) -> bool:
         return any((str(env), str(algo)) in self.by_env for algo in algos)

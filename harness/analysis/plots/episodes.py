@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.frames import Results
-from harness.analysis.plots.layers import MOST_POINTS, draw_mean, draw_points, draw_quartiles, draw_seeds, every_nth
+from harness.analysis.plots.layers import (
+    MOST_POINTS,
+    draw_mean,
+    draw_points,
+    draw_quartiles,
+    draw_seeds,
+    every_nth,
+    show_decades,
+)
 from harness.analysis.plots.panels import end_handle, one_panel_each, title_panels
 from harness.analysis.plots.registry import report_figure
 from harness.analysis.plots.run_curves import CurveGroup, count_seeds, run_curves
@@ -17,9 +23,6 @@ from harness.analysis.plots.style import Look, finish, looks, new_figure, say_em
 from harness.analysis.stats import rolling_mean, rolling_variance
 
 __all__ = ["raw_rewards", "return_variability", "smoothed_rewards"]
-
-_DECADES_FOR_LOG = 1.5
-_DECADES_SHOWN = 4
 
 
 @report_figure(envs_per_page=4, most_pages=2)
@@ -89,19 +92,5 @@ def return_variability(results: Results, *, window: int = 100) -> Figure:
         empty=f"no run has\n{window} episodes",
     )
     for axes in figure.axes:
-        _show_decades(axes)
+        show_decades(axes)
     return figure
-
-
-def _show_decades(axes: Axes) -> None:
-    """Set a logarithmic axis for lines that span decades, linear near zero if they reach it; else an axis from zero."""
-    heights = np.concatenate([np.zeros(0), *(np.asarray(line.get_ydata(), np.float64) for line in axes.get_lines())])
-    positive = heights[heights > 0]
-    spans_decades = positive.size and positive.max() / positive.min() > 10**_DECADES_FOR_LOG
-    if spans_decades and positive.size == heights.size:
-        axes.set_yscale("log")
-    elif spans_decades:
-        lowest = max(positive.min(), positive.max() / 10**_DECADES_SHOWN)
-        axes.set_yscale("symlog", linthresh=10 ** math.floor(math.log10(lowest)), linscale=0.5)
-    if heights.size and axes.get_yscale() != "log":
-        axes.set_ylim(bottom=0)

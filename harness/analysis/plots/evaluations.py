@@ -17,13 +17,15 @@ from harness.analysis.frames import Results
 from harness.analysis.plots.layers import draw_band, draw_seeds
 from harness.analysis.plots.panels import one_panel_each, title_panels
 from harness.analysis.plots.registry import report_figure
-from harness.analysis.plots.run_curves import CurveGroup, FloatArray, count_seeds, on_grid, run_curves
+from harness.analysis.plots.run_curves import CurveGroup, CurveGroups, FloatArray, count_seeds, on_grid, run_curves
 from harness.analysis.plots.style import PANELS_IN_A_ROW, Look, finish, grid_figure, looks, say_empty, short_labels
 from harness.analysis.stats import iqm_curve, mean_interval
 
 __all__ = ["final_scores", "iqm_curves"]
 
 _MEAN_COLOR = "0.1"
+_SEEDS_OF_A_BAND = 10
+"""Seeds from which on a band contains about as many whole curves as it says."""
 _SEEDS_OF_A_BOX = 4  # the quartiles of fewer seeds are the points themselves
 _CHARACTERS_BELOW_A_PANEL = 36
 _SOURCES = {
@@ -64,7 +66,7 @@ def iqm_curves(
         draw,
         title="Evaluation return during training, interquartile mean over seeds",
         caption=(
-            f"Thin lines are seeds. Bands are {band_in_words(confidence, simultaneous=simultaneous)}; "
+            f"Thin lines are seeds. Bands are {_band_in_words(confidence, curves, simultaneous=simultaneous)}; "
             f"{count_seeds(results, curves)}."
         ),
         ylabel="evaluation return",
@@ -98,14 +100,15 @@ def final_scores(results: Results, *, confidence: float = 0.95) -> Figure:
     return finish(figure, title="Final score of every seed", caption=caption, handles=handles)
 
 
-def band_in_words(confidence: float, *, simultaneous: bool) -> str:
+def _band_in_words(confidence: float, curves: CurveGroups, *, simultaneous: bool) -> str:
     """Return the name of a band for a caption, with what it covers."""
-    if simultaneous:
-        return (
-            f"simultaneous: {confidence:.0%} bootstrap of whole runs (sup-t), made to contain the whole curve of the "
-            "interquartile mean"
-        )
-    return f"pointwise {confidence:.0%} bootstrap intervals of whole runs, which contain less of whole curves"
+    if not simultaneous:
+        return f"pointwise {confidence:.0%} bootstrap intervals of whole runs: far fewer whole curves lie inside"
+    fewest = min((len(group.complete) for group in curves.values() if len(group.complete) > 1), default=0)
+    words = f"simultaneous: {confidence:.0%} bootstrap envelopes of whole runs, meant to contain the whole curve"
+    if fewest < _SEEDS_OF_A_BAND:
+        words += f", which at {fewest} seeds they do less often"
+    return words
 
 
 def _draw_scores(axes: Axes, scores: Mapping[str, FloatArray], algos: Sequence[str], confidence: float) -> None:

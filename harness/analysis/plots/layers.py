@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,16 @@ __all__ = [
     "draw_quartiles",
     "draw_seeds",
     "every_nth",
+    "show_decades",
 ]
 
 BAND_ALPHA = 0.22
 
 MOST_POINTS = 20_000
 """Points of a panel beyond which only every n-th is drawn: more of them cannot be told apart on a page."""
+
+_DECADES_FOR_LOG = 1.5
+_DECADES_SHOWN = 4
 
 STRETCHES = 400
 """Parts of a long curve that are drawn by their lowest and highest value, finer than a panel's pixels."""
@@ -105,3 +110,17 @@ def _mark_ends(axes: Axes, group: CurveGroup, look: Look) -> None:
 
 def _fill(axes: Axes, grid: FloatArray, low: FloatArray, high: FloatArray, look: Look) -> None:
     axes.fill_between(grid, low, high, color=look.color, alpha=BAND_ALPHA, lw=0, zorder=1 + look.order)
+
+
+def show_decades(axes: Axes) -> None:
+    """Set a logarithmic axis for lines that span decades, linear near zero if they reach it; else an axis from zero."""
+    heights = np.concatenate([np.zeros(0), *(np.asarray(line.get_ydata(), np.float64) for line in axes.get_lines())])
+    positive = heights[heights > 0]
+    spans_decades = positive.size and positive.max() / positive.min() > 10**_DECADES_FOR_LOG
+    if spans_decades and positive.size == heights.size:
+        axes.set_yscale("log")
+    elif spans_decades:
+        lowest = max(positive.min(), positive.max() / 10**_DECADES_SHOWN)
+        axes.set_yscale("symlog", linthresh=10 ** math.floor(math.log10(lowest)), linscale=0.5)
+    if heights.size and axes.get_yscale() != "log":
+        axes.set_ylim(bottom=0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,6 +28,8 @@ __all__ = ["Draw", "Handles", "algorithm_handles", "draw_row", "end_handle", "on
 
 Draw = Callable[[Axes, CurveGroup, Look], None]
 Handles = list[tuple[Any, str]]
+
+_TITLE_CHARACTERS = 30
 
 
 def one_panel_each(
@@ -61,10 +64,14 @@ def draw_row(row: Sequence[Axes], results: Results, curves: CurveGroups, draw: D
             say_empty(axes, empty)
 
 
-def title_panels(panels: Sequence[Axes], envs: Sequence[str]) -> None:
-    """Write the name of each environment above its panel, so that no character of it is taken for a formula."""
+def title_panels(panels: Sequence[Axes], envs: Sequence[str], *, loc: Literal["center", "right"] = "center") -> None:
+    """Write the name of each environment above its panel, so that no character of it is taken for a formula.
+
+    loc: place above the panel; "right" leaves room for a long name where the panel has wide labels at its left.
+    """
     for axes, env in zip(panels, envs, strict=True):
-        axes.set_title(env, parse_math=False)
+        lines = textwrap.wrap(env, _TITLE_CHARACTERS)[:2]
+        axes.set_title("\n".join(lines), parse_math=False, loc=loc)
 
 
 def algorithm_handles(results: Results) -> Handles:

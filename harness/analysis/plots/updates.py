@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from harness.analysis.frames import Results
-from harness.analysis.plots.layers import BAND_ALPHA, draw_quartiles
+from harness.analysis.plots.layers import BAND_ALPHA, draw_quartiles, show_decades
 from harness.analysis.plots.panels import algorithm_handles, draw_row, title_panels
 from harness.analysis.plots.registry import report_figure
 from harness.analysis.plots.run_curves import CurveGroup, CurveGroups, FloatArray, count_seeds, on_grid, run_curves
@@ -53,6 +53,9 @@ def update_diagnostics(results: Results) -> Figure:
     for row, (name, (label, _, _)) in zip(grid, _DIAGNOSTICS.items(), strict=False):
         draw_row(row, results, logged[name], draw_quartiles, "not logged")
         row[0].set_ylabel(label)
+        if name == "kl":
+            for axes in row:
+                show_decades(axes)
     for axes, env in zip(grid[-1], results.envs, strict=True):
         _draw_ratios(axes, ratios, results, env)
         _finish_ratios(axes, _draw_clip_ranges(axes, clip_ranges, results, env))

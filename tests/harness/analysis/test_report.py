@@ -31,7 +31,7 @@ hyperparameters: {ppo: {default: {policy: MlpPolicy}}, a2c: {default: {policy: M
 
 @pytest.fixture
 def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
+    monkeypatch.setattr("harness.analysis.report.draw_all", lambda *_, **__: [])
 
 
 @pytest.fixture

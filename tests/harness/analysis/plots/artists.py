@@ -38,8 +38,8 @@ def band_limits(axes: Axes, color: str) -> list[npt.NDArray[np.float64]]:
 
 def texts(figure: Figure) -> str:
     own = [text.get_text() for axes in figure.axes for text in axes.texts]
-    note = figure.get_suptitle().replace("\n", " ")
-    return " | ".join([note, *own, *legend_labels(figure)])
+    title = figure.get_suptitle().replace("\n", " ")
+    return " | ".join([title, str(figure.get_label()), *own, *legend_labels(figure)])
 
 
 def legend_labels(figure: Figure) -> list[str]:

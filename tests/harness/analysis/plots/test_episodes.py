@@ -74,7 +74,7 @@ def test_bit_equal_algorithms_have_equal_lines_in_different_looks(results: Resul
 
 def test_the_window_and_the_seeds_are_printed_in_the_figure(results: Results) -> None:
     for figure in (smoothed_rewards(results, window=7), return_variability(results, window=7)):
-        assert "7 training episodes" in texts(figure)
+        assert "over 7 episodes" in texts(figure)
         assert "4 to 5 seeds (1 failed or missing run not counted)" in texts(figure)
         assert legend_labels(figure) == ["custom_ppo", "ppo", "a2c", "failed run"]
 

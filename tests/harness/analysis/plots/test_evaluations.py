@@ -41,8 +41,8 @@ def test_thin_lines_are_the_evaluations_themselves_failed_runs_included(results:
         assert ydata(line).tolist() == rewards
 
 
-def test_the_band_lies_around_the_line_and_within_the_seeds(results: Results) -> None:
-    axes = panel(iqm_curves(results, n_resamples=200), "CartPole-v1")
+def test_a_pointwise_band_lies_around_the_line_and_within_the_seeds(results: Results) -> None:
+    axes = panel(iqm_curves(results, n_resamples=200, simultaneous=False), "CartPole-v1")
 
     color = looks(results.algos)["a2c"].color
     (line,), (band,) = lines(axes, "estimate", color), band_limits(axes, color)
@@ -52,6 +52,29 @@ def test_the_band_lies_around_the_line_and_within_the_seeds(results: Results) ->
         column = seeds[:, list(line.get_xdata()).index(at)]
         assert column.min() - 1e-9 <= edges.min() <= height + 1e-9
         assert height - 1e-9 <= edges.max() <= column.max() + 1e-9
+
+
+def test_a_simultaneous_band_contains_the_pointwise_one(results: Results) -> None:
+    color = looks(results.algos)["a2c"].color
+    bands = {}
+    for simultaneous in (True, False):
+        figure = iqm_curves(results, n_resamples=200, simultaneous=simultaneous)
+        (bands[simultaneous],) = band_limits(panel(figure, "CartPole-v1"), color)
+
+    assert bands[True].shape == bands[False].shape
+    assert np.ptp(bands[True][:, 1]) >= np.ptp(bands[False][:, 1])
+    for at in np.unique(bands[True][:, 0]):
+        wide, narrow = (bands[kind][bands[kind][:, 0] == at, 1] for kind in (True, False))
+        assert wide.min() <= narrow.min() + 1e-9
+        assert narrow.max() - 1e-9 <= wide.max()
+
+
+def test_the_caption_names_the_kind_of_band_that_is_drawn(results: Results) -> None:
+    whole, each_time = (texts(iqm_curves(results, n_resamples=50, simultaneous=kind)) for kind in (True, False))
+
+    assert "simultaneous: 95% bootstrap envelopes of whole runs" in whole
+    assert "which at 4 seeds they do less often" in whole
+    assert "pointwise 95% bootstrap intervals" in each_time
 
 
 def test_bit_equal_algorithms_have_equal_bands(results: Results) -> None:
@@ -68,7 +91,7 @@ def test_one_seed_has_a_line_and_no_band(results: Results) -> None:
     axes = panel(figure, "CartPole-v1")
     assert len(lines(axes, "estimate")) == 3
     assert not axes.collections
-    assert "1 seed;" in texts(figure)
+    assert "1 seed." in texts(figure)
 
 
 def test_a_panel_without_evaluations_says_so(results: Results) -> None:

@@ -31,7 +31,7 @@ def test_every_registered_figure_is_written_twice_and_as_the_same_bytes(results:
 
     assert set(registered_figures()) >= NAMES
     assert [path.name for path in first] == [
-        f"{name}.{kind}" for name in registered_figures() for kind in ("svg", "png")
+        f"{name}.{kind}" for name in registered_figures() if name in NAMES for kind in ("svg", "png")
     ]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     assert max(path.stat().st_size for path in first) < 1.5e6

@@ -28,8 +28,15 @@ def test_steps_have_short_labels(steps: float, text: str) -> None:
 
 
 def test_an_algorithm_looks_the_same_beside_any_other() -> None:
-    assert looks(["ppo", "a2c"])["ppo"] == looks(["x", "custom_ppo", "ppo"])["ppo"]
+    assert looks(["ppo", "a2c"])["a2c"] == looks(["x", "custom_ppo", "ppo", "a2c"])["a2c"]
     assert looks(["x", "ppo", "y"])["y"] == looks(["x", "y"])["y"]
+
+
+def test_ppo_is_broad_only_where_custom_ppo_could_hide_it() -> None:
+    alone, beside = looks(["ppo", "a2c"])["ppo"], looks(["custom_ppo", "ppo"])["ppo"]
+
+    assert alone.width < 2 < beside.width
+    assert (alone.color, alone.linestyle) == (beside.color, beside.linestyle)
 
 
 def test_custom_ppo_is_thin_dark_dashes_on_top_of_a_broad_light_line_for_ppo() -> None:
