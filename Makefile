@@ -40,13 +40,13 @@ kernels: $(PACKAGES) ## compile the native engine after a change of its C source
 	@touch $(STAMP)
 	@$(BIN)/python -m custom_ppo.engines.native
 
-compare: $(STAMP) ## the main job: train CustomPPO, SB3 PPO and SB3 A2C; write results/compare with tables and figures
+compare: $(STAMP) ## the main job: train CustomPPO, SB3 PPO and SB3 A2C; write results/compare with tables, figures and report.html
 	$(BIN)/harness compare configs/compare.yml $(ARGS)
 
 smoke: $(STAMP) ## run a tiny comparison in under a minute; write results/smoke
 	$(BIN)/harness compare configs/smoke.yml $(ARGS)
 
-report: $(STAMP) ## rebuild tables and figures of results/compare without training
+report: $(STAMP) ## rebuild tables, figures and report.html of results/compare without training
 	$(BIN)/harness report results/compare $(ARGS)
 
 crosscheck: $(STAMP) ## compare CustomPPO and CustomA2C with SB3's, array by array, for ten seeds

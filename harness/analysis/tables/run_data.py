@@ -63,9 +63,14 @@ class RunData:
         if len(keys) == 1:  # nothing to join, which takes a hundred times longer
             return pd.DataFrame({keys[0]: rows["value"].to_numpy()})
         nth = rows.groupby(["timestep", "key"], observed=True).cumcount()
-        by_dump = rows.assign(nth=nth).pivot_table(
-            index=["timestep", "nth"], columns="key", values="value", observed=True
+        # No two rows share all three, so that nothing has to be aggregated: pivot_table takes five times as long.
+        indexed = pd.Series(
+            rows["value"].to_numpy(),
+            pd.MultiIndex.from_arrays(
+                [rows["timestep"], nth, rows["key"].astype(str)], names=["timestep", "nth", "key"]
+            ),
         )
+        by_dump = indexed.unstack("key")  # noqa: PD010
         return by_dump.reindex(columns=list(keys))
 
     @property
