@@ -263,7 +263,7 @@ def test_a_damaged_record_is_one_line(harness: Harness, tmp_path: Path) -> None:
 def test_a_report_on_an_experiment_counts_the_runs_of_its_plan(
     harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
+    monkeypatch.setattr("harness.analysis.report.draw_all", lambda *_, **__: [])
     for seed in (0, 7):
         write_run(tmp_path / "results", make_record(make_spec(seed=seed), [5.0]))
     (tmp_path / "results" / "experiment.yml").write_text(CONFIG)
@@ -278,7 +278,7 @@ def test_a_report_on_an_experiment_counts_the_runs_of_its_plan(
 def test_a_report_on_runs_without_a_plan_counts_them_all(
     harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
+    monkeypatch.setattr("harness.analysis.report.draw_all", lambda *_, **__: [])
     for seed in (0, 7):
         write_run(tmp_path / "results", make_record(make_spec(seed=seed), [5.0]))
 
@@ -296,7 +296,7 @@ def test_a_report_on_an_ablation_does_not_load_torch(tmp_path: Path) -> None:
         write_run(tmp_path, make_record(spec, [5.0]))
     script = (
         "import sys, harness.analysis.report\n"
-        "harness.analysis.report.save_all = lambda *_, **__: []\n"
+        "harness.analysis.report.draw_all = lambda *_, **__: []\n"
         "sys.argv = ['harness', 'report', sys.argv[1]]\n"
         "from harness.cli import main\n"
         "try: main()\n"
@@ -619,7 +619,7 @@ def test_a_closed_pipe_is_not_an_error_message(tmp_path: Path) -> None:
     (tmp_path / "experiment.yml").unlink()
     script = (
         "import sys, harness.analysis.report\n"
-        "harness.analysis.report.save_all = lambda *_, **__: []\n"
+        "harness.analysis.report.draw_all = lambda *_, **__: []\n"
         "sys.argv = ['harness', 'report', sys.argv[1]]\n"
         "from harness.cli import main\n"
         "main()\n"

@@ -62,7 +62,7 @@ def printed_lines(console: Console) -> list[str]:
 @pytest.fixture
 def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip figures, which take seconds and are tested elsewhere."""
-    monkeypatch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
+    monkeypatch.setattr("harness.analysis.report.draw_all", lambda *_, **__: [])
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the tiny comparison without interruption; return its folder."""
     out = tmp_path_factory.mktemp("whole") / "results"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
+        patch.setattr("harness.analysis.report.draw_all", lambda *_, **__: [])
         assert compare(config_of(), out, 2, Console(quiet=True)) == 0
     return out
 

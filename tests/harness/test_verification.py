@@ -30,7 +30,7 @@ CUSTOM, PPO = (spec for spec in plan(CONFIG))
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole") / "results"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.analysis.report.save_all", lambda *_, **__: [])
+        patch.setattr("harness.analysis.report.draw_all", lambda *_, **__: [])
         assert compare(CONFIG, out, 2, Console(quiet=True)) == 0
     return out
 

@@ -220,13 +220,13 @@ def _parity(page: PageInput, copies: Copies) -> Section:
         grids.append(grid("parity", "Bit-equal parameters after training", header, rows))
     tested = copies.without_repeats(pairwise[pairwise["p_equivalence"].notna()])
     if len(tested):
-        header = ("environment", "first", "second", "difference", "margin", "p of equivalence", "verdict")
+        titles = ("environment", "first", "second", "difference", "margin", "p of equivalence", "verdict")
         cells = [
-            (str(r.env), str(r.first), str(r.second), number(r.difference), f"± {number(r.margin)}",
-             number(r.p_equivalence), str(r.verdict))
-            for r in tested.itertuples()
+            (str(row["env"]), str(row["first"]), str(row["second"]), number(row["difference"]),
+             f"± {number(row['margin'])}", number(row["p_equivalence"]), str(row["verdict"]))
+            for row in tested.to_dict("records")
         ]  # fmt: skip
-        grids.append(grid("equivalence", "Tests of equivalence within the declared margins", header, cells))
+        grids.append(grid("equivalence", "Tests of equivalence within the declared margins", titles, cells))
     n_identical, n_equivalent = (int((pairwise["verdict"] == word).sum()) for word in ("identical", "equivalent"))
     return Section(
         "parity",
@@ -259,8 +259,13 @@ def _failed(page: PageInput) -> Section:
         return Section("failed", "Failed runs", lead)
     header = ("algorithm", "environment", "seed", "status", "steps", "reason", "folder")
     rows = [
-        (str(r.algo), str(r.env), str(r.seed), str(r.status), f"{int(r.steps):,}", str(r.error), str(r.path))
-        for r in broken.itertuples()
+        (
+            *(str(row[name]) for name in ("algo", "env", "seed", "status")),
+            f"{int(row['steps']):,}",
+            str(row["error"]),
+            str(row["path"]),
+        )
+        for row in broken.to_dict("records")
     ]
     rates = []
     for (env, algo), own in runs.groupby(["env", "algo"], observed=True):
@@ -316,7 +321,10 @@ def _inconclusive(page: PageInput, copies: Copies) -> Section:
     if own.empty:
         return Section("inconclusive", "What is inconclusive", "Nothing: every comparison of scores has an outcome.")
     header = ("environment", "first", "second", "difference", "why")
-    rows = [(str(r.env), str(r.first), str(r.second), number(r.difference), str(r.reason)) for r in own.itertuples()]
+    rows = [
+        (str(row["env"]), str(row["first"]), str(row["second"]), number(row["difference"]), str(row["reason"]))
+        for row in own.to_dict("records")
+    ]
     lead = (
         f"{len(own):,} of {len(table):,} comparisons of scores have no outcome. That is no sign of equality: these "
         "data agree with a difference as well as with none."

@@ -51,6 +51,7 @@ def find_copies(pairwise: pd.DataFrame) -> Copies:
     for copy in dict.fromkeys(algo for _, algo in by_env):
         own = pairwise[(pairwise["first"] == copy) | (pairwise["second"] == copy)]
         originals = {by_env.get((str(env), copy)) for env in own["env"].unique()}
-        if len(originals) == 1 and (original := originals.pop()) is not None:
-            everywhere[copy] = original
+        same = originals.pop() if len(originals) == 1 else None
+        if same is not None:
+            everywhere[copy] = same
     return Copies(by_env, everywhere)

@@ -99,7 +99,7 @@ def _by_algorithm(pairwise: pd.DataFrame) -> Iterator[Sentence]:
     counts = pd.crosstab(both["first"], both["verdict"]).reindex(columns=list(RELATIONS), fill_value=0)
     ranked = counts.assign(lead=counts["better"] - counts["worse"]).sort_values("lead", ascending=False, kind="stable")
     for algo, row in ranked.head(MOST_SENTENCES).iterrows():
-        total = int(counts.loc[algo].sum())
+        total = int(row.drop("lead").sum())
         parts = [f"{outcome} in {row[outcome]:,}" for outcome in RELATIONS if row[outcome]]
         lead = int(row["lead"])
         outcome = "better" if lead > 0 else "worse" if lead < 0 else "inconclusive"

@@ -243,7 +243,7 @@ def save_figure(figure: Figure, stem: Path, *, pdf: bool = False) -> list[Path]:
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, **about})
         figure.savefig(png, format="png", metadata={"Software": None, **about})
         if pdf:
-            own = {"CreationDate": None, "Creator": None, "Producer": None}
+            own: dict[str, Any] = {"CreationDate": None, "Creator": None, "Producer": None}
             if caption:
                 own |= {"Title": about["Title"], "Subject": caption}
             figure.savefig(stem.with_name(f"{stem.name}.pdf"), format="pdf", metadata=own)
