@@ -80,6 +80,8 @@ def permutation_test(
     splits = math.comb(n + m, n)
     if splits <= MOST_SPLITS:
         # The observed split is one of these, so that p is never 0.
+        if n == m:
+            return PermutationTest(difference, _balanced_hits(scores) / splits, n, m, n_missing, splits, exact=True)
         statistics = _statistic(scores[_all_splits(n + m, smaller.size)], scores)
         p_value = int((statistics >= threshold).sum()) / splits
         return PermutationTest(difference, p_value, n, m, n_missing, splits, exact=True)
@@ -148,7 +150,31 @@ def _statistic(chosen: FloatArray, scores: FloatArray) -> FloatArray:
     return result
 
 
-@lru_cache(maxsize=8)
+def _balanced_hits(scores: FloatArray) -> int:
+    """Count the splits into equal groups whose difference is at least that of the first half and the rest.
+
+    For groups of equal size |d|, and thus |2 s - S| of the sum s of a group and the sum S of all, orders the splits as
+    |t| does. A group is some places of the first half and some of the second: sorting the sums of the latter counts
+    184,756 splits by 1,024 searches.
+    scores: of both groups, standardised, [2 k].
+    """
+    k = scores.size // 2
+    total, observed = float(scores.sum()), float(scores[:k].sum())
+    distance = abs(2 * observed - total) - _TOLERANCE
+    upper, lower = (total + distance) / 2, (total - distance) / 2
+    hits = 0
+    for size in range(k + 1):
+        left = scores[:k][_all_splits(k, size)].sum(axis=1)
+        right = np.sort(scores[k:][_all_splits(k, k - size)].sum(axis=1))
+        if distance <= 0.0:
+            hits += left.size * right.size
+            continue
+        hits += left.size * right.size - int(np.searchsorted(right, upper - left, side="left").sum())
+        hits += int(np.searchsorted(right, lower - left, side="right").sum())
+    return hits
+
+
+@lru_cache(maxsize=64)
 def _all_splits(total: int, size: int) -> npt.NDArray[np.intp]:
     """Return every choice of `size` out of `total` places, [C(total, size), size]; cached, as many pairs share it."""
     count = math.comb(total, size)

@@ -200,3 +200,20 @@ def test_a_test_that_was_not_made_stays_nan_and_does_not_count():
 def test_holm_refuses_what_is_not_a_probability():
     with pytest.raises(ValueError, match=r"^p-values lie between 0 and 1$"):
         holm([0.5, 1.5])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("kind", ["normal", "tied", "capped", "constant"])
+def test_counting_balanced_splits_agrees_with_trying_every_one(n, kind):
+    rng = np.random.default_rng([n, len(kind)])
+    for _ in range(10):
+        scores = {
+            "normal": rng.normal(size=2 * n),
+            "tied": rng.integers(0, 4, 2 * n).astype(float),
+            "capped": np.where(rng.random(2 * n) < 0.2, 60.0, 500.0),
+            "constant": np.zeros(2 * n),
+        }[kind]
+        splits = list(itertools.combinations(range(2 * n), n))
+        distances = np.array([abs(2 * scores[list(split)].sum() - scores.sum()) for split in splits])
+        expected = (distances >= distances[0] - 1e-9 * np.ptp(scores)).mean()
+        assert permutation_test(scores[:n], scores[n:], rng).p_value == expected
