@@ -326,7 +326,8 @@ def report(
         raise typer.BadParameter("several folders need --out, the folder to write to")
     experiment = folders[0] / EXPERIMENT_NAME
     config = load_config(experiment) if experiment.exists() else None
-    options = {"--confidence": confidence, "--margin": margin, "--reference": reference, "--baseline": baseline}
+    options: dict[str, object] = {"--confidence": confidence, "--margin": margin}
+    options |= {"--reference": reference, "--baseline": baseline}
     if config is not None and len(folders) == 1:  # the plan decides which runs count, and which are missing
         options |= {"--pattern": pattern, "--budget": budget, "--score": score, "--statistics": statistics}
         if given := [name for name, value in options.items() if value is not None]:

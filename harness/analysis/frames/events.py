@@ -93,7 +93,8 @@ def _progress(scalars: dict[str, list[tuple[int, float, float]]]) -> pd.DataFram
 def _scalars(path: Path, damage: list[str]) -> Iterator[tuple[str, int, float, float]]:
     """Yield tag, step, wall-clock time and value of every scalar of a file."""
     try:
-        from tensorboard.compat.proto.event_pb2 import Event  # lazily: it is an extra, and takes a third of a second
+        # Lazily: it is an extra, and takes a third of a second.
+        from tensorboard.compat.proto.event_pb2 import Event
     except ImportError as error:
         raise HarnessError(
             f"{path}: event files are read with tensorboard, which is not installed: pip install tensorboard"

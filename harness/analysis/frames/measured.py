@@ -137,7 +137,7 @@ def _identity(run: FoundRun) -> dict[str, Any]:
 
 def _of_the_harness(run: FoundRun) -> MeasuredRun:
     partial = run.status != "finished"
-    logs = {
+    logs: dict[str, Any] = {
         "episodes": read_monitors(run.path, partial=partial),
         "evaluations": read_evaluations(run.path, partial=partial),
         "progress": read_progress(run.path, partial=partial),

@@ -172,12 +172,12 @@ def _unified(envs: Sequence[str | None]) -> list[str | None]:
     by_stem: dict[str, set[str]] = {}
     for env in versioned:
         by_stem.setdefault(_stem(env), set()).add(env)
-    named = []
+    named: list[str | None] = []
     for env in envs:
         same = by_stem.get(_stem(env), set()) if env is not None and env not in versioned else set()
-        named.append(next(iter(same)) if len(same) == 1 else env)
+        named.append(min(same) if len(same) == 1 else env)
     only = {env for env in named if env is not None}
-    return [next(iter(only)) if env is None and len(only) == 1 else env for env in named]
+    return [min(only) if env is None and len(only) == 1 else env for env in named]
 
 
 def _stem(env: str) -> str:

@@ -298,17 +298,26 @@ def _seeds(page: PageInput, copies: Copies) -> Section:
             continue
         rows.append(
             (pair.env, pair.first, pair.second, str(min(one.test.n_x, one.test.n_y)),
-             _seeds_cell(verdict.seeds_for_difference), _seeds_cell(verdict.seeds_for_equivalence))
+             _detectable_cell(verdict.detectable), verdict.seeds_for_difference.text,
+             _seeds_cell(verdict.seeds_for_equivalence))
         )  # fmt: skip
     if not rows:
         return Section("seeds", "Seeds needed", "No comparison is inconclusive, so that no more seeds are called for.")
-    header = ("environment", "first", "second", "seeds now", "for the difference seen", "for equivalence")
+    header = (
+        *("environment", "first", "second", "seeds now", "smallest difference shown"),
+        *("for a winner", "for equivalence"),
+    )
     lead = (
-        "For each inconclusive pair: the seeds per algorithm at which 80% of repetitions would decide. These are "
-        "orders of magnitude, computed from the few seeds that are there. Adding seeds until a test succeeds "
-        "is not a test."
+        "For each inconclusive pair: the smallest difference of mean scores that the seeds of today show in 80% of "
+        "repetitions, and the seeds per algorithm at which 80% of repetitions would name a winner: a range, as few "
+        "seeds leave much open (it holds the central 80% of the populations that these scores allow). Adding seeds "
+        "until a test succeeds inflates its error; numbers of seeds declared beforehand as `looks` do not."
     )
     return Section("seeds", "Seeds needed", lead, grids=(grid("seeds", "Seeds needed to decide", header, rows),))
+
+
+def _detectable_cell(difference: float) -> str:
+    return "none" if math.isinf(difference) else number(difference)
 
 
 def _seeds_cell(seeds: float) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +11,7 @@ from scipy import special
 
 from harness.analysis.stats.equivalence import Bounds
 from harness.analysis.stats.permutation import smallest_p
-from harness.analysis.stats.power import MOST_SEEDS, seeds_text
+from harness.analysis.stats.power import MOST_SEEDS, seeds_by_effect, seeds_text
 from harness.analysis.stats.samples import FloatArray, present
 
 __all__ = ["UNKNOWN", "SeedRange", "detectable_difference", "seeds_needed"]
@@ -156,17 +154,15 @@ class _Populations(NamedTuple):
 
 
 def _beats(x: FloatArray, y: FloatArray) -> FloatArray:
-    return (x > y) + 0.5 * (x == y)
+    return np.asarray((x > y) + 0.5 * (x == y), dtype=np.float64)
 
 
-def _seeds(
-    one: _Populations, other: _Populations, alpha: float, alpha_improvement: float, power: float
-) -> npt.NDArray[np.float64]:
+def _seeds(one: _Populations, other: _Populations, alpha: float, alpha_improvement: float, power: float) -> FloatArray:
     """Return the number of seeds that each pair of populations needs, [B]."""
     difference = one.means - other.means
     spread = np.sqrt((one.variances + other.variances) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):  # populations without spread
-        for_means = _seeds_by_effect(np.abs(difference / spread), alpha, power)
+        for_means = seeds_by_effect(np.abs(difference / spread), alpha, power)
     placements = one.placements(other), other.placements(one)
     theta = (placements[0] * one.weights).sum(axis=1)
     xi = ((placements[0] - theta[:, None]) ** 2 * one.weights).sum(axis=1) * one.correction + (
@@ -178,22 +174,3 @@ def _seeds(
     seeds = np.maximum(for_means, for_improvement)
     agree = (theta - 0.5) * difference > 0.0
     return np.where(agree & (seeds <= MOST_SEEDS), seeds, math.inf)
-
-
-def _seeds_by_effect(effects: FloatArray, alpha: float, power: float) -> FloatArray:
-    """Return the seeds that the t test needs for effects in standard deviations; NaN (no spread) needs infinitely many.
-
-    The same numbers as `seeds_for_difference`, for many effects at once.
-    """
-    seeds, shown = _shown_effects(alpha, power)
-    place = np.searchsorted(-shown, -np.nan_to_num(effects, nan=0.0, posinf=np.inf))
-    return np.append(seeds, math.inf)[place]
-
-
-@lru_cache(maxsize=32)
-def _shown_effects(alpha: float, power: float) -> tuple[FloatArray, FloatArray]:
-    """Return the numbers of seeds up to the largest considered, and the effect that each shows, falling."""
-    fewest = next(n for n in count(2) if smallest_p(n, n) < alpha)
-    seeds = np.arange(fewest, MOST_SEEDS + 1, dtype=np.float64)
-    critical = special.stdtrit(2 * seeds - 2, 1 - alpha / 2)
-    return seeds, special.nctdtrinc(2 * seeds - 2, 1 - power, critical) * np.sqrt(2 / seeds)

@@ -91,7 +91,7 @@ class SequentialDesign:
         if math.isnan(p_value):
             return math.nan
         logit = _inverse(self.looks, self.spending)[place]
-        return float(special.expit(logit(_logit_of(p_value))))
+        return float(special.expit(logit(float(_logit_of(p_value)))))
 
 
 @dataclass(frozen=True)

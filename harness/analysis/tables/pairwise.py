@@ -20,7 +20,7 @@ PAIRWISE_COLUMNS = (
     *("env", "first", "second", "n_first", "n_second", "n_failed_first", "n_failed_second"),
     *("difference", "difference_low", "difference_high", "p", "p_holm", "p_rank", "p_equivalence", "margin"),
     *("improvement", "improvement_low", "improvement_high", "hedges_g", "hedges_g_low", "hedges_g_high"),
-    *("verdict", "reason"),
+    *("detectable", "seeds_low", "seeds_high", "seeds_equivalence", "verdict", "reason"),
 )
 STABILITY_COLUMNS = (
     *("env", "measure", "first", "second", "first_mean", "second_mean"),
@@ -65,6 +65,10 @@ def _pairwise_row(comparison: Comparison, statistics: StatisticsConfig) -> dict[
         "hedges_g": comparison.g.estimate,
         "hedges_g_low": comparison.g.low,
         "hedges_g_high": comparison.g.high,
+        "detectable": verdict.detectable,
+        "seeds_low": verdict.seeds_for_difference.low,
+        "seeds_high": verdict.seeds_for_difference.high,
+        "seeds_equivalence": verdict.seeds_for_equivalence,
         "verdict": verdict.outcome,
         "reason": verdict.reason,
     }

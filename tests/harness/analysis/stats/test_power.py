@@ -45,6 +45,13 @@ def test_seeds_are_never_fewer_than_the_permutation_test_can_use():
     assert seeds_for_difference(1000.0, 1.0, alpha=0.005) == 6
 
 
+def test_no_effect_makes_scipys_noncentral_t_cost_a_seed():
+    fewer = [seeds_for_difference(effect, 1.0, alpha=0.005) for effect in np.linspace(5, 300, 600)]
+    assert set(fewer) == {6.0}
+    equivalent = [seeds_for_equivalence(0.0, 1.0, margin) for margin in np.linspace(5, 300, 600)]
+    assert set(equivalent) == {2.0}
+
+
 def test_more_than_a_thousand_seeds_are_not_counted():
     assert seeds_for_difference(0.01, 1.0) == math.inf
     assert seeds_for_difference(0.0, 1.0) == math.inf
