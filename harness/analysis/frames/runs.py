@@ -170,8 +170,8 @@ def _unified(envs: Sequence[str | None]) -> list[str | None]:
     """Return the environments, "CartPole" replaced by "CartPole-v1" and None by the only one, where that is unique."""
     versioned = {env for env in envs if env is not None and re.search(r"-v\d+$", env)}
     by_stem: dict[str, set[str]] = {}
-    for env in versioned:
-        by_stem.setdefault(_stem(env), set()).add(env)
+    for name in versioned:
+        by_stem.setdefault(_stem(name), set()).add(name)
     named: list[str | None] = []
     for env in envs:
         same = by_stem.get(_stem(env), set()) if env is not None and env not in versioned else set()
