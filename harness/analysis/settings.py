@@ -42,7 +42,7 @@ def statistics_of(
     if references:
         given = dict(map(_reference, references))
         statistics = replace(statistics, references={**statistics.references, **given})
-    return statistics if baseline is None else replace(statistics, baseline=baseline)
+    return statistics if baseline is None else replace(statistics, baseline=baseline, pairs=())
 
 
 def _reference(text: str) -> tuple[str, ReferenceScores]:
@@ -85,12 +85,14 @@ def _score(text: str | None) -> ScoreSource | None:
 
 
 def check_names(statistics: StatisticsConfig, results: Results) -> list[str]:
-    """Return notes on references and thresholds that no run uses; raise HarnessError for an unknown baseline."""
-    if statistics.baseline is not None and statistics.baseline not in results.algos:
-        hint = did_you_mean(statistics.baseline, results.algos)
-        raise HarnessError(
-            f"baseline {statistics.baseline}: is no algorithm of these logs{hint}; there are {', '.join(results.algos)}"
-        )
+    """Return notes on references and thresholds that no run uses; raise HarnessError for an unknown label."""
+    declared = [("baseline", statistics.baseline)] if statistics.baseline is not None else []
+    for key, label in declared + [("pairs:", label) for pair in statistics.pairs for label in pair]:
+        if label not in results.algos:
+            hint = did_you_mean(label, results.algos)
+            raise HarnessError(
+                f"{key} {label}: is no algorithm of these logs{hint}; there are {', '.join(results.algos)}"
+            )
     return [
         f"no run is in {env}, so that its reference scores are not used{did_you_mean(env, results.envs)}"
         for env in statistics.references

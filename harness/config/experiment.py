@@ -100,6 +100,9 @@ class StatisticsConfig:
     baseline: str | None = None
     """Label of the algorithm with which every other is compared; None compares all pairs."""
 
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Pairs of labels that are compared, first minus second; empty compares as `baseline` says."""
+
     failed_runs: Literal["random", "lowest", "excluded"] = "random"
     """Score that a failed run counts as: `random` of the references (the lowest score seen if none is declared), the
     lowest score seen in its environment, or none at all."""

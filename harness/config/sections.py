@@ -5,8 +5,8 @@ Every function returns the valid part of its section and adds a problem for each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, TypeVar
 
 from harness.config.documents import Located, PlacedError
 from harness.config.drafts import EnvironmentDraft
@@ -85,6 +85,24 @@ _LOOKS = Rule(
     {"type": "array", "items": {"type": "integer", "minimum": 2}},
 )
 
+
+def _read_pairs(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, list):
+        raise ValueError
+    pairs = []
+    for item in value:
+        if not (isinstance(item, list) and len(item) == 2 and all(isinstance(label, str) for label in item)):
+            raise ValueError
+        pairs.append((item[0], item[1]))
+    return tuple(pairs)
+
+
+_PAIRS = Rule(
+    "a list of pairs of algorithms, such as [[ppo, a2c], [ppo, trpo]]",
+    _read_pairs,
+    {"type": "array", "items": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}},
+)
+
 STATISTICS_RULES: Mapping[str, Rule] = {
     "confidence": number(above=0, below=1),
     "n_bootstrap": _ONE_OR_MORE,
@@ -94,6 +112,7 @@ STATISTICS_RULES: Mapping[str, Rule] = {
     "references": Rule("a mapping of environments to scores", lambda value: value),
     "thresholds": Rule("a mapping of environments to scores", lambda value: value),
     "baseline": optional(TEXT),
+    "pairs": _PAIRS,
     "failed_runs": one_of("random", "lowest", "excluded"),
     "looks": _LOOKS,
     "spending": one_of("obrien_fleming", "pocock"),
@@ -127,14 +146,31 @@ def read_logging(place: Located, problems: list[PlacedError]) -> tuple[Located, 
 def read_statistics(
     place: Located, envs: Collection[str], labels: Collection[str], problems: list[PlacedError]
 ) -> StatisticsConfig:
-    """Return the settings of the statistics; references and baseline must name environments and labels of the file."""
+    """Return the settings of the statistics; references, baseline and pairs must name what the file has."""
     fields = read_fields(place, STATISTICS_RULES, problems)
     if fields.get("baseline") is not None and fields["baseline"] not in labels:
         hint = did_you_mean(fields["baseline"], labels)
         problems.append(place["baseline"].error(f"is not an algorithm of this experiment{hint}"))
+    if fields.get("pairs"):
+        problems += _mistakes_in_pairs(place["pairs"], fields, labels)
     references = _by_environment(place, "references", "{random: ..., best: ...}", envs, _read_reference, problems)
     thresholds = _by_environment(place, "thresholds", "a score", envs, _read_threshold, problems)
     return StatisticsConfig(**{**fields, "references": references, "thresholds": thresholds})
+
+
+def _mistakes_in_pairs(place: Located, fields: Mapping[str, Any], labels: Collection[str]) -> Iterator[PlacedError]:
+    if fields.get("baseline") is not None:
+        yield place.error("expected either pairs or baseline, got both; delete one of them")
+    seen: set[frozenset[str]] = set()
+    for item, pair in zip(place.elements(), fields["pairs"], strict=True):
+        for label in pair:
+            if label not in labels:
+                yield item.error(f"{label} is not an algorithm of this experiment{did_you_mean(label, labels)}")
+        if pair[0] == pair[1]:
+            yield item.error(f"compares {pair[0]} with itself; name two algorithms")
+        elif frozenset(pair) in seen:
+            yield item.error(f"is there twice: {pair[0]} and {pair[1]}; delete one of them")
+        seen.add(frozenset(pair))
 
 
 def _by_environment(

@@ -16,15 +16,15 @@ __all__ = ["load_statistics"]
 def load_statistics(path: Path) -> StatisticsConfig:
     """Return the settings in a YAML file: those of its section `statistics` or, without such a section, of the file.
 
-    Raises ConfigError with all mistakes, a line each. References, thresholds and baseline may have any names: which
-    environments and algorithms there are, only the logs can say.
+    Raises ConfigError with all mistakes, a line each. References, thresholds, baseline and pairs may have any names:
+    which environments and algorithms there are, only the logs can say.
     """
     root = parse_document(read_text(path), str(path)).root
     if not isinstance(root.value, dict):
         raise root.error("expected a mapping such as `equivalence_margin: 0.1`")
     place = root["statistics"] if root.value.get("statistics") is not None else root
     problems: list[PlacedError] = []
-    statistics = read_statistics(place, _names_in(place), _baseline_in(place), problems)
+    statistics = read_statistics(place, _names_in(place), _labels_in(place), problems)
     if problems:
         raise ConfigError("\n".join(map(str, problems)))
     return statistics
@@ -35,5 +35,9 @@ def _names_in(place: Located) -> set[str]:
     return {str(env) for section in sections if isinstance(section, dict) for env in section}
 
 
-def _baseline_in(place: Located) -> set[str]:
-    return {str(place.value.get("baseline"))} if isinstance(place.value, dict) else set()
+def _labels_in(place: Located) -> set[str]:
+    if not isinstance(place.value, dict):
+        return set()
+    pairs = place.value.get("pairs")
+    listed = [pair for pair in pairs if isinstance(pair, list)] if isinstance(pairs, list) else []
+    return {str(label) for pair in [*listed, [place.value.get("baseline")]] for label in pair}

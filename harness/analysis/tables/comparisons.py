@@ -100,7 +100,8 @@ class Comparison:
 def compare_scores(metrics: pd.DataFrame, statistics: StatisticsConfig) -> list[Comparison]:
     """Compare the final scores of every pair of algorithms in every environment; adjust the p-values by Holm's method.
 
-    The baseline, if one is declared, is compared with every other algorithm, and these are all pairs.
+    The baseline, if one is declared, is compared with every other algorithm, and these are all pairs; declared pairs
+    are all pairs, too.
     All runs that were started take part: a failed one counts as `statistics.failed_runs` says. The verdict on a pair
     with failed runs is made again with other scores for them, and its reason says what they would change.
     A bit-equal pair is not tested and does not count in Holm's adjustment; nor does a pair that repeats another with a
@@ -140,12 +141,15 @@ def _digests(runs: pd.DataFrame) -> dict[int, str]:
     return dict(zip(runs["seed"][finished], runs["parameters_digest"][finished], strict=True))
 
 
-def _pairs(metrics: pd.DataFrame, baseline: str | None) -> Iterator[Pair]:
+def _pairs(metrics: pd.DataFrame, statistics: StatisticsConfig) -> Iterator[Pair]:
+    baseline = statistics.baseline
     for env, runs in metrics.sort_values("seed", kind="stable").groupby("env", observed=True, sort=True):
         algos = [algo for algo in runs["algo"].cat.categories if (runs["algo"] == algo).any()]
         pairs = list(itertools.combinations(algos, 2))
         if baseline is not None:
             pairs = [(algo, baseline) for algo in algos if baseline in algos and algo != baseline]
+        elif statistics.pairs:
+            pairs = [pair for pair in statistics.pairs if set(pair) <= set(algos)]
         for first, second in pairs:
             yield Pair(str(env), first, second, runs[runs["algo"] == first], runs[runs["algo"] == second])
 
@@ -158,7 +162,7 @@ def _compare(
     bounds: Mapping[str, stats.Bounds],
 ) -> tuple[list[Comparison], Family]:
     """Return the comparisons of all pairs and metrics, and the family of their tests in the same order."""
-    jobs = list(itertools.product(list(_pairs(metrics, statistics.baseline)), compared))
+    jobs = list(itertools.product(list(_pairs(metrics, statistics)), compared))
     repeated = _repeated([pair for pair, _ in jobs], len(compared))
     design = stats.SequentialDesign(statistics.looks, statistics.spending) if statistics.looks else None
     cases = [

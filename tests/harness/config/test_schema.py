@@ -55,7 +55,8 @@ def accepts(schema: Mapping[str, Any], value: Any) -> bool:
             "exclusiveMaximum" not in schema or value < schema["exclusiveMaximum"],
         ]
     if isinstance(value, list):
-        checks += [len(value) >= schema.get("minItems", 0), *(accepts(schema.get("items", {}), item) for item in value)]
+        checks += [len(value) >= schema.get("minItems", 0), len(value) <= schema.get("maxItems", len(value))]
+        checks += [*(accepts(schema.get("items", {}), item) for item in value)]
     if isinstance(value, dict):
         others = schema.get("additionalProperties", True)
         properties = schema.get("properties", {})
@@ -80,8 +81,8 @@ def test_the_schema_beside_the_configurations_is_current() -> None:
 def test_the_schema_uses_only_keywords_that_the_test_knows() -> None:
     known = {
         "$schema", "title", "definitions", "description", "type", "additionalProperties", "required", "properties",
-        "minItems", "items", "anyOf", "minProperties", "maxProperties", "minimum", "maximum", "exclusiveMinimum",
-        "exclusiveMaximum", "pattern", "maxLength", "enum", "not", "$ref", "propertyNames",
+        "minItems", "maxItems", "items", "anyOf", "minProperties", "maxProperties", "minimum", "maximum",
+        "exclusiveMinimum", "exclusiveMaximum", "pattern", "maxLength", "enum", "not", "$ref", "propertyNames",
     }  # fmt: skip
 
     def keywords(schema: Any) -> set[str]:

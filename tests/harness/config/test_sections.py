@@ -66,6 +66,15 @@ def test_two_environments_that_would_share_a_folder_are_refused(check: Check) ->
         ("{equivalence_margin: 0}", "statistics.equivalence_margin: expected a number > 0, got 0"),
         ("{baseline: pppo}", "statistics.baseline: is not an algorithm of this experiment, did you mean ppo?"),
         ("{baseline: 3}", "statistics.baseline: expected text or null, got 3"),
+        (
+            "{pairs: [[ppo, pppo]]}",
+            "statistics.pairs[0]: pppo is not an algorithm of this experiment, did you mean ppo?",
+        ),
+        ("{pairs: [[ppo, ppo]]}", "statistics.pairs[0]: compares ppo with itself; name two algorithms"),
+        (
+            "{pairs: [ppo]}",
+            "statistics.pairs: expected a list of pairs of algorithms, such as [[ppo, a2c], [ppo, trpo]]",
+        ),
         ("[0.95]", "statistics: expected a mapping of confidence, n_bootstrap, smoothing_window, last_episodes, "),
         (
             "{references: {CartPole-v0: {random: 2, best: 5}}}",
@@ -88,6 +97,16 @@ def test_two_environments_that_would_share_a_folder_are_refused(check: Check) ->
 def test_an_invalid_statistics_section_is_refused(check: Check, value: str, message: str) -> None:
     (found,) = check(statistics=value)
     assert found.startswith(f"a.yml:6: {message}")
+
+
+def test_pairs_are_declared_once_and_without_a_baseline() -> None:
+    text = "{pairs: [[ppo, a2c], [a2c, ppo]], baseline: ppo}"
+    problems: list[PlacedError] = []
+    read_statistics(parse_document(text, "a.yml").root, [], ["ppo", "a2c"], problems)
+    assert [str(problem) for problem in problems] == [
+        "a.yml:1:2: pairs: expected either pairs or baseline, got both; delete one of them",
+        "a.yml:1:22: pairs[1]: is there twice: a2c and ppo; delete one of them",
+    ]
 
 
 def test_missing_statistics_have_their_defaults() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,18 @@ def test_with_a_baseline_all_others_are_compared_with_it(make_metrics: MakeMetri
     expected = {("B-v0", "ppo", "a2c"), ("B-v0", "dqn", "a2c")}  # in C-v0 there is no run of the baseline
     for found in (scores, stability):
         assert {(one.pair.env, one.pair.first, one.pair.second) for one in found} == expected
+
+
+def test_only_declared_pairs_are_compared_and_adjusted(make_metrics: MakeMetrics) -> None:
+    metrics = make_metrics(
+        {("B-v0", "ppo"): LOW, ("B-v0", "a2c"): BETWEEN, ("B-v0", "dqn"): HIGH, ("C-v0", "dqn"): LOW}
+    )
+    statistics = StatisticsConfig(pairs=(("dqn", "ppo"), ("a2c", "ppo")))
+    for compare in (compare_scores, compare_stability):
+        found = [(one.pair.env, one.pair.first, one.pair.second) for one in compare(metrics, statistics)]
+        assert list(dict.fromkeys(found)) == [("B-v0", "dqn", "ppo"), ("B-v0", "a2c", "ppo")]
+    one = compare_scores(metrics, replace(statistics, pairs=(("dqn", "ppo"),)))[0]
+    assert one.verdict.p_value == one.test.p_value
 
 
 def test_the_verdict_is_about_the_first(make_metrics: MakeMetrics) -> None:
