@@ -26,7 +26,7 @@ class LogFiles:
     """Log files of one run."""
 
     monitors: tuple[Path, ...] = ()
-    """In the order of the sub-environments."""
+    """Monitor files in the order of the sub-environments."""
 
     evaluations: Path | None = None
     progress: Path | None = None

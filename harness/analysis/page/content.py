@@ -30,7 +30,7 @@ FIGURES = {
 }
 """Section -> its figures by name; others are shown in a section of their own."""
 
-KNOWN_TABLES = ("runs", "summary", "pairwise", "stability")
+KNOWN_TABLES = ("runs", "summary", "pairwise", "stability", "audit")
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ def page_content(page: PageInput) -> dict[str, Any]:
     origin = provenance(page.runs)
     sections = [
         _compared(page),
+        *_audit(page),
         _performance(page, copies),
         _stability(page, copies),
         _parity(page, copies),
@@ -116,6 +117,14 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
+def _declared_pairs(statistics: StatisticsConfig) -> str:
+    if statistics.baseline is not None:
+        return f"every algorithm with the baseline {statistics.baseline}"
+    if statistics.pairs:
+        return f"declared: {'; '.join(f'{first} with {second}' for first, second in statistics.pairs)}"
+    return "every pair of algorithms"
+
+
 def _no_pair(page: PageInput) -> Sentence:
     return Sentence("inconclusive", "There is no pair of algorithms on one environment, so that nothing is compared.")
 
@@ -141,8 +150,7 @@ def _compared(page: PageInput) -> Section:
                   f"{100 * statistics.confidence:g}%"),
         ("Families", f"{int(pairwise['p_holm'].notna().sum()):,} tests of scores; "
                      f"{int(stability['p_holm'].notna().sum()):,} tests of stability; Holm's adjustment within each"),
-        ("Pairs", "every pair of algorithms" if statistics.baseline is None else
-                  f"every algorithm with the baseline {statistics.baseline}"),
+        ("Pairs", _declared_pairs(statistics)),
         ("Failed runs", f"count by the rule “{statistics.failed_runs}”"),
         ("Rule (SHA-256)", rule_digest(statistics)),
     ]  # fmt: skip
@@ -344,6 +352,21 @@ def _inconclusive(page: PageInput, copies: Copies) -> Section:
         lead,
         grids=(grid("open", "Comparisons without an outcome", header, rows),),
     )
+
+
+def _audit(page: PageInput) -> Iterator[Section]:
+    """Yield a section on the logs of other programs: what was understood of every file, and what was left out."""
+    if "audit" not in page.tables:
+        return
+    audit = page.tables["audit"]
+    runs = audit[audit["status"] != "left out"]
+    lead = (
+        f"{_count(len(runs), 'run')} were found in logs of other programs, which do not record whether a training was "
+        f"completed; {_count(len(audit) - len(runs), 'file')} were left out. Steps, status and source of the score are "
+        "what the files show."
+    )
+    rows = grid("audit", "Every log, and what was understood", list(map(str, audit.columns)), _plain_rows(audit))
+    yield Section("logs", "The logs, audited", lead, grids=(rows,))
 
 
 def _others(page: PageInput) -> Iterator[Section]:

@@ -187,7 +187,9 @@ def write_b2(folder: Path, name: str) -> None:
             episodes = [(reward + seed, 10)] * (n_steps // 10)
             write_monitor(folder / name.format(algo=algo, seed=seed), episodes)
     path = folder / name.format(algo="ppo", seed=3)
-    path.write_bytes(path.read_bytes().replace(b"\n103.0,10,0.5\n", b"\n\xff\x00\n"))
+    whole = path.read_bytes()
+    assert whole.count(b"103.0,10,0.5\r\n") == 1
+    path.write_bytes(whole.replace(b"103.0,10,0.5\r\n", b"\xff\x00\r\n"))
 
 
 @pytest.mark.usefixtures("_no_figures")
@@ -222,7 +224,7 @@ def test_equal_remarks_are_one_note_and_failed_runs_come_first(tmp_path: Path, c
         path = tmp_path / "logs" / "ppo" / f"Pendulum-v1_{seed}" / "0.monitor.csv"
         write_monitor(path, [(1.0, 10)] * (40 if seed == 25 else 100), env_id="Pendulum-v0")
 
-    report_folders([tmp_path / "logs"], STATISTICS, tmp_path / "report", console)
+    report_folders([tmp_path / "logs"], StatisticsConfig(), tmp_path / "report", console)
 
     lines = console_text(console).splitlines()
     assert lines[0] == "30 runs (29 foreign, 1 failed)"

@@ -91,7 +91,7 @@ def test_the_verdict_stands_before_the_evidence_in_a_reviewers_order(document: D
     sections = [value for tag, name, value in document.attributes if (tag, name) == ("section", "id")]
 
     assert sections == [
-        *("verdict", "compared", "performance", "stability", "parity", "failed", "seeds", "inconclusive"),
+        *("verdict", "compared", "logs", "performance", "stability", "parity", "failed", "seeds", "inconclusive"),
         *("methods", "provenance"),
     ]  # fmt: skip
     text = " ".join("".join(document.text).split())
