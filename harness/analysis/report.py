@@ -19,6 +19,7 @@ from harness.analysis.frames.places import find_places
 from harness.analysis.page import PageInput, find_copies, render_page
 from harness.analysis.plots import draw_all
 from harness.analysis.settings import check_names
+from harness.analysis.sweep_report import compared_pairwise, report_sweeps
 from harness.analysis.tables import (
     compare_scores,
     compare_stability,
@@ -33,6 +34,7 @@ from harness.analysis.tables import (
 from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import ExperimentConfig, StatisticsConfig
 from harness.errors import HarnessError
+from harness.experiment.design import designs
 from harness.experiment.plan import RunSpec, plan
 from harness.experiment.run_records import write_text_atomically
 
@@ -132,12 +134,14 @@ def _write(
     audit: pd.DataFrame | None = None,
 ) -> Path:
     metrics = run_metrics(results, statistics)
-    scores = compare_scores(metrics, statistics)
+    sweeps = () if config is None else designs(config)
+    paired = compared_pairwise(metrics, sweeps, statistics)
+    scores = compare_scores(paired, statistics)
     tables = {
         "runs": metrics,
         "summary": summary_table(metrics, statistics),
         "pairwise": pairwise_table(scores, statistics),
-        "stability": stability_table(compare_stability(metrics, statistics)),
+        "stability": stability_table(compare_stability(paired, statistics)),
     }
     if audit is not None:
         tables["audit"] = audit
@@ -156,10 +160,13 @@ def _write(
             pairwise=copies.without_repeats(tables["pairwise"]),
             stability=copies.without_repeats(tables["stability"]),
         )
+        swept = report_sweeps(sweeps, metrics, statistics, out)
     content = PageInput(title, results.runs, tables, notes, scores, figures, statistics, config)
     page = out / PAGE_NAME
     write_text_atomically(page, render_page(content))
     _print(tables, out, len(figures), console)
+    for place, text in () if swept is None else swept.findings.items():
+        console.print(f"\n{place}: {text}", markup=False, highlight=False)
     return page
 
 

@@ -4,6 +4,7 @@ The unit is a seed: never a time step, never an episode. NaN is a run that faile
 estimate and counted in the result. Functions that draw random numbers take a `numpy.random.Generator`.
 """
 
+from harness.analysis.stats.best import best_candidates
 from harness.analysis.stats.coverage import Coverage, coverage_for_data, interval_coverage
 from harness.analysis.stats.curves import Band, area_under_curve, interpolate_curve, iqm_curve
 from harness.analysis.stats.effects import brunner_munzel, hedges_g, probability_of_improvement
@@ -14,6 +15,7 @@ from harness.analysis.stats.equivalence import (
     seeds_for_bounded_equivalence,
     tost_welch,
 )
+from harness.analysis.stats.factors import EffectTest, fill_missing, interaction, main_effect, seeds_for_effect
 from harness.analysis.stats.intervals import (
     Interval,
     difference_interval,
@@ -23,6 +25,7 @@ from harness.analysis.stats.intervals import (
     share_interval,
     std_interval,
 )
+from harness.analysis.stats.landscape import Landscape, landscape
 from harness.analysis.stats.permutation import PermutationTest, holm, permutation_test, smallest_p
 from harness.analysis.stats.planning import SeedRange, detectable_difference, seeds_needed
 from harness.analysis.stats.populations import POPULATIONS, Population, t_coverage
@@ -50,8 +53,10 @@ __all__ = [
     "Band",
     "Bounds",
     "Coverage",
+    "EffectTest",
     "EquivalenceTest",
     "Interval",
+    "Landscape",
     "Outcome",
     "PermutationTest",
     "Population",
@@ -63,6 +68,7 @@ __all__ = [
     "Verdict",
     "WindowSummary",
     "area_under_curve",
+    "best_candidates",
     "brunner_munzel",
     "coverage_for_data",
     "detectable_difference",
@@ -71,16 +77,20 @@ __all__ = [
     "dispersion_across_time",
     "drawdown",
     "equivalence_test",
+    "fill_missing",
     "fluctuation",
     "hedges_g",
     "holm",
+    "interaction",
     "interpolate_curve",
     "interval_coverage",
     "iqm",
     "iqm_curve",
     "iqm_interval",
+    "landscape",
     "last_window",
     "long_term_risk",
+    "main_effect",
     "max_drawdown",
     "mean_interval",
     "permutation_test",
@@ -93,6 +103,7 @@ __all__ = [
     "roughness",
     "seeds_for_bounded_equivalence",
     "seeds_for_difference",
+    "seeds_for_effect",
     "seeds_for_equivalence",
     "seeds_needed",
     "seeds_text",

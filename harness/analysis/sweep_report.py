@@ -1,0 +1,112 @@
+"""Report of the sweeps of an experiment: tables of effects and combinations, sentences, and heatmaps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from harness.analysis.plots.sweeps import SweepPanel, save_sweeps
+from harness.analysis.tables.sweep import Study, cells_table, effects_table, studies, sweep_effects
+from harness.analysis.tables.sweep_text import findings, sweep_markdown
+from harness.config import StatisticsConfig
+from harness.experiment.design import Design
+
+__all__ = ["SweepReport", "compared_pairwise", "report_sweeps"]
+
+
+STABILITY_SHOWN = ("share_lost", "fluctuation", "seed_deviation")
+"""Measures of stability that are drawn: of a training, of its second half, and over seeds."""
+
+MOST_PAIRS = 6
+"""Largest number of pairs of factors that are drawn."""
+
+Rows = list[list[SweepPanel]]
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """Results of the sweeps of an experiment."""
+
+    effects: pd.DataFrame
+    cells: pd.DataFrame
+    findings: dict[str, str]
+    """Environment -> sentences."""
+    written: tuple[Path, ...]
+
+
+def report_sweeps(
+    designs: Sequence[Design], metrics: pd.DataFrame, statistics: StatisticsConfig, out: Path
+) -> SweepReport | None:
+    """Write tables and figures of the sweeps below `out`, and return them; None if there is no sweep.
+
+    metrics: from `run_metrics`. Raises OSError if the folder cannot be written.
+    """
+    found = studies(designs, metrics, statistics)
+    if not found:
+        return None
+    effects = sweep_effects(found, statistics)
+    told = findings(found, effects, statistics)
+    table, cells = effects_table(effects, statistics), cells_table(found, statistics)
+    folder = out / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / "sweep.csv", folder / "sweep_cells.csv", folder / "sweep.md"]
+    table.to_csv(written[0], index=False)
+    cells.to_csv(written[1], index=False)
+    written[2].write_text(sweep_markdown(told, table, statistics), encoding="utf-8")
+    written += save_sweeps(list(_figures(found, statistics)), out / "plots", confidence=statistics.confidence)
+    return SweepReport(table, cells, told, tuple(written))
+
+
+def compared_pairwise(metrics: pd.DataFrame, designs: Sequence[Design], statistics: StatisticsConfig) -> pd.DataFrame:
+    """Return the runs of the algorithms that are compared in pairs.
+
+    Without a baseline the combinations of a sweep are not: their factors are tested instead. Its default alone is
+    compared with the algorithms outside the sweep.
+    """
+    if statistics.baseline is not None or not designs:
+        return metrics
+    kept = {design.default for design in designs}
+    left_out = {label for design in designs for label in design.points if label not in kept}
+    return metrics[~metrics["algo"].isin(left_out)]
+
+
+def _figures(found: Sequence[Study], statistics: StatisticsConfig) -> Iterator[tuple[str, Rows]]:
+    """Yield name and rows of panels of each figure: the scores, and the stability, of each design."""
+    by_design: dict[int, list[Study]] = {}
+    for study in found:
+        by_design.setdefault(id(study.design), []).append(study)
+    for number, mine in enumerate(by_design.values(), start=1):
+        suffix = "" if number == 1 else f"_{number}"
+        measures = {study.metric.name: [one for one in mine if one.metric is study.metric] for study in mine}
+        scores = [name for name, group in measures.items() if group[0].metric.compared == "pairwise"]
+        groups = {"score": scores, "stability": [name for name in STABILITY_SHOWN if name in measures]}
+        for kind, names in groups.items():
+            rows = [row for name in names for row in _rows(measures[name], statistics)]
+            yield f"sweep_{kind}{suffix}", rows
+
+
+def _rows(mine: Sequence[Study], statistics: StatisticsConfig) -> Rows:
+    """Return a row for each pair of factors, or for the only factor, with a panel for each environment."""
+    places = range(len(mine[0].design.factors))
+    pairs = list(itertools.combinations(places, 2))[:MOST_PAIRS] or [(0,)]
+    return [[_panel(study, pair, statistics) for study in mine] for pair in pairs]
+
+
+def _panel(study: Study, places: tuple[int, ...], statistics: StatisticsConfig) -> SweepPanel:
+    factors = [study.design.factors[place] for place in places]
+    unit = f" ({study.metric.unit})" if study.metric.unit else ""
+    return SweepPanel(
+        env=study.env,
+        title=f"{study.metric.title}{unit}",
+        higher_is_better=study.higher_is_better,
+        factors=tuple(factor.name for factor in factors),
+        levels=tuple(factor.texts for factor in factors),
+        numeric=tuple(factor.is_numeric for factor in factors),
+        defaults=tuple(factor.default for factor in factors),
+        land=study.landscape(places, statistics.confidence),
+        averaged=tuple(factor.name for factor in study.design.factors if factor not in factors),
+    )
