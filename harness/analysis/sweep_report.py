@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from harness.analysis.plots.sweeps import SweepPanel, save_sweeps
@@ -93,7 +94,17 @@ def _rows(mine: Sequence[Study], statistics: StatisticsConfig) -> Rows:
     """Return a row for each pair of factors, or for the only factor, with a panel for each environment."""
     places = range(len(mine[0].design.factors))
     pairs = list(itertools.combinations(places, 2))[:MOST_PAIRS] or [(0,)]
-    return [[_panel(study, pair, statistics) for study in mine] for pair in pairs]
+    rows = [[_panel(study, pair, statistics) for study in mine] for pair in pairs]
+    return rows if mine[0].metric.unit else [_on_one_scale(row) for row in rows]
+
+
+def _on_one_scale(row: Sequence[SweepPanel]) -> list[SweepPanel]:
+    """Return panels of a measure without a unit with equal colours, so that noise around zero does not look large."""
+    means = np.concatenate([panel.land.mean.ravel() for panel in row])
+    if not np.isfinite(means).any():
+        return list(row)
+    limits = (float(np.nanmin(means)), float(np.nanmax(means)))
+    return [replace(panel, limits=limits) for panel in row]
 
 
 def _panel(study: Study, places: tuple[int, ...], statistics: StatisticsConfig) -> SweepPanel:

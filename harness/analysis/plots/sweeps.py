@@ -54,6 +54,13 @@ class SweepPanel:
     land: Landscape
     averaged: tuple[str, ...] = ()
     """Factors over which the numbers are averaged."""
+    limits: tuple[float, float] | None = None
+    """Range of the colours; None for that of the means."""
+
+    @property
+    def color_range(self) -> tuple[float, float]:
+        """Lowest and highest number that has a colour."""
+        return self.limits or (float(np.nanmin(self.land.mean)), float(np.nanmax(self.land.mean)))
 
 
 def save_sweeps(
@@ -124,6 +131,8 @@ def _draw_heatmap(figure: Figure, axes: Axes, panel: SweepPanel) -> None:
         ax=axes,
         cmap=_COLORS if panel.higher_is_better else f"{_COLORS}_r",
         cbar=False,
+        vmin=panel.color_range[0],
+        vmax=panel.color_range[1],
         linewidths=0.6 if n_columns <= _NUMBER_COLUMNS else 0.0,
         linecolor="white",
         xticklabels=_tick_names(panel.levels[1]),
@@ -261,8 +270,7 @@ def _tick_names(names: Sequence[str]) -> list[str]:
 
 
 def _text_color(panel: SweepPanel, value: float) -> str:
-    means = panel.land.mean
-    low, high = float(np.nanmin(means)), float(np.nanmax(means))
+    low, high = panel.color_range
     position = float(Normalize(low, high)(value)) if high > low else 0.5
     red, green, blue, _ = mpl.colormaps[_COLORS](position if panel.higher_is_better else 1.0 - position)
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ class Landscape:
     mean: FloatArray
     low: FloatArray
     high: FloatArray
-    """Limits of Student's t interval for each combination alone."""
+    """Limits of Student's t interval for each combination alone, within the bounds of the numbers."""
     constant: npt.NDArray[np.bool_]
     """True where all seeds have the same value, so that the interval says nothing."""
     n_seeds: npt.NDArray[np.int_]
@@ -31,10 +32,17 @@ class Landscape:
     """Number of each seed, [S, ...]."""
 
 
-def landscape(values: npt.ArrayLike, *, higher_is_better: bool = True, confidence: float = 0.95) -> Landscape:
+def landscape(
+    values: npt.ArrayLike,
+    *,
+    higher_is_better: bool = True,
+    confidence: float = 0.95,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Landscape:
     """Return mean, interval and number of seeds of every combination, and the candidates for the best.
 
-    values: one number for each seed and combination, [S, ...], NaN for a run without one.
+    values: one number for each seed and combination, [S, ...], NaN for a run without one. bounds: lowest and highest
+    possible number; an interval is cut there.
     Raises ValueError without an axis for a factor.
     """
     scores = np.asarray(values, dtype=np.float64)
@@ -50,8 +58,8 @@ def landscape(values: npt.ArrayLike, *, higher_is_better: bool = True, confidenc
     )
     return Landscape(
         mean=np.array([one.estimate for one in intervals]).reshape(shape),
-        low=np.array([one.low for one in intervals]).reshape(shape),
-        high=np.array([one.high for one in intervals]).reshape(shape),
+        low=np.clip([one.low for one in intervals], *bounds).reshape(shape),
+        high=np.clip([one.high for one in intervals], *bounds).reshape(shape),
         constant=(spans & (there.sum(axis=0) > 1)).reshape(shape),
         n_seeds=there.sum(axis=0).reshape(shape),
         candidates=best_candidates(sign * columns, confidence).reshape(shape),

@@ -13,8 +13,8 @@ import pandas as pd
 
 from harness.analysis import stats
 from harness.analysis.stats.samples import FloatArray
-from harness.analysis.tables.estimand import score_failed_runs
-from harness.analysis.tables.metrics import Metric, compared_in
+from harness.analysis.tables.estimand import score_bounds, score_failed_runs
+from harness.analysis.tables.metrics import SEED_DEVIATION, Metric, compared_in
 from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import StatisticsConfig
 from harness.experiment.design import Design
@@ -22,6 +22,8 @@ from harness.experiment.design import Design
 __all__ = ["Effect", "Study", "cells_table", "effects_table", "studies", "sweep_effects"]
 
 Family = Literal["pairwise", "stability"]
+
+_AT_LEAST_ZERO = ("share_lost", "deepest_fall", "score_std", SEED_DEVIATION)
 
 _MANY_NUMBERS = 4_000
 """Number of scores of one measure from which on fewer rearrangements are drawn."""
@@ -38,6 +40,8 @@ class Study:
     """Number of each seed and combination, [S, ...]; NaN without one."""
     n_failed: int
     n_missing: int
+    bounds: tuple[float, float]
+    """Lowest and highest possible number, infinite where unknown."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -58,7 +62,9 @@ class Study:
 
     def landscape(self, factors: Sequence[int], confidence: float) -> stats.Landscape:
         """Return the mean of every combination of levels of these factors, over all other factors."""
-        return stats.landscape(self.averaged(factors), higher_is_better=self.higher_is_better, confidence=confidence)
+        return stats.landscape(
+            self.averaged(factors), higher_is_better=self.higher_is_better, confidence=confidence, bounds=self.bounds
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,17 +107,26 @@ def studies(designs: Sequence[Design], metrics: pd.DataFrame, statistics: Statis
         table = scored if metric.compared == "pairwise" else metrics
         runs = table[(table["env"] == env) & table["algo"].isin(design.points)]
         if not runs.empty:
-            found.append(_study(str(env), metric, design, runs))
+            found.append(_study(str(env), metric, design, runs, _bounds(str(env), metric, metrics, statistics)))
     return found
 
 
-def _study(env: str, metric: Metric, design: Design, runs: pd.DataFrame) -> Study:
+def _bounds(env: str, metric: Metric, metrics: pd.DataFrame, statistics: StatisticsConfig) -> tuple[float, float]:
+    if metric.name in _AT_LEAST_ZERO:
+        return 0.0, 1.0 if metric.name == "share_lost" else math.inf
+    if metric.name == "score" and env in statistics.references:
+        # A reference for `random` is no lower bound of a score; `best` is the most that can be reached.
+        return -math.inf, score_bounds(env, metrics, statistics)[1]
+    return -math.inf, math.inf
+
+
+def _study(env: str, metric: Metric, design: Design, runs: pd.DataFrame, bounds: tuple[float, float]) -> Study:
     seeds = sorted(runs["seed"].unique())
     values = np.full((len(seeds), *design.shape), np.nan)
     for algo, seed, value in zip(runs["algo"], runs["seed"], runs[metric.name].astype(float), strict=True):
         values[(seeds.index(seed), *design.points[str(algo)])] = value
     n_failed, n_missing = (int((runs["status"] == status).sum()) for status in ("failed", "missing"))
-    return Study(env, metric, design, values, n_failed, n_missing)
+    return Study(env, metric, design, values, n_failed, n_missing, bounds)
 
 
 def sweep_effects(found: Sequence[Study], statistics: StatisticsConfig) -> list[Effect]:
