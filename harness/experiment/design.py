@@ -23,7 +23,7 @@ class Factor:
 
     name: str
     levels: tuple[Level, ...]
-    """In ascending order if all are numbers, else as the experiment lists them."""
+    """Levels in ascending order if all are numbers, else in the order of the experiment."""
     default: int | None
     """Place of the usual level, None if it is not among them."""
 

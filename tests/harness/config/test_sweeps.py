@@ -47,10 +47,10 @@ def test_a_sweep_is_the_product_of_its_factors() -> None:
         assert point.hyperparams == {"CartPole-v1": {"policy": "MlpPolicy", "gamma": 0.5, **point.factors}}
 
 
-def test_the_published_sweep_covers_two_environments_and_nine_points() -> None:
+def test_the_published_sweep_covers_two_environments_and_16_points() -> None:
     config = load_config(ROOT / "configs" / "sweep.yml")
 
-    assert (len(config.algorithms), len(config.environments), len(plan(config))) == (9, 2, 90)
+    assert (len(config.algorithms), len(config.environments), len(plan(config))) == (16, 2, 320)
     assert {tuple(algorithm.factors) for algorithm in config.algorithms} == {("clip_range", "gae_lambda")}
     assert config.statistics.thresholds == {"CartPole-v1": 475, "Pendulum-v1": -250}
 
