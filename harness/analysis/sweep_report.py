@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from harness.analysis.plots.sweeps import SweepPanel, save_sweeps
-from harness.analysis.tables.sweep import Study, cells_table, effects_table, studies, sweep_effects
-from harness.analysis.tables.sweep_text import findings, sweep_markdown
+from harness.analysis.tables.sweep import Effect, Study, cells_table, effects_table, studies, sweep_effects
+from harness.analysis.tables.sweep_text import findings, short_verdict, sweep_markdown
 from harness.config import StatisticsConfig
 from harness.experiment.design import Design
 
@@ -58,7 +57,7 @@ def report_sweeps(
     table.to_csv(written[0], index=False)
     cells.to_csv(written[1], index=False)
     written[2].write_text(sweep_markdown(told, table, statistics), encoding="utf-8")
-    written += save_sweeps(list(_figures(found, statistics)), out / "plots", confidence=statistics.confidence)
+    written += save_sweeps(list(_figures(found, effects, statistics)), out / "plots", confidence=statistics.confidence)
     return SweepReport(table, cells, told, tuple(written))
 
 
@@ -75,7 +74,9 @@ def compared_pairwise(metrics: pd.DataFrame, designs: Sequence[Design], statisti
     return metrics[~metrics["algo"].isin(left_out)]
 
 
-def _figures(found: Sequence[Study], statistics: StatisticsConfig) -> Iterator[tuple[str, Rows]]:
+def _figures(
+    found: Sequence[Study], effects: Sequence[Effect], statistics: StatisticsConfig
+) -> Iterator[tuple[str, Rows]]:
     """Yield name and rows of panels of each figure: the scores, and the stability, of each design."""
     by_design: dict[int, list[Study]] = {}
     for study in found:
@@ -86,38 +87,45 @@ def _figures(found: Sequence[Study], statistics: StatisticsConfig) -> Iterator[t
         scores = [name for name, group in measures.items() if group[0].metric.compared == "pairwise"]
         groups = {"score": scores, "stability": [name for name in STABILITY_SHOWN if name in measures]}
         for kind, names in groups.items():
-            rows = [row for name in names for row in _rows(measures[name], statistics)]
+            rows = [row for name in names for row in _rows(measures[name], effects, statistics)]
             yield f"sweep_{kind}{suffix}", rows
 
 
-def _rows(mine: Sequence[Study], statistics: StatisticsConfig) -> Rows:
+def _rows(mine: Sequence[Study], effects: Sequence[Effect], statistics: StatisticsConfig) -> Rows:
     """Return a row for each pair of factors, or for the only factor, with a panel for each environment."""
     places = range(len(mine[0].design.factors))
-    pairs = list(itertools.combinations(places, 2))[:MOST_PAIRS] or [(0,)]
-    rows = [[_panel(study, pair, statistics) for study in mine] for pair in pairs]
+    pairs: list[tuple[int, ...]] = [*itertools.islice(itertools.combinations(places, 2), MOST_PAIRS)]
+    rows = [[_panel(study, pair, effects, statistics) for study in mine] for pair in pairs or [(0,)]]
     return rows if mine[0].metric.unit else [_on_one_scale(row) for row in rows]
 
 
 def _on_one_scale(row: Sequence[SweepPanel]) -> list[SweepPanel]:
     """Return panels of a measure without a unit with equal colours, so that noise around zero does not look large."""
-    means = np.concatenate([panel.land.mean.ravel() for panel in row])
-    if not np.isfinite(means).any():
+    ranges = [panel.own_limits for panel in row if not panel.is_empty]
+    if not ranges:
         return list(row)
-    limits = (float(np.nanmin(means)), float(np.nanmax(means)))
+    limits = (min(low for low, _ in ranges), max(high for _, high in ranges))
     return [replace(panel, limits=limits) for panel in row]
 
 
-def _panel(study: Study, places: tuple[int, ...], statistics: StatisticsConfig) -> SweepPanel:
+def _panel(
+    study: Study, places: tuple[int, ...], effects: Sequence[Effect], statistics: StatisticsConfig
+) -> SweepPanel:
     factors = [study.design.factors[place] for place in places]
-    unit = f" ({study.metric.unit})" if study.metric.unit else ""
+    others = tuple(axis for axis in range(len(study.design.factors)) if axis not in places)
+    alpha = 1.0 - statistics.confidence
+    mine = [effect for effect in effects if effect.study is study and set(effect.factors) <= set(places)]
     return SweepPanel(
         env=study.env,
-        title=f"{study.metric.title}{unit}",
+        measure=study.metric.title,
+        unit=study.metric.unit,
         higher_is_better=study.higher_is_better,
         factors=tuple(factor.name for factor in factors),
         levels=tuple(factor.texts for factor in factors),
         numeric=tuple(factor.is_numeric for factor in factors),
         defaults=tuple(factor.default for factor in factors),
         land=study.landscape(places, statistics.confidence),
+        n_failed=study.failed.sum(axis=others),
+        verdicts=tuple(short_verdict(effect, alpha) for effect in mine),
         averaged=tuple(factor.name for factor in study.design.factors if factor not in factors),
     )

@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from harness.experiment.run_records import write_text_atomically
 
 __all__ = [
+    "CHARACTERS_PER_INCH",
     "Look",
     "finish",
     "format_steps",
@@ -40,7 +41,8 @@ PANELS_IN_A_ROW = 3
 _DPI = 200
 _COLUMN_INCHES = 2.35  # three environments side by side fill the 7.1 inches of a two-column page
 _NARROWEST_INCHES = 3.4  # one environment fills one column
-_CHARACTERS_PER_INCH = 16.5  # at the theme's 7 points, with some reserve
+CHARACTERS_PER_INCH = 16.5
+"""Number of characters that fit into an inch at the theme's 7 points, with some reserve."""
 _NOTE_LINE_INCHES = 0.13
 _CHARACTERS_OF_A_HANDLE = 8  # the line before a legend's label, and the gap after it
 
@@ -212,7 +214,7 @@ def finish(
     caption: sentences that say how to read the figure. They stand outside the image, in the report and in the metadata
     of the files; the figure keeps them as its label. note: text above the panels of a figure that stands alone.
     """
-    width = figure.get_figwidth() * _CHARACTERS_PER_INCH
+    width = figure.get_figwidth() * CHARACTERS_PER_INCH
     lines = textwrap.wrap(title or note, int(width * (0.85 if title else 1)))
     figure.set_figheight(figure.get_figheight() + _NOTE_LINE_INCHES * len(lines))
     color, weight = ("0.1", "bold") if title else ("0.35", "normal")

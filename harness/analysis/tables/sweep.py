@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from harness.analysis import stats
@@ -38,10 +39,16 @@ class Study:
     design: Design
     values: FloatArray
     """Number of each seed and combination, [S, ...]; NaN without one."""
-    n_failed: int
+    failed: npt.NDArray[np.int_]
+    """Number of failed runs of each combination."""
     n_missing: int
     bounds: tuple[float, float]
     """Lowest and highest possible number, infinite where unknown."""
+
+    @property
+    def n_failed(self) -> int:
+        """Number of failed runs."""
+        return int(self.failed.sum())
 
     @property
     def higher_is_better(self) -> bool:
@@ -123,10 +130,12 @@ def _bounds(env: str, metric: Metric, metrics: pd.DataFrame, statistics: Statist
 def _study(env: str, metric: Metric, design: Design, runs: pd.DataFrame, bounds: tuple[float, float]) -> Study:
     seeds = sorted(runs["seed"].unique())
     values = np.full((len(seeds), *design.shape), np.nan)
+    failed = np.zeros(design.shape, dtype=np.int_)
     for algo, seed, value in zip(runs["algo"], runs["seed"], runs[metric.name].astype(float), strict=True):
         values[(seeds.index(seed), *design.points[str(algo)])] = value
-    n_failed, n_missing = (int((runs["status"] == status).sum()) for status in ("failed", "missing"))
-    return Study(env, metric, design, values, n_failed, n_missing, bounds)
+    for algo in runs.loc[runs["status"] == "failed", "algo"]:
+        failed[design.points[str(algo)]] += 1
+    return Study(env, metric, design, values, failed, int((runs["status"] == "missing").sum()), bounds)
 
 
 def sweep_effects(found: Sequence[Study], statistics: StatisticsConfig) -> list[Effect]:

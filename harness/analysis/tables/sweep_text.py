@@ -15,7 +15,7 @@ from harness.analysis.tables.sweep import Effect, Study, verdict_of
 from harness.analysis.tables.text import markdown
 from harness.config import StatisticsConfig
 
-__all__ = ["findings", "sweep_markdown"]
+__all__ = ["findings", "short_verdict", "sweep_markdown"]
 
 MOST_LISTED = 6
 """Largest number of levels or combinations that a sentence lists."""
@@ -76,23 +76,32 @@ def _effect_in_words(effect: Effect, alpha: float) -> str:
         return f"{subject} was not tested, as a combination has no result"
     if verdict == "not tested":
         return f"{subject} was not tested, as one seed shows no spread" if test.n_seeds < 2 else f"{subject}: no test"
-    p = f"p = {effect.p_holm:.2g}" if effect.p_holm >= 1e-3 else "p < 0.001"
+    p = _p_text(effect)
     difference = test.difference
     limits = f"{number(difference.low)} to {number(difference.high)}"
     if verdict == "matters":
         if len(effect.factors) > 1:
-            size = (
-                f"up to {number(abs(difference.estimate))} return beyond the sum of both, at {effect.level(test.high)}"
-            )
-        else:
-            size = (
-                f"{effect.level(test.high)} scores {number(difference.estimate)} ({limits}) more than "
-                f"{effect.level(test.low)}"
-            )
+            size = f"up to {number(abs(difference.estimate))} return off the sum of both, at {effect.level(test.high)}"
+            return f"{subject} matters ({p}: {size}), so that the effect of one depends on the level of the other"
+        size = (
+            f"{effect.level(test.high)} scores {number(difference.estimate)} ({limits}) more than "
+            f"{effect.level(test.low)}"
+        )
         return f"{subject} matters ({p}: {size})"
     if test.smallest_p >= alpha:
         return f"{subject} is inconclusive ({p}; with {test.n_seeds} seeds p cannot fall below {test.smallest_p:.2g})"
     return f"{subject} is inconclusive ({p}; {_needed(effect)})"
+
+
+def short_verdict(effect: Effect, alpha: float) -> str:
+    """Return the verdict in few words, for a figure: "gae_lambda inconclusive (p = 0.078)"."""
+    verdict = verdict_of(effect, alpha)
+    name = effect.name if len(effect.factors) == 1 else "interaction"
+    return f"{name} {verdict}" if verdict == "not tested" else f"{name} {verdict} ({_p_text(effect)})"
+
+
+def _p_text(effect: Effect) -> str:
+    return f"p = {effect.p_holm:.2g}" if effect.p_holm >= 1e-3 else "p < 0.001"
 
 
 def _needed(effect: Effect) -> str:
