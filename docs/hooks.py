@@ -21,8 +21,9 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?
 
 def on_files(files: Any, config: Any, **_: Any) -> Any:
     """Add the published figures, which lie outside of docs/."""
-    for path in sorted((ROOT / FIGURES).glob("*.png")):
-        files.append(File.generated(config, f"published/{path.name}", abs_src_path=str(path)))
+    for path in sorted((ROOT / FIGURES).rglob("*.png")):
+        inside = path.relative_to(ROOT / FIGURES).as_posix()
+        files.append(File.generated(config, f"published/{inside}", abs_src_path=str(path)))
     return files
 
 
@@ -38,7 +39,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
         if not (ROOT / path).exists():
             raise PluginError(f"{page.file.src_uri}: dead link to {path}")
         if image:
-            inside = posixpath.relpath(f"docs/published/{posixpath.basename(path)}", folder)
+            inside = posixpath.relpath(f"docs/published/{posixpath.relpath(path, FIGURES)}", folder)
             return f"![{text}]({inside})"
         kind = "tree" if (ROOT / path).is_dir() else "blob"
         return f"[{text}]({config.repo_url}/{kind}/main/{path}{anchor or ''})"
