@@ -49,7 +49,7 @@ def landscape(
     if scores.ndim < 2:
         raise ValueError(f"expected an axis for the seeds and one for each factor, got the shape {scores.shape}")
     shape = scores.shape[1:]
-    columns = scores.reshape(scores.shape[0], -1)
+    columns = scores.reshape(scores.shape[0], math.prod(shape))  # -1 would be refused without any seed
     intervals = [mean_interval(column, confidence) for column in columns.T]
     sign = 1.0 if higher_is_better else -1.0
     there = ~np.isnan(columns)

@@ -111,6 +111,27 @@ def test_failed_runs_are_counted_and_scored(tmp_path: Path) -> None:
     assert "2 failed runs count as" in made.findings["CartPole-v1"]
 
 
+def test_a_measure_without_any_number_is_left_untested(tmp_path: Path) -> None:
+    config = experiment(GRID)
+    metrics = runs(config).assign(share_lost=np.nan, fluctuation=np.nan)  # as of very short trainings
+
+    made = report(config, metrics, tmp_path)
+
+    verdicts = made.effects.groupby("measure")["verdict"].agg(set)
+    assert verdicts["share lost again"] == verdicts["fluctuation"] == {"not tested"}
+    assert "matters" in verdicts["final score"]
+
+
+def test_runs_that_all_failed_leave_an_empty_report(tmp_path: Path) -> None:
+    config = experiment(GRID)
+    metrics = runs(config).assign(status="failed", **{metric.name: np.nan for metric in METRICS})
+
+    made = report(config, metrics, tmp_path)
+
+    assert set(made.effects["verdict"]) == {"not tested"}
+    assert not any(path.suffix == ".png" for path in made.written)
+
+
 def test_a_combination_without_any_result_leaves_the_factors_untested(tmp_path: Path) -> None:
     config = experiment(GRID)
     metrics = runs(config)

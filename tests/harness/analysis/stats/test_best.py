@@ -41,3 +41,11 @@ def test_a_landscape_has_the_shape_of_the_levels_and_counts_seeds() -> None:
     assert land.n_seeds.tolist() == [[4, 4, 4], [4, 4, 3]]
     assert land.high.max() <= 0.5
     assert not land.constant.any()
+
+
+def test_a_landscape_without_any_seed_is_empty() -> None:
+    land = landscape(np.empty((0, 2, 3)))
+
+    assert np.isnan(land.mean).all()
+    assert not land.n_seeds.any()
+    assert not land.candidates.any()
