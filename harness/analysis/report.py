@@ -18,6 +18,7 @@ from harness.analysis.frames import Reading, Results, load_results
 from harness.analysis.frames.places import find_places
 from harness.analysis.page import PageInput, find_copies, render_page
 from harness.analysis.plots import draw_all
+from harness.analysis.plots.save import write_captions
 from harness.analysis.settings import check_names
 from harness.analysis.sweep_report import compared_pairwise, report_sweeps
 from harness.analysis.tables import (
@@ -160,12 +161,17 @@ def _write(
             pairwise=copies.without_repeats(tables["pairwise"]),
             stability=copies.without_repeats(tables["stability"]),
         )
-        swept = report_sweeps(sweeps, metrics, statistics, out)
-    content = PageInput(title, results.runs, tables, notes, scores, figures, statistics, config)
+        swept = report_sweeps(sweeps, metrics, statistics, out, pdf=pdf)
+        if swept is not None:
+            figures += swept.figures
+            write_captions(figures, out / "plots")
+    shown = tables if swept is None else {**tables, "sweep": swept.effects}
+    told = {} if swept is None else swept.findings
+    content = PageInput(title, results.runs, shown, notes, scores, figures, statistics, config, told)
     page = out / PAGE_NAME
     write_text_atomically(page, render_page(content))
     _print(tables, out, len(figures), console)
-    for place, text in () if swept is None else swept.findings.items():
+    for place, text in told.items():
         console.print(f"\n{place}: {text}", markup=False, highlight=False)
     return page
 

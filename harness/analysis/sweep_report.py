@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.analysis.plots.save import DrawnFigure
 from harness.analysis.plots.sweeps import SweepPanel, save_sweeps
 from harness.analysis.tables.sweep import Effect, Study, cells_table, effects_table, studies, sweep_effects
 from harness.analysis.tables.sweep_text import findings, short_verdict, sweep_markdown
@@ -35,15 +36,15 @@ class SweepReport:
     cells: pd.DataFrame
     findings: dict[str, str]
     """Environment -> sentences."""
-    written: tuple[Path, ...]
+    figures: tuple[DrawnFigure, ...]
 
 
 def report_sweeps(
-    designs: Sequence[Design], metrics: pd.DataFrame, statistics: StatisticsConfig, out: Path
+    designs: Sequence[Design], metrics: pd.DataFrame, statistics: StatisticsConfig, out: Path, *, pdf: bool = False
 ) -> SweepReport | None:
     """Write tables and figures of the sweeps below `out`, and return them; None if there is no sweep.
 
-    metrics: from `run_metrics`. Raises OSError if the folder cannot be written.
+    metrics: from `run_metrics`. pdf: also write the figures as PDF. Raises OSError if the folder cannot be written.
     """
     found = studies(designs, metrics, statistics)
     if not found:
@@ -53,12 +54,12 @@ def report_sweeps(
     table, cells = effects_table(effects, statistics), cells_table(found, statistics)
     folder = out / "tables"
     folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / "sweep.csv", folder / "sweep_cells.csv", folder / "sweep.md"]
-    table.to_csv(written[0], index=False)
-    cells.to_csv(written[1], index=False)
-    written[2].write_text(sweep_markdown(told, table, statistics), encoding="utf-8")
-    written += save_sweeps(list(_figures(found, effects, statistics)), out / "plots", confidence=statistics.confidence)
-    return SweepReport(table, cells, told, tuple(written))
+    table.to_csv(folder / "sweep.csv", index=False)
+    cells.to_csv(folder / "sweep_cells.csv", index=False)
+    (folder / "sweep.md").write_text(sweep_markdown(told, table, statistics), encoding="utf-8")
+    panels = list(_figures(found, effects, statistics))
+    figures = save_sweeps(panels, out / "plots", confidence=statistics.confidence, pdf=pdf)
+    return SweepReport(table, cells, told, tuple(figures))
 
 
 def compared_pairwise(metrics: pd.DataFrame, designs: Sequence[Design], statistics: StatisticsConfig) -> pd.DataFrame:

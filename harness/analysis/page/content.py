@@ -20,6 +20,7 @@ from harness.analysis.plots.save import DrawnFigure
 from harness.analysis.stats import seeds_text, share_interval
 from harness.analysis.tables import Comparison, display_table
 from harness.analysis.tables.formats import number
+from harness.analysis.tables.sweep_text import sweep_cells, sweep_note
 from harness.config import ExperimentConfig, StatisticsConfig
 
 __all__ = ["PageInput", "Section", "page_content", "rule_digest"]
@@ -30,7 +31,10 @@ FIGURES = {
 }
 """Section -> its figures by name; others are shown in a section of their own."""
 
-KNOWN_TABLES = ("runs", "summary", "pairwise", "stability", "audit")
+SWEEP = "sweep_"
+"""Beginning of the names of the figures of a sweep."""
+
+KNOWN_TABLES = ("runs", "summary", "pairwise", "stability", "audit", "sweep")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class PageInput:
     statistics: StatisticsConfig
     config: ExperimentConfig | None
     """Experiment of the runs; None for logs without one."""
+    findings: Mapping[str, str] = field(default_factory=dict)
+    """Environment -> sentences on the sweeps of the experiment, of which the table `sweep` has the effects."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,11 @@ def page_content(page: PageInput) -> dict[str, Any]:
     """Return the variables of the template."""
     copies = find_copies(page.tables["pairwise"])
     origin = provenance(page.runs)
+    swept = [Sentence("", f"{place}: {text}") for place, text in page.findings.items()]
     sections = [
         _compared(page),
         *_audit(page),
+        *_sweep(page),
         _performance(page, copies),
         _stability(page, copies),
         _parity(page, copies),
@@ -87,7 +95,7 @@ def page_content(page: PageInput) -> dict[str, Any]:
     return {
         "title": page.title,
         "subtitle": _subtitle(page, origin),
-        "verdict": verdict_sentences(page.tables["pairwise"], copies) or [_no_pair(page)],
+        "verdict": [*swept, *verdict_sentences(page.tables["pairwise"], copies)] or [_no_pair(page)],
         "caveats": caveats(page.tables["runs"], page.tables["pairwise"], page.statistics),
         "sections": sections,
         "methods": methods(page.statistics),
@@ -369,10 +377,28 @@ def _audit(page: PageInput) -> Iterator[Section]:
     yield Section("logs", "The logs, audited", lead, grids=(rows,))
 
 
+def _sweep(page: PageInput) -> Iterator[Section]:
+    """Yield a section on the sweeps of the experiment: effects of the factors, and heatmaps."""
+    if "sweep" not in page.tables:
+        return
+    table = page.tables["sweep"]
+    yield Section(
+        "sweep",
+        "The sweep",
+        "Every combination was trained like an algorithm of its own; the factors are tested, and not all pairs of "
+        "combinations. Settings that may be the best are surrounded.",
+        grids=(grid("sweep", "Effects of the factors", *sweep_cells(table)),),
+        notes=(sweep_note(page.statistics, table),),
+        figures=tuple(figure for figure in page.figures if figure.name.startswith(SWEEP)),
+    )
+
+
 def _others(page: PageInput) -> Iterator[Section]:
     """Yield a section of the tables and figures that no other section shows."""
     placed = {name for names in FIGURES.values() for name in names}
-    figures = tuple(figure for figure in page.figures if figure.name not in placed)
+    figures = tuple(
+        figure for figure in page.figures if figure.name not in placed and not figure.name.startswith(SWEEP)
+    )
     grids = tuple(
         grid(name, name.replace("_", " "), list(map(str, table.columns)), _plain_rows(table))
         for name, table in page.tables.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,13 +69,19 @@ def draw_all(results: Results, out_dir: Path, *, pdf: bool = False, **settings: 
             figure = draw(function, excerpt.results, **settings)
             if any(axes.has_data() for axes in figure.axes):
                 figure.set_label(" ".join(part for part in (str(figure.get_label()), excerpt.left_out) if part))
-                drawn.append(_saved(figure, name, excerpt.page, out_dir, pdf=pdf))
-    text = "\n\n".join(f"**{one.paths[0].stem}**: {one.title}. {one.caption}" for one in drawn)
-    (out_dir / CAPTIONS_NAME).write_text(text + "\n", encoding="utf-8")
+                drawn.append(save_drawn(figure, name, excerpt.page, out_dir, pdf=pdf))
+    write_captions(drawn, out_dir)
     return drawn
 
 
-def _saved(figure: Figure, name: str, page: int, out_dir: Path, *, pdf: bool) -> DrawnFigure:
+def write_captions(drawn: Sequence[DrawnFigure], out_dir: Path) -> None:
+    """Write captions.md: title and caption of every figure, a paragraph each. Raises OSError."""
+    text = "\n\n".join(f"**{one.paths[0].stem}**: {one.title}. {one.caption}" for one in drawn)
+    (out_dir / CAPTIONS_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def save_drawn(figure: Figure, name: str, page: int, out_dir: Path, *, pdf: bool) -> DrawnFigure:
+    """Write one page of a figure as SVG, PNG and, if asked for, PDF, and return it with its title and caption."""
     paths = save_figure(figure, out_dir / (name if page == 1 else f"{name}_{page}"), pdf=pdf)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     title = " ".join(figure.get_suptitle().split())

@@ -84,7 +84,7 @@ def draw_heatmap(figure: Figure, axes: Axes, panel: SweepPanel) -> None:
 def _draw_bar(figure: Figure, axes: Axes, panel: SweepPanel) -> None:
     bar = figure.colorbar(axes.collections[0], ax=axes, fraction=0.05, pad=0.02, aspect=25)
     bar.set_label(panel.direction)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(length=0)
     bar.locator = MaxNLocator(5)
     if not panel.higher_is_better:

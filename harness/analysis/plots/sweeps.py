@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, withStroke
 
-from harness.analysis.plots.style import finish, save_figure, themed
+from harness.analysis.plots.save import DrawnFigure, save_drawn
+from harness.analysis.plots.style import finish, themed
 from harness.analysis.plots.sweep_heatmap import REGION_COLORS, draw_heatmap, heatmap_size
 from harness.analysis.plots.sweep_panel import DEFAULT_COLOR, SweepPanel, verdict_lines
 from harness.analysis.plots.sweep_profile import PROFILE_COLOR, draw_profile, profile_size
@@ -27,18 +28,18 @@ _VERDICT_SIZE, _VERDICT_LINE_INCHES = 6.2, 0.12
 
 
 def save_sweeps(
-    figures: Sequence[tuple[str, Sequence[Sequence[SweepPanel]]]], folder: Path, *, confidence: float
-) -> list[Path]:
-    """Write NAME.svg and NAME.png for each figure, given as its name and its rows of panels; return the paths.
+    figures: Sequence[tuple[str, Sequence[Sequence[SweepPanel]]]], folder: Path, *, confidence: float, pdf: bool = False
+) -> list[DrawnFigure]:
+    """Write NAME.svg and NAME.png for each figure, given as its name and its rows of panels; return what was drawn.
 
-    The same panels give the same bytes. Raises OSError if the folder cannot be written.
+    pdf: also write NAME.pdf. The same panels give the same bytes. Raises OSError if the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
-    for name, rows in figures:
-        if any(not panel.is_empty for row in rows for panel in row):
-            written += save_figure(sweep_figure(rows, confidence=confidence), folder / name)
-    return written
+    return [
+        save_drawn(sweep_figure(rows, confidence=confidence), name, 1, folder, pdf=pdf)
+        for name, rows in figures
+        if any(not panel.is_empty for row in rows for panel in row)
+    ]
 
 
 @themed()
@@ -70,7 +71,7 @@ def sweep_figure(rows: Sequence[Sequence[SweepPanel]], *, confidence: float = 0.
                 draw_profile(ax, panel)
             _head(ax, panel, lines)
     panels = list(itertools.chain(*grid))
-    return finish(figure, note=_note(panels, confidence), handles=_handles(panels, confidence))
+    return finish(figure, title=_title(panels), caption=_note(panels, confidence), handles=_handles(panels, confidence))
 
 
 def _size(panel: SweepPanel) -> tuple[float, float]:
@@ -93,6 +94,14 @@ def _head(axes: Axes, panel: SweepPanel, verdicts: Sequence[str]) -> None:
             color="0.25",
             linespacing=1.15,
         )
+
+
+def _title(panels: Sequence[SweepPanel]) -> str:
+    """Return the measures of the panels, and the factors over which they are drawn."""
+    measures = list(dict.fromkeys(panel.measure for panel in panels))
+    factors = list(dict.fromkeys(" and ".join(panel.factors) for panel in panels))
+    text = f"{', '.join(measures)} over {', '.join(factors)}"
+    return text[0].upper() + text[1:]
 
 
 def _note(panels: Sequence[SweepPanel], confidence: float) -> str:

@@ -65,7 +65,7 @@ class Study:
         if not others:
             return self.values
         filled, _ = stats.fill_missing(self.values)
-        return filled.mean(axis=others)
+        return np.asarray(filled.mean(axis=others), dtype=np.float64)
 
     def landscape(self, factors: Sequence[int], confidence: float) -> stats.Landscape:
         """Return the mean of every combination of levels of these factors, over all other factors."""

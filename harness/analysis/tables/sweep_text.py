@@ -15,7 +15,7 @@ from harness.analysis.tables.sweep import Effect, Study, verdict_of
 from harness.analysis.tables.text import markdown
 from harness.config import StatisticsConfig
 
-__all__ = ["findings", "short_verdict", "sweep_markdown"]
+__all__ = ["findings", "short_verdict", "sweep_cells", "sweep_markdown", "sweep_note"]
 
 MOST_LISTED = 6
 """Largest number of levels or combinations that a sentence lists."""
@@ -175,14 +175,20 @@ def _steadiness_in_words(effects: Sequence[Effect], statistics: StatisticsConfig
 
 def sweep_markdown(told: dict[str, str], table: pd.DataFrame, statistics: StatisticsConfig) -> str:
     """Return the page for readers: sentences, the table of effects, and the methods."""
+    sentences = "\n".join(f"- **{place}**: {text}" for place, text in told.items())
+    cells = markdown(*sweep_cells(table))
+    return f"{sentences}\n\n{cells}\n{sweep_note(statistics, table)}\n"
+
+
+def sweep_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of the table of effects as it is shown to readers."""
     rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
     columns = {"sweep": plain("sweep"), **_COLUMNS} if len(set(table["sweep"])) > 1 else _COLUMNS
-    sentences = "\n".join(f"- **{place}**: {text}" for place, text in told.items())
-    cells = markdown(list(columns), [[show(row) for show in columns.values()] for row in rows])
-    return f"{sentences}\n\n{cells}\n{_note(statistics, table)}\n"
+    return list(columns), [[show(row) for show in columns.values()] for row in rows]
 
 
-def _note(statistics: StatisticsConfig, table: pd.DataFrame) -> str:
+def sweep_note(statistics: StatisticsConfig, table: pd.DataFrame) -> str:
+    """Return the methods behind the table of effects, in sentences."""
     percent = f"{100 * statistics.confidence:g}%"
     few = np.nanmax(table["smallest_p"].to_numpy(float), initial=0.0) >= 1.0 - statistics.confidence
     return (

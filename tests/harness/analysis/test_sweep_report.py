@@ -57,8 +57,10 @@ def test_the_factor_that_moves_the_score_matters_and_the_other_does_not(tmp_path
     assert verdicts["CartPole-v1", "clip_range"] == "matters"
     assert verdicts["CartPole-v1", "gae_lambda"] == "inconclusive"
     assert "0.3 scores 199.6" in made.findings["Pendulum-v1"]
-    assert all(path.stat().st_size > 0 for path in made.written)
-    assert {path.name for path in made.written} >= {"sweep.csv", "sweep.md", "sweep_score.png", "sweep_stability.svg"}
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert all(path.stat().st_size > 0 for path in written)
+    assert {path.name for path in written} >= {"sweep.csv", "sweep.md", "sweep_score.png", "sweep_stability.svg"}
+    assert made.figures[0].title == "Final score over clip_range and gae_lambda"
 
 
 def test_the_cells_mark_the_default_and_the_candidates(tmp_path: Path) -> None:
@@ -86,7 +88,7 @@ def test_every_number_of_factors_and_levels_is_drawn(factors: str, tmp_path: Pat
 
     made = report(config, runs(config), tmp_path)
 
-    assert {path.name for path in made.written} >= {"sweep_score.png", "sweep_stability.png"}
+    assert {figure.png.name for figure in made.figures} >= {"sweep_score.png", "sweep_stability.png"}
 
 
 def test_one_seed_is_reported_without_any_test(tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ def test_runs_that_all_failed_leave_an_empty_report(tmp_path: Path) -> None:
     made = report(config, metrics, tmp_path)
 
     assert set(made.effects["verdict"]) == {"not tested"}
-    assert not any(path.suffix == ".png" for path in made.written)
+    assert made.figures == ()
 
 
 def test_a_combination_without_any_result_leaves_the_factors_untested(tmp_path: Path) -> None:
