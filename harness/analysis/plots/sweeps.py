@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, withStroke
 
 from harness.analysis.plots.save import DrawnFigure, save_drawn
-from harness.analysis.plots.style import finish, themed
+from harness.analysis.plots.style import CHARACTERS_PER_INCH, finish, themed
 from harness.analysis.plots.sweep_heatmap import REGION_COLORS, draw_heatmap, heatmap_size
 from harness.analysis.plots.sweep_panel import DEFAULT_COLOR, SweepPanel, verdict_lines
 from harness.analysis.plots.sweep_profile import PROFILE_COLOR, draw_profile, profile_size
@@ -24,6 +25,7 @@ from harness.analysis.plots.sweep_profile import PROFILE_COLOR, draw_profile, pr
 __all__ = ["SweepPanel", "save_sweeps", "sweep_figure"]
 
 _PANELS_IN_A_ROW = 3
+_CHARACTERS_OF_A_HANDLE = 10
 _VERDICT_SIZE, _VERDICT_LINE_INCHES = 6.2, 0.12
 
 
@@ -71,7 +73,8 @@ def sweep_figure(rows: Sequence[Sequence[SweepPanel]], *, confidence: float = 0.
                 draw_profile(ax, panel)
             _head(ax, panel, lines)
     panels = list(itertools.chain(*grid))
-    return finish(figure, title=_title(panels), caption=_note(panels, confidence), handles=_handles(panels, confidence))
+    handles = _handles(panels, confidence, figure.get_figwidth())
+    return finish(figure, title=_title(panels), caption=_note(panels, confidence), handles=handles)
 
 
 def _size(panel: SweepPanel) -> tuple[float, float]:
@@ -116,8 +119,8 @@ def _note(panels: Sequence[SweepPanel], confidence: float) -> str:
         parts.append("Colours span the intervals; yellow is better." if many else "Yellow is better.")
     else:
         parts.append("Grey dots: seeds.")
-    if averaged := list(dict.fromkeys(name for panel in panels for name in panel.averaged)):
-        parts.append(f"Averaged over the other factors ({', '.join(averaged)}).")
+    if any(panel.averaged for panel in panels):
+        parts.append("Averaged over the factors that a panel does not show.")
     if any(panel.n_failed.any() for panel in panels):
         parts.append("Failed runs are counted in their cells." if heat else "Failed runs are counted at their levels.")
     if many and any(panel.verdicts for panel in panels):
@@ -125,13 +128,14 @@ def _note(panels: Sequence[SweepPanel], confidence: float) -> str:
     return " ".join(parts)
 
 
-def _handles(panels: Sequence[SweepPanel], confidence: float) -> list[tuple[Any, str]]:
+def _handles(panels: Sequence[SweepPanel], confidence: float, inches: float) -> list[tuple[Any, str]]:
     handles: list[tuple[Any, str]] = []
     heat = len(panels[0].factors) == 2
     dot: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 4.2, "mec": PROFILE_COLOR}
     default: Any
     if any(panel.land.n_seeds.max(initial=0) > 1 for panel in panels):
-        label = f"may be the best: no other is shown to be better ({confidence:.0%}, all comparisons together)"
+        told = f"may be the best: no other is shown to be better ({confidence:.0%}, all comparisons together)"
+        label = "\n".join(textwrap.wrap(told, int(inches * CHARACTERS_PER_INCH) - _CHARACTERS_OF_A_HANDLE))
         if heat:
             casing = [withStroke(linewidth=4.0, foreground=REGION_COLORS[0]), Normal()]
             handles.append((Rectangle((0, 0), 1, 1, fc="0.8", ec=REGION_COLORS[1], lw=2, path_effects=casing), label))

@@ -127,6 +127,8 @@ def _candidates_in_words(study: Study, statistics: StatisticsConfig) -> str:
     default = design.default
     usual = "" if default is None else f", {'with' if default in marked else 'without'} the default"
     seen = f"highest mean: {_combination(study, best)}"
+    if land.n_seeds.max() < 2:
+        return seen
     return f"{len(marked)} of {total} {what} may be the best{usual}{listed} ({seen})"
 
 

@@ -98,6 +98,7 @@ def test_one_seed_is_reported_without_any_test(tmp_path: Path) -> None:
 
     assert set(made.effects["verdict"]) == {"not tested"}
     assert "one seed shows no spread" in made.findings["CartPole-v1"]
+    assert "may be the best" not in made.findings["CartPole-v1"]
 
 
 def test_failed_runs_are_counted_and_scored(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import io
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,20 @@ def test_a_heatmap_shows_means_intervals_region_and_default() -> None:
 
     assert texts(figure).count("[") == 6
     assert any(isinstance(part, LineCollection) for part in figure.axes[0].collections)
-    assert legend(figure)[0].startswith("may be the best: no other is shown to be better (95%")
+    assert legend(figure)[0].replace("\n", " ").startswith("may be the best: no other is shown to be better (95%")
     assert legend(figure)[1] == "default"
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 2), (2, 3)])
+def test_no_text_of_a_narrow_figure_is_cut_off(shape: tuple[int, ...]) -> None:
+    figure = sweep_figure([[panel(shape=shape, verdicts=("clip_range inconclusive (p = 0.078)",))]])
+    figure.savefig(io.BytesIO(), format="png")
+
+    artists = [*figure.legends[0].get_texts(), *figure.axes[0].texts, *(axes.title for axes in figure.axes)]
+    for artist in [*artists, *figure.texts]:
+        box = artist.get_window_extent()
+        assert box.x0 >= -1
+        assert box.x1 <= figure.bbox.width + 1
 
 
 def test_verdicts_stand_above_their_panel() -> None:
