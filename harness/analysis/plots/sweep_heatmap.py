@@ -30,6 +30,8 @@ _INTERVAL_COLUMNS, _NUMBER_COLUMNS = 6, 12
 """Largest numbers of columns whose cells have room for an interval, and for a number."""
 _MOST_MARKED = 40
 """Largest number of levels along an axis whose names are all written."""
+_CHARACTER_INCHES = 0.056
+"""Width of a character of an interval, with some reserve."""
 _MEAN_SIZE, _INTERVAL_SIZE, _SMALL_SIZE = 7.5, 5.8, 5.2
 
 Segment = tuple[tuple[int, int], tuple[int, int]]
@@ -39,7 +41,12 @@ def heatmap_size(panel: SweepPanel) -> tuple[float, float]:
     """Return width and height of a panel in inches."""
     n_rows, n_columns = map(len, panel.levels)
     tall = n_columns <= _INTERVAL_COLUMNS
-    width = float(np.clip((0.7 if tall else 0.5) * n_columns + 0.9, 2.6, 7.0))
+    cell = 0.5
+    if tall and not panel.is_empty:
+        texts = (line for place in np.ndindex(panel.land.mean.shape) for line in _below(panel, (place[0], place[1])))
+        cell = max(0.7, _CHARACTER_INCHES * max(map(len, texts), default=0))
+    names = _CHARACTER_INCHES * max(0, max(map(len, panel.levels[0])) - 4)
+    width = float(np.clip(cell * n_columns + 0.9, 2.6, 7.0)) + min(names, 1.5)
     return width, float(np.clip((0.42 if tall else 0.34) * n_rows + 0.8, 1.6, 6.0))
 
 

@@ -256,8 +256,10 @@ def _share(between: FloatArray, error: FloatArray) -> FloatArray:
 
 def _interactions(z: FloatArray) -> FloatArray:
     """Return what neither the row nor the column explains of each table, [..., a, b]."""
-    rows, columns = z.mean(axis=-1, keepdims=True), z.mean(axis=-2, keepdims=True)
-    return np.asarray(z - rows - columns + z.mean(axis=(-2, -1), keepdims=True), dtype=np.float64)
+    parts: FloatArray = (
+        z - z.mean(axis=-1, keepdims=True) - z.mean(axis=-2, keepdims=True) + z.mean(axis=(-2, -1), keepdims=True)
+    )
+    return parts
 
 
 def _blocks(n_rows: int, width: int) -> Iterator[int]:

@@ -65,7 +65,8 @@ class Study:
         if not others:
             return self.values
         filled, _ = stats.fill_missing(self.values)
-        return np.asarray(filled.mean(axis=others), dtype=np.float64)
+        means: FloatArray = filled.mean(axis=others)
+        return means
 
     def landscape(self, factors: Sequence[int], confidence: float) -> stats.Landscape:
         """Return the mean of every combination of levels of these factors, over all other factors."""
