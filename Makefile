@@ -56,7 +56,7 @@ crosscheck: $(STAMP) ## compare CustomPPO and CustomA2C with SB3's, array by arr
 ablation: $(STAMP) ## train every deviation of the catalogue to see which detail of PPO matters; an hour or two
 	$(BIN)/harness compare configs/ablation.yml $(ARGS)
 
-sweep: $(STAMP) ## which clip range and GAE lambda? train all combinations, test both, draw heatmaps; write results/sweep; ten minutes
+sweep: $(STAMP) ## train PPO with every clip range and GAE lambda, test both, draw heatmaps in results/sweep; ten minutes
 	$(BIN)/harness compare configs/sweep.yml $(ARGS)
 
 bench: $(STAMP) ## measure how much faster CustomPPO and CustomA2C train than SB3's, in about ten minutes
