@@ -44,6 +44,7 @@ _NARROWEST_INCHES = 3.4  # one environment fills one column
 CHARACTERS_PER_INCH = 16.5
 """Number of characters that fit into an inch at the theme's 7 points, with some reserve."""
 _NOTE_LINE_INCHES = 0.13
+_LEGEND_ROW_INCHES, _ROWS_WITHIN_PANELS = 0.165, 3
 _CHARACTERS_OF_A_HANDLE = 8  # the line before a legend's label, and the gap after it
 
 _THEME: dict[Any, Any] = {
@@ -225,6 +226,9 @@ def finish(
         labels = [label for _, label in handles]
         lengths = [max(map(len, label.split("\n"))) + _CHARACTERS_OF_A_HANDLE for label in labels]
         columns = len(labels) if sum(lengths) <= width else max(1, int(width / max(lengths)))
+        rows = -(-len(labels) // columns) * max(label.count("\n") + 1 for label in labels)
+        # The panels' own height has room for few rows; those of a sweep's 16 algorithms would cover the panels.
+        figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_INCHES * max(0, rows - _ROWS_WITHIN_PANELS))
         figure.legend(artists, labels, loc="outside lower center", ncols=columns, columnspacing=1.6, borderaxespad=0.2)
     return figure
 

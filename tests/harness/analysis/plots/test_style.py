@@ -114,3 +114,15 @@ def test_a_name_with_a_dot_keeps_it(tmp_path: Path) -> None:
     figure, _ = new_figure(1, 1)
 
     assert [path.name for path in save_figure(figure, tmp_path / "gamma_0.99")] == ["gamma_0.99.svg", "gamma_0.99.png"]
+
+
+def test_a_long_legend_makes_the_figure_higher_and_covers_no_panel() -> None:
+    with themed():
+        figure, grid = new_figure(1, 2)
+        line = grid[0, 0].plot([0, 1])[0]
+        finish(figure, note="note", handles=[(line, f"clip_range=0.{place},gae_lambda=0.95") for place in range(16)])
+        figure.draw_without_rendering()
+
+    bottom = min(axes.get_tightbbox().y0 for axes in figure.axes)
+    assert figure.legends[0].get_window_extent().y1 <= bottom + 1
+    assert grid[0, 0].get_window_extent().height > figure.dpi
