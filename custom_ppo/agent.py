@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,7 +27,7 @@ from custom_ppo.engines.autograd import AutogradEngine
 from custom_ppo.engines.engine import Engine, UpdateReport
 from custom_ppo.memory import Batch, Observation, TensorObservation, TrajectoryMemory
 from custom_ppo.networks import Policy, set_training_mode
-from custom_ppo.recipe import Recipe
+from custom_ppo.recipe import Recipe, same_penalty
 
 __all__ = ["PPOAgent", "Step", "UpdateReport", "to_tensor", "unobserved"]
 
@@ -199,7 +200,8 @@ class PPOAgent:
             self.learn_from(self.memory.flatten(self.device), report)
         finally:
             self.engine.finish()
-        self.beta = self.recipe.adapt_penalty(self.beta, float(np.mean(report.approx_kls)), config.target_kl)
+        if self.recipe.adapt_penalty is not same_penalty:
+            self.beta = self.recipe.adapt_penalty(self.beta, float(np.mean(report.approx_kls)), config.target_kl)
         return report
 
     def learn_from(self, batch: Batch, report: UpdateReport) -> None:
@@ -238,6 +240,8 @@ class PPOAgent:
 
     def check_loss(self, report: UpdateReport) -> None:
         """Raise TrainingDivergedError unless the loss of the last minibatch is finite."""
+        if math.isfinite(report.loss):  # before the texts of an error are made
+            return
         check_loss(
             report.loss,
             f"policy {report.policy_losses[-1]}, value {report.value_losses[-1]}, entropy {report.entropy_losses[-1]}",

@@ -201,8 +201,8 @@ def _by_environment(array: Array, device: torch.device) -> Tensor:
     """Copy an array [T, N, ...] to a tensor [N * T, ...]."""
     # The axes are swapped first: a plain reshape would mix the environments, and the indices of minibatches, which are
     # drawn as in SB3, would mean other transitions.
-    swapped = np.ascontiguousarray(array.swapaxes(0, 1))  # [N, T, ...]
-    return torch.tensor(swapped.reshape(-1, *array.shape[2:]), device=device)
+    swapped = np.array(array.swapaxes(0, 1), order="C")  # [N, T, ...], copied once
+    return torch.from_numpy(swapped.reshape(-1, *array.shape[2:])).to(device)
 
 
 def stored_shape(space: spaces.Space[Any]) -> tuple[int, ...]:

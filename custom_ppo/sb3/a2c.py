@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
 from stable_baselines3 import A2C
 from stable_baselines3.common.buffers import RolloutBuffer
@@ -17,7 +16,7 @@ from custom_ppo.agent import UpdateReport
 from custom_ppo.config import Schedule
 from custom_ppo.engines import EngineName
 from custom_ppo.recipe import SB3_A2C, adam, rmsprop
-from custom_ppo.sb3.log import variance_explained
+from custom_ppo.sb3.log import mean, variance_explained
 from custom_ppo.sb3.ppo import CustomPPO
 
 __all__ = ["CustomA2C"]
@@ -109,8 +108,8 @@ class CustomA2C(CustomPPO):
         log("train/learning_rate", report.config.learning_rate)
         log("train/n_updates", self._n_updates, exclude="tensorboard")
         log("train/explained_variance", variance_explained(self.rollout_buffer))
-        log("train/entropy_loss", float(np.mean(report.entropy_losses)))
-        log("train/policy_loss", float(np.mean(report.policy_losses)))
-        log("train/value_loss", float(np.mean(report.value_losses)))
+        log("train/entropy_loss", float(mean(report.entropy_losses)))
+        log("train/policy_loss", float(mean(report.policy_losses)))
+        log("train/value_loss", float(mean(report.value_losses)))
         if hasattr(self.policy, "log_std"):
             log("train/std", torch.exp(self.policy.log_std).mean().item())

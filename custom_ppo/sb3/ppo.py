@@ -171,23 +171,27 @@ class CustomPPO(Resumable):
 
     def _config(self) -> PPOConfig:
         """Return the hyperparameters as they are now: SB3's users change attributes of a model between updates."""
-        return PPOConfig(
-            learning_rate=getattr(self, "lr_schedule", self.learning_rate),
-            n_steps=self.n_steps,
-            batch_size=self.batch_size,
-            n_epochs=self.n_epochs,
-            gamma=self.gamma,
-            gae_lambda=self.gae_lambda,
-            clip_range=self.clip_range,
-            clip_range_vf=self.clip_range_vf,
-            normalize_advantage=self.normalize_advantage,
-            ent_coef=self.ent_coef,
-            vf_coef=self.vf_coef,
-            max_grad_norm=self.max_grad_norm,
-            use_sde=self.use_sde,
-            sde_sample_freq=self.sde_sample_freq,
-            target_kl=self.target_kl,
-        )
+        return PPOConfig(**self._hyperparameters())
+
+    def _hyperparameters(self) -> dict[str, Any]:
+        """Return the arguments of PPOConfig as they are now."""
+        return {
+            "learning_rate": getattr(self, "lr_schedule", self.learning_rate),
+            "n_steps": self.n_steps,
+            "batch_size": self.batch_size,
+            "n_epochs": self.n_epochs,
+            "gamma": self.gamma,
+            "gae_lambda": self.gae_lambda,
+            "clip_range": self.clip_range,
+            "clip_range_vf": self.clip_range_vf,
+            "normalize_advantage": self.normalize_advantage,
+            "ent_coef": self.ent_coef,
+            "vf_coef": self.vf_coef,
+            "max_grad_norm": self.max_grad_norm,
+            "use_sde": self.use_sde,
+            "sde_sample_freq": self.sde_sample_freq,
+            "target_kl": self.target_kl,
+        }
 
     def _check_rollout_size(self, rollout_size: int) -> None:
         if self.normalize_advantage and rollout_size <= 1:
@@ -242,8 +246,10 @@ class CustomPPO(Resumable):
 
     def refresh_agent(self) -> None:
         """Pass on what SB3's users exchange between two updates: hyperparameters, policy, optimiser, buffer."""
-        agent = self.agent
-        agent.config = self._config()
+        agent, config = self.agent, vars(self.agent.config)
+        # By identity, as 1, 1.0 and True are equal. Nothing has changed almost always, and a check takes long.
+        if any(value is not config[name] for name, value in self._hyperparameters().items()):
+            agent.config = self._config()
         agent.policy, agent.optimizer, agent.memory = self.policy, self.policy.optimizer, self.rollout_buffer
         agent.beta = self.beta
 

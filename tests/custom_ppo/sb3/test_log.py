@@ -9,8 +9,11 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.utils import explained_variance
 
 from custom_ppo import CustomPPO
+from custom_ppo.memory import TrajectoryMemory
+from custom_ppo.sb3.log import mean, variance_explained
 from tests.custom_ppo.sb3.models import BOTH, make_model
 from tests.probe_envs import RandomWorld
 
@@ -99,3 +102,29 @@ def test_tensorboard_gets_a_folder_with_sb3s_name(tmp_path: Path) -> None:
         make_model(cls, tensorboard_log=str(tmp_path / cls.__name__)).learn(32)
     assert [folder.name for folder in (tmp_path / "CustomPPO").iterdir()] == ["PPO_1"]
     assert [folder.name for folder in (tmp_path / "PPO").iterdir()] == ["PPO_1"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_means_have_the_bits_and_the_type_of_numpys(dtype: type[Any]) -> None:
+    rng = np.random.default_rng(0)
+    for n in [*range(1, 20), 130, 1000]:
+        numbers: Any = [dtype(x) for x in rng.normal(size=n) * 10.0 ** rng.integers(-30, 30)]
+        numbers = numbers if dtype is np.float32 else [float(x) for x in numbers]
+        ours, theirs = mean(numbers), np.mean(numbers)
+        assert type(ours) is type(theirs)
+        assert ours.tobytes() == theirs.tobytes()
+    assert np.signbit(mean([-0.0])) == np.signbit(np.mean([-0.0]))
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 5, 8, 16, 33, 257])
+def test_explained_variance_has_the_bits_of_sb3s(n_steps: int) -> None:
+    rng = np.random.default_rng(n_steps)
+    space = spaces.Box(-1, 1, (1,))
+    for n_envs in (1, 2, 8):
+        for scale in (1e-20, 1e-3, 1.0, 1e10, 1e25, 0.0):
+            memory = TrajectoryMemory(n_steps, n_envs, space, space)
+            memory.values[:], memory.returns[:] = rng.normal(size=(2, n_steps, n_envs)) * scale
+            with np.errstate(all="ignore"):
+                theirs = explained_variance(memory.values.T.flatten(), memory.returns.T.flatten())
+                ours = variance_explained(memory)
+            assert np.float64(ours).tobytes() == np.float64(theirs).tobytes()
