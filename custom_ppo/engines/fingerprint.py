@@ -6,6 +6,9 @@ engine are found in a tenth of a millisecond, which is much if a rollout has fiv
 
 from __future__ import annotations
 
+import operator
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -14,7 +17,9 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 __all__ = ["Fingerprint", "switches"]
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_dicts_of = itemgetter(
+    "_modules", "_parameters", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
+)
 _METHODS = ("evaluate_actions", "_latents", "_distribution", "_encode", "forward", "predict_values")
 _SETTINGS = ("alpha", "negative_slope", "inplace", "approximate")
 """Attributes of activations."""
@@ -30,7 +35,10 @@ class Fingerprint:
     def __init__(self, policy: nn.Module, optimizer: torch.optim.Optimizer, recipe: Any) -> None:
         self.policy, self.optimizer, self.recipe = policy, optimizer, recipe
         self._objects = _objects(policy, optimizer)
-        self._modules = [(vars(module), _parts(vars(module))) for module in policy.modules()]
+        self._attributes = [vars(module) for module in policy.modules()]
+        # An attribute that is added is seen in the number of attributes.
+        self._settings = [(state, name) for state in self._attributes for name in _SETTINGS if name in state]
+        self._members, self._facts = self._members_now(), self._facts_now()
         self._parameters = list(policy.parameters())
 
     def unchanged(self, policy: nn.Module, optimizer: torch.optim.Optimizer, recipe: Any) -> bool:
@@ -40,7 +48,8 @@ class Fingerprint:
             and optimizer is self.optimizer
             and recipe is self.recipe
             and _objects(policy, optimizer) == self._objects
-            and all(_parts(attributes) == parts for attributes, parts in self._modules)
+            and self._facts_now() == self._facts
+            and all(map(operator.is_, self._members_now(), self._members))
             and all(
                 p.requires_grad
                 and p.is_cpu
@@ -50,6 +59,21 @@ class Fingerprint:
                 for p in self._parameters
             )
             and not nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+        )
+
+    def _members_now(self) -> list[Any]:
+        """Return the modules and parameters in all modules."""
+        names = "_modules", "_parameters"
+        return [member for state in self._attributes for name in names for member in state[name].values()]
+
+    def _facts_now(self) -> tuple[list[Any], ...]:
+        """Return what must be equal in all modules: numbers of attributes, members and hooks, own methods, settings."""
+        states = self._attributes
+        return (
+            [*map(len, states)],
+            [*map(len, chain.from_iterable(map(_dicts_of, states)))],
+            ["forward" in state for state in states],
+            [state.get(name) for state, name in self._settings],
         )
 
 
@@ -78,14 +102,3 @@ def switches(policy: Any) -> list[Any]:
     state, noise = vars(policy), getattr(policy, "sde", None)
     own = [state.get(name) for name in _SWITCHES]
     return own if noise is None else [*own, *[getattr(noise, name, None) for name in _NOISE_SWITCHES]]
-
-
-def _parts(attributes: dict[str, Any]) -> list[Any]:
-    """Return what must be the same in a module: its parts by identity, hooks, and settings of an activation."""
-    return [
-        *map(id, attributes["_modules"].values()),
-        *map(id, attributes["_parameters"].values()),
-        *[len(attributes[name]) for name in _HOOKS],
-        "forward" in attributes,
-        *[attributes[name] for name in _SETTINGS if name in attributes],
-    ]

@@ -12,8 +12,10 @@ an optimiser, `reason_against_optimizer` the reason why there is none.
 
 from __future__ import annotations
 
+import ctypes
 import math
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +71,8 @@ class FlatOptimizer:
         }
         """Flat tensors of the state under PyTorch's names, such as "exp_avg"."""
         self.state_views = {name: self._views(flat) for name, flat in self.state.items()}
+        self._left: _LeftState | None = None
+        """State of PyTorch's optimiser as the last update has left it."""
 
     @classmethod
     def state_names(cls, group: Group) -> dict[str, float]:
@@ -88,6 +92,12 @@ class FlatOptimizer:
         layer: one number of steps cannot stand for them, and PyTorch's own optimiser must make the steps.
         """
         self.bind_values()
+        if self._is_as_left():
+            assert self._left is not None
+            steps_left = self._left.steps()
+            if 0.0 not in steps_left:
+                self.n_steps = steps_left[-1]
+                return len(set(steps_left)) < 2
         starts = self.state_names(self.optimizer.param_groups[0])
         steps = set()
         with torch.no_grad():
@@ -133,9 +143,21 @@ class FlatOptimizer:
         """Write the number of steps, and after the first one all state, to PyTorch's optimiser."""
         if not self.n_steps:
             return
+        if self._is_as_left():
+            assert self._left is not None
+            self._left.write_steps(self.n_steps)
+            return
         with torch.inference_mode(False):  # or PyTorch could not change these tensors
             for i, parameter in enumerate(self.parameters):
                 self._write_state(i, parameter)
+        self._left = _left_state(self.optimizer, self.parameters)
+
+    def _is_as_left(self) -> bool:
+        """Return True if gradients and state are the tensors that the last update has left, with any contents."""
+        left = self._left
+        if left is None or not left.is_that_of(self.optimizer):
+            return False
+        return all(parameter.grad is grad for parameter, grad in zip(self.parameters, self.grad_views, strict=True))
 
     def _write_state(self, index: int, parameter: nn.Parameter) -> None:
         state = self.optimizer.state[parameter]
@@ -174,6 +196,55 @@ class FlatOptimizer:
         """Return the gradients with that of the L2 penalty, weight_decay / 2 * |values|^2."""
         weight_decay = group["weight_decay"]
         return self.grads if weight_decay == 0 else self.grads.add(self.values, alpha=weight_decay)
+
+
+class _LeftState:
+    """State of PyTorch's optimiser after an update: to find out whether it was exchanged, and to count its steps.
+
+    A rollout of five steps is shorter than it takes to call PyTorch for every parameter. So the numbers of steps, which
+    are tensors of no dimensions, are read and written where they are in memory.
+    """
+
+    def __init__(self, states: Mapping[Any, dict[str, Any]]) -> None:
+        self.parameters, self.states = list(states), list(states.values())
+        self.values = [value for state in self.states for value in state.values()]
+        self.step_tensors: list[Tensor] = [state["step"] for state in self.states]
+        self.addresses = [step.data_ptr() for step in self.step_tensors]
+        self.numbers = [ctypes.c_float.from_address(address) for address in self.addresses]
+
+    def is_that_of(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Return True if these very tensors are still the state of an optimiser."""
+        states = optimizer.state
+        if not (_same(states, self.parameters) and _same(states.values(), self.states)):
+            return False
+        values = [value for state in self.states for value in state.values()]
+        return _same(values, self.values) and [step.data_ptr() for step in self.step_tensors] == self.addresses
+
+    def steps(self) -> list[float]:
+        """Return the number of steps of every parameter."""
+        return [number.value for number in self.numbers]
+
+    def write_steps(self, n_steps: float) -> None:
+        """Write one number of steps for all parameters."""
+        for number in self.numbers:
+            number.value = n_steps
+
+
+def _left_state(optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter]) -> _LeftState | None:
+    """Return the state that an update leaves, or None for an optimiser that counts steps in no tensors of float32."""
+    steps = [state.get("step") for state in optimizer.state.values()]
+    if not _same(optimizer.state, parameters) or not all(map(_is_number_in_memory, steps)):
+        return None
+    return _LeftState(optimizer.state)
+
+
+def _is_number_in_memory(step: Any) -> bool:
+    return type(step) is Tensor and step.dtype == torch.float32 and step.is_cpu and step.dim() == 0
+
+
+def _same(ours: Collection[Any], theirs: Collection[Any]) -> bool:
+    """Return True if these are the same objects in the same order."""
+    return len(ours) == len(theirs) and all(map(operator.is_, ours, theirs))
 
 
 class FlatAdam(FlatOptimizer):
@@ -342,5 +413,5 @@ def _reason_in_state(states: Sequence[Mapping[str, Any]], names: Mapping[str, fl
 
 
 def same_parameters(ours: Sequence[nn.Parameter], theirs: Sequence[nn.Parameter]) -> bool:
-    """Return True if these are the same objects in the same order."""
-    return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))
+    """Return True if these are the same parameters in the same order."""
+    return _same(ours, theirs)

@@ -44,6 +44,8 @@ class FusedEngine:
     """Update of one policy by its optimiser; use it only if `fusible.reason_against` finds no reason."""
 
     _chosen_for: tuple[str, Fingerprint] | None = None
+    _layers_are_bound = False
+    """True if the layers have the tensors of this update, which are looked up before its first minibatch."""
 
     def __init__(self, policy: ActorCritic, optimizer: torch.optim.Optimizer, recipe: Recipe) -> None:
         self.policy = policy
@@ -83,9 +85,7 @@ class FusedEngine:
     def start(self) -> None:
         """Take over weights and the optimiser's state, which may have been loaded from a file since the last update."""
         self.steps_differ = not self.flat.bind()
-        self.features.bind()
-        self.actor_stack.bind()
-        self.critic_stack.bind()
+        self._layers_are_bound = False
         self.substitute = None
 
     def finish(self) -> None:
@@ -110,6 +110,11 @@ class FusedEngine:
             self.substitute = AutogradEngine(self.policy, self.flat.optimizer, self.recipe)
         if self.substitute is not None:
             return self.substitute.forward(batch, config)
+        if not self._layers_are_bound:
+            self.features.bind()
+            self.actor_stack.bind()
+            self.critic_stack.bind()
+            self._layers_are_bound = True
         return self._forward(batch, config)
 
     @torch.inference_mode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from custom_ppo import recipe as recipes
 from custom_ppo.config import UpdateConfig
+from custom_ppo.engines.features import flattened_keys
 from custom_ppo.engines.flat import FlatOptimizer
 from custom_ppo.engines.native.encoding import layout
 from custom_ppo.engines.native.heads import NativeHead, native_head
@@ -138,6 +140,8 @@ class Learner:
         self.addresses = self._addresses()
         self.activations = self._activations()
         self.switches = self._switches()
+        self._parts = self._parts_now()
+        self._last_numbers: tuple[UpdateConfig | None, _Numbers] = None, _Numbers()
         # The text of a copy: Box.__repr__ stores it in the space, with which it would reach the model's files. Without
         # hidden layers, the extractor's text does not show the number of features.
         actions = repr(copy(policy.action_space))
@@ -149,18 +153,37 @@ class Learner:
 
     def shape_class(self, config: UpdateConfig) -> tuple[Any, ...]:
         """Return what decides which code of the kernels, and of PyTorch, runs in an update."""
-        numbers = _numbers(config, self.recipe)
+        numbers = self._numbers(config)
         switches = (numbers.objective, numbers.value_clipping, numbers.half_value_loss, numbers.normalize_advantage)
         return (*self.architecture, type(self.flat).__name__, self.options, *switches, config.ent_coef != 0)
 
     def is_outdated(self) -> bool:
         """Return True if a layer, or a switch of policy or optimiser, was exchanged since this learner was made."""
+        if self.addresses != self._addresses():
+            return True
+        parts = self._parts_now()
+        if len(parts) == len(self._parts) and all(map(operator.is_, parts, self._parts)):
+            return False
         return (
             self.switches != self._switches()
-            or self.addresses != self._addresses()
             or self.options != kernel_options(self.flat)[1]
             or self.activations != self._activations()
         )
+
+    def _parts_now(self) -> list[Any]:
+        """Return the objects that switches, settings and activations are derived from, which takes far longer."""
+        policy, group = self.policy, self.flat.optimizer.param_groups[0]
+        twins, extractor = policy.mlp_extractor, policy.pi_features_extractor
+        layers = [*twins.policy_net._modules.values(), *twins.value_net._modules.values()]
+        return [
+            policy.observation_space,
+            policy.normalize_images,
+            *flattened_keys(extractor),
+            *_sde_options(policy),
+            *[value for name, value in group.items() if name not in ("params", "lr", "initial_lr")],
+            *layers,
+            *[vars(layer).get(name) for layer in layers if layer is not None for name in ("alpha", "negative_slope")],
+        ]
 
     def _switches(self) -> tuple[Any, ...]:
         """Return kinds of observations and options of gSDE, which users may change."""
@@ -226,11 +249,17 @@ class Learner:
         try:
             outcome = self.kernels.learner_epoch(
                 self.handle, ctypes.byref(transitions.addresses), order.ctypes.data, len(order), size,
-                ctypes.byref(_numbers(config, self.recipe)), terms.ctypes.data, ctypes.byref(n_minibatches),
+                ctypes.byref(self._numbers(config)), terms.ctypes.data, ctypes.byref(n_minibatches),
             )  # fmt: skip
         finally:  # also where Ctrl-C was pressed meanwhile: the weights have made these steps
             self.flat.n_steps = self.kernels.learner_steps(self.handle)
         return terms[: n_minibatches.value], outcome == STOPPED_EARLY
+
+    def _numbers(self, config: UpdateConfig) -> _Numbers:
+        """Return the numbers of an update as the kernels take them; they are made once for all of its epochs."""
+        if self._last_numbers[0] is not config:
+            self._last_numbers = config, _numbers(config, self.recipe)
+        return self._last_numbers[1]
 
 
 def reason_against_layers(policy: ActorCritic) -> str | None:

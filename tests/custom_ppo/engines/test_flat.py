@@ -153,3 +153,37 @@ def grown(optimizer: torch.optim.Optimizer, parameters: Parameters) -> torch.opt
 def test_the_reason_against_an_optimiser_is_named(make: MakeOptimizer, reason: str) -> None:
     parameters = parameters_of(0)
     assert reason_against_optimizer(make(parameters), parameters) == reason
+
+
+def test_steps_that_were_changed_in_place_are_taken_over() -> None:
+    parameters = parameters_of(3)
+    optimizer = torch.optim.Adam(parameters)
+    flat = flat_optimizer(optimizer)
+    for _ in range(2):
+        assert flat.bind()
+        with torch.no_grad():
+            flat.step(0.5)
+        flat.write_steps()
+    assert [state["step"].item() for state in optimizer.state.values()] == [2.0] * len(parameters)
+    for state in optimizer.state.values():
+        state["step"].fill_(7.0)
+    assert flat.bind()
+    assert flat.n_steps == 7
+    optimizer.state[parameters[0]]["step"].fill_(1.0)
+    assert not flat.bind()
+
+
+def test_state_that_was_exchanged_after_an_update_is_taken_over() -> None:
+    parameters, optimizer = stepped_flat(OPTIMIZERS["Adam"], 1, 2)
+    flat = flat_optimizer(optimizer)
+    flat.bind()
+    flat.write_steps()
+    state = optimizer.state[parameters[0]]
+    state["exp_avg"] = torch.full_like(state["exp_avg"], 3.0)
+    state["step"] = torch.tensor(2.0)
+    assert flat.bind()
+    assert state["exp_avg"] is flat.state_views["exp_avg"][0]
+    assert torch.equal(state["exp_avg"], torch.full_like(state["exp_avg"], 3.0))
+    flat.n_steps = 5.0
+    flat.write_steps()
+    assert state["step"].item() == 5
