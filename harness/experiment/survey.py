@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ def find_damaged(specs: Sequence[RunSpec], runs_path: Path) -> list[DamagedRun]:
     """Return the planned runs whose folder is damaged or foreign: they must be moved away and run again.
 
     That is a link or a file in place of the folder, a record that cannot be read, or a file of a finished run that is
-    missing or has another size than its record says. Models may be missing: nothing is computed from them.
+    missing or has other contents than its record says. Models may be missing: nothing is computed from them.
     """
     found = []
     for spec in specs:
@@ -60,7 +61,7 @@ def _damage(path: Path) -> str | None:
         return str(error)
     if record is None or record.status == "failed":
         return None
-    for name, (size, _) in record.files.items():
+    for name, (size, digest) in record.files.items():
         file = path / name
         if file.is_symlink() or (file.exists() and not file.is_file()):
             return f"{file}: is not a file"
@@ -69,7 +70,19 @@ def _damage(path: Path) -> str | None:
                 return f"{file}: is missing"
         elif file.stat().st_size != size:
             return f"{file}: has {file.stat().st_size:,} bytes instead of {size:,}"
+        elif (reason := _change(file, digest)) is not None:
+            return f"{file}: {reason}"
     return None
+
+
+def _change(file: Path, digest: str) -> str | None:
+    """Return the reason why a file is not the recorded one, or None if it is."""
+    try:
+        with file.open("rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return None if found == digest else "its contents have changed"
 
 
 def survey(specs: Sequence[RunSpec], runs_path: Path) -> Survey:
