@@ -61,7 +61,8 @@ def lock_folder(run_path: Path) -> int:
 def prepare_folder(run_path: Path, *, keep_checkpoint: bool) -> None:
     """Get the folder of a run ready for an attempt: a record of a failed one becomes failed-N.json.
 
-    keep_checkpoint: True keeps all other files, from which the attempt continues; False removes them.
+    keep_checkpoint: True keeps all other files, from which the attempt continues, except for temporary ones that a
+        killed process left; False removes all.
     Raises OSError.
     """
     record = run_path / RECORD_NAME
@@ -69,6 +70,8 @@ def prepare_folder(run_path: Path, *, keep_checkpoint: bool) -> None:
         record.rename(run_path / f"failed-{n_attempts(run_path)}.json")
     if not keep_checkpoint:
         clear_folder(run_path)
+    for temporary in run_path.glob(".*.tmp"):
+        temporary.unlink()
 
 
 def n_attempts(run_path: Path) -> int:

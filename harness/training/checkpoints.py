@@ -39,6 +39,7 @@ _RESUMABLE = ("custom_ppo", "custom_a2c")
 """Registered algorithms that continue exactly; their subclasses may have state that a file does not hold."""
 
 _PROGRESS = "progress.csv"
+_MONITORS = "*monitor.csv"
 _CHECK_SECONDS = 60.0
 _WIRING = ("locals", "globals")
 
@@ -65,6 +66,9 @@ class Checkpoint:
             return None
         if any(_digest_of(Path(path)) != digest for path, digest in description["sources"].items()):
             return None
+        logs = description.get("logs")
+        if logs is None or any(_beginning_of(run_path / name, size) != digest for name, (size, digest) in logs.items()):
+            return None
         return cls(description["steps"], content)
 
 
@@ -82,6 +86,8 @@ class Restored:
     started: str
     resumed_at: tuple[int, ...]
     """Steps at which the run was continued, this time included."""
+    files: Mapping[str, bytes]
+    """Contents of files that a run need not write again, such as the best model so far, by their path in its folder."""
     trackers: Mapping[str, Any] = field(default_factory=dict)
     """Name of a tracker -> its state, see `trackers`."""
 
@@ -95,18 +101,24 @@ def restored_run(checkpoint: Checkpoint, spec: RunSpec, run_path: Path) -> Resto
     """Return the run of a checkpoint, whose log files are cut to their length then.
 
     If that fails, the folder is cleared, and None is returned: the run must begin anew.
+    Raises OSError if a file of the run cannot be written.
     """
     randomness = import_target("custom_ppo.sb3.randomness:Randomness").now()
     try:
         algorithm = load_algorithm(spec.algo_class)
         companion = algorithm.companion_of(io.BytesIO(checkpoint.content))
-        return Restored(model=algorithm.resume(io.BytesIO(checkpoint.content), device="cpu"), **companion)
+        restored = Restored(model=algorithm.resume(io.BytesIO(checkpoint.content), device="cpu"), **companion)
     except Exception as error:  # whatever the classes of the environments raise
         message = f"the checkpoint cannot be continued, and the run begins anew: {message_of(error)}"
         warnings.warn(message, stacklevel=2)
         randomness.restore()
         clear_folder(run_path, keep=(LOG_NAME,))
         return None
+    for name, content in restored.files.items():  # on the disk they may be later ones, damaged, or gone
+        path = run_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return restored
 
 
 def csv_logger(run_path: Path, progress: str = "") -> Logger:
@@ -193,32 +205,25 @@ class Checkpointing(BaseCallback):
             "started": self.started,
             "resumed_at": (*self.resumed_at, steps),
             "trackers": {tracker.name: tracker.state() for tracker in self.trackers},
+            "files": {str(path.relative_to(self.run_path)): path.read_bytes() for path in self._other_files()},
         }
         content = model.checkpoint(companion)
-        for path in self._other_files():
-            _flush_to_disk(path)
+        logs = {path.name: path.stat().st_size for path in self.run_path.glob(_MONITORS)}
         description = {
             "spec": self.spec.digest,
             "steps": steps,
             "circumstances": _circumstances(),
             "sources": {str(path): _digest_of(path) for path in _own_sources()},
+            "logs": {name: [size, _beginning_of(self.run_path / name, size)] for name, size in logs.items()},
         }
         write_checkpoint(self.run_path / CHECKPOINT_NAME, description, content)
         self.saved_at = time.monotonic()
 
     def _other_files(self) -> Iterator[Path]:
-        """Yield files that a continued run relies on and does not write again, such as the best model so far."""
+        """Yield files that a continued run relies on and need not write again, such as the best model so far."""
         for path in self.run_path.rglob("*"):
-            if path.is_file() and path.suffix in (".zip", ".npz", ".pkl", ".yml"):
+            if path.is_file() and path.suffix in (".zip", ".npz", ".pkl"):
                 yield path
-
-
-def _flush_to_disk(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _can_be_saved(env: Any) -> bool:
@@ -291,3 +296,13 @@ def _digest_of(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""
+
+
+def _beginning_of(path: Path, size: int) -> str:
+    """Return the SHA-256 of the first bytes of a file; "" if it has fewer, or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(size)
+    except OSError:
+        return ""
+    return hashlib.sha256(content).hexdigest() if len(content) == size else ""

@@ -148,6 +148,51 @@ def test_a_run_pauses_when_asked_and_continues(undisturbed: dict[str, Path], tmp
     assert list(differences(undisturbed["A2C"], tmp_path)) == []
 
 
+@pytest.mark.parametrize("damage", ["truncated", "removed"])
+def test_a_damaged_best_model_is_restored_from_the_checkpoint(
+    damage: str, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
+    run_killed("normalised, gSDE", tmp_path, "step", 900)
+    for path in (tmp_path / "best_model.zip", tmp_path / "Pendulum-v1" / "best_vecnormalize.pkl"):
+        if damage == "truncated":
+            path.write_bytes(path.read_bytes()[:100])
+        else:
+            path.unlink()
+
+    record = run(SPECS["normalised, gSDE"], tmp_path)
+
+    assert len(record.resumed_at) == 1
+    assert list(differences(undisturbed["normalised, gSDE"], tmp_path)) == []
+
+
+@pytest.mark.parametrize("damage", ["a digit", "truncated", "removed"])
+def test_a_run_whose_episodes_were_damaged_begins_anew(
+    damage: str, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
+    run_killed("CartPole", tmp_path, "step", 700)
+    path = tmp_path / "0.monitor.csv"
+    content = path.read_bytes()
+    assert Checkpoint.find(tmp_path, SPECS["CartPole"]) is not None
+    match damage:
+        case "a digit":
+            path.write_bytes(content[:-200] + bytes([content[-200] ^ 1]) + content[-199:])
+        case "truncated":
+            path.write_bytes(content[: len(content) // 2])
+        case "removed":
+            path.unlink()
+
+    assert run(SPECS["CartPole"], tmp_path).resumed_at == ()
+    assert list(differences(undisturbed["CartPole"], tmp_path)) == []
+
+
+def test_what_a_killed_process_was_writing_is_removed(undisturbed: dict[str, Path], tmp_path: Path) -> None:
+    run_killed("CartPole", tmp_path, "step", 700)
+    (tmp_path / ".run.json.1.tmp").write_text("{")
+
+    assert len(run(SPECS["CartPole"], tmp_path).resumed_at) == 1
+    assert list(differences(undisturbed["CartPole"], tmp_path)) == []
+
+
 @pytest.mark.parametrize("change", ["one byte", "truncated", "another key", "another spec", "another version"])
 def test_a_checkpoint_that_is_not_certain_is_not_continued(
     change: str, undisturbed: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
