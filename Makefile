@@ -59,7 +59,7 @@ ablation: $(STAMP) ## train every deviation of the catalogue to see which detail
 sweep: $(STAMP) ## train PPO with every clip range and GAE lambda, test both, draw heatmaps in results/sweep; ten minutes
 	$(BIN)/harness compare configs/sweep.yml $(ARGS)
 
-bench: $(STAMP) ## measure how much faster CustomPPO and CustomA2C train than SB3's, in about ten minutes
+bench: $(STAMP) ## measure how much faster CustomPPO and CustomA2C train than SB3's, and experiments; 20 minutes
 	$(BIN)/harness bench $(ARGS)
 
 # Configurations of a few seconds that need neither Box2D nor MuJoCo.

@@ -63,7 +63,7 @@ HARNESS: Mapping[str, set[str]] = {
         "housekeeping",
     },
     "housekeeping": {"errors", "experiment", "printable", "training.executors"},
-    "bench": {"errors", "config", "experiment", "training"},
+    "bench": {"errors", "config", "experiment", "training", "training.executors"},
     "catalogue": {"errors"},
     "checks": {"errors", "catalogue"},
     "crosscheck.quantities": set(),

@@ -14,6 +14,9 @@ from rich.console import Console
 
 from harness.bench.baseline import fallen
 from harness.bench.configurations import NOTES, Configuration, chosen_configurations, scaled
+from harness.bench.execution.experiments import Sizes
+from harness.bench.execution.grid import execution_grid
+from harness.bench.execution.results import RESULTS, ShellLoop
 from harness.bench.machine import BUSY_LOAD, describe, machine
 from harness.bench.peer_speeds import peer_grid
 from harness.bench.progress import Progress
@@ -22,10 +25,13 @@ from harness.bench.speeds import Speed, geometric_mean
 from harness.bench.tables import Grid, as_markdown, as_table, mean_line, parts_grid, speed_grid
 from harness.errors import HarnessError, did_you_mean
 
-__all__ = ["ENGINES", "Verdict", "run_bench", "run_profile", "show_record"]
+__all__ = ["ENGINES", "EXECUTION", "Verdict", "run_bench", "run_profile", "show_record"]
 
 ENGINES = ("auto", "autograd", "fused", "native")
 """Engines that CustomPPO can be asked for; one that is not possible is reported for each configuration."""
+
+EXECUTION = "execution"
+"""Name that stands for all measurements of whole experiments."""
 
 Verdict = Literal["yes", "no", "interrupted"]
 """Answer to the question whether all bits are equal and no ratio fell."""
@@ -50,7 +56,8 @@ def run_bench(
     `harness bench`. Raises HarnessError, before anything is measured, for names and paths that cannot be used.
     """
     _check_engine(engine)
-    chosen = [scaled(configuration, scale) for configuration in chosen_configurations(only)]
+    chosen = [scaled(configuration, scale) for configuration in chosen_configurations(only, [*RESULTS, EXECUTION])]
+    execution = [name for name in RESULTS if not only or name in only or EXECUTION in only]
     before = [] if baseline is None else read_record(baseline).speeds
     check_writable(json_file)
     if peers is not None and not peers.is_dir():
@@ -64,6 +71,7 @@ def run_bench(
         _measure(record, chosen, pairs, parts)
         if peers is not None:
             _measure_peers(record, peers, pairs)
+        _measure_execution(record, execution, Sizes().scaled(scale, pairs))
     except KeyboardInterrupt:
         record.interrupted = True
         _say(console, "interrupted: what was measured so far is below")
@@ -71,7 +79,7 @@ def run_bench(
     if json_file is not None:
         write_record(json_file, record)
         _say(console, f"written to {json_file}")
-    problems = [*_unequal(record.speeds), *fallen(record.speeds, before)]
+    problems = [*_unequal(record.speeds), *_unequal_runs(record), *fallen(record.speeds, before)]
     for problem in problems:
         _say(console, problem)
     return "interrupted" if record.interrupted else "no" if problems else "yes"
@@ -135,6 +143,33 @@ def _measure_peers(record: BenchRecord, folder: Path, pairs: int) -> None:
         progress.clear()
 
 
+def _measure_execution(record: BenchRecord, names: Sequence[str], sizes: Sizes) -> None:
+    """Add the result of each measurement of whole experiments to the record."""
+    if not names:
+        return
+    from harness.bench.execution.measuring import measured_execution
+
+    progress = Progress(len(names))
+    for name in names:
+        try:
+            for result in measured_execution(name, sizes, progress.report):
+                record.execution[name] = result
+        except HarnessError as error:
+            record.problems[name] = " ".join(str(error).split())
+        except KeyboardInterrupt:
+            progress.clear()
+            raise
+        progress.step_done(name, "not measured" if name in record.problems else "measured")
+
+
+def _unequal_runs(record: BenchRecord) -> list[str]:
+    return [
+        f"{name}: bits differ from rl_zoo3's after training: {', '.join(result.unequal)}"
+        for name, result in record.execution.items()
+        if isinstance(result, ShellLoop) and result.unequal
+    ]
+
+
 def _unequal(speeds: Iterable[Speed]) -> list[str]:
     return [
         f"{speed.name}: bits differ from SB3's after training: {speed.unequal}" for speed in speeds if speed.unequal
@@ -143,12 +178,15 @@ def _unequal(speeds: Iterable[Speed]) -> list[str]:
 
 def _print(console: Console, record: BenchRecord, markdown: bool) -> None:
     notes = NOTES if markdown else {}
-    for grid in (speed_grid(record.speeds, notes), parts_grid(record.speeds), peer_grid(record.peers)):
+    grids = (speed_grid(record.speeds, notes), parts_grid(record.speeds), peer_grid(record.peers))
+    for grid in (*grids, execution_grid(record.execution)):
         if grid.rows:
             _print_grid(console, grid, markdown)
     for speed in record.speeds:
         if speed.problem:
             _say(console, f"{speed.name}: not measured: {speed.problem}")
+    for name, problem in record.problems.items():
+        _say(console, f"{name}: not measured: {problem}")
     mean = geometric_mean(record.speeds)
     if mean is not None:
         _say(console, mean_line(mean))

@@ -5,7 +5,7 @@ Hyperparameters of the zoo are read as data from the installed rl_zoo3, so that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -133,13 +133,16 @@ NOTES: Mapping[str, str] = {configuration.name: configuration.note for configura
 """Name of a configuration -> its training in a few words."""
 
 
-def chosen_configurations(names: Sequence[str]) -> list[Configuration]:
-    """Return the named configurations in the table's order, or all if none is named; raise UnknownNameError."""
-    by_name = {configuration.name: configuration for configuration in CONFIGURATIONS}
+def chosen_configurations(names: Sequence[str], others: Collection[str] = ()) -> list[Configuration]:
+    """Return the named configurations in the table's order, or all if none is named; raise UnknownNameError.
+
+    others: names that are known, too, and belong to no configuration.
+    """
+    known = [*(configuration.name for configuration in CONFIGURATIONS), *others]
     for name in names:
-        if name not in by_name:
+        if name not in known:
             raise UnknownNameError(
-                f"configuration {name!r} is not known{did_you_mean(name, by_name)} (known: {', '.join(by_name)})"
+                f"configuration {name!r} is not known{did_you_mean(name, known)} (known: {', '.join(known)})"
             )
     return [configuration for configuration in CONFIGURATIONS if not names or configuration.name in names]
 

@@ -16,7 +16,7 @@ _CLEAR_LINE = "\r\x1b[2K"
 
 
 class Progress:
-    """Progress over n configurations."""
+    """Progress over n configurations or other measurements."""
 
     def __init__(self, n: int) -> None:
         self.n = n
@@ -31,13 +31,17 @@ class Progress:
 
     def done(self, speed: Speed) -> None:
         """Write the line of a configuration that is done."""
-        self.n_done += 1
-        self.clear()
         outcome = (
             f"{speed.ratio:.2f}x" if speed.ratios and not speed.unequal else "bits differ" if speed.unequal else ""
         )
+        self.step_done(speed.name, outcome or "not measured")
+
+    def step_done(self, name: str, outcome: str) -> None:
+        """Write the line of something that is done."""
+        self.n_done += 1
+        self.clear()
         seconds = monotonic() - self.started
-        self._write(f"[{self.n_done}/{self.n}] {speed.name}: {outcome or 'not measured'} ({seconds:.0f} s)\n")
+        self._write(f"[{self.n_done}/{self.n}] {name}: {outcome} ({seconds:.0f} s)\n")
 
     def clear(self) -> None:
         """Remove the present step from the terminal."""

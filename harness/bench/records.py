@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.bench.execution.results import RESULTS, Result
 from harness.bench.peer_speeds import PeerSpeed
 from harness.bench.speeds import Speed, geometric_mean
 from harness.errors import HarnessError, RecordError
@@ -25,6 +26,10 @@ class BenchRecord:
     speeds: list[Speed] = field(default_factory=list)
     peers: list[PeerSpeed] = field(default_factory=list)
     interrupted: bool = False
+    execution: dict[str, Result] = field(default_factory=dict)
+    """Name of a measurement of whole experiments -> its result."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """Name of a measurement of whole experiments -> reason why it has no result."""
 
 
 def check_writable(path: Path | None) -> None:
@@ -46,6 +51,8 @@ def write_record(path: Path, record: BenchRecord) -> None:
         "geometric_mean": None if mean is None else asdict(mean),
         "configurations": [speed.as_dict() for speed in record.speeds],
         "peers": [asdict(peer) for peer in record.peers],
+        "execution": {name: result.as_dict() for name, result in record.execution.items()},
+        "problems": record.problems,
     }
     try:
         path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
@@ -63,6 +70,8 @@ def read_record(path: Path) -> BenchRecord:
             [Speed.from_dict(entry) for entry in data["configurations"]],
             [PeerSpeed(**{**entry, "ratios": tuple(entry["ratios"])}) for entry in data["peers"]],
             bool(data["interrupted"]),
+            {name: RESULTS[name].from_dict(entry) for name, entry in data.get("execution", {}).items()},
+            dict(data.get("problems", {})),
         )
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error

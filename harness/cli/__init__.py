@@ -473,11 +473,19 @@ def bench(
     ] = "auto",
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Names of configurations, separated by commas; can be given several times. Default: all."),
+        typer.Option(
+            help="Names of configurations or of measurements of whole experiments, separated by commas; can be given "
+            "several times. `execution` stands for run-overhead, two-workers, many-runs and zoo-loop. Default: all."
+        ),
     ] = None,
-    pairs: Annotated[int, typer.Option(min=1, help="Number of pairs of runs, one of each implementation.")] = 7,
+    pairs: Annotated[
+        int, typer.Option(min=1, help="Number of pairs of runs, one of each implementation; two-workers: at most 3.")
+    ] = 7,
     scale: Annotated[
-        float, typer.Option(min=0, help="Multiple of the environment steps of every configuration; whole rollouts.")
+        float,
+        typer.Option(
+            min=0, help="Multiple of the environment steps of every configuration, and of runs of experiments."
+        ),
     ] = 1.0,
     parts: Annotated[
         bool, typer.Option(help="Also measure the parts of learn(), and the floor that no implementation can pass.")
@@ -504,7 +512,8 @@ def bench(
     """Measure how much faster CustomPPO and CustomA2C train than SB3's algorithms, with the same bits.
 
     Whole trainings of both run alternately in one process with one torch thread; the ratio is the median over pairs.
-    Exit code 1 if a weight differs after training, or if a ratio fell by more than a quarter.
+    Experiments are timed as a whole, too: the overhead of a run, two workers against one, a thousand runs, and a shell
+    loop over rl_zoo3. Exit code 1 if a weight differs after training, or if a ratio fell by more than a quarter.
     """
     # Set before torch is loaded, which reads them then.
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

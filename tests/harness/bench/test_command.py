@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ from rich.console import Console
 
 from harness.bench import command, measure
 from harness.bench.command import run_bench, run_profile, show_record
-from harness.bench.configurations import Configuration
+from harness.bench.configurations import CONFIGURATIONS, Configuration
+from harness.bench.execution import measuring
+from harness.bench.execution.results import RESULTS, ShellLoop
 from harness.bench.peer_speeds import PeerSpeed
 from harness.bench.records import BenchRecord, write_record
 from harness.bench.speeds import Speed
 from harness.errors import HarnessError, UnknownNameError
+from tests.harness.bench.execution.timelines import made_results
 from tests.harness.bench.speeds import measured
 
 OPTIONS: dict[str, Any] = {
@@ -118,6 +122,75 @@ def test_ctrl_c_keeps_what_was_measured(results: dict[str, Any], tmp_path: Path)
     data = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))
     assert data["interrupted"] is True
     assert data["configurations"][0]["ratio"] == 2.0
+
+
+def measure_made_results(monkeypatch: pytest.MonkeyPatch, **made: Any) -> list[str]:
+    """Let measurements of experiments have made results, or raise an exception; return the list of those measured."""
+    results = {**made_results(), **made}
+    measured_names: list[str] = []
+
+    def measured_execution(name: str, *_: Any) -> Iterator[Any]:
+        measured_names.append(name)
+        if isinstance(results[name], BaseException):
+            raise results[name]
+        yield results[name]
+
+    monkeypatch.setattr(measuring, "measured_execution", measured_execution)
+    return measured_names
+
+
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [
+        (["execution"], list(RESULTS)),
+        (["many-runs", "dict", "run-overhead"], ["run-overhead", "many-runs"]),
+        (["dict"], []),
+    ],
+)
+def test_measurements_of_experiments_are_chosen_by_name(
+    only: list[str], names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured_names = measure_made_results(monkeypatch)
+
+    verdict, text = run(only=only)
+
+    assert (verdict, measured_names) == ("yes", names)
+    assert ("Execution of experiments" in text) == bool(names)
+    assert ("dict" in text) == ("dict" in only)
+
+
+def test_experiments_are_measured_without_being_asked(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    results |= {configuration.name: measured(configuration.name) for configuration in CONFIGURATIONS}
+    measured_names = measure_made_results(monkeypatch)
+
+    run(only=[])
+
+    assert measured_names == list(RESULTS)
+
+
+def test_results_of_experiments_are_written_and_shown_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    measure_made_results(monkeypatch, **{"many-runs": HarnessError("no space\nleft")})
+    path = tmp_path / "execution.json"
+    text = run(only=["execution"], json_file=path, markdown=True)[1]
+    console = Console(width=120)
+
+    with console.capture() as capture:
+        show_record(console, path, markdown=True)
+
+    assert "| two-workers | time with one worker / with two, 5 runs, 1 pair | 2.00x |" in capture.get()
+    assert "many-runs: not measured: no space left" in capture.get()
+    assert capture.get() in text
+
+
+def test_experiments_with_other_bits_than_rl_zoo3_are_the_answer_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = made_results()["zoo-loop"]
+    assert isinstance(loop, ShellLoop)
+    measure_made_results(monkeypatch, **{"zoo-loop": replace(loop, unequal=("ppo/CartPole-v1_1",))})
+
+    verdict, text = run(only=["zoo-loop"])
+
+    assert verdict == "no"
+    assert "zoo-loop: bits differ from rl_zoo3's after training: ppo/CartPole-v1_1" in text
 
 
 def test_a_ratio_that_fell_is_the_answer_no(tmp_path: Path) -> None:
