@@ -32,12 +32,27 @@ if __name__ == "__main__":
 """
 
 LONGEST_CALL = 900.0
-"""Seconds after which a call hangs. Generous, as machines may be busy or suspended."""
+"""Seconds after which a call hangs."""
 
 MOMENTS = ("loading", "a worker", "a checkpoint", "a checkpoint", "a record")
 """Events from which a random time passes before a fault; "loading" is the start of the call itself."""
 
 _LONGEST_WAIT = {"loading": 8.0, "a record": 0.5}
+
+
+class Patience:
+    """Number of seconds that may be waited, without those in which this process itself was suspended."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._seen = time.monotonic()
+
+    def is_left(self) -> bool:
+        """Return True until the seconds have passed; must be asked several times a second."""
+        now = time.monotonic()
+        self._left -= min(now - self._seen, 1.0)
+        self._seen = now
+        return self._left > 0.0
 
 
 class Call:
@@ -89,8 +104,8 @@ class Call:
 
     def end(self, seconds: float = LONGEST_CALL) -> int:
         """Wait until the harness has ended; return its exit code. One that hangs is killed after so many seconds."""
-        deadline = time.monotonic() + seconds
-        while self.is_running() and time.monotonic() < deadline:
+        patience = Patience(seconds)
+        while self.is_running() and patience.is_left():
             self.look()
             time.sleep(0.02)
         if self.is_running():
@@ -103,8 +118,8 @@ class Call:
 
         Workers of a killed harness end at once. The forkserver has all libraries, and takes seconds on a busy machine.
         """
-        deadline = time.monotonic() + 10.0
-        while any(is_running(pid) for pid in self.descendants) and time.monotonic() < deadline:
+        patience = Patience(10.0)
+        while any(is_running(pid) for pid in self.descendants) and patience.is_left():
             time.sleep(0.02)
         return [pid for pid in self.descendants if is_running(pid)]
 
