@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.records import read_record
-from tests.docs.speed import PAGES, RECORD, sections, with_sections
+from harness.bench.records import BenchRecord, read_record
+from tests.docs.speed import PAGES, RECORD, execution_section, sections, with_sections
+from tests.harness.bench.execution.timelines import made_results
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -25,6 +26,17 @@ def test_only_the_text_between_the_comments_is_replaced() -> None:
 
     expected = f"\n\n{sections(record)['parts']}\n\n"
     assert made == f"before <!-- begin: parts -->{expected}<!-- end: parts --> after <!-- begin: speeds -->"
+
+
+def test_the_section_about_experiments_names_the_machine_and_what_is_missing() -> None:
+    machine = read_record(RECORD).machine
+    record = BenchRecord(machine, "auto", execution=made_results(), problems={"many-runs": "no space left"})
+
+    text = execution_section(record)
+
+    assert "| two-workers | time with one worker / with two, 5 runs, 1 pair | 2.00x |" in text
+    assert machine["cpu"] in text
+    assert text.endswith("Not measured: many-runs, no space left.")
 
 
 def test_every_published_training_had_equal_bits() -> None:
