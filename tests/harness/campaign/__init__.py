@@ -2,7 +2,7 @@
 
     python -m tests.harness.campaign 100 [--seed 0] [--kinds "full disk; stop worker"] [--round 7]
 
-Each round runs an experiment of 12 short runs in a folder of its own, and hits it at up to four moments with one kind
+Each round runs an experiment of 12 short runs in a folder of its own, and hits it at up to six moments with one kind
 of fault, drawn at random: the kinds are in `faults`. The experiment is then called until it is finished, and every file
 of every run is compared bit for bit with that of an undisturbed experiment. Rounds follow until so many moments were
 hit.

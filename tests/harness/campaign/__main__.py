@@ -23,7 +23,7 @@ from tests.harness.campaign.outcomes import Round, outcomes, table
 EXPERIMENT = """\
 name: campaign
 algorithms: [custom_ppo, custom_a2c, ppo]
-environments: {CartPole-v1: {n_timesteps: 8_000}, Pendulum-v1: {n_timesteps: 8_000}}
+environments: {CartPole-v1: {n_timesteps: 6_000}, Pendulum-v1: {n_timesteps: 6_000}}
 seeds: 0-1
 evaluation: {n_evaluations: 4, n_eval_episodes: 2, n_final_episodes: 5}
 statistics: {n_bootstrap: 50}
@@ -33,7 +33,7 @@ hyperparameters:
   custom_a2c: {default: {policy: MlpPolicy, n_envs: 2, n_steps: 16, normalize: true}}
 """
 
-HITS, MAX_CALLS = 4, 30
+HITS, MAX_CALLS = 6, 30
 DISK_SIZE = "256m"
 """Size of the file system that is filled; the harness asks for 200 MiB before its first run."""
 
