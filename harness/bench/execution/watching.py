@@ -50,11 +50,12 @@ def timeline_of(experiment: str, folder: Path, n_workers: int) -> Timeline:
         errors.seek(0)
         text = errors.read()
     if code != 0:
-        raise HarnessError(f"the experiment ended with exit code {code}: {text.strip().splitlines()[-1:]}")
+        reason = text.strip().rpartition("\n")[2] or f"exit code {code}"
+        raise HarnessError(f"the experiment cannot be run: {reason}")
     try:
         return Timeline.of_events(events, began=began, end=end, memory=memory, peak_memory=peak)
     except ValueError as error:
-        raise HarnessError(f"the experiment cannot be used: {error}") from error
+        raise HarnessError(f"the experiment is no measurement: {error}") from error
 
 
 def _events(process: subprocess.Popen[str]) -> tuple[list[dict[str, Any]], list[MemorySample]]:
