@@ -16,6 +16,11 @@ _PRELOADED = (
     "harness.training.executors.forked",
     "harness.training.executors.worker",
     "custom_ppo.sb3",  # its vector environments step those of every run
+    # Imported by a run when it needs them, which would take each of them 10 ms: by evaluations, by the first model that
+    # is saved, and by the first environment of this family.
+    "custom_ppo.engines.native.prediction",
+    "torch.utils.serialization",
+    "gymnasium.envs.classic_control",
     "harness.cli",  # every process imports the main module of its parent first
 )
 """Modules that the forkserver loads, so that its children need not."""
