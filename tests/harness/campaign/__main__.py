@@ -10,92 +10,18 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import tests.harness.campaign as campaign
-from harness.config import load_config
-from harness.experiment.plan import RunSpec, plan
-from tests.harness.campaign.calls import MOMENTS, Call, wait_for_moment
-from tests.harness.campaign.faults import FAULTS, FULL_DISK, OPTIONS, Target
-from tests.harness.campaign.outcomes import Round, outcomes, table
+from tests.harness.campaign.faults import FAULTS, FULL_DISK
+from tests.harness.campaign.outcomes import Round, table
+from tests.harness.campaign.rounds import play, undisturbed
 
-EXPERIMENT = """\
-name: campaign
-algorithms: [custom_ppo, custom_a2c, ppo]
-environments: {CartPole-v1: {n_timesteps: 6_000}, Pendulum-v1: {n_timesteps: 6_000}}
-seeds: 0-1
-evaluation: {n_evaluations: 4, n_eval_episodes: 2, n_final_episodes: 5}
-statistics: {n_bootstrap: 50}
-execution: {checkpoint_interval: 0.1, retries: 1}
-hyperparameters:
-  ppo: {default: {policy: MlpPolicy, n_envs: 2, n_steps: 128, batch_size: 64, n_epochs: 4, normalize: true}}
-  custom_a2c: {default: {policy: MlpPolicy, n_envs: 2, n_steps: 16, normalize: true}}
-"""
-
-HITS, MAX_CALLS = 6, 30
+HITS = 6
 DISK_SIZE = "256m"
 """Size of the file system that is filled; the harness asks for 200 MiB before its first run."""
 
-EXPECTED_CODES = {
-    "kill harness": (0, -9),
-    "damage files": (0, -9),
-    "second harness, one killed": (0, 1, -9),
-    "terminate": (0, 143),
-    "interrupt": (0, 130),
-    "full disk": (0, 1),
-    "kill worker": (0, 1),
-    "stop worker": (0, 1),
-    "second harness": (0, 1),
-}
-"""Kind -> exit codes of the calls that are hit: killed by SIGKILL, 128 plus a signal, or 1 for failed runs or an error
-in one line."""
-
 _IN_NAMESPACE = "CAMPAIGN_IN_NAMESPACE"
-
-
-def play(kind: str, folder: Path, out: Path, specs: Sequence[RunSpec], chance: random.Random) -> Round:
-    """Run an experiment to its end, hit at HITS moments at most, and compare it with the undisturbed one."""
-    result = Round(kind)
-    starts: Counter[str] = Counter()
-    options = OPTIONS.get(kind, ())
-    for _ in range(MAX_CALLS):
-        call = Call(folder, out, *options)
-        target = Target(folder, out, call, options)
-        is_hit = False
-        while result.moments < HITS and wait_for_moment(call, chance.choice(MOMENTS), chance):
-            is_hit = True
-            result.moments += 1
-            try:
-                FAULTS[kind](target, chance)
-            except AssertionError as error:
-                result.unclean.append(str(error))
-        code = call.end()
-        for other in target.others:
-            other.end()
-        # After a hit, a run may have failed, which the next call repeats.
-        expected = EXPECTED_CODES[kind] if is_hit else (0,)
-        for one in (call, *target.others):
-            starts.update(one.started_runs())
-            result.unclean += faults_of(one, EXPECTED_CODES[kind] if one is not call else expected)
-        if code == 0 and not is_hit:
-            break
-    result.runs = outcomes(specs, folder / "undisturbed", out, starts)
-    return result
-
-
-def faults_of(call: Call, expected: Sequence[int]) -> list[str]:
-    """Return the reasons why a call that has ended was not clean."""
-    found = []
-    code, text = call.process.returncode, call.messages()
-    if code not in expected:
-        found.append(f"exit code {code}, expected {expected}: {text[-500:]}")
-    if "Traceback" in text:
-        found.append(text[-2000:])
-    survivors = call.survivors()
-    if survivors:
-        found.append(f"processes {survivors} have outlived the harness")
-    return found
 
 
 def enter_namespace() -> None:
@@ -133,10 +59,7 @@ def main() -> int:
     disk.mkdir()
     if _IN_NAMESPACE in os.environ:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE}", "tmpfs", str(disk)], check=True)
-    (folder / "campaign.yml").write_text(EXPERIMENT)
-    specs = plan(load_config(folder / "campaign.yml"))
-    first = Call(folder, folder / "undisturbed")
-    assert first.end() == 0, first.messages()
+    specs = undisturbed(folder)
     rounds: list[Round] = []
     number = arguments.round or 0
     while sum(one.moments for one in rounds) < arguments.moments:
@@ -144,7 +67,7 @@ def main() -> int:
         kind = chance.choice(kinds)
         print(f"round {number} (--seed {arguments.seed} --round {number}): {kind}", flush=True)
         out = (disk if kind == FULL_DISK else folder) / f"round {number}"
-        rounds.append(play(kind, folder, out, specs, chance))
+        rounds.append(play(kind, folder, out, specs, chance, HITS))
         report(rounds[-1])
         shutil.rmtree(out, ignore_errors=True)
         for text in [*folder.glob("*.out"), *folder.glob("*.err")]:
