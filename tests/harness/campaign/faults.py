@@ -116,7 +116,10 @@ def corrupt(out: Path, chance: random.Random) -> None:
     path = chance.choice(files)
     content = path.read_bytes()
     place = chance.randrange(len(content) + 1)
-    match chance.choice(("truncate", "truncate", "zeros", "bit", "remove")):
+    damages = ["truncate", "truncate", "zeros", "bit", "remove"]
+    if path.suffix in (".zip", ".pkl", ".yml") and any((parent / "run.json").exists() for parent in path.parents):
+        damages.remove("remove")  # a finished run may lack its models, which users remove to save space
+    match chance.choice(damages):
         case "truncate":
             path.write_bytes(content[:place])
         case "zeros":  # as a file system leaves blocks that were not yet written at a power failure
