@@ -110,6 +110,7 @@ def _try_out(reading: Reading, measure: bool) -> Trials:
         [(label, algo_class) for algo_class, label in algorithms.items()],
         specs,
         measure and reading.config is not None,
+        [place.value for place in reading.logging],
     )
     return trials
 

@@ -15,6 +15,7 @@ from typing import Any
 from harness.config.documents import Located, PlacedError
 from harness.config.hyperparams import (
     Linear,
+    parse_callbacks,
     parse_class,
     parse_kwargs,
     parse_normalize,
@@ -85,6 +86,7 @@ _SHARED: Mapping[str, Rule] = {
     "frame_stack": optional(integer(at_least=1)),
     "env_wrapper": _kept("names of wrapper classes", parse_wrappers, "string", "object", "array", "null"),
     "vec_env_wrapper": _kept("names of wrapper classes", parse_wrappers, "string", "object", "array", "null"),
+    "callback": _kept("names of callback classes", parse_callbacks, "string", "object", "array", "null"),
     "env_kwargs": _KWARGS,
     "monitor_kwargs": _KWARGS,
     "policy_kwargs": _KWARGS,
@@ -169,8 +171,6 @@ def check_setting(key: str, value: object, algo_class: str) -> Any:
 
 
 def _check_key(key: str, algo_class: str) -> None:
-    if key == "callback":
-        raise ConfigError("is not supported, because the harness attaches its own callbacks; remove it")
     if key in _SET_BY_HARNESS:
         raise ConfigError("is set by the harness, remove it")
     known = accepted_keys(algo_class)

@@ -1,4 +1,4 @@
-"""Parse zoo-style hyperparameter values: schedules, keyword arguments, normalisation, wrappers.
+"""Parse zoo-style hyperparameter values: schedules, keyword arguments, normalisation, wrappers, callbacks.
 
 A worker calls these functions on the unprocessed values of a `RunSpec`. The check of the configuration calls the same
 functions, so that a value which passes the check cannot fail in the run. All raise ConfigError, one line without place.
@@ -15,11 +15,25 @@ from harness.config.literals import ALLOWED_NAMES, Name, parse_literal
 from harness.config.rules import describe
 from harness.errors import ConfigError, did_you_mean
 
-__all__ = ["Linear", "parse_class", "parse_kwargs", "parse_normalize", "parse_schedule", "parse_wrappers"]
+__all__ = [
+    "CALLBACK_PATHS",
+    "Linear",
+    "parse_callbacks",
+    "parse_class",
+    "parse_kwargs",
+    "parse_normalize",
+    "parse_schedule",
+    "parse_wrappers",
+]
+
+CALLBACK_PATHS = ("save_path", "log_path", "best_model_save_path")
+"""Arguments of callbacks that name a folder or a file, which lies in the folder of the run."""
 
 _LINEAR = re.compile(r"lin_((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)", flags=re.ASCII)
 _MAX_SCHEDULE = 50
 """Largest number of characters of a schedule: patterns take time in proportion to the square of a run of digits."""
+
+_MAX_PATH = 200
 
 _NAME_LIKE = re.compile(r"(?:th|torch|nn|optim)\.[\w.]+")
 
@@ -113,12 +127,41 @@ def parse_wrappers(value: object) -> tuple[tuple[str, Mapping[str, Any]], ...]:
 
     As in rl_zoo3, a value is a name, a mapping {name: arguments}, or a list of these; nothing means no wrapper.
     """
+    return _named_classes(value, "wrapper")
+
+
+def parse_callbacks(value: object) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    """Return callbacks in the order in which they are called, as (dotted name of the class, keyword arguments).
+
+    The value is written like that of `parse_wrappers`. Paths among the arguments must not leave the folder of a run,
+    of which they are parts.
+    """
+    callbacks = _named_classes(value, "callback")
+    for name, kwargs in callbacks:
+        for key in (*CALLBACK_PATHS, "name_prefix"):
+            if kwargs.get(key) is not None and not _stays_inside(kwargs[key]):
+                raise ConfigError(
+                    f"{key} of {name} must lie in the folder of the run, expected a relative path without .., "
+                    f"got {describe(kwargs[key])}"
+                )
+    return callbacks
+
+
+def _stays_inside(path: object) -> bool:
+    """Return True for text that, appended to a folder, names something in this folder."""
+    if not isinstance(path, str) or not path.isprintable() or len(path) > _MAX_PATH:
+        return False
+    return not path.startswith(("/", "~")) and not {"\\", ":"} & set(path) and ".." not in path.split("/")
+
+
+def _named_classes(value: object, kind: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    """Return pairs of a dotted name of a class and its arguments; kind: "wrapper" or "callback", for messages."""
     if value is None:
         return ()
-    return tuple(_parse_wrapper(item) for item in (value if isinstance(value, list) else [value]))
+    return tuple(_named_class(item, kind) for item in (value if isinstance(value, list) else [value]))
 
 
-def _parse_wrapper(value: object) -> tuple[str, Mapping[str, Any]]:
+def _named_class(value: object, kind: str) -> tuple[str, Mapping[str, Any]]:
     kwargs: object = None
     match value:
         case str():
@@ -126,11 +169,11 @@ def _parse_wrapper(value: object) -> tuple[str, Mapping[str, Any]]:
         case dict() if len(value) == 1:
             ((name, kwargs),) = value.items()
         case dict():
-            raise ConfigError("expected one wrapper in each list item; check the indentation of its arguments")
+            raise ConfigError(f"expected one {kind} in each list item; check the indentation of its arguments")
         case _:
-            raise ConfigError(f"expected the dotted name of a wrapper class, got {describe(value)}")
+            raise ConfigError(f"expected the dotted name of a {kind} class, got {describe(value)}")
     if re.fullmatch(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", name, flags=re.ASCII) is None:
-        raise ConfigError(f"expected the dotted name of a wrapper class, got {describe(name)}")
+        raise ConfigError(f"expected the dotted name of a {kind} class, got {describe(name)}")
     if not isinstance(kwargs, dict | None):
         raise ConfigError(f"expected the arguments of {name} as a mapping, got {describe(kwargs)}")
     return name, kwargs or {}

@@ -25,7 +25,7 @@ REGISTERED: Mapping[str, str] = {
 }
 """Registered name -> "module:Class": a new algorithm is a line here, and in `BORROWED` if it equals one of SB3's.
 
-MaskablePPO needs an environment with action masks, which evaluations do not pass on. ARS trains whole generations of
+MaskablePPO needs an environment with a method `action_masks()`. ARS trains whole generations of
 episodes, and therefore far beyond a small budget.
 """
 

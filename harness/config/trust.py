@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from harness.config.documents import Located, PlacedError
-from harness.config.hyperparams import parse_wrappers
+from harness.config.hyperparams import parse_callbacks, parse_wrappers
 from harness.config.reading import Reading
 
 __all__ = ["TRUSTED_PACKAGES", "untrusted_imports"]
@@ -30,7 +30,7 @@ TRUSTED_PACKAGES = (
 
 
 def untrusted_imports(reading: Reading, trusted: Collection[str]) -> list[PlacedError]:
-    """Return a problem for each algorithm, environment, wrapper and policy of a package that is not trusted.
+    """Return a problem for each algorithm, environment, wrapper, callback and policy of an untrusted package.
 
     trusted: packages in addition to TRUSTED_PACKAGES.
     """
@@ -53,6 +53,7 @@ def _named_classes(reading: Reading) -> Iterator[tuple[Located, str]]:
     for entry in (reading.entries or {}).values():
         for key in ("env_wrapper", "vec_env_wrapper"):
             yield from ((entry.places[key], name) for name, _ in parse_wrappers(entry.values.get(key)))
+        yield from ((entry.places["callback"], name) for name, _ in parse_callbacks(entry.values.get("callback")))
         policy = entry.values.get("policy")
         if isinstance(policy, str) and "." in policy:
             yield entry.places["policy"], policy

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
-from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -17,6 +16,7 @@ from harness.evaluation.foreign_agents import load_foreign_agent
 from harness.evaluation.settings import EvaluationSettings
 from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RECORD_NAME
+from harness.training.action_masks import METHOD, evaluate_policy_for, has_masks, needs_masks
 from harness.training.envs import check_environment, lean_classes, make_eval_env
 from harness.training.lean_predictions import lean_predictions
 from harness.training.train import FINAL_EVAL_SEED, SEEDS_PER_RUN
@@ -57,7 +57,7 @@ def evaluated_spec(spec: RunSpec, env: str | None) -> RunSpec:
 
 
 def check_spaces(agent: StoredAgent, env: VecEnv, name: str) -> None:
-    """Raise RecordError unless the observations and actions of env are those that the agent was trained with."""
+    """Raise RecordError unless observations, actions and action masks of env are those of the agent's training."""
     for kind in ("observation", "action"):
         trained: gymnasium.Space[object] = getattr(agent.model, f"{kind}_space")
         found: gymnasium.Space[object] = getattr(env, f"{kind}_space")
@@ -66,6 +66,8 @@ def check_spaces(agent: StoredAgent, env: VecEnv, name: str) -> None:
                 f"{name} has another {kind} space than {agent.spec.env}: {_short(found)} instead of {_short(trained)}; "
                 "an agent can only be evaluated where both are equal"
             )
+    if needs_masks(type(agent.model)) and not has_masks(env):
+        raise RecordError(f"{name} has no method {METHOD}(), which {agent.spec.algo_class} needs to choose an action")
 
 
 def _evaluate(agent: StoredAgent, settings: EvaluationSettings, seed: int) -> tuple[list[float], list[int]]:
@@ -81,7 +83,7 @@ def _evaluate(agent: StoredAgent, settings: EvaluationSettings, seed: int) -> tu
             agent.model.action_space.seed(first)  # of which DQN draws its random actions
         with warnings.catch_warnings(), lean_predictions(agent.model):
             warnings.simplefilter("ignore")
-            rewards, lengths = evaluate_policy(
+            rewards, lengths = evaluate_policy_for(agent.model, env)(
                 agent.model,
                 env,
                 n_episodes,

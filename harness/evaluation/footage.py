@@ -20,6 +20,7 @@ from harness.evaluation.agents import StoredAgent
 from harness.evaluation.episodes import check_spaces, evaluated_spec, open_agent
 from harness.evaluation.settings import EvaluationSettings, Footage
 from harness.experiment.plan import RunSpec
+from harness.training.action_masks import mask_argument
 from harness.training.envs import lean_classes, make_eval_env
 from harness.training.lean_predictions import lean_predictions
 from harness.training.train import FINAL_EVAL_SEED, SEEDS_PER_RUN
@@ -100,7 +101,11 @@ def _play(
                 images.append(_image(env, spec.env, width))
                 returns.append(total)
             actions, state = agent.model.predict(
-                observations, state=state, episode_start=starts, deterministic=settings.deterministic
+                observations,
+                state=state,
+                episode_start=starts,
+                deterministic=settings.deterministic,
+                **mask_argument(agent.model, env),
             )
             observations, rewards, starts, infos = env.step(actions)
             n_steps += 1

@@ -13,7 +13,7 @@ from typing import Any
 from harness.config.names import REGISTERED
 from harness.errors import UnknownNameError, did_you_mean
 
-__all__ = ["import_module", "import_target", "load_algorithm"]
+__all__ = ["import_class", "import_module", "import_target", "load_algorithm"]
 
 
 def load_algorithm(name: str, *, methods: Sequence[str] = ("learn", "predict", "save")) -> type[Any]:
@@ -50,6 +50,18 @@ def import_target(target: str) -> Any:
         raise UnknownNameError(
             f"module {module_name} has no {attribute}{did_you_mean(attribute, vars(module))}"
         ) from error
+
+
+def import_class(name: str, kind: type[Any], noun: str) -> type[Any]:
+    """Import a class by its dotted name; raise UnknownNameError unless it is a subclass of `kind`.
+
+    A hyperparameter file must not be able to call any other function of a package that it may name.
+    noun: word for the class, "wrapper", for messages.
+    """
+    found = import_target(":".join(name.rsplit(".", 1)))
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise UnknownNameError(f"{name} is not a {noun}: expected a subclass of {kind.__module__}.{kind.__name__}")
+    return found
 
 
 def import_module(module_name: str, *, wanted: str) -> ModuleType:

@@ -132,6 +132,8 @@ class Rollout:
     observations: Any
     actions: np.ndarray[Any, Any]
     log_probs: np.ndarray[Any, Any]
+    action_masks: np.ndarray[Any, Any] | None = None
+    """Valid actions, for MaskablePPO."""
 
 
 class TrustRegion(BaseCallback):
@@ -164,7 +166,9 @@ class TrustRegion(BaseCallback):
             return
         self.next_measurement = self.num_timesteps + self.interval
         # No copies: the buffer allocates new arrays at its next reset and leaves these unchanged.
-        self.rollout = Rollout(buffer.observations, buffer.actions, buffer.log_probs)
+        self.rollout = Rollout(
+            buffer.observations, buffer.actions, buffer.log_probs, getattr(buffer, "action_masks", None)
+        )
 
     # SB3 calls no callback after an update: the next rollout, or the end of training, is the first chance to measure.
     def _on_rollout_start(self) -> None:
@@ -202,7 +206,8 @@ class TrustRegion(BaseCallback):
             if isinstance(observations, dict)
             else _merged(observations)
         )
-        _, log_prob, _ = policy.evaluate_actions(obs_as_tensor(merged, self.model.device), actions)
+        masks = {} if rollout.action_masks is None else {"action_masks": _merged(rollout.action_masks)}
+        _, log_prob, _ = policy.evaluate_actions(obs_as_tensor(merged, self.model.device), actions, **masks)
         difference: np.ndarray[Any, Any] = log_prob.cpu().numpy().astype(np.float64) - _merged(rollout.log_probs)
         return difference
 

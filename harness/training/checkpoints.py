@@ -33,7 +33,7 @@ from harness.training.control import Control
 from harness.training.provenance import provenance
 from harness.training.trackers import Tracker
 
-__all__ = ["Checkpoint", "Checkpointing", "Restored", "RunPaused", "csv_logger", "restored_run"]
+__all__ = ["Checkpoint", "Checkpointing", "Restored", "RunPaused", "can_continue", "csv_logger", "restored_run"]
 
 _RESUMABLE = ("custom_ppo", "custom_a2c")
 """Registered algorithms that continue exactly; their subclasses may have state that a file does not hold."""
@@ -132,12 +132,19 @@ def csv_logger(run_path: Path, progress: str = "") -> Logger:
     return logger
 
 
+def can_continue(model: Any) -> bool:
+    """Return True for algorithms that continue exactly from a file."""
+    # By class: a subclass may keep more than a file holds.
+    return type(model) in [load_algorithm(name) for name in _RESUMABLE]
+
+
 class Checkpointing(BaseCallback):
     """Callback that saves a run every few seconds of training, and pauses it when that is requested.
 
     watched: callbacks whose counts are saved.
     measure: function that completes pending measurements, so that no rollout need be saved.
     trackers: further logs, whose state is saved.
+    is_possible: False if a callback of the run may have state that is not saved, so that no checkpoint is made.
     seconds: function that returns the seconds the run has taken; see `Restored`.
     """
 
@@ -156,6 +163,7 @@ class Checkpointing(BaseCallback):
         started: str,
         resumed_at: tuple[int, ...],
         trackers: Sequence[Tracker] = (),
+        is_possible: bool = True,
     ) -> None:
         super().__init__()
         self.spec, self.run_path, self.control = spec, run_path, control
@@ -163,15 +171,14 @@ class Checkpointing(BaseCallback):
         self.started, self.resumed_at, self.trackers = started, resumed_at, trackers
         self.began_at = time.time()
         self.saved_at = time.monotonic()
-        self.is_possible: bool | None = None
-        """False if the environments cannot be saved; None before that is known."""
+        self.is_possible: bool | None = None if is_possible else False
+        """False if the environments or callbacks cannot be saved; None before that is known."""
 
     def _on_training_start(self) -> None:
         model: Any = self.model
-        # By class: a subclass may keep more than a file holds.
-        if type(model) not in [load_algorithm(name) for name in _RESUMABLE]:
+        if not can_continue(model):
             self.is_possible = False
-        else:
+        if self.is_possible is not False:
             model.call_after_updates(self._after_update)
 
     def _on_step(self) -> bool:

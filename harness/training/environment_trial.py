@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.config.hyperparams import parse_kwargs
 from harness.errors import did_you_mean
+from harness.training.action_masks import METHOD, sampled_action
 from harness.training.envs import check_environment
 from harness.training.envs.vectorized import registered_id
 from harness.training.findings import Finding
@@ -93,7 +94,7 @@ def _interface_problems(env: Any) -> Iterator[str]:
         yield "reset() must return (observation, info), where info is a dict; old gym returned the observation alone"
         return
     env.action_space.seed(0)
-    step = base.step(env.action_space.sample())
+    step = base.step(_random_action(env))
     if not isinstance(step, tuple) or len(step) != 5:
         n_values = f"{len(step)} values" if isinstance(step, tuple) else "one value"
         old = ", as in old gym" if isinstance(step, tuple) and len(step) == 4 else ""
@@ -127,12 +128,18 @@ def _play(env: Any) -> list[_Step]:
     observation, _ = env.reset(seed=0)
     steps: list[_Step] = [(observation, 0.0, False, False)]
     for _ in range(N_STEPS):
-        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        observation, reward, terminated, truncated, _ = env.step(_random_action(env))
         steps.append((observation, reward, terminated, truncated))
         if terminated or truncated:
             observation, _ = env.reset()
             steps.append((observation, 0.0, False, False))
     return steps
+
+
+def _random_action(env: Any) -> Any:
+    """Return a random action, a valid one if the environment says which are."""
+    masks = env.get_wrapper_attr(METHOD) if env.has_wrapper_attr(METHOD) else None
+    return sampled_action(env.action_space, masks() if callable(masks) else None)
 
 
 def _bad_numbers(steps: list[_Step]) -> Iterator[str]:

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from harness.training.action_masks import evaluate_policy_for
 from harness.training.envs import SB3_CLASSES, lean_classes
 from harness.training.lean_predictions import has_lean_predictions
 
@@ -54,14 +54,14 @@ def evaluated(model: Any, env: VecEnv, n_episodes: int) -> Episodes:
 
 
 def _by_sb3(model: Any, env: VecEnv, n_episodes: int) -> Episodes:
-    """Return the episodes of SB3's own function."""
+    """Return the episodes of SB3's own function, or of sb3_contrib's for a model that takes action masks."""
     successes: list[bool] = []
 
     def note_success(local: dict[str, Any], _: dict[str, Any]) -> None:
         if local["done"] and local["info"].get("is_success") is not None:
             successes.append(local["info"]["is_success"])
 
-    returns, lengths = evaluate_policy(
+    returns, lengths = evaluate_policy_for(model, env)(
         model, env, n_episodes, deterministic=True, return_episode_rewards=True, callback=note_success
     )
     assert isinstance(returns, list)

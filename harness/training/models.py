@@ -21,10 +21,10 @@ KWARGS = ("policy_kwargs", "rollout_buffer_kwargs", "replay_buffer_kwargs")
 CLASSES = ("rollout_buffer_class", "replay_buffer_class")
 NOISE = frozenset({"noise_type", "noise_std"})
 """Keys of a zoo entry that describe the noise added to the actions of DDPG and TD3."""
-ENVIRONMENT_KEYS = frozenset(
-    {"n_envs", "normalize", "env_wrapper", "vec_env_wrapper", "frame_stack", "env_kwargs", "monitor_kwargs"}
+NO_ARGUMENTS = frozenset(
+    {"n_envs", "normalize", "env_wrapper", "vec_env_wrapper", "frame_stack", "env_kwargs", "monitor_kwargs", "callback"}
 )
-"""Keys of a zoo entry that configure the environments and are not passed to the algorithm."""
+"""Keys of a zoo entry that configure environments and callbacks, and are not passed to the algorithm."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def constructor_arguments(spec: RunSpec) -> dict[str, Any]:
     """Return the arguments of the algorithm's constructor; `policy` is MlpPolicy unless the entry names another."""
     arguments: dict[str, Any] = {"policy": "MlpPolicy"}
     for key, value in spec.hyperparams.items():
-        if key in ENVIRONMENT_KEYS or key in NOISE:
+        if key in NO_ARGUMENTS or key in NOISE:
             continue
         if key in SCHEDULES and value is not None:
             schedule = parse_schedule(value)

@@ -9,6 +9,7 @@ from typing import Any
 from stable_baselines3.common.callbacks import BaseCallback
 
 from harness.experiment.plan import RunSpec
+from harness.training.action_masks import mask_argument
 from harness.training.envs import lean_classes, make_eval_env, make_training_env
 from harness.training.findings import Speed
 from harness.training.lean_predictions import lean_predictions
@@ -83,7 +84,7 @@ def _evaluation_speed(model: Any, env: Any) -> float:
     observations: Any = env.reset()
     n_steps, start = 0, time.process_time()
     while (elapsed := time.process_time() - start) < EVALUATION_SECONDS:
-        actions, _ = model.predict(observations, deterministic=True)
+        actions, _ = model.predict(observations, deterministic=True, **mask_argument(model, env))
         observations, *_ = env.step(actions)
         n_steps += env.num_envs
     return n_steps / elapsed

@@ -86,6 +86,10 @@ class Tracker(KVWriter):
             randomness.restore()
 
 
+class _TensorBoardTracker(Tracker, TensorBoardOutputFormat):
+    """Tracker that callbacks such as rl_zoo3's RawStatisticsCallback find, as they look for this class of SB3."""
+
+
 def open_trackers(
     names: Sequence[str], spec: RunSpec, run_path: Path, states: Mapping[str, Any] | None = None
 ) -> list[Tracker]:
@@ -99,7 +103,11 @@ def open_trackers(
         "tensorboard": lambda state: _TensorBoard(run_path / TENSORBOARD_FOLDER, state),
         "wandb": lambda state: _Wandb(spec, run_path, state),
     }
-    return [Tracker(name, lambda name=name: kinds[name](before.get(name))) for name in names]  # type: ignore[misc]
+    classes = {"tensorboard": _TensorBoardTracker}
+    return [
+        classes.get(name, Tracker)(name, lambda name=name: kinds[name](before.get(name)))  # type: ignore[misc]
+        for name in names
+    ]
 
 
 class _TensorBoard:

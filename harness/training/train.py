@@ -29,6 +29,7 @@ from harness.training.models import build_model
 from harness.training.progress import Progress
 from harness.training.provenance import engine_of, provenance, resources_used, utc_now
 from harness.training.trackers import open_trackers
+from harness.training.zoo_callbacks import build_callbacks, not_resumable
 
 __all__ = ["failed_record", "parameters_digest", "train_and_record", "train_run"]
 
@@ -101,6 +102,8 @@ def train_run(
     zoo_path = run_path / name  # rl_zoo3 keeps the settings of a run in a folder named after the env
     _write_settings(spec, zoo_path)
 
+    # First, as in rl_zoo3: importing rl_zoo3 changes environments that are made later.
+    own_callbacks = build_callbacks(spec, run_path)
     watch = Stopwatch()
     before: Mapping[str, float] = {"wall": 0.0, "train": 0.0}
     if restored is None:
@@ -127,7 +130,7 @@ def train_run(
             callback_on_new_best=SaveNormalization(zoo_path / "best_vecnormalize.pkl"),
         )
         trust_region = TrustRegion(watch, spec.n_timesteps)
-        callbacks = [evaluation, trust_region, ProgressReporter(report)]
+        callbacks = [*own_callbacks, evaluation, trust_region, ProgressReporter(report)]
         train_clock = time.perf_counter()
 
         def seconds() -> dict[str, float]:
@@ -135,7 +138,7 @@ def train_run(
             wall, train = before["wall"] + now - clock, before["train"] + now - train_clock
             return {"wall": wall, "train": train, "callbacks": watch.seconds}
 
-        watched = [evaluation, evaluation.callback_on_new_best, trust_region]
+        watched = [evaluation, evaluation.callback_on_new_best, trust_region, *own_callbacks]
         resumed_at = () if restored is None else restored.resumed_at
         if restored is not None:
             restored.restore_callbacks(watched)
@@ -152,6 +155,7 @@ def train_run(
                     started=started,
                     resumed_at=resumed_at,
                     trackers=trackers,
+                    is_possible=not not_resumable(own_callbacks),
                 )
             )
         model.learn(spec.n_timesteps, callback=CallbackList(callbacks), log_interval=_log_interval(model, spec))
@@ -162,6 +166,9 @@ def train_run(
         model.logger.dump(model.num_timesteps)
         model.logger.close()
         model.save(run_path / f"{name}.zip")  # SB3 adds the suffix only to names without a dot
+        if "save" in vars(model):
+            # A callback such as rl_zoo3's ParallelTrainCallback lets another model be saved: the one it has trained.
+            model.set_parameters(run_path / f"{name}.zip", device="cpu")
         normalization = model.get_vec_normalize_env()
         if normalization is not None:
             save_normalization(normalization, zoo_path / "vecnormalize.pkl")

@@ -17,7 +17,9 @@ from typing import Any
 from harness.config.entries import accepted_keys
 from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec
+from harness.training.action_masks import METHOD, has_masks, needs_masks, sampled_action
 from harness.training.algorithms import load_algorithm
+from harness.training.callback_trial import try_callbacks
 from harness.training.environment_trial import try_environment
 from harness.training.envs.vectorized import make_eval_env
 from harness.training.findings import Finding, Speed, Trials
@@ -37,12 +39,14 @@ def try_out(
     algorithms: Sequence[tuple[str, str]],
     specs: Sequence[RunSpec],
     measure: bool = False,
+    logging: Sequence[str] = (),
     seconds: float = SECONDS,
 ) -> Trials:
     """Return what is wrong with an experiment, what is unusual, and how fast it trains.
 
     environments: (id, arguments) of each; algorithms: (label, class) of each class; specs: one run for each pair of
-    them that can be built; measure: train each pair of an algorithm's class and an environment for a second or two.
+    them that can be built; measure: train each pair of an algorithm's class and an environment for a second or two;
+    logging: further logs of every run, which callbacks may need.
     """
     findings: list[Finding] = []
     for env_id, env_kwargs in environments:
@@ -56,7 +60,7 @@ def try_out(
         spec for spec in specs if spec.env not in bad_envs and spec.algo_class not in bad_classes
     )
     for env_id in dict.fromkeys(spec.env for spec in buildable):
-        findings += _try_to_build([spec for spec in buildable if spec.env == env_id], seconds)
+        findings += _try_to_build([spec for spec in buildable if spec.env == env_id], seconds, logging)
     unusable = {(finding.label, finding.env) for finding in findings if finding.is_problem}
     speeds = {}
     if measure:
@@ -110,32 +114,37 @@ def _try_algorithm(label: str, algo_class: str, seconds: float) -> list[Finding]
     return [] if message is None else [Finding(message, label=label)]
 
 
-def _try_to_build(specs: Sequence[RunSpec], seconds: float) -> list[Finding]:
+def _try_to_build(specs: Sequence[RunSpec], seconds: float, logging: Sequence[str]) -> list[Finding]:
     """Return findings of building the models of one environment: all in one process, or else each in its own."""
-    outcome = _built(specs, seconds + len(specs))
+    outcome = _built(specs, seconds + len(specs), logging)
     if outcome.trouble is None:
         return [Finding(**finding) for finding in outcome.result]
     if len(specs) == 1:
         (spec,) = specs
         message = f"{spec.algo} in {spec.env} {outcome.trouble} when it is built"
         return [Finding(message, spec.env, spec.algo, may_be_chance=True)]
-    return [finding for spec in specs for finding in _try_to_build([spec], seconds)]
+    return [finding for spec in specs for finding in _try_to_build([spec], seconds, logging)]
 
 
-def _built(specs: Sequence[RunSpec], seconds: float) -> Outcome:
-    return call_isolated(lambda: [asdict(finding) for spec in specs for finding in _build(spec)], seconds)
+def _built(specs: Sequence[RunSpec], seconds: float, logging: Sequence[str]) -> Outcome:
+    return call_isolated(lambda: [asdict(finding) for spec in specs for finding in _build(spec, logging)], seconds)
 
 
-def _build(spec: RunSpec) -> list[Finding]:
-    """Build the environments and the model of a run, and make one step in the environments."""
+def _build(spec: RunSpec, logging: Sequence[str]) -> list[Finding]:
+    """Build the environments, the model and the callbacks of a run, and make one step in the environments."""
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             env = make_eval_env(spec, spec.seed, n_episodes=spec.hyperparams.get("n_envs", 1))
             try:
-                note = engine_of(build_model(spec, env)).get("note")
+                if needs_masks(load_algorithm(spec.algo_class)) and not has_masks(env):
+                    return [Finding(_without_masks(spec), spec.env, spec.algo)]
+                model = build_model(spec, env)
+                note = engine_of(model).get("note")
                 env.reset()
-                env.step([env.action_space.sample() for _ in range(env.num_envs)])  # type: ignore[arg-type]
+                masks = env.env_method(METHOD) if has_masks(env) else [None] * env.num_envs
+                env.step([sampled_action(env.action_space, mask) for mask in masks])  # type: ignore[arg-type]
+                found = list(try_callbacks(spec, model, logging))
             finally:
                 env.close()
     except HarnessError as error:
@@ -143,7 +152,14 @@ def _build(spec: RunSpec) -> list[Finding]:
     except Exception as error:
         message = " ".join(str(error).split())
         return [Finding(_in_words(error, message, spec), spec.env, spec.algo, _cause(message, spec))]
-    return [] if note is None else [Finding(note, is_problem=False)]
+    return found if note is None else [*found, Finding(note, is_problem=False)]
+
+
+def _without_masks(spec: RunSpec) -> str:
+    return (
+        f"{spec.algo_class} cannot act in {spec.env}: it needs a method {METHOD}() that returns true for each valid "
+        "action; sb3_contrib's wrapper ActionMasker makes one of another method"
+    )
 
 
 def _without_label(message: str, spec: RunSpec) -> str:

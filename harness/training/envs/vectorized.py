@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStac
 from harness.config.hyperparams import parse_kwargs, parse_normalize, parse_wrappers
 from harness.errors import UnknownNameError, did_you_mean
 from harness.experiment.plan import RunSpec
-from harness.training.algorithms import import_module, import_target
+from harness.training.algorithms import import_class, import_module
 from harness.training.envs.checked import checked_maker
 from harness.training.envs.classes import SB3_CLASSES, VecEnvClasses
 from harness.training.envs.collisions import spare_collisions
@@ -162,7 +162,7 @@ def _wrapper(value: object, kind: type[Any]) -> Callable[[Any], Any] | None:
 
     kind: class of which every wrapper must be a subclass; UnknownNameError is raised for anything else.
     """
-    wrappers = [(_wrapper_class(name, kind), kwargs) for name, kwargs in parse_wrappers(value)]
+    wrappers = [(import_class(name, kind, "wrapper"), kwargs) for name, kwargs in parse_wrappers(value)]
     if not wrappers:
         return None
 
@@ -172,11 +172,3 @@ def _wrapper(value: object, kind: type[Any]) -> Callable[[Any], Any] | None:
         return env
 
     return wrap
-
-
-def _wrapper_class(name: str, kind: type[Any]) -> Any:
-    # A hyperparameter file must not be able to call any other function of a package that it may name.
-    wrapper = import_target(":".join(name.rsplit(".", 1)))
-    if not (isinstance(wrapper, type) and issubclass(wrapper, kind)):
-        raise UnknownNameError(f"{name} is not a wrapper: expected a subclass of {kind.__module__}.{kind.__name__}")
-    return wrapper

@@ -97,8 +97,26 @@ def test_every_entry_of_the_zoo_is_accepted(name: str) -> None:
         ("verbose: 1", "verbose: is set by the harness, remove it"),
         ("rms_prop_eps: 1", "rms_prop_eps: unknown key"),
         (
-            "callback: os.system",
-            "callback: is not supported, because the harness attaches its own callbacks; remove it",
+            "callback: 3",
+            "callback: expected the dotted name of a callback class, got 3",
+        ),
+        (
+            "callback: [{a.B: {c: 1}, d.E: {}}]",
+            "callback: expected one callback in each list item; check the indentation of its arguments",
+        ),
+        (
+            "callback: {a.B: [1]}",
+            "callback: expected the arguments of a.B as a mapping, got a list",
+        ),
+        (
+            "callback: {a.B: {save_path: ../../x}}",
+            "callback: save_path of a.B must lie in the folder of the run, expected a relative path without .., "
+            'got the text "../../x"',
+        ),
+        (
+            "callback: {a.B: {name_prefix: /etc/x}}",
+            "callback: name_prefix of a.B must lie in the folder of the run, expected a relative path without .., "
+            'got the text "/etc/x"',
         ),
     ],
 )
@@ -119,6 +137,9 @@ def test_a_value_that_cannot_train_is_refused_where_it_stands(check_ppo: CheckPP
         "sde_sample_freq: -1",
         "normalize: true",
         "env_wrapper: [gymnasium.wrappers.TimeAwareObservation, {rl_zoo3.wrappers.FrameSkip: {skip: 2}}]",
+        "callback: stable_baselines3.common.callbacks.ProgressBarCallback",
+        "callback: [rl_zoo3.callbacks.RawStatisticsCallback, {a.B: {save_path: models/best, name_prefix: a..b}}]",
+        "callback: null",
         "rollout_buffer_class: DictRolloutBuffer",
         "policy_kwargs: {net_arch: {pi: [64], vf: [64]}, activation_fn: nn.ReLU, optimizer_kwargs: {eps: 1e-5}}",
         "normalize_advantage: false\n      batch_size: 1",

@@ -134,6 +134,15 @@ MALICIOUS = {
     "a wrapper that starts a process": with_value("env_wrapper", "[{subprocess.Popen: {args: [touch, hacked]}}]"),
     "a policy of the operating system": with_value("policy_kwargs", "null").replace("MlpPolicy", "os.system"),
     "a callback that starts a process": with_value("callback", "[{subprocess.Popen: {args: [touch, hacked]}}]"),
+    "a callback of the operating system": with_value("callback", "os.system"),
+    "a callback that writes elsewhere": with_value(
+        "callback", "{stable_baselines3.common.callbacks.CheckpointCallback: {save_freq: 1, save_path: /etc}}"),
+    "a callback that leaves its folder": with_value(
+        "callback", "{rl_zoo3.callbacks.SaveVecNormalizeCallback: {save_freq: 1, save_path: a/../../..}}"),
+    "a callback whose file leaves its folder": with_value(
+        "callback", "{rl_zoo3.callbacks.SaveVecNormalizeCallback: {save_path: a, name_prefix: ../../../x}}"),
+    "a callback with a long path": with_value("callback", f"{{a.B: {{save_path: {'x' * 10_000}}}}}"),
+    "a callback that is a number of lists": with_value("callback", "[" * 60 + "]" * 60),
     "an environment of another package": BEGINNING.replace("CartPole-v1", "'os:CartPole-v1'"),
     "an algorithm of another package": BEGINNING.replace("[ppo]", "['subprocess:Popen']"),
 }  # fmt: skip

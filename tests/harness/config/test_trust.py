@@ -17,6 +17,7 @@ hyperparameters:
       policy: mine.Net
       env_wrapper: [gymnasium.wrappers.TimeAwareObservation, mine.W]
       vec_env_wrapper: [{os.path.X: {}}]
+      callback: [rl_zoo3.callbacks.RawStatisticsCallback, {subprocess.Popen: {args: id}}]
   "evil.agents:Agent": {default: {policy: MlpPolicy}}
 """
 
@@ -36,9 +37,11 @@ def test_everything_that_would_be_imported_needs_the_users_word_and_not_the_file
         "a.yml:4:16: environments.robots.envs:Arm-v0: robots.envs:Arm-v0 would import robots, add --trust robots",
         "a.yml:11:7: hyperparameters.ppo.default.env_wrapper: mine.W would import mine, add --trust mine",
         "a.yml:12:7: hyperparameters.ppo.default.vec_env_wrapper: os.path.X would import os, add --trust os",
+        "a.yml:13:7: hyperparameters.ppo.default.callback: subprocess.Popen would import subprocess, "
+        "add --trust subprocess",
         "a.yml:10:7: hyperparameters.ppo.default.policy: mine.Net would import mine, add --trust mine",
     ]
-    assert untrusted(TEXT, "evil", "mine", "os", "robots") == []
+    assert untrusted(TEXT, "evil", "mine", "os", "robots", "subprocess") == []
 
 
 def test_a_package_whose_name_begins_like_a_trusted_one_is_not_trusted() -> None:

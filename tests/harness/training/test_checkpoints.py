@@ -28,6 +28,14 @@ NO_PPO = {"batch_size": None, "n_epochs": None}
 SPECS = {
     "CartPole": tiny_spec("custom_ppo", n_timesteps=1024),
     "normalised, gSDE": tiny_spec("custom_ppo", "Pendulum-v1", n_timesteps=1024, normalize=True, use_sde=True),
+    "callbacks": tiny_spec(
+        "custom_ppo",
+        n_timesteps=1024,
+        callback=[
+            {"stable_baselines3.common.callbacks.CheckpointCallback": {"save_freq": 100, "save_path": "models"}},
+            {"stable_baselines3.common.callbacks.StopTrainingOnMaxEpisodes": {"max_episodes": 18}},
+        ],
+    ),
     "A2C": tiny_spec("custom_a2c", n_timesteps=1024, n_steps=16, normalize=True, **NO_PPO),
 }
 SPECS = {name: replace(spec, eval_freq=192) for name, spec in SPECS.items()}
@@ -112,6 +120,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ("CartPole", "after save", 3),
         ("normalised, gSDE", "step", 500),
         ("normalised, gSDE", "within save", 2),
+        ("callbacks", "step", 700),
         ("A2C", "step", 777),
         ("A2C", "before save", 5),
     ],

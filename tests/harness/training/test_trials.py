@@ -110,7 +110,7 @@ def test_speeds_are_measured_once_for_each_class_in_each_environment() -> None:
 def test_runs_that_differ_only_in_checked_numbers_are_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[tuple[str, object]] = []
 
-    def note(specs: list[RunSpec], _: float) -> list[Finding]:
+    def note(specs: list[RunSpec], *_: object) -> list[Finding]:
         built.extend((spec.algo, spec.hyperparams) for spec in specs)
         return []
 
