@@ -158,7 +158,7 @@ def _build(spec: RunSpec, logging: Sequence[str]) -> list[Finding]:
 def _without_masks(spec: RunSpec) -> str:
     return (
         f"{spec.algo_class} cannot act in {spec.env}: it needs a method {METHOD}() that returns true for each valid "
-        "action; sb3_contrib's wrapper ActionMasker makes one of another method"
+        "action, of the environment or of a wrapper named by env_wrapper"
     )
 
 

@@ -52,6 +52,7 @@ hyperparameters:
       normalize: "{'norm_obs': True, 'norm_reward': False}"
       policy_kwargs: "dict(net_arch=dict(pi=[64, 64], vf=[64]), activation_fn=nn.ReLU, log_std_init=-2)"
       env_wrapper: [gymnasium.wrappers.TimeAwareObservation, {my_wrappers.Skip: {n: 2}}]
+      callback: [rl_zoo3.callbacks.RawStatisticsCallback, {my_callbacks.Save: {save_freq: 10, save_path: models}}]
       target_kl: null
     CartPole-v1: {<<: *default, batch_size: 64, n_steps: 128}
 """
@@ -78,10 +79,10 @@ class UncleanError(Exception):
 def _bases() -> list[str]:
     """Return the texts that are damaged: this project's experiments, and files of the zoo inside of one."""
     texts = [SWEEP, SWEEP]
-    names = ("smoke", "compare", "penalty", "sweep", "clip")
-    texts += [(ROOT / "configs" / f"{name}.yml").read_text() for name in names]
-    for file, algorithm in {"ppo": "ppo", "sac": "sac", "dqn": "dqn", "her": "tqc"}.items():
-        lines = (zoo_folder() / f"{file}.yml").read_text().splitlines()[:60]
+    texts += [path.read_text() for path in sorted((ROOT / "configs").glob("*.yml"))]
+    for path in sorted(zoo_folder().glob("*.yml")):
+        algorithm = {"ppo_lstm": "recurrent_ppo", "her": "tqc"}.get(path.stem, path.stem)
+        lines = path.read_text().splitlines()[:60]
         entries = "\n".join(f"    {line}" for line in lines)
         head = f"name: z\nalgorithms: [{algorithm}]\nenvironments: {{CartPole-v1: {{n_timesteps: 99}}}}\nseeds: 1\n"
         texts.append(f"{head}hyperparameters:\n  {algorithm}:\n{entries}\n")
@@ -138,6 +139,25 @@ def _flip_characters(text: str, rng: random.Random) -> str:
     return "".join(characters)
 
 
+def _flip_bits(text: str, rng: random.Random) -> str:
+    """Return text that may hold halves of characters, as lone surrogates, which are written as their bytes."""
+    data = bytearray(text.encode("utf-8", "surrogateescape"))
+    for _ in range(rng.randrange(1, 4)):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _change_type(text: str, rng: random.Random) -> str:
+    lines = text.split("\n")
+    at = rng.randrange(len(lines))
+    key, colon, value = lines[at].partition(": ")
+    shape = rng.choice(
+        ["'{}'", "[{}]", "{{a: {}}}", "!!str {}", "!!float {}", "[[{}]]", "{}.0", "-{}", "{}: 1", "- {}"]
+    )
+    lines[at] = key + colon + shape.format(value)
+    return "\n".join(lines)
+
+
 def _cut(text: str, rng: random.Random) -> str:
     return text[: rng.randrange(len(text) + 1)]
 
@@ -152,7 +172,7 @@ def _scale_number(text: str, rng: random.Random) -> str:
 
 MUTATIONS: Sequence[Callable[[str, random.Random], str]] = (
     _replace_value, _insert_snippet, _replace_token, _delete, _duplicate_lines, _swap_lines, _indent, _flip_characters,
-    _cut, _scale_number,
+    _flip_bits, _change_type, _cut, _scale_number,
 )  # fmt: skip
 
 

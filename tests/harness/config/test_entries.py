@@ -15,7 +15,16 @@ from harness.config.sources import zoo_folder
 
 CheckPPO = Callable[..., list[str]]
 
-ZOO_KEYS = {"n_envs", "n_timesteps", "normalize", "frame_stack", "env_wrapper", "vec_env_wrapper", "env_kwargs"}
+ZOO_KEYS = {
+    "callback",
+    "n_envs",
+    "n_timesteps",
+    "normalize",
+    "frame_stack",
+    "env_wrapper",
+    "vec_env_wrapper",
+    "env_kwargs",
+}
 SET_BY_HARNESS = {"self", "env", "seed", "verbose", "tensorboard_log", "_init_setup_model"}
 
 

@@ -200,7 +200,7 @@ def test_the_fuzzed_files_are_the_same_on_every_machine() -> None:
 
 def test_damaged_files_load_or_are_refused_cleanly() -> None:
     # In a process of its own, as it installs an audit hook, which cannot be removed.
-    command = [sys.executable, "-m", "tests.harness.config.fuzz", "200", "--first", "1000000"]
+    command = [sys.executable, "-m", "tests.harness.config.fuzz", "300", "--first", "1000000"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout

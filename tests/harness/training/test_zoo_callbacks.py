@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gymnasium import wrappers
 
 from harness.errors import HarnessError
 from harness.evaluation.episodes import evaluate_run
@@ -30,10 +31,7 @@ SAC: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def own_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo what importing rl_zoo3 changes, so that other tests see Gymnasium's own wrapper."""
-    from gymnasium import wrappers
-    from gymnasium.envs import registration
-
-    for module in (wrappers, wrappers.common, registration):
+    for module in (wrappers, wrappers.common):
         monkeypatch.setattr(module, "TimeLimit", module.TimeLimit)
 
 
@@ -80,11 +78,11 @@ def test_an_entry_without_callbacks_has_none(tmp_path: Path) -> None:
         ),
         (
             {f"{SB3}.EvalCallback": {"eval_env": "CartPole-v1"}},
-            f"{SB3}.EvalCallback cannot be built: AttributeError: ",
+            f"{SB3}.EvalCallback cannot be built: ValueError: The environment is of type <class 'str'>",
         ),
         (
             {f"{SB3}.EveryNTimesteps": {"n_steps": 5, "callback": f"{ZOO}.RawStatisticsCallback"}},
-            "EveryNTimesteps cannot be attached to custom_ppo: AttributeError: ",
+            f"{SB3}.EveryNTimesteps cannot be built: AttributeError: 'str' object has no attribute 'parent'",
         ),
         (
             f"{ZOO}.RawStatisticsCallback",
