@@ -27,6 +27,8 @@ from harness.config.names import REGISTERED, ZOO_FILES
 from harness.config.sources import zoo_folder
 from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec
+from harness.training.action_masks import has_masks, needs_masks
+from harness.training.algorithms import load_algorithm
 from harness.training.envs import check_environment, make_training_env
 from harness.training.isolation import Outcome, call_isolated
 from harness.training.models import build_model
@@ -84,6 +86,8 @@ def _train(entry: ZooEntry) -> str | None:
     spec = RunSpec(entry.algo, entry.algo, env_id, 0, N_TIMESTEPS, N_TIMESTEPS, 1, 1, _capped(entry))
     env = make_training_env(spec, None)
     try:
+        if needs_masks(load_algorithm(entry.algo)) and not has_masks(env):
+            return "without action masks"
         model = build_model(spec, env)
         model.learn(N_TIMESTEPS)
         assert model.num_timesteps >= N_TIMESTEPS
