@@ -116,7 +116,9 @@ def _kind_of(message: str) -> str:
     needed = re.search(r"needs (\w+), which is not installed", message)
     if needed is not None:
         return f"needs {needed[1]}"
-    return "not registered with Gymnasium" if "is not registered" in message else message
+    if "is not registered" in message:
+        return "not registered with Gymnasium"
+    return "removed from Gymnasium" if "have been moved to" in message or "is deprecated" in message else message
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -59,12 +59,17 @@ def registered_id(env_id: str) -> str:
     module, _, name = env_id.rpartition(":")
     if module:
         import_module(module, wanted=env_id)
+    elif name not in gymnasium.registry and fnmatchcase(name, _WITHOUT_VELOCITY):
+        import_module("rl_zoo3.import_envs", wanted=env_id)
     elif name not in gymnasium.registry:
         extra = next((extra for pattern, extra in _EXTRAS.items() if fnmatchcase(name, pattern)), None)
         if extra is not None:
             _import_extra(env_id, *extra)
     return name
 
+
+_WITHOUT_VELOCITY = "*NoVel-v?"
+"""Pattern of ids that rl_zoo3 registers for environments whose velocities are hidden, for policies with memory."""
 
 _EXTRAS = {
     "ALE/*": ("ale_py", "atari"),

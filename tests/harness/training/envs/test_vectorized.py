@@ -14,6 +14,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
 from harness.errors import UnknownNameError
 from harness.training.envs import check_environment, make_eval_env, make_training_env
+from harness.training.envs.vectorized import registered_id
+from harness.training.isolation import call_isolated
 from harness.training.models import build_model
 from tests.harness.toy_subjects import FAULTY_ENV, tiny_spec
 from tests.probe_envs import RandomWorld
@@ -72,6 +74,13 @@ def test_an_environment_of_an_extra_is_found_by_id_or_the_extra_is_named(
         f"environment {env_id!r} needs {module}, which is not installed; "
         f"the extra [{extra}] of this project installs it"
     )
+
+
+def test_environments_of_rl_zoo3_without_velocities_are_found() -> None:
+    # In another process, as importing rl_zoo3 changes Gymnasium.
+    outcome = call_isolated(lambda: registered_id("PendulumNoVel-v1"), 60.0)
+
+    assert (outcome.result, outcome.trouble) == ("PendulumNoVel-v1", None)
 
 
 @pytest.mark.parametrize(
