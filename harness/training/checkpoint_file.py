@@ -16,7 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_checkpoint", "write_checkpoint"]
+__all__ = ["KEY_VARIABLE", "key_of_user", "read_checkpoint", "write_checkpoint"]
+
+KEY_VARIABLE = "PPO_HARNESS_CHECKPOINT_KEY"
+"""Environment variable with the key in hexadecimal, by which runs on several machines know each other's files."""
 
 _MAGIC = b"ppo-harness checkpoint 1\n"
 _LENGTH = struct.Struct("<Q")
@@ -31,7 +34,7 @@ def write_checkpoint(path: Path, description: Mapping[str, Any], content: bytes)
     try:
         with temporary.open("wb") as file:
             file.write(_MAGIC)
-            file.write(_signature(_key(), body))
+            file.write(_signature(key_of_user(), body))
             file.write(body)
             file.flush()
             os.fsync(file.fileno())  # before the rename: a power failure could leave an empty file otherwise
@@ -44,7 +47,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], bytes] | None:
     """Return description and contents of a checkpoint; None if it is missing, damaged, or was written by others."""
     try:
         data = path.read_bytes()
-        key = _key()
+        key = key_of_user()
     except OSError:
         return None
     start = len(_MAGIC) + _MAC_SIZE
@@ -62,8 +65,11 @@ def _signature(key: bytes, body: bytes | memoryview) -> bytes:
     return hmac.digest(key, body, "sha256")
 
 
-def _key() -> bytes:
+def key_of_user() -> bytes:
     """Return the key of this user, which is made when it is first needed; raises OSError if that is not possible."""
+    given = os.environ.get(KEY_VARIABLE, "")
+    if given:
+        return bytes.fromhex(given)
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     path = Path(state) / "ppo-harness" / "checkpoint.key"
     try:

@@ -50,7 +50,7 @@ class RunPaused(BaseException):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint of this run, made by this user on this machine with the same code."""
+    """A checkpoint of this run, made by this user in this folder, on such a machine, with the same code."""
 
     steps: int
     content: bytes
@@ -63,6 +63,9 @@ class Checkpoint:
             return None
         description, content = found
         if description["spec"] != spec.digest or description["circumstances"] != _circumstances():
+            return None
+        # Monitors and callbacks hold absolute paths: in a copy of the folder they would go on in the original.
+        if description.get("folder") != str(run_path):
             return None
         if any(_digest_of(Path(path)) != digest for path, digest in description["sources"].items()):
             return None
@@ -219,6 +222,7 @@ class Checkpointing(BaseCallback):
         description = {
             "spec": self.spec.digest,
             "steps": steps,
+            "folder": str(self.run_path),
             "circumstances": _circumstances(),
             "sources": {str(path): _digest_of(path) for path in _own_sources()},
             "logs": {name: [size, _beginning_of(self.run_path / name, size)] for name, size in logs.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from harness.experiment.plan import RunSpec
 from harness.experiment.run_folder import CHECKPOINT_NAME
 from harness.experiment.run_records import RunRecord, read_record
 from harness.training import checkpoints
+from harness.training.checkpoint_file import KEY_VARIABLE
 from harness.training.checkpoints import Checkpoint, RunPaused
 from harness.training.control import Control
 from harness.training.job import execute
@@ -225,6 +227,33 @@ def test_a_checkpoint_that_is_not_certain_is_not_continued(
             monkeypatch.setattr(checkpoints, "provenance", lambda: {"versions": {"torch": "9"}})
 
     assert Checkpoint.find(tmp_path, spec) is None
+
+
+def test_a_copied_folder_begins_anew_and_leaves_the_original_alone(
+    undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
+    original, copy = tmp_path / "run", tmp_path / "copy"
+    execute(SPECS["A2C"], original, Control(stop_requested=True))
+    shutil.copytree(original, copy)
+    before = {path: path.read_bytes() for path in original.rglob("*") if path.is_file()}
+
+    assert run(SPECS["A2C"], copy).resumed_at == ()
+
+    assert {path: path.read_bytes() for path in original.rglob("*") if path.is_file()} == before
+    assert list(differences(undisturbed["A2C"], copy)) == []
+
+
+def test_machines_with_one_key_in_their_environment_know_its_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "ab" * 32)
+    execute(SPECS["A2C"], tmp_path, Control(stop_requested=True))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "of another machine"))
+
+    assert Checkpoint.find(tmp_path, SPECS["A2C"]) is not None
+
+    monkeypatch.delenv(KEY_VARIABLE)
+    assert Checkpoint.find(tmp_path, SPECS["A2C"]) is None
 
 
 def test_code_that_was_changed_during_a_run_makes_no_checkpoints(
