@@ -134,16 +134,22 @@ def compare(
     quiet: bool = False,
     trust: Sequence[str] = (),
     check: bool = True,
+    executor: str = "local",
+    address: str | None = None,
+    storage: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Train every algorithm on every environment with every seed, as `harness compare`, and return the results.
 
     experiment: a configuration file, the same as a mapping, or an ExperimentConfig.
     out: folder for the results; None for results/NAME below the working directory. Runs that are finished there are
         kept: a second call trains only what is missing.
-    workers: number of runs in parallel; None for one per core.
+    workers: number of runs in parallel; None for one per core, of this machine or of the cluster.
     quiet: True prints nothing; otherwise notes, progress and tables are printed.
     trust: packages that the experiment may import, such as that of your own environment.
     check: True tries every environment and algorithm out first, for a few steps.
+    executor: "local" for processes of this machine, or "ray" for a Ray cluster.
+    address: HOST:PORT of the cluster's head; None for the cluster of this machine.
+    storage: folder that all machines of the cluster share, or URL of one for fsspec.
 
     A run that fails is a row of `runs` with its error, not an exception. Raises ConfigError with all mistakes in the
     experiment, a line for each, and HarnessError if the runs cannot start. After KeyboardInterrupt every finished run
@@ -151,13 +157,22 @@ def compare(
     """
     from rich.console import Console
 
+    from harness.execution import check_executor, executor_named
     from harness.main_job import compare as run_experiment
 
+    check_executor(executor, address=address, storage=None if storage is None else os.fspath(storage))
     console = Console(quiet=quiet)
     with _workers_without_script():
         config = _validated(experiment, trust, check, console)
         folder = Path(out) if out is not None else Path("results") / config.name
-        run_experiment(config, folder, workers or _cores(), console, executor=_executor(config, workers), try_out=False)
+        chosen = executor_named(
+            executor,
+            workers,
+            config.execution,
+            address=address,
+            storage=None if storage is None else os.fspath(storage),
+        )
+        run_experiment(config, folder, chosen.n_workers, console, executor=chosen, try_out=False)
     return load_results(folder)
 
 
@@ -279,13 +294,6 @@ def _reading(experiment: str | os.PathLike[str] | Mapping[str, Any] | Experiment
         raise ConfigError(f"experiment: expected plain data such as in a YAML file ({reason})") from None
     # The user wrote no such text, so that its lines mean nothing.
     return read_config(Path("experiment"), text, has_lines=False)
-
-
-def _executor(config: ExperimentConfig, workers: int | None) -> Any:
-    """Return the executor of this machine, with the limits of the experiment."""
-    from harness.execution import executor_named
-
-    return executor_named("local", workers or _cores(), config.execution)
 
 
 def _cores() -> int:

@@ -57,7 +57,7 @@ HARNESS: Mapping[str, set[str]] = {
     "stats": {"analysis.stats"},
     "training": {"errors", "config", "experiment", "printable"},
     "training.executors": {"errors", "experiment", "printable", "training"},
-    "execution": {"config", "training.executors"},
+    "execution": {"errors", "config", "training.executors"},
     "evaluation": {
         "errors", "config", "experiment", "printable", "training", "training.executors", "analysis.stats",
         "housekeeping",

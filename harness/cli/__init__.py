@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,6 +104,26 @@ StallLimit = Annotated[
 MemoryLimit = Annotated[
     str | None, typer.Option(help="Memory of a run with its child processes, as 800M or 4G. Default: no limit.")
 ]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="Where runs are executed: `local`, processes of this machine, or `ray`, a Ray cluster.",
+        metavar="NAME",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="HOST:PORT of the Ray cluster's head. Default: the cluster of this machine.", metavar="ADDRESS"),
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="Folder that all machines of the cluster share, or its URL for fsspec, such as s3://bucket/folder.",
+        metavar="PLACE",
+    ),
+]
 JsonProgress = Annotated[
     bool, typer.Option("--json-progress", help="Print a JSON object per event on stdout, and all else on stderr.")
 ]
@@ -113,9 +134,9 @@ def compare(
     config: Config,
     workers: Workers = None,
     out: Out = None,
-    executor: Annotated[
-        str, typer.Option(help="Where runs are executed: `local`, processes of this machine.")
-    ] = "local",
+    executor: ExecutorName = "local",
+    address: Address = None,
+    storage: StorageOption = None,
     retries: Retries = None,
     time_limit: TimeLimit = None,
     stall_limit: StallLimit = None,
@@ -131,16 +152,13 @@ def compare(
     running runs come to a safe end, a second one stops at once. Exit code 1 if a run failed.
     The limits override the section `execution` of the file.
     """
-    from harness.execution import EXECUTORS
-
-    if executor not in EXECUTORS:
-        raise typer.BadParameter(f"expected {' or '.join(EXECUTORS)}, got {executor!r}", param_hint="--executor")
+    place = _Place(executor, address, storage)
     experiment = _with_limits(
         _validated(config, trust or (), check, json_progress), retries, time_limit, stall_limit, memory_limit
     )
     folder = out or Path("results") / experiment.name
     try:
-        _run(experiment, folder, workers or _cores(), executor, json_progress)
+        _run(experiment, folder, workers, place, json_progress)
     finally:  # a report that names failed runs is opened, too
         if open_:
             _open(folder / "report.html")
@@ -191,19 +209,39 @@ def _with_limits(
     return replace(experiment, execution=replace(experiment.execution, **changes))
 
 
-def _run(experiment: Any, folder: Path, n_workers: int, executor: str = "local", json_progress: bool = False) -> None:
+@dataclass(frozen=True)
+class _Place:
+    """Where runs are executed; wrong usage is refused when it is made."""
+
+    executor: str
+    address: str | None
+    storage: str | None
+
+    def __post_init__(self) -> None:
+        from harness.execution import check_executor
+
+        try:
+            check_executor(self.executor, address=self.address, storage=self.storage)
+        except HarnessError as error:
+            raise typer.BadParameter(str(error)) from None
+
+
+def _run(experiment: Any, folder: Path, n_workers: int | None, place: _Place, json_progress: bool) -> None:
     """Run the missing runs of an experiment; exit with EXIT_NO if a run failed, 128 + N after the signal N."""
     from harness.execution import displays, end_server, executor_named
     from harness.main_job import compare as compare_experiment
 
     console = _console(stderr=json_progress)
+    executor = executor_named(
+        place.executor, n_workers, experiment.execution, address=place.address, storage=place.storage
+    )
     try:
         failed = compare_experiment(
             experiment,
             folder,
-            n_workers,
+            executor.n_workers,
             console,
-            executor=executor_named(executor, n_workers, experiment.execution),
+            executor=executor,
             display_of=displays(json_progress),
             try_out=False,  # as the validation has done that, or the user has asked for none
         )
@@ -241,6 +279,9 @@ def train(
         str, typer.Option(help="Zoo-style file, or `zoo` for the file of the installed rl_zoo3.")
     ] = "zoo",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results/train"),
+    executor: ExecutorName = "local",
+    address: Address = None,
+    storage: StorageOption = None,
     retries: Retries = None,
     time_limit: TimeLimit = None,
     stall_limit: StallLimit = None,
@@ -253,6 +294,7 @@ def train(
     from harness.experiment.single_run import in_words_of_the_command, read_single_run
     from harness.validation import validate
 
+    place = _Place(executor, address, storage)
     # Whoever types the name of a package trusts it.
     named = [name.partition(":")[0].partition(".")[0] for name in (algo, env) if ":" in name]
     validation = validate(
@@ -264,7 +306,7 @@ def train(
         raise HarnessError("\n".join(map(in_words_of_the_command, validation.problems)))
     _print_notes(validation, stderr=json_progress)
     experiment = _with_limits(validation.config, retries, time_limit, stall_limit, memory_limit)
-    _run(experiment, out, 1, json_progress=json_progress)
+    _run(experiment, out, 1, place, json_progress)
 
 
 @app.command()

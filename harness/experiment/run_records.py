@@ -106,6 +106,8 @@ class RunRecord:
     """SHA-256 of the text of the experiment file."""
     troubles: tuple[str, ...] = ()
     """Logs of other programs that are not complete, each with the reason on one line."""
+    nodes: tuple[str, ...] = ()
+    """Names of the machines that executed the run, one after another; empty if it was the machine of the harness."""
     files: Mapping[str, Any] = field(default_factory=dict)
     """Path below the folder of the run -> [size in bytes, SHA-256], for every file that the run left."""
 
@@ -118,8 +120,9 @@ class RunRecord:
         """Return the record as plain JSON data, including `schema` and `digest`."""
         data = {f.name: getattr(self, f.name) for f in fields(self)}
         data["train_seconds"] = None if math.isnan(self.train_seconds) else self.train_seconds
-        if not self.troubles:
-            del data["troubles"]
+        for name in ("troubles", "nodes"):
+            if not data[name]:
+                del data[name]
         content = {"schema": SCHEMA_VERSION, "digest": self.spec.digest, **data, "spec": self.spec.as_dict()}
         return {**content, "checksum": _checksum(content)}
 
@@ -134,7 +137,7 @@ class RunRecord:
         values["train_seconds"] = math.nan if data["train_seconds"] is None else data["train_seconds"]
         for key in ("final_rewards", "final_lengths"):
             values[key] = tuple(data[key])
-        for key in ("resumed_at", "troubles"):
+        for key in ("resumed_at", "troubles", "nodes"):
             values[key] = tuple(data.get(key, ()))
         if isinstance(values.get("files"), Mapping):
             values["files"] = {name: tuple(found) for name, found in values["files"].items()}
@@ -171,8 +174,8 @@ def _check_types(record: RunRecord) -> None:
                 raise TypeError(f"{name} is {value!r:.50}")
     if not all(isinstance(reward, int | float) for reward in (*record.final_rewards, *record.final_lengths)):
         raise TypeError("final_rewards and final_lengths must be numbers")
-    if not all(isinstance(trouble, str) for trouble in record.troubles):
-        raise TypeError("troubles must be text")
+    if not all(isinstance(text, str) for text in (*record.troubles, *record.nodes)):
+        raise TypeError("troubles and nodes must be text")
     record.spec.check_types()
 
 

@@ -17,7 +17,17 @@ from rich.text import Text
 from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord
 from harness.printable import one_line
-from harness.training.executors.events import Finished, Job, Paused, Progressed, Retried, RunEvent, Started, Stopping
+from harness.training.executors.events import (
+    Finished,
+    Job,
+    NodeLost,
+    Paused,
+    Progressed,
+    Retried,
+    RunEvent,
+    Started,
+    Stopping,
+)
 from harness.training.executors.stopping import signals_held
 from harness.training.progress import Progress
 
@@ -114,6 +124,11 @@ class Display:
             case Paused(job=job):
                 self._end(job.spec)
                 self._print(f"paused   {job.spec.label}: it continues from its checkpoint")
+            case NodeLost(job=job, node=node):
+                self._end(job.spec)
+                self._print(
+                    f"lost     {job.spec.label}: its machine {one_line(node, 100)} is gone; it will be continued"
+                )
             case Retried(job=job, record=record):
                 self._end(job.spec)
                 self._print(f"failed   {job.spec.label}, it will be tried again: {_cause(record)}")

@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.experiment.plan import RunSpec
 from harness.experiment.run_records import RunRecord
 from harness.training.control import CHECKPOINT_SECONDS
 from harness.training.progress import Progress
 
-__all__ = ["Finished", "Job", "OnEvent", "Paused", "Progressed", "Retried", "RunEvent", "Started", "Stopping"]
+__all__ = [
+    "Finished",
+    "Job",
+    "NodeLost",
+    "OnEvent",
+    "Paused",
+    "Progressed",
+    "Retried",
+    "RunEvent",
+    "Started",
+    "Stopping",
+]
 
 
 @dataclass(frozen=True)
@@ -28,8 +40,8 @@ class Job:
     logging: tuple[str, ...] = field(default=(), compare=False)
     """Further logs of the run, "tensorboard" or "wandb"."""
 
-    context: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """Fields of the record that tell of the experiment: command, config_digest."""
+    context: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Fields of the record that tell of the experiment and the executor: command, config_digest, nodes."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,15 @@ class Paused:
     """A run has stopped at a checkpoint because the executor was asked to stop; the next call continues it."""
 
     job: Job
+
+
+@dataclass(frozen=True)
+class NodeLost:
+    """The machine of a run cannot be reached any more; unless the executor stops, the run is started on another."""
+
+    job: Job
+    node: str
+    """Name of the machine."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +99,7 @@ class Stopping:
     """Runs that pause at their next checkpoint, or go on to their end."""
 
 
-RunEvent = Stopping | Started | Progressed | Paused | Retried | Finished
+RunEvent = Stopping | Started | Progressed | Paused | NodeLost | Retried | Finished
 """Event of an executor."""
 
 OnEvent = Callable[[RunEvent], None]

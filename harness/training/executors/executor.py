@@ -42,8 +42,14 @@ class Executor(Protocol):
     """Way to execute runs. The same jobs give the same folders and records, bit for bit, with every executor.
 
     An implementation calls `harness.training.job.execute` wherever it computes, and `executors.attempts.Attempts`
-    decides what becomes of a failed run.
+    decides what becomes of a failed run. `local.LocalExecutor` and `ray_cluster.RayExecutor` are the implementations;
+    `harness.execution` names them for the command line.
     """
+
+    @property
+    def n_workers(self) -> int:
+        """Number of runs in parallel; on a cluster whose size changes, when the executor was made."""
+        ...
 
     def run(self, jobs: Iterable[Job], on_event: OnEvent, stop: StopRequest) -> None:
         """Execute jobs until each has its record; report every event in the calling thread.

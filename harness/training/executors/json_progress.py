@@ -9,7 +9,17 @@ from time import time
 from types import TracebackType
 from typing import IO, Any, Self
 
-from harness.training.executors.events import Finished, Job, Paused, Progressed, Retried, RunEvent, Started, Stopping
+from harness.training.executors.events import (
+    Finished,
+    Job,
+    NodeLost,
+    Paused,
+    Progressed,
+    Retried,
+    RunEvent,
+    Started,
+    Stopping,
+)
 
 __all__ = ["JsonProgress"]
 
@@ -17,8 +27,8 @@ __all__ = ["JsonProgress"]
 class JsonProgress:
     """Context manager that writes every event of an executor to a stream, as `Display` shows them to people.
 
-    Keys: event ("begin", "started", "progress", "paused", "retried", "finished", "failed", "stopping", "end"), time
-    (seconds since 1970), and for events of a run its folder below runs/ as run.
+    Keys: event ("begin", "started", "progress", "paused", "lost", "retried", "finished", "failed", "stopping",
+    "end"), time (seconds since 1970), and for events of a run its folder below runs/ as run.
     """
 
     def __init__(self, jobs: Collection[Job], n_workers: int, stream: IO[str]) -> None:
@@ -50,6 +60,8 @@ class JsonProgress:
                 )
             case Paused(job=job):
                 self._write("paused", run=job.spec.run_dir)
+            case NodeLost(job=job, node=node):
+                self._write("lost", run=job.spec.run_dir, node=node)
             case Retried(job=job, record=record):
                 self._write("retried", run=job.spec.run_dir, error=_error(record.error))
             case Finished(job=job, record=record) if record.status == "failed":

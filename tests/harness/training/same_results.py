@@ -25,7 +25,17 @@ __all__ = ["differences"]
 CLOCK_KEYS = frozenset(
     {
         *("started", "wall_seconds", "train_seconds", "git_commit", "start_time", "t", "t_start", "fps"),
-        *("time_elapsed", "cpu_seconds", "peak_memory", "command", "attempts", "resumed_at", "checksum", "files"),
+        *(
+            "time_elapsed",
+            "cpu_seconds",
+            "peak_memory",
+            "command",
+            "attempts",
+            "resumed_at",
+            "checksum",
+            "files",
+            "nodes",
+        ),
     }
 )
 """Names of values that differ between two runs of the same code; in progress.csv the part after the slash."""
