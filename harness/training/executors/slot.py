@@ -13,8 +13,8 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +29,6 @@ from harness.training.executors.events import Finished, Job, Paused, Progressed,
 from harness.training.executors.executor import Limits
 from harness.training.executors.local import LocalExecutor
 from harness.training.executors.parcels import DamagedParcelError, Parcel, check_parcel, pack, unpack
-from harness.training.executors.server import kill_server
 from harness.training.executors.stopping import StopRequest
 from harness.training.executors.storage import Storage, StorageError
 from harness.training.progress import Progress
@@ -40,7 +39,7 @@ __all__ = ["Broken", "Ended", "Machine", "PausedAt", "Slot", "SlotProcess", "Sto
 WAIT_SECONDS = 1.0
 """Longest time that a request for messages waits for one."""
 
-END_SECONDS = 2.0
+END_SECONDS = 4.0
 """Time for a run to end at once."""
 
 _SCRATCH = Path("/tmp")  # and not $TMPDIR, which may differ between machines
@@ -117,7 +116,7 @@ class Slot:
         self._messages: list[Message] = []
         self._n_forgotten = 0
         self._task: Task | None = None
-        self._stop = StopRequest()
+        self._stop = _StopOrEnd()
         self._thread: threading.Thread | None = None
         self._stored: Parcel | None = None
         self._n_stored = 0
@@ -137,11 +136,11 @@ class Slot:
         if self._task is not None and self._task.attempt == task.attempt:
             return
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join()  # it has told the last message of its run, and only has to end
         self._task = task
         self._messages, self._n_forgotten = [], 0
         self._stop.close()
-        self._stop = StopRequest()
+        self._stop = _StopOrEnd()
         self._stored, self._n_stored, self._seen = None, 0, None
         self._thread = threading.Thread(target=self._work, args=(task,), daemon=True)
         self._thread.start()
@@ -160,12 +159,10 @@ class Slot:
             return list(self._messages)
 
     def end(self) -> None:
-        """End the run at once, and remove its folder."""
-        kill_server()
+        """End the run at once, with all that it has started, and remove its folder."""
+        self._stop.end()
         if self._thread is not None:
             self._thread.join(END_SECONDS)
-        if self._task is not None:
-            shutil.rmtree(_scratch_of(self._task), ignore_errors=True)
 
     def _tell(self, message: Message) -> None:
         with self._changed:
@@ -173,16 +170,15 @@ class Slot:
             self._changed.notify_all()
 
     def _work(self, task: Task) -> None:
-        scratch = _scratch_of(task)
         try:
-            _make_own_folder(scratch)
-            self._tell(self._execute(task, scratch))
+            with _own_folder(_scratch_of(task)) as scratch:
+                last = self._execute(task, scratch)
         except Exception as error:  # the caller learns of everything, as nobody reads what this machine prints
             is_ours = isinstance(error, HarnessError)
             reason = str(error) if is_ours else f"{type(error).__name__}: {message_of(error)}"
-            self._tell(Broken(f"{socket.gethostname()}: {task.job.spec.label}: {reason}"))
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            last = Broken(f"{socket.gethostname()}: {task.job.spec.label}: {reason}")
+        # Only now, as the next attempt may need the same folder.
+        self._tell(last)
 
     def _execute(self, task: Task, scratch: Path) -> Message:
         """Execute an attempt, store its files, and return its last message."""
@@ -267,6 +263,30 @@ class Slot:
         return parcel
 
 
+class _EndedError(HarnessError):
+    """The run was ended at once."""
+
+
+class _StopOrEnd(StopRequest):
+    """Request to stop that can also end the executor at once: it then raises where the executor asks for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_ended = False
+
+    @property
+    def requested(self) -> bool:
+        """True once the executor must start nothing more; raises after `end`, which ends all runs."""
+        if self._is_ended:
+            raise _EndedError("the run was ended")
+        return super().requested
+
+    def end(self) -> None:
+        """End the executor, which looks at this request every half second, and at once when it is made."""
+        self._is_ended = True
+        self.request(1)
+
+
 class SlotProcess(Slot):
     """A slot in a process of its own, which is prepared for it.
 
@@ -314,15 +334,49 @@ def _scratch_of(task: Task) -> Path:
     return _SCRATCH / f"ppo-harness-{identity[:16]}"
 
 
-def _make_own_folder(path: Path) -> None:
-    """Make an empty folder that only this user can enter; raise OSError if something else stands in its place."""
-    if path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.geteuid():
-        _wait_for_writer(path)
-        shutil.rmtree(path)
-    path.mkdir(mode=0o700)
+@contextmanager
+def _own_folder(path: Path) -> Iterator[Path]:
+    """Make an empty folder that only this user can enter, hold it against other slots, and remove it afterwards.
+
+    Raises OSError if something else stands in its place, or another slot still works in it.
+    """
+    folder = _locked(path)
+    try:
+        _wait_for_runs(path)
+        _empty(path)
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(folder)
 
 
-def _wait_for_writer(path: Path) -> None:
-    """Wait until the process of an earlier attempt on this machine, whose cluster node was lost, has ended."""
+def _locked(path: Path) -> int:
+    """Return the file descriptor that holds the lock of a folder, which is made if it is missing."""
+    while True:
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        if path.lstat().st_uid != os.geteuid() or path.is_symlink():
+            raise OSError(f"{path} belongs to somebody else")
+        folder = lock_folder(path)
+        try:
+            is_same = os.path.samestat(os.fstat(folder), path.lstat())
+        except FileNotFoundError:
+            is_same = False
+        if is_same:
+            return folder
+        os.close(folder)  # the slot before has removed it meanwhile
+
+
+def _wait_for_runs(path: Path) -> None:
+    """Wait until the process of an earlier attempt on this machine, whose slot was lost, has ended."""
     for run_path in path.glob("*/*"):
-        os.close(lock_folder(run_path))
+        if run_path.is_dir():
+            os.close(lock_folder(run_path))
+
+
+def _empty(path: Path) -> None:
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
