@@ -2,10 +2,10 @@
 
     python -m tests.harness.ray_campaign 10 [--seed 0]
 
-The cluster has a head and two nodes on this machine. In each round an experiment is started, and twice a random node is
-killed with SIGKILL at a random moment, and another one added. Prints how many runs were lost (no finished record), wrong
-(other bits than those of an undisturbed experiment on this machine without Ray), begun anew on another node, and
-continued from a checkpoint; ends with 1 if one was lost or wrong.
+The cluster has a head and two nodes on this machine. In each round an experiment is started, and twice a random node
+is killed with SIGKILL at a random moment, and another one added. Prints how many runs were lost (no finished record),
+wrong (other bits than those of an undisturbed experiment on this machine without Ray), interrupted by the loss of their
+node, and continued from a checkpoint; ends with 1 if one was lost or wrong.
 """
 
 from __future__ import annotations

@@ -152,6 +152,13 @@ def fill_disk(_: FaultyEnv) -> None:
     raise OSError(28, "No space left on device")
 
 
+def kill_executor(_: FaultyEnv) -> None:
+    """Kill the process that supervises this run: the parent of the one from which it was forked."""
+    fields = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()
+    os.kill(int(fields[1]), signal.SIGKILL)
+    time.sleep(600)
+
+
 FAULTS: Mapping[str, Callable[[FaultyEnv], Any]] = {
     "hang": lambda _: time.sleep(600),
     "hang with lock": hold_gil,
@@ -172,6 +179,7 @@ FAULTS: Mapping[str, Callable[[FaultyEnv], Any]] = {
     "memory": use_memory,
     "full disk": fill_disk,
     "full disk elsewhere": raise_error(OSError(28, "No space left on device")),
+    "kill executor": kill_executor,
     "close all": lambda _: (os.closerange(3, 1000), time.sleep(600)),
 }
 

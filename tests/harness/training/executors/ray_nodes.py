@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Nodes", "two_nodes"]
+__all__ = ["Nodes"]
 
 # Read when Ray is imported. Nothing of a test is reported to anybody.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -22,12 +20,12 @@ _QUICK = {
 
 
 class Nodes:
-    """A head that executes nothing, and nodes of one core each."""
+    """A head, which executes nothing unless it is given a core, and nodes of one core each."""
 
-    def __init__(self, n_nodes: int) -> None:
+    def __init__(self, n_nodes: int, head_cores: int = 0) -> None:
         from ray.cluster_utils import Cluster
 
-        head = {"num_cpus": 0, "_system_config": _QUICK, **_SMALL}
+        head = {"num_cpus": head_cores, "_system_config": _QUICK, **_SMALL}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.nodes: list[Any] = []
         for _ in range(n_nodes):
@@ -49,12 +47,3 @@ class Nodes:
     def close(self) -> None:
         """End all processes of the cluster."""
         self.cluster.shutdown()
-
-
-@contextmanager
-def two_nodes() -> Iterator[Nodes]:
-    nodes = Nodes(2)
-    try:
-        yield nodes
-    finally:
-        nodes.close()
