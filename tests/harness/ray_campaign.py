@@ -34,11 +34,11 @@ ROOT = Path(__file__).parents[2]
 EXPERIMENT = """\
 name: campaign
 algorithms: [custom_ppo, custom_a2c, ppo]
-environments: {CartPole-v1: {n_timesteps: 8_000}}
+environments: {CartPole-v1: {n_timesteps: 5_000}}
 seeds: 0-1
 evaluation: {n_evaluations: 4, n_eval_episodes: 2, n_final_episodes: 5}
 statistics: {n_bootstrap: 50}
-execution: {checkpoint_interval: 0.2}
+execution: {checkpoint_interval: 0.1}
 hyperparameters:
   ppo: {default: {policy: MlpPolicy, n_envs: 2, n_steps: 128, batch_size: 64, n_epochs: 4, normalize: true}}
   custom_a2c: {default: {policy: MlpPolicy, n_envs: 2, n_steps: 16, normalize: true}}
@@ -64,10 +64,10 @@ def start(folder: Path, out: Path, *options: str) -> subprocess.Popen[str]:
 def attack(process: subprocess.Popen[str], nodes: Nodes, storage: Path, chance: random.Random) -> int:
     """Kill nodes at random moments and add others; return the number that were killed before the end."""
     for number in range(KILLS):
-        after_checkpoint = chance.random() < 0.7
+        after_checkpoint = chance.random() < 0.8
         while after_checkpoint and process.poll() is None and not list(storage.rglob("*.json")):
             time.sleep(0.02)
-        end = time.monotonic() + chance.uniform(0.0, 3.0 if after_checkpoint else 20.0)
+        end = time.monotonic() + chance.uniform(0.0, 2.0 if after_checkpoint else 10.0)
         while time.monotonic() < end and process.poll() is None:
             time.sleep(0.02)
         if process.poll() is not None:
