@@ -211,7 +211,7 @@ def _with_limits(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where runs are executed; wrong usage is refused when it is made."""
+    """Executor of a command with the settings of its cluster; wrong usage raises BadParameter when it is made."""
 
     executor: str
     address: str | None

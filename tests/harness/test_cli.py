@@ -596,7 +596,10 @@ def test_events_are_written_as_json_and_all_else_to_the_other_stream(harness: Ha
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--executor", "moon"], "expected local, got 'moon'"),
+        (["--executor", "moon"], "--executor: expected local or ray, got 'moon'"),
+        (["--executor", "ray"], "--executor ray needs --storage: a folder that all machines share, or a URL"),
+        (["--storage", "/shared"], "--storage is for --executor ray; the executor is local"),
+        (["--address", "head:6379"], "--address is for --executor ray; the executor is local"),
         (["--time-limit", "soon"], "--time-limit: expected seconds or text such as 1h30m, got 'soon'"),
         (
             ["--memory-limit", "4 apples"],

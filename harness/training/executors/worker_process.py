@@ -172,7 +172,7 @@ class WorkerProcess:
                 monotonic() - self.clock,
                 error=error or _error("WorkerDied", _cause_of_death(self.process.exitcode)),
                 attempts=n_attempts(self.job.run_path),
-                **self.job.context,  # type: ignore[arg-type]
+                **self.job.context,
             )
             write_record(self.job.run_path, record)
         except (OSError, HarnessError) as problem:
