@@ -54,9 +54,10 @@ class Parcel:
 
 
 def pack(run_path: Path, target: Path, without: Collection[str] = ()) -> tuple[int, str]:
-    """Write all regular files of a run's folder into one file; return its size in bytes and its SHA-256.
+    """Write the files of a run's folder into one file; return its size in bytes and its SHA-256.
 
-    The run may go on meanwhile: its checkpoint is read first, so that no other file is older than that.
+    The run may go on meanwhile: its checkpoint is read first, so that no other file is older than that. Links and
+    temporary files are left out.
     without: names of files that are left out. Raises OSError.
     """
     with tarfile.open(target, "w") as archive:
@@ -66,7 +67,7 @@ def pack(run_path: Path, target: Path, without: Collection[str] = ()) -> tuple[i
                 continue
             try:
                 content = path.read_bytes()
-            except FileNotFoundError:  # a temporary file of the run, which has just been renamed
+            except FileNotFoundError:  # the run has just removed or renamed it
                 continue
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
@@ -79,7 +80,9 @@ def _files(run_path: Path) -> Iterator[Path]:
     if checkpoint.exists():
         yield checkpoint
     for path in sorted(run_path.rglob("*")):
-        if path != checkpoint and path.is_file() and not path.is_symlink():
+        # A temporary file, which the run is about to rename, would stay for ever in the folder that continues.
+        is_temporary = path.name.startswith(".") and path.suffix == ".tmp"
+        if path != checkpoint and path.is_file() and not path.is_symlink() and not is_temporary:
             yield path
 
 

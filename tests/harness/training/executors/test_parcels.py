@@ -82,12 +82,18 @@ def test_a_parcel_that_is_not_complete_is_noticed(change: str, run_path: Path, t
         check_parcel(path, parcel)
 
 
-def test_links_are_left_out_and_paths_never_lead_out_of_the_folder(run_path: Path, tmp_path: Path) -> None:
+def test_links_and_temporary_files_of_a_run_that_goes_on_are_left_out(run_path: Path, tmp_path: Path) -> None:
+    complete = contents(run_path)
     (run_path / "link").symlink_to(tmp_path)
+    (run_path / ".run.json.7454.tmp").write_text("{")
     packed(run_path, tmp_path / "parcel")
-    unpack(tmp_path / "parcel", tmp_path / "here")
-    assert not (tmp_path / "here" / "link").is_symlink()
 
+    unpack(tmp_path / "parcel", tmp_path / "here")
+
+    assert contents(tmp_path / "here") == complete
+
+
+def test_paths_never_lead_out_of_the_folder(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "hostile", "w") as archive:
         entry = tarfile.TarInfo("../outside")
         entry.size = 1
