@@ -24,15 +24,19 @@ METHOD = "action_masks"
 """Method of an environment that returns the masks, and argument of `predict` that takes them."""
 
 
-@cache
 def needs_masks(algorithm: type[Any]) -> bool:
     """Return True for MaskablePPO and other classes that train with action masks unless `learn` is told otherwise."""
     return _has_argument(algorithm, "learn", "use_masking")
 
 
 @cache
-def _takes_masks(algorithm: type[Any]) -> bool:
+def _takes_masks(algorithm: Any) -> bool:
     return _has_argument(algorithm, "predict", METHOD)
+
+
+def _model_takes_masks(model: Any) -> bool:
+    kind: Any = type(model)
+    return _takes_masks(kind)
 
 
 def _has_argument(algorithm: type[Any], method: str, argument: str) -> bool:
@@ -49,13 +53,13 @@ def has_masks(env: VecEnv) -> bool:
 
 def mask_argument(model: Any, env: VecEnv) -> dict[str, Any]:
     """Return the argument of `predict` with the masks [N, D] of the members now; nothing without masks."""
-    is_masked = _takes_masks(type(model)) and has_masks(env)
+    is_masked = _model_takes_masks(model) and has_masks(env)
     return {METHOD: np.stack(env.env_method(METHOD))} if is_masked else {}
 
 
 def evaluate_policy_for(model: Any, env: VecEnv) -> Callable[..., Any]:
     """Return SB3's `evaluate_policy`, or sb3_contrib's if the model takes action masks and the environment has them."""
-    if not (_takes_masks(type(model)) and has_masks(env)):
+    if not (_model_takes_masks(model) and has_masks(env)):
         return evaluate_policy
     masked: Callable[..., Any] = import_target("sb3_contrib.common.maskable.evaluation:evaluate_policy")
     return masked

@@ -38,7 +38,7 @@ def _built(name: str, kwargs: Mapping[str, Any], run_path: Path) -> BaseCallback
     if issubclass(kind, _PARTS_OF_EVAL_CALLBACK):
         raise ConfigError(f"{name} works only as a part of an EvalCallback, which an entry cannot hold; remove it")
     _check_arguments(name, kind, kwargs)
-    placed = {
+    placed: dict[str, Any] = {
         key: str(run_path / value) if key in CALLBACK_PATHS and value is not None else value
         for key, value in kwargs.items()
     }

@@ -51,7 +51,11 @@ def execution_section(record: BenchRecord) -> str:
 
 def _when(record: BenchRecord) -> str:
     load = record.machine["load_average"]
-    busy = " The load average is that of the minute before the measurement." if load is not None and load > BUSY_LOAD else ""
+    busy = (
+        " The load average is that of the minute before the measurement."
+        if load is not None and load > BUSY_LOAD
+        else ""
+    )
     return f"{record.machine['time'][:10]}.{busy}"
 
 
