@@ -27,6 +27,8 @@ from harness.analysis.tables import (
     display_table,
     pairwise_table,
     run_metrics,
+    self_test_sentences,
+    self_test_table,
     stability_table,
     summary_table,
     table_notes,
@@ -143,6 +145,7 @@ def _write(
         "summary": summary_table(metrics, statistics),
         "pairwise": pairwise_table(scores, statistics),
         "stability": stability_table(compare_stability(paired, statistics)),
+        "self_test": self_test_table(paired, statistics),
     }
     if audit is not None:
         tables["audit"] = audit
@@ -194,6 +197,8 @@ def _print(tables: dict[str, pd.DataFrame], out: Path, n_figures: int, console: 
         for comparison in tables["pairwise"].query("env == @env").to_dict("records"):
             console.print(_verdict_line(comparison), highlight=False)
         console.print()
+    for sentence in self_test_sentences(tables["self_test"]):
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     for name, note in (
         ("tables", f"{len(tables)} as CSV, and as Markdown for people"),
         ("plots", f"{n_figures} figures, each as SVG and PNG"),

@@ -6,15 +6,17 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
+from harness.analysis.page.evidence import EVIDENCE_TABLES, evidence_sections
 from harness.analysis.page.grids import Grid, grid
 from harness.analysis.page.methods import methods
 from harness.analysis.page.provenance import Provenance, provenance
 from harness.analysis.page.repeats import Copies, find_copies
+from harness.analysis.page.section import Section
 from harness.analysis.page.sentences import Sentence, caveats, verdict_sentences
 from harness.analysis.plots.save import DrawnFigure
 from harness.analysis.stats import seeds_text, share_interval
@@ -23,7 +25,7 @@ from harness.analysis.tables.formats import number
 from harness.analysis.tables.sweep_text import sweep_cells, sweep_note
 from harness.config import ExperimentConfig, StatisticsConfig
 
-__all__ = ["PageInput", "Section", "page_content", "rule_digest"]
+__all__ = ["PageInput", "page_content", "rule_digest"]
 
 FIGURES = {
     "performance": ("final_scores", "score_differences", "iqm_curves", "smoothed_rewards", "raw_rewards"),
@@ -34,7 +36,7 @@ FIGURES = {
 SWEEP = "sweep_"
 """Beginning of the names of the figures of a sweep."""
 
-KNOWN_TABLES = ("runs", "summary", "pairwise", "stability", "audit", "sweep")
+KNOWN_TABLES = ("runs", "summary", "pairwise", "stability", "audit", "sweep", *EVIDENCE_TABLES)
 
 
 @dataclass(frozen=True)
@@ -58,23 +60,6 @@ class PageInput:
     """Environment -> sentences on the sweeps of the experiment, of which the table `sweep` has the effects."""
 
 
-@dataclass(frozen=True)
-class Section:
-    """A section of the page: its anchor, its heading, and what stands below it in this order."""
-
-    name: str
-    heading: str
-    lead: str
-    facts: tuple[tuple[str, str], ...] = ()
-    grids: tuple[Grid, ...] = ()
-    notes: tuple[str, ...] = ()
-    figures: tuple[DrawnFigure, ...] = ()
-    folded: bool = False
-    """True if the section is closed until a reader opens it."""
-    details: tuple[tuple[str, str], ...] = field(default=())
-    """Headings and verbatim texts that are folded."""
-
-
 def page_content(page: PageInput) -> dict[str, Any]:
     """Return the variables of the template."""
     copies = find_copies(page.tables["pairwise"])
@@ -90,6 +75,7 @@ def page_content(page: PageInput) -> dict[str, Any]:
         _failed(page),
         _seeds(page, copies),
         _inconclusive(page, copies),
+        *evidence_sections(page.tables, page.notes, page.figures),
         *_others(page),
     ]
     return {

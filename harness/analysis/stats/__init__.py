@@ -45,7 +45,7 @@ from harness.analysis.stats.stability import (
     short_term_risk,
 )
 from harness.analysis.stats.steadiness import fluctuation, share_lost, unexplained_fall
-from harness.analysis.stats.verdict import Outcome, Verdict, verdict
+from harness.analysis.stats.verdict import Outcome, Verdict, decide, verdict
 
 __all__ = [
     "POPULATIONS",
@@ -71,6 +71,7 @@ __all__ = [
     "best_candidates",
     "brunner_munzel",
     "coverage_for_data",
+    "decide",
     "detectable_difference",
     "difference_interval",
     "dispersion_across_runs",

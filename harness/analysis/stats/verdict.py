@@ -23,7 +23,7 @@ from harness.analysis.stats.power import seeds_for_equivalence, seeds_text
 from harness.analysis.stats.samples import Sample, present
 from harness.analysis.stats.sequential import Progress
 
-__all__ = ["Outcome", "Verdict", "verdict"]
+__all__ = ["Outcome", "Verdict", "decide", "verdict"]
 
 Outcome = Literal["better", "worse", "equivalent", "inconclusive", "identical"]
 """Outcome of a comparison of two algorithms."""
@@ -59,6 +59,33 @@ class Verdict:
     def reason(self) -> str:
         """Reasons as one line."""
         return "; ".join(self.reasons)
+
+
+def decide(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    p_value: float,
+    p_equivalence: float = math.nan,
+    identical: bool = False,
+    alpha: float = 0.05,
+    started: bool = True,
+) -> Outcome:
+    """Return the outcome by the rule of `verdict`, without its reasons, of which some take simulations.
+
+    p_equivalence: adjusted p-value of the test of equivalence; NaN without a margin. started: False before the first
+    look of a sequential design. Other arguments as in `verdict`.
+    """
+    if identical:
+        return "identical"
+    if min(present(x).n, present(y).n) < 2 or not started or math.isnan(p_value):
+        return "inconclusive"
+    if p_value < alpha:
+        improvement = probability_of_improvement(x, y, 1.0 - alpha)
+        winner = _winner(difference_interval(x, y, 1.0 - alpha), improvement)
+        if winner is not None:
+            return winner
+    return "equivalent" if p_equivalence < alpha else "inconclusive"
 
 
 def verdict(
@@ -116,20 +143,22 @@ def verdict(
         return answer("inconclusive", sequential.waiting)
     if math.isnan(p_value):
         return answer("inconclusive", "no test was made")
+    if p_equivalence is None:
+        p_equivalence = math.nan if equivalence is None else equivalence.p_value
+    outcome = decide(
+        x, y, p_value=p_value, p_equivalence=math.nan if equivalence is None else p_equivalence, alpha=alpha
+    )
     basis = "" if sequential is None else f" {sequential.basis}"
-    winner = _winner(difference, improvement)
-    if p_value < alpha and winner is not None:
+    if outcome in ("better", "worse"):
         return answer(
-            winner,
+            outcome,
             _test_clause(p_value, alpha, basis),
             _improvement_clause(improvement, difference),
             *_margin_clauses(difference, margin),
             *_collapse_clauses(first, second, bounds, alpha),
         )
     # After the third rule: a difference that is significant and smaller than the margin is named, with a warning.
-    if p_equivalence is None:
-        p_equivalence = math.nan if equivalence is None else equivalence.p_value
-    if equivalence is not None and p_equivalence < alpha:
+    if equivalence is not None and outcome == "equivalent":
         return answer("equivalent", _equivalence_clause(equivalence.margin, p_equivalence, alpha))
     if smallest is None:
         smallest = smallest_p(first.n, second.n)

@@ -7,6 +7,7 @@ from harness.analysis.tables.pairwise import pairwise_table, stability_table
 from harness.analysis.tables.per_run import run_metrics
 from harness.analysis.tables.run_data import RunData
 from harness.analysis.tables.seed_estimates import Estimate, Shown
+from harness.analysis.tables.self_test import self_test_sentences, self_test_table
 from harness.analysis.tables.summary import summary_table
 from harness.analysis.tables.text import display_table, write_tables
 
@@ -22,6 +23,8 @@ __all__ = [
     "display_table",
     "pairwise_table",
     "run_metrics",
+    "self_test_sentences",
+    "self_test_table",
     "stability_table",
     "summary_table",
     "table_notes",

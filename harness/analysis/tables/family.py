@@ -16,6 +16,9 @@ __all__ = ["Case", "Family", "case"]
 
 FloatArray = npt.NDArray[np.float64]
 
+N_RESAMPLES = 99_999
+"""Random splits of a permutation test whose splits are too many to try them all."""
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -51,19 +54,21 @@ def case(
     bounds: stats.Bounds | None,
     identical: bool,
     design: stats.SequentialDesign | None = None,
+    n_resamples: int = N_RESAMPLES,
 ) -> Case:
     """Return the case of two samples, one number per run in the order of the seeds, NaN if it has none.
 
     margin: half-width of the zone of equivalence; None without a test of equivalence. bounds: of the scores.
     design: numbers of seeds at which the results are judged; the first seeds make the first look.
+    n_resamples: random splits of a permutation test whose splits are too many to try them all.
     """
     usable = bounds if bounds is not None and bounds[0] < bounds[1] else None  # not if all scores ever seen are equal
     tested = None if identical else margin
-    test, equivalence = _tests(x, y, tested, usable)
+    test, equivalence = _tests(x, y, tested, usable, n_resamples)
     p_difference, p_equivalence = test.p_value, math.nan if equivalence is None else equivalence.p_value
     if design is not None and not identical:
         looks = design.looks_at(min(x.size, y.size))
-        at_looks = [(look, *_tests(x[:look], y[:look], tested, usable)) for look in looks]
+        at_looks = [(look, *_tests(x[:look], y[:look], tested, usable, n_resamples)) for look in looks]
         # A claim made at an earlier look stays: the smallest of the overall levels is that of all looks together.
         p_difference = _least(design.overall_level(difference.p_value, look) for look, difference, _ in at_looks)
         p_equivalence = _least(design.overall_level(same.p_value, look) for look, _, same in at_looks if same)
@@ -71,10 +76,10 @@ def case(
 
 
 def _tests(
-    x: FloatArray, y: FloatArray, margin: float | None, bounds: stats.Bounds | None
+    x: FloatArray, y: FloatArray, margin: float | None, bounds: stats.Bounds | None, n_resamples: int
 ) -> tuple[stats.PermutationTest, stats.EquivalenceTest | None]:
     # A generator of its own for each test: the p-value of a pair must not depend on the pairs before it.
-    test = stats.permutation_test(x, y, np.random.default_rng(BOOTSTRAP_SEED))
+    test = stats.permutation_test(x, y, np.random.default_rng(BOOTSTRAP_SEED), n_resamples)
     if margin is None:
         return test, None
     if bounds is None:
@@ -121,6 +126,25 @@ class Family:
                 self.cases, p_values, p_equivalences, self._smallest(), strict=True
             )
         ]
+
+    def outcomes(self) -> list[stats.Outcome]:
+        """Return the outcome of every case, in their order: those of `verdicts`, without the reasons."""
+        return [
+            stats.decide(
+                one.x,
+                one.y,
+                p_value=float(p_value),
+                p_equivalence=float(p_equivalence),
+                identical=one.identical,
+                alpha=self.alpha,
+                started=self.design is None or stats.Progress(self.design, one.n_runs).started,
+            )
+            for one, p_value, p_equivalence in zip(self.cases, *self._adjusted(), strict=True)
+        ]
+
+    def can_reject(self) -> bool:
+        """Return True if the numbers of seeds allow a claim of a difference in some case, however clear it may be."""
+        return bool((self._smallest() < self.alpha).any())
 
     def outcome_with(self, index: int, x: FloatArray, y: FloatArray) -> stats.Outcome:
         """Return the outcome of a case if its samples were x and y, and all other cases as they are."""

@@ -21,6 +21,18 @@ FAILED_RUNS = {
 """Rules of `statistics.failed_runs` in words."""
 
 
+SELF_TEST = (
+    "Labels exchanged: the runs of each environment get the names of its algorithms at random, and the whole family is "
+    "judged anew, with the numbers of seeds, the sequential looks and the failed runs of this report. Halves of the "
+    "seeds: each algorithm against itself. With a wrong claim: share of the repetitions in which the rule calls any "
+    "pair better or worse, with Wilson's interval; the level is what it may be. What it cannot show: runs that were "
+    "mixed are as unlike as the algorithms were, so that it tells of scores like these and not of all; halves have "
+    "half the seeds; collapses that no run showed stay unseen; and below 4 seeds a side nothing can be claimed at 5%, "
+    "so that nothing is wrong. Wrong claims of equivalence cannot occur where both sides are the same."
+)
+"""Method and limits of the self-test."""
+
+
 def table_notes(metrics: pd.DataFrame, statistics: StatisticsConfig) -> dict[str, str]:
     """Return the notes of each table by its name: methods and definitions that its readers need."""
     percent = f"{100 * statistics.confidence:g}%"
@@ -52,6 +64,7 @@ def table_notes(metrics: pd.DataFrame, statistics: StatisticsConfig) -> dict[str
             "scores as well. All are tested by the permutation test, Holm-adjusted over all rows; failed runs are left "
             f"out.\n\n{measures}"
         ),
+        "self_test": SELF_TEST,
     }
 
 

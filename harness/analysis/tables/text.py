@@ -52,14 +52,27 @@ AUDIT: Columns = {
     "episodes": whole("n_final_episodes"),
     "remarks": plain("remarks"),
 }
-FOR_READERS = ("summary", "pairwise", "stability", "audit")
+SELF_TEST: Columns = {
+    "family": plain("family"),
+    "no difference, because": plain("null"),
+    "comparisons": whole("n_judged"),
+    "repetitions": whole("n_repetitions"),
+    "with a wrong claim": interval("rate"),
+    "level": plain("level"),
+    "wrong claims of all": plain("claims_rate"),
+    "can a claim be made?": lambda row: "yes" if row["can_reject"] else "no: too few seeds",
+}
+FIXED: Mapping[str, Columns] = {"stability": STABILITY, "audit": AUDIT, "self_test": SELF_TEST}
+"""Tables whose columns do not depend on the results."""
+
+FOR_READERS = ("summary", "pairwise", "stability", "audit", "self_test")
 """Tables that are also written as Markdown."""
 
 
 def display_table(name: str, table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Return header and cells of a table for readers.
 
-    name: "summary", "pairwise", "stability", "audit", or "terminal" for the shorter version of a summary.
+    name: one of FOR_READERS, or "terminal" for the shorter version of a summary.
     """
     columns = _columns(name, table)
     rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
@@ -67,10 +80,8 @@ def display_table(name: str, table: pd.DataFrame) -> tuple[list[str], list[list[
 
 
 def _columns(name: str, table: pd.DataFrame) -> Columns:
-    if name == "stability":
-        return STABILITY
-    if name == "audit":
-        return AUDIT
+    if name in FIXED:
+        return FIXED[name]
     if name == "pairwise":
         return {header: cell for header, cell in PAIRWISE.items() if header != "measure" or "measure" in table}
     return {
