@@ -17,6 +17,7 @@ from rich.console import Console
 
 from harness.config import ExperimentConfig, resolved_text
 from harness.errors import HarnessError
+from harness.experiment.declaration import declare
 from harness.experiment.plan import RunSpec, plan
 from harness.experiment.run_folder import CHECKPOINT_NAME, set_aside
 from harness.experiment.run_records import read_record, write_text_atomically
@@ -68,6 +69,7 @@ def compare(
     # Absolute from here on, as an environment may change the working directory; `out` is what the user reads.
     runs_path = out.absolute() / "runs"
     with _storage_errors(out), stop_on_signals() as stop, _exclusive_access(out):
+        n_begun = sum(1 for _ in runs_path.glob("*/*"))
         for damaged in find_damaged(specs, runs_path):
             place = set_aside(damaged.run_path, out.absolute())
             _print_plain(f"{one_line(damaged.reason, 400)}; moved to {place}, and run again", console)
@@ -80,6 +82,7 @@ def compare(
                 _print_plain(note, console)
         # Written even if nothing is left to run: the statistical settings may have changed.
         write_text_atomically(out / EXPERIMENT_NAME, resolved_text(config))
+        declare(config, out, n_begun)
         if state.to_run:
             context = {
                 "command": one_line(shlex.join(sys.argv), 1_000),

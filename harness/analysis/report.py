@@ -37,6 +37,7 @@ from harness.analysis.tables import (
 from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import ExperimentConfig, StatisticsConfig
 from harness.errors import HarnessError
+from harness.experiment.declaration import RuleHistory, rule_history
 from harness.experiment.design import designs
 from harness.experiment.plan import RunSpec, plan
 from harness.experiment.run_records import write_text_atomically
@@ -52,9 +53,15 @@ def write_report(config: ExperimentConfig, runs_path: Path, out: Path, console: 
 
     pdf: also write every figure as PDF. Returns the path of the page. Raises RecordError or OSError.
     """
-    title = f"Comparison: {config.name}"
     return _write(
-        planned_results(config, runs_path), config.statistics, out, console, title=title, config=config, pdf=pdf
+        planned_results(config, runs_path),
+        config.statistics,
+        out,
+        console,
+        title=f"Comparison: {config.name}",
+        config=config,
+        rule=rule_history(config, runs_path.parent),
+        pdf=pdf,
     )
 
 
@@ -134,6 +141,7 @@ def _write(
     title: str,
     config: ExperimentConfig | None,
     pdf: bool,
+    rule: RuleHistory | None = None,
     audit: pd.DataFrame | None = None,
 ) -> Path:
     metrics = run_metrics(results, statistics)
@@ -170,10 +178,10 @@ def _write(
             write_captions(figures, out / "plots")
     shown = tables if swept is None else {**tables, "sweep": swept.effects}
     told = {} if swept is None else swept.findings
-    content = PageInput(title, results.runs, shown, notes, scores, figures, statistics, config, told)
+    content = PageInput(title, results.runs, shown, notes, scores, figures, statistics, config, rule, told)
     page = out / PAGE_NAME
     write_text_atomically(page, render_page(content))
-    _print(tables, out, len(figures), console)
+    _print(tables, out, len(figures), console, rule)
     for place, text in told.items():
         console.print(f"\n{place}: {text}", markup=False, highlight=False)
     return page
@@ -184,7 +192,9 @@ def _quiet() -> Console:
     return Console(quiet=True)
 
 
-def _print(tables: dict[str, pd.DataFrame], out: Path, n_figures: int, console: Console) -> None:
+def _print(
+    tables: dict[str, pd.DataFrame], out: Path, n_figures: int, console: Console, rule: RuleHistory | None
+) -> None:
     """Print a small table and the verdicts for each environment, and where everything was written."""
     header, rows = display_table("terminal", tables["summary"])
     for env, cells in itertools.groupby(rows, key=lambda row: row[0]):
@@ -197,6 +207,8 @@ def _print(tables: dict[str, pd.DataFrame], out: Path, n_figures: int, console: 
         for comparison in tables["pairwise"].query("env == @env").to_dict("records"):
             console.print(_verdict_line(comparison), highlight=False)
         console.print()
+    if rule is not None and rule.changes:
+        console.print(f"rule    {rule.sentence}", markup=False, highlight=False, soft_wrap=True)
     for sentence in self_test_sentences(tables["self_test"]):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     for name, note in (

@@ -2,6 +2,7 @@
 
     results/NAME/
       experiment.yml                 the configuration, with every hyperparameter written out
+      rule.json                      rule of judgement and plan before the first run, and changes since
       runs/ALGO/ENV_K/               rl_zoo3's layout; K is the seed plus one
         0.monitor.csv ...            SB3 Monitor: reward, length, time of every training episode; one file per env
         evaluations.npz              SB3 EvalCallback: timesteps [E], results [E, episodes], ep_lengths [E, episodes]

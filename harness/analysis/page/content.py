@@ -24,6 +24,7 @@ from harness.analysis.tables import Comparison, display_table
 from harness.analysis.tables.formats import number
 from harness.analysis.tables.sweep_text import sweep_cells, sweep_note
 from harness.config import ExperimentConfig, StatisticsConfig
+from harness.experiment.declaration import RuleHistory
 
 __all__ = ["PageInput", "page_content", "rule_digest"]
 
@@ -56,6 +57,8 @@ class PageInput:
     statistics: StatisticsConfig
     config: ExperimentConfig | None
     """Experiment of the runs; None for logs without one."""
+    rule: RuleHistory | None = None
+    """Rule of the experiment and what is known of its past; None for logs without an experiment."""
     findings: Mapping[str, str] = field(default_factory=dict)
     """Environment -> sentences on the sweeps of the experiment, of which the table `sweep` has the effects."""
 
@@ -82,7 +85,10 @@ def page_content(page: PageInput) -> dict[str, Any]:
         "title": page.title,
         "subtitle": _subtitle(page, origin),
         "verdict": [*swept, *verdict_sentences(page.tables["pairwise"], copies)] or [_no_pair(page)],
-        "caveats": caveats(page.tables["runs"], page.tables["pairwise"], page.statistics),
+        "caveats": [
+            *_rule_caveats(page.rule),
+            *caveats(page.tables["runs"], page.tables["pairwise"], page.statistics),
+        ],
         "sections": sections,
         "methods": methods(page.statistics),
         "provenance": origin,
@@ -93,6 +99,11 @@ def page_content(page: PageInput) -> dict[str, Any]:
 def rule_digest(statistics: StatisticsConfig) -> str:
     """Return the SHA-256 of the rule of judgement: confidence, margin, references, baseline, rule for failed runs."""
     return hashlib.sha256(json.dumps(asdict(statistics), sort_keys=True).encode()).hexdigest()
+
+
+def _rule_caveats(rule: RuleHistory | None) -> Iterator[Sentence]:
+    if rule is not None and rule.changes:
+        yield Sentence("caveat", f"The rule is not that of before the runs: {'; '.join(rule.changes)}.")
 
 
 def _subtitle(page: PageInput, origin: Provenance) -> str:
@@ -146,17 +157,18 @@ def _compared(page: PageInput) -> Section:
                      f"{int(stability['p_holm'].notna().sum()):,} tests of stability; Holm's adjustment within each"),
         ("Pairs", _declared_pairs(statistics)),
         ("Failed runs", f"count by the rule “{statistics.failed_runs}”"),
-        ("Rule (SHA-256)", rule_digest(statistics)),
+        ("Rule (SHA-256)", rule_digest(statistics) if page.rule is None else page.rule.digest),
+        ("Rule before the runs", "not known: no experiment declares one" if page.rule is None else page.rule.sentence),
     ]  # fmt: skip
     if page.config is not None:
         facts.append(("Experiment file (SHA-256)", hashlib.sha256(page.config.text.encode()).hexdigest()))
     return Section(
         "compared",
         "What was compared, and under which rule",
-        "The rule is part of the experiment file, and is declared before the runs are made. Its digest lets a reader "
-        "check that it was not changed afterwards."
+        "The rule and the plan are part of the experiment file, and are recorded when the experiment begins: the "
+        "digest covers both, and “Rule before the runs” says whether they are what they were."
         if page.config is not None
-        else "These runs have no experiment file: the rule is the default one, and was not declared before the runs.",
+        else "These runs have no experiment file: nobody can know whether the rule was chosen before they were seen.",
         facts=tuple(facts),
         grids=(grid("environments", "Environments, budgets and margins", header, rows),),
         details=tuple(_settings(page.config)),

@@ -15,6 +15,7 @@ from stable_baselines3.common.logger import configure
 from harness.analysis.report import _verdict_line, check_writable, default_out, report_folders, write_report
 from harness.config import ReferenceScores, StatisticsConfig, parse_config
 from harness.errors import HarnessError, RecordError
+from harness.experiment.declaration import declare
 from harness.experiment.plan import plan
 from tests.results_factory import failed, make_record, write_experiment, write_monitor, write_run
 
@@ -105,6 +106,49 @@ def test_the_output_ends_with_the_verdicts_as_sentences(tmp_path: Path, console:
     assert "custom_ppo is identical to ppo: the trained parameters are bit-equal for every seed" in text
     assert "a2c against custom_ppo: inconclusive, permutation test p = " in text
     assert "(with so few seeds it cannot fall below 0.1)" in text
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_a_rule_that_was_changed_after_the_runs_is_named(tmp_path: Path, console: Console) -> None:
+    text = TEXT.replace("SEEDS", "[0, 1]")
+    declare(parse_config(text, Path("a.yml")), tmp_path, n_begun=0)
+    for spec in plan(parse_config(text, Path("a.yml"))):
+        write_run(tmp_path, make_record(spec))
+
+    pages = [
+        write_report(parse_config(one, Path("a.yml")), tmp_path / "runs", tmp_path, console).read_text()
+        for one in (text, text.replace("{n_bootstrap: 50}", "{n_bootstrap: 50, confidence: 0.9}"))
+    ]
+
+    assert "unchanged since before the first run" in pages[0]
+    assert "The rule is not that of before the runs: confidence is 0.9, was 0.95." in pages[1]
+    assert console_text(console).count("and changed since: confidence is 0.9, was 0.95") == 1
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_one_confidence_governs_decisions_and_intervals(tmp_path: Path, console: Console) -> None:
+    scores = {"ppo": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "a2c": [0.0, 0.5, 1.5, 2.5, 3.5, 0.2]}
+    for spec in plan(parse_config(TEXT.replace("SEEDS", "0-5"), Path("a.yml"))):
+        if spec.algo in scores:
+            write_run(tmp_path, make_record(spec, [scores[spec.algo][spec.seed]] * 2))
+
+    def row_at(confidence: float) -> pd.Series:
+        statistics = StatisticsConfig(n_bootstrap=50, confidence=confidence)
+        report_folders([tmp_path], statistics, tmp_path / f"{confidence}", console)
+        (row,) = (row for _, row in pd.read_csv(tmp_path / f"{confidence}" / "tables" / "pairwise.csv").iterrows())
+        return row
+
+    strict, lenient = row_at(0.95), row_at(0.9)
+
+    assert 0.05 < strict["p_holm"] == lenient["p_holm"] < 0.1
+    assert (strict["verdict"], lenient["verdict"]) == ("inconclusive", "worse")
+    assert strict["difference_high"] > 0 > lenient["difference_high"]
+    for prefix in ("improvement", "hedges_g"):
+        assert lenient[f"{prefix}_high"] - lenient[f"{prefix}_low"] < strict[f"{prefix}_high"] - strict[f"{prefix}_low"]
+    assert "not below 0.05" in strict["reason"]
+    assert ", below 0.1" in lenient["reason"]
+    assert (pd.read_csv(tmp_path / "0.9" / "tables" / "self_test.csv")["level"] == 0.1).all()
+    assert "Level</dt><dd>0.1 for all claims" in (tmp_path / "0.9" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("outcome", ["better", "inconclusive"])
