@@ -21,6 +21,14 @@ def evidence_sections(
     tables: Mapping[str, pd.DataFrame], notes: Mapping[str, str], figures: Sequence[DrawnFigure]
 ) -> Iterator[Section]:
     """Yield the sections of those tables that have rows."""
+    if _has_rows(tables, "pairwise"):
+        yield Section(
+            "effects",
+            "Effect sizes and other tests",
+            "How large each difference is, in four units, and what other tests of the same scores say.",
+            grids=(_grid("effects", "Effect sizes, tests of ranks, and paired forms", tables["pairwise"]),),
+            notes=_notes(notes, "effects"),
+        )
     if _has_rows(tables, "self_test"):
         yield _self_test(tables["self_test"], notes)
 

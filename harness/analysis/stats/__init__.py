@@ -7,7 +7,13 @@ estimate and counted in the result. Functions that draw random numbers take a `n
 from harness.analysis.stats.best import best_candidates
 from harness.analysis.stats.coverage import Coverage, coverage_for_data, interval_coverage
 from harness.analysis.stats.curves import Band, area_under_curve, interpolate_curve, iqm_curve
-from harness.analysis.stats.effects import brunner_munzel, hedges_g, probability_of_improvement
+from harness.analysis.stats.effects import (
+    brunner_munzel,
+    cliffs_delta,
+    hedges_g,
+    mann_whitney,
+    probability_of_improvement,
+)
 from harness.analysis.stats.equivalence import (
     Bounds,
     EquivalenceTest,
@@ -26,6 +32,7 @@ from harness.analysis.stats.intervals import (
     std_interval,
 )
 from harness.analysis.stats.landscape import Landscape, landscape
+from harness.analysis.stats.paired import paired_g, paired_test, seed_correlation
 from harness.analysis.stats.permutation import PermutationTest, holm, permutation_test, smallest_p
 from harness.analysis.stats.planning import SeedRange, detectable_difference, seeds_needed
 from harness.analysis.stats.populations import POPULATIONS, Population, t_coverage
@@ -70,6 +77,7 @@ __all__ = [
     "area_under_curve",
     "best_candidates",
     "brunner_munzel",
+    "cliffs_delta",
     "coverage_for_data",
     "decide",
     "detectable_difference",
@@ -92,8 +100,11 @@ __all__ = [
     "last_window",
     "long_term_risk",
     "main_effect",
+    "mann_whitney",
     "max_drawdown",
     "mean_interval",
+    "paired_g",
+    "paired_test",
     "permutation_test",
     "present",
     "probability_of_improvement",
@@ -102,6 +113,7 @@ __all__ = [
     "rolling_mean",
     "rolling_variance",
     "roughness",
+    "seed_correlation",
     "seeds_for_bounded_equivalence",
     "seeds_for_difference",
     "seeds_for_effect",

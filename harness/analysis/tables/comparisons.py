@@ -79,6 +79,12 @@ class Pair:
         """Return the metric of each run of the first and of the second algorithm, [n] and [m]; NaN if it has none."""
         return self.first_runs[metric.name].to_numpy(float), self.second_runs[metric.name].to_numpy(float)
 
+    def common_samples(self, metric: Metric) -> tuple[FloatArray, FloatArray]:
+        """Return the metric of both algorithms under the seeds that both have, [k] each."""
+        first, second = (runs.set_index("seed")[metric.name] for runs in (self.first_runs, self.second_runs))
+        seeds = first.index.intersection(second.index)
+        return first[seeds].to_numpy(float), second[seeds].to_numpy(float)
+
     def judged_samples(self, metric: Metric) -> tuple[FloatArray, FloatArray]:
         """Return the samples such that higher is better: negated where lower is."""
         sign = 1.0 if metric.better == "higher" else -1.0

@@ -21,6 +21,18 @@ FAILED_RUNS = {
 """Rules of `statistics.failed_runs` in words."""
 
 
+EFFECTS = (
+    "These describe, and decide no verdict, except that A takes part in better and worse. Hedges g: difference "
+    "in pooled standard deviations (ddof 1), corrected for few seeds. A: probability that a seed of the first scores "
+    "higher, ties count half (Vargha and Delaney); it is the probability of improvement of the other tables. Cliff's "
+    "delta is 2 A - 1, with the same interval. p-values here are not adjusted. Mann-Whitney tests equal "
+    "distributions, Brunner-Munzel A = 1/2. Common seeds: r is the correlation of the two algorithms' scores over "
+    "them; the paired test flips the signs of the differences, and g (paired) is in standard deviations of the "
+    "differences. Pairing needs fewer seeds only if r is clearly positive, and below six pairs it can reject nothing "
+    "at 5%; the verdict does not use it, as nobody knows r before the runs."
+)
+"""Meaning of the further effect sizes and tests."""
+
 SELF_TEST = (
     "Labels exchanged: the runs of each environment get the names of its algorithms at random, and the whole family is "
     "judged anew, with the numbers of seeds, the sequential looks and the failed runs of this report. Halves of the "
@@ -65,6 +77,7 @@ def table_notes(metrics: pd.DataFrame, statistics: StatisticsConfig) -> dict[str
             f"out.\n\n{measures}"
         ),
         "self_test": SELF_TEST,
+        "effects": EFFECTS,
     }
 
 

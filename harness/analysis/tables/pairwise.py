@@ -12,14 +12,18 @@ import pandas as pd
 from harness.analysis import stats
 from harness.analysis.tables.comparisons import Comparison, FloatArray
 from harness.analysis.tables.metrics import compared_in
+from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import StatisticsConfig
 
 __all__ = ["pairwise_table", "stability_table"]
 
 PAIRWISE_COLUMNS = (
     *("env", "first", "second", "n_first", "n_second", "n_failed_first", "n_failed_second"),
-    *("difference", "difference_low", "difference_high", "p", "p_holm", "p_rank", "p_equivalence", "margin"),
+    *("difference", "difference_low", "difference_high", "p", "p_holm", "p_rank", "p_mann_whitney"),
+    *("p_equivalence", "margin"),
     *("improvement", "improvement_low", "improvement_high", "hedges_g", "hedges_g_low", "hedges_g_high"),
+    *("cliffs_delta", "cliffs_delta_low", "cliffs_delta_high"),
+    *("n_common_seeds", "seed_correlation", "p_paired", "hedges_g_paired"),
     *("detectable", "seeds_low", "seeds_high", "seeds_equivalence", "verdict", "reason"),
 )
 STABILITY_COLUMNS = (
@@ -41,7 +45,9 @@ def pairwise_table(comparisons: Sequence[Comparison], statistics: StatisticsConf
 def _pairwise_row(comparison: Comparison, statistics: StatisticsConfig) -> dict[str, Any]:
     pair, metric, verdict = comparison.pair, comparison.metric, comparison.verdict
     difference = stats.difference_interval(*pair.samples(metric), statistics.confidence)
+    common = pair.common_samples(metric)
     improvement = stats.probability_of_improvement(*pair.judged_samples(metric), statistics.confidence)
+    delta = stats.cliffs_delta(*pair.judged_samples(metric), statistics.confidence)
     return {
         "env": pair.env,
         "measure": metric.title,
@@ -57,6 +63,7 @@ def _pairwise_row(comparison: Comparison, statistics: StatisticsConfig) -> dict[
         "p": comparison.test.p_value,
         "p_holm": verdict.p_value,
         "p_rank": stats.brunner_munzel(*pair.samples(metric)),
+        "p_mann_whitney": stats.mann_whitney(*pair.samples(metric)),
         "p_equivalence": math.nan if verdict.equivalence is None else verdict.equivalence.p_value,
         "margin": math.nan if verdict.equivalence is None else verdict.equivalence.margin,
         "improvement": improvement.estimate,
@@ -65,6 +72,13 @@ def _pairwise_row(comparison: Comparison, statistics: StatisticsConfig) -> dict[
         "hedges_g": comparison.g.estimate,
         "hedges_g_low": comparison.g.low,
         "hedges_g_high": comparison.g.high,
+        "cliffs_delta": delta.estimate,
+        "cliffs_delta_low": delta.low,
+        "cliffs_delta_high": delta.high,
+        "n_common_seeds": int((~np.isnan(common[0]) & ~np.isnan(common[1])).sum()),
+        "seed_correlation": stats.seed_correlation(*common),
+        "p_paired": stats.paired_test(*common, np.random.default_rng(BOOTSTRAP_SEED)),
+        "hedges_g_paired": stats.paired_g(*common),
         "detectable": verdict.detectable,
         "seeds_low": verdict.seeds_for_difference.low,
         "seeds_high": verdict.seeds_for_difference.high,

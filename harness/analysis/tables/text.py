@@ -62,7 +62,22 @@ SELF_TEST: Columns = {
     "wrong claims of all": plain("claims_rate"),
     "can a claim be made?": lambda row: "yes" if row["can_reject"] else "no: too few seeds",
 }
-FIXED: Mapping[str, Columns] = {"stability": STABILITY, "audit": AUDIT, "self_test": SELF_TEST}
+EFFECTS: Columns = {
+    "environment": plain("env"),
+    "first": plain("first"),
+    "second": plain("second"),
+    "Hedges g": interval("hedges_g"),
+    "A, P(improvement)": interval("improvement"),
+    "Cliff's delta": interval("cliffs_delta"),
+    "p (permutation)": p_value("p"),
+    "p (Mann-Whitney)": p_value("p_mann_whitney"),
+    "p (Brunner-Munzel)": p_value("p_rank"),
+    "common seeds": whole("n_common_seeds"),
+    "r of seeds": plain("seed_correlation"),
+    "p (paired)": p_value("p_paired"),
+    "g (paired)": plain("hedges_g_paired"),
+}
+FIXED: Mapping[str, Columns] = {"stability": STABILITY, "audit": AUDIT, "self_test": SELF_TEST, "effects": EFFECTS}
 """Tables whose columns do not depend on the results."""
 
 FOR_READERS = ("summary", "pairwise", "stability", "audit", "self_test")
@@ -72,7 +87,7 @@ FOR_READERS = ("summary", "pairwise", "stability", "audit", "self_test")
 def display_table(name: str, table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Return header and cells of a table for readers.
 
-    name: one of FOR_READERS, or "terminal" for the shorter version of a summary.
+    name: one of FOR_READERS, "effects" for further columns of pairwise, or "terminal" for a shorter summary.
     """
     columns = _columns(name, table)
     rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]

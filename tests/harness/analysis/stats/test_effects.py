@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from harness.analysis.stats import brunner_munzel, hedges_g, probability_of_improvement
+from harness.analysis.stats import brunner_munzel, cliffs_delta, hedges_g, mann_whitney, probability_of_improvement
 
 SEEDS = st.lists(st.integers(-20, 20), min_size=2, max_size=8)
 X = [5.1, 7.3, 6.2, 8.8, 9.1]
@@ -132,3 +133,29 @@ def test_brunner_munzel_is_scipys():
 )
 def test_brunner_munzel_claims_no_more_than_the_seeds_can_show(x, y, p_value):
     assert brunner_munzel(x, y) == pytest.approx(p_value, nan_ok=True)
+
+
+@pytest.mark.parametrize(("x", "y"), [(X, Y), ([1.0, 2.0, 2.0, 5.0], [2.0, 3.0, 3.0])])
+def test_mann_whitney_is_scipys_exact_without_ties(x, y):
+    exact = len({*x, *y}) == len(x) + len(y)
+    expected = stats.mannwhitneyu(x, y, method="exact" if exact else "asymptotic").pvalue
+    assert mann_whitney(x, y) == expected
+    if exact:  # a count over all orders of the pooled ranks
+        ranks = stats.rankdata([*x, *y])
+        centre = len(x) * (len(x) + len(y) + 1) / 2
+        sums = [sum(ranks[list(c)]) for c in itertools.combinations(range(len(ranks)), len(x))]
+        distance = abs(ranks[: len(x)].sum() - centre)
+        assert expected == pytest.approx(np.mean([abs(s - centre) >= distance - 1e-9 for s in sums]))
+
+
+def test_mann_whitney_of_equal_scores_is_one_and_of_none_nan():
+    assert mann_whitney([3.0] * 4, [3.0] * 5) == 1.0
+    assert math.isnan(mann_whitney([], X))
+
+
+@given(SEEDS, SEEDS)
+def test_cliffs_delta_counts_the_pairs_and_mirrors_improvement(x, y):
+    delta, theta = cliffs_delta(x, y), probability_of_improvement(x, y)
+    counted = np.mean([(a > b) - (a < b) for a in x for b in y])
+    assert delta.estimate == pytest.approx(counted, abs=1e-12)
+    assert (delta.low, delta.high) == (2 * theta.low - 1, 2 * theta.high - 1)
