@@ -26,12 +26,15 @@ from harness.analysis.tables import (
     compare_stability,
     display_table,
     pairwise_table,
+    passage_table,
+    passages,
     run_metrics,
     self_test_sentences,
     self_test_table,
     stability_table,
     summary_table,
     table_notes,
+    time_to_threshold_table,
     write_tables,
 )
 from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
@@ -155,6 +158,10 @@ def _write(
         "stability": stability_table(compare_stability(paired, statistics)),
         "self_test": self_test_table(paired, statistics),
     }
+    found = passages(results, statistics)
+    if len(found):
+        tables["time_to_threshold"] = time_to_threshold_table(found, statistics)
+        tables["time_pairs"] = passage_table(found, metrics, statistics)
     if audit is not None:
         tables["audit"] = audit
     notes = table_notes(metrics, statistics)
@@ -171,6 +178,7 @@ def _write(
             bootstrap_seed=BOOTSTRAP_SEED,
             pairwise=copies.without_repeats(tables["pairwise"]),
             stability=copies.without_repeats(tables["stability"]),
+            passages=found,
         )
         swept = report_sweeps(sweeps, metrics, statistics, out, pdf=pdf)
         if swept is not None:

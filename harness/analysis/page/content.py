@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.page.evidence import EVIDENCE_TABLES, evidence_sections
+from harness.analysis.page.evidence import EVIDENCE_FIGURES, EVIDENCE_TABLES, evidence_sections
 from harness.analysis.page.grids import Grid, grid
 from harness.analysis.page.methods import methods
 from harness.analysis.page.provenance import Provenance, provenance
@@ -393,7 +393,7 @@ def _sweep(page: PageInput) -> Iterator[Section]:
 
 def _others(page: PageInput) -> Iterator[Section]:
     """Yield a section of the tables and figures that no other section shows."""
-    placed = {name for names in FIGURES.values() for name in names}
+    placed = {name for names in FIGURES.values() for name in names} | set(EVIDENCE_FIGURES)
     figures = tuple(
         figure for figure in page.figures if figure.name not in placed and not figure.name.startswith(SWEEP)
     )

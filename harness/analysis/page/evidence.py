@@ -11,16 +11,32 @@ from harness.analysis.page.section import Section
 from harness.analysis.plots.save import DrawnFigure
 from harness.analysis.tables import display_table
 
-__all__ = ["EVIDENCE_TABLES", "evidence_sections"]
+__all__ = ["EVIDENCE_FIGURES", "EVIDENCE_TABLES", "evidence_sections"]
 
-EVIDENCE_TABLES = ("self_test",)
-"""Tables that have a section of their own here."""
+EVIDENCE_TABLES = ("effects", "self_test", "time_to_threshold", "time_pairs")
+"""Tables and notes that have a section of their own here."""
+
+EVIDENCE_FIGURES = ("time_to_threshold",)
+"""Figures that belong to these sections."""
 
 
 def evidence_sections(
     tables: Mapping[str, pd.DataFrame], notes: Mapping[str, str], figures: Sequence[DrawnFigure]
 ) -> Iterator[Section]:
     """Yield the sections of those tables that have rows."""
+    if _has_rows(tables, "time_to_threshold"):
+        pairs = (_grid("time_pairs", "Which algorithm reaches the threshold earlier", tables["time_pairs"]),)
+        yield Section(
+            "threshold",
+            "Steps to the threshold",
+            "How soon the runs reach the score that counts as a solution, and how many never do.",
+            grids=(
+                _grid("time_to_threshold", "Steps until the threshold is reached", tables["time_to_threshold"]),
+                *(pairs if _has_rows(tables, "time_pairs") else ()),
+            ),
+            notes=_notes(notes, "time_to_threshold"),
+            figures=tuple(figure for figure in figures if figure.name == "time_to_threshold"),
+        )
     if _has_rows(tables, "pairwise"):
         yield Section(
             "effects",

@@ -52,6 +52,7 @@ from harness.analysis.stats.stability import (
     short_term_risk,
 )
 from harness.analysis.stats.steadiness import fluctuation, share_lost, unexplained_fall
+from harness.analysis.stats.survival import Survival, first_passage, kaplan_meier, logrank_scores, logrank_test
 from harness.analysis.stats.verdict import Outcome, Verdict, decide, verdict
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "SeedRange",
     "SequentialDesign",
     "Spending",
+    "Survival",
     "Verdict",
     "WindowSummary",
     "area_under_curve",
@@ -87,6 +89,7 @@ __all__ = [
     "drawdown",
     "equivalence_test",
     "fill_missing",
+    "first_passage",
     "fluctuation",
     "hedges_g",
     "holm",
@@ -97,7 +100,10 @@ __all__ = [
     "iqm_curve",
     "iqm_interval",
     "landscape",
+    "kaplan_meier",
     "last_window",
+    "logrank_scores",
+    "logrank_test",
     "long_term_risk",
     "main_effect",
     "mann_whitney",

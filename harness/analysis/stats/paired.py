@@ -60,7 +60,7 @@ def paired_test(x: npt.ArrayLike, y: npt.ArrayLike, rng: np.random.Generator, n_
 
 
 def paired_g(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Return the mean difference over common seeds in standard deviations of the differences, without bias at few seeds.
+    """Return the mean difference over common seeds in standard deviations of the differences, bias removed.
 
         g_z = J(n - 1) mean(d) / s_d        s_d with ddof 1,   J as in `hedges_g`
 

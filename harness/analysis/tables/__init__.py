@@ -10,6 +10,7 @@ from harness.analysis.tables.seed_estimates import Estimate, Shown
 from harness.analysis.tables.self_test import self_test_sentences, self_test_table
 from harness.analysis.tables.summary import summary_table
 from harness.analysis.tables.text import display_table, write_tables
+from harness.analysis.tables.thresholds import passage_table, passages, time_to_threshold_table
 
 __all__ = [
     "METRICS",
@@ -22,11 +23,14 @@ __all__ = [
     "compare_stability",
     "display_table",
     "pairwise_table",
+    "passage_table",
+    "passages",
     "run_metrics",
     "self_test_sentences",
     "self_test_table",
     "stability_table",
     "summary_table",
     "table_notes",
+    "time_to_threshold_table",
     "write_tables",
 ]

@@ -18,7 +18,7 @@ from harness.analysis.tables.family import Case, Family, case
 from harness.analysis.tables.metrics import RETURN, SEED_DEVIATION, Metric, compared_in
 from harness.config import StatisticsConfig
 
-__all__ = ["Comparison", "Pair", "compare_scores", "compare_stability"]
+__all__ = ["Comparison", "Pair", "compare_scores", "compare_stability", "pairs_of"]
 
 _OF_SCORES = ("score", SEED_DEVIATION)
 """Metrics that are computed from the scores of runs."""
@@ -147,7 +147,8 @@ def _digests(runs: pd.DataFrame) -> dict[int, str]:
     return dict(zip(runs["seed"][finished], runs["parameters_digest"][finished], strict=True))
 
 
-def _pairs(metrics: pd.DataFrame, statistics: StatisticsConfig) -> Iterator[Pair]:
+def pairs_of(metrics: pd.DataFrame, statistics: StatisticsConfig) -> Iterator[Pair]:
+    """Yield every pair of algorithms in every environment, or those that the statistics declare."""
     baseline = statistics.baseline
     for env, runs in metrics.sort_values("seed", kind="stable").groupby("env", observed=True, sort=True):
         algos = [algo for algo in runs["algo"].cat.categories if (runs["algo"] == algo).any()]
@@ -168,7 +169,7 @@ def _compare(
     bounds: Mapping[str, stats.Bounds],
 ) -> tuple[list[Comparison], Family]:
     """Return the comparisons of all pairs and metrics, and the family of their tests in the same order."""
-    jobs = list(itertools.product(list(_pairs(metrics, statistics)), compared))
+    jobs = list(itertools.product(list(pairs_of(metrics, statistics)), compared))
     repeated = _repeated([pair for pair, _ in jobs], len(compared))
     design = stats.SequentialDesign(statistics.looks, statistics.spending) if statistics.looks else None
     cases = [

@@ -33,6 +33,16 @@ EFFECTS = (
 )
 """Meaning of the further effect sizes and tests."""
 
+THRESHOLD = (
+    "Steps at which the curve of a run is at or above the threshold for the first time; a noisy curve may be so by "
+    "luck. The threshold is that of `statistics.thresholds`, or else Gymnasium's `reward_threshold`. Runs that never "
+    "reach it count with all their steps (right-censored), failed ones as runs that never do. Median steps: Kaplan and "
+    "Meier's, with Brookmeyer and Crowley's limits; ∞ where the runs give no limit, as with fewer than six. Steps are "
+    "those of the evaluations: the truth lies up to one interval between them earlier. Logrank: permutation test of "
+    "the logrank scores, which needs no large samples, Holm-adjusted over all pairs."
+)
+"""Method of the steps to a threshold."""
+
 SELF_TEST = (
     "Labels exchanged: the runs of each environment get the names of its algorithms at random, and the whole family is "
     "judged anew, with the numbers of seeds, the sequential looks and the failed runs of this report. Halves of the "
@@ -77,6 +87,7 @@ def table_notes(metrics: pd.DataFrame, statistics: StatisticsConfig) -> dict[str
             f"out.\n\n{measures}"
         ),
         "self_test": SELF_TEST,
+        "time_to_threshold": THRESHOLD,
         "effects": EFFECTS,
     }
 

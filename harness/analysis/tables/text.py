@@ -77,10 +77,36 @@ EFFECTS: Columns = {
     "p (paired)": p_value("p_paired"),
     "g (paired)": plain("hedges_g_paired"),
 }
-FIXED: Mapping[str, Columns] = {"stability": STABILITY, "audit": AUDIT, "self_test": SELF_TEST, "effects": EFFECTS}
+TIME_TO_THRESHOLD: Columns = {
+    "environment": plain("env"),
+    "threshold": plain("threshold"),
+    "measured on": plain("measured_on"),
+    "algorithm": plain("algo"),
+    "reached": lambda row: f"{row['n_reached']} of {row['n_runs']}",
+    "share": interval("reached"),
+    "median steps": interval("median"),
+}
+TIME_PAIRS: Columns = {
+    "environment": plain("env"),
+    "first": plain("first"),
+    "second": plain("second"),
+    "first reached": whole("n_reached_first"),
+    "second reached": whole("n_reached_second"),
+    "p (logrank)": p_value("p"),
+    "p (Holm)": p_value("p_holm"),
+    "earlier": plain("earlier"),
+}
+FIXED: Mapping[str, Columns] = {
+    "stability": STABILITY,
+    "audit": AUDIT,
+    "self_test": SELF_TEST,
+    "effects": EFFECTS,
+    "time_to_threshold": TIME_TO_THRESHOLD,
+    "time_pairs": TIME_PAIRS,
+}
 """Tables whose columns do not depend on the results."""
 
-FOR_READERS = ("summary", "pairwise", "stability", "audit", "self_test")
+FOR_READERS = ("summary", "pairwise", "stability", "audit", "self_test", "time_to_threshold", "time_pairs")
 """Tables that are also written as Markdown."""
 
 
