@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from harness.analysis.frames import Results
 from harness.analysis.plots.panels import title_panels
 from harness.analysis.plots.registry import report_figure
-from harness.analysis.plots.style import finish, grid_figure, looks, short_labels, step_axis
+from harness.analysis.plots.style import Look, finish, grid_figure, looks, short_labels, step_axis
 from harness.analysis.stats import kaplan_meier
 
 __all__ = ["time_to_threshold"]
@@ -33,13 +33,13 @@ def time_to_threshold(results: Results, *, passages: pd.DataFrame | None = None,
         for algo in algos:
             mine = own[own["algo"] == algo]
             if len(mine):
-                _draw(axes, mine, styles[algo].line(drawstyle="steps-post"), styles[algo].color, confidence)
+                _draw(axes, mine, float(own["steps"].max()), styles[algo], confidence)
         axes.set_ylim(-0.03, 1.03)
-        axes.text(0.02, 0.97, f"threshold {own['threshold'].iloc[0]:g}", transform=axes.transAxes, va="top", size=7)
         step_axis(axes)
         if place % 3 == 0:
             axes.set_ylabel("share of runs")
-    title_panels(panels[: len(envs)], envs)
+    thresholds = rows.groupby("env", observed=True)["threshold"].first() if len(rows) else {}
+    title_panels(panels[: len(envs)], [f"{env}, at {thresholds[env]:g}" for env in envs])
     caption = (
         "Share of the runs that have reached the threshold at least once by a step (Kaplan-Meier), with pointwise "
         f"{confidence:.0%} limits where they exist; a small vertical stroke is a run that ended without having reached "
@@ -49,14 +49,16 @@ def time_to_threshold(results: Results, *, passages: pd.DataFrame | None = None,
     return finish(figure, title="Runs that have reached the threshold", caption=caption, handles=handles)
 
 
-def _draw(axes: Axes, runs: pd.DataFrame, line: dict[str, object], color: str, confidence: float) -> None:
+def _draw(axes: Axes, runs: pd.DataFrame, end: float, look: Look, confidence: float) -> None:
     steps, reached = runs["steps"].to_numpy(float), runs["reached"].to_numpy(bool)
     curve = kaplan_meier(steps, reached, confidence)
-    times = np.concatenate([[0.0], curve.times, [max(steps.max(), 1.0)]])
+    times = np.concatenate([[0.0], curve.times, [end]])
     share = np.concatenate([[0.0], 1.0 - curve.share, [1.0 - curve.share[-1]]])
-    axes.plot(times, share, **line)
+    axes.plot(times, share, **look.line(drawstyle="steps-post"))
     low, high = (np.concatenate([[np.nan], 1.0 - side, [1.0 - side[-1]]]) for side in (curve.high, curve.low))
-    axes.fill_between(times, low, high, step="post", color=color, alpha=0.12, lw=0)
+    there = ~np.isnan(low) & ~np.isnan(high)
+    if there.any():  # a collection with NaN has no extent, on which the layout of the whole figure would fail
+        axes.fill_between(times[there], low[there], high[there], step="post", color=look.color, alpha=0.12, lw=0)
     ended = np.unique(steps[~reached])
     heights = [share[np.searchsorted(times, step, side="right") - 1] for step in ended]
-    axes.plot(ended, heights, ls="none", marker="|", ms=6, mew=1.2, color=color, clip_on=False)
+    axes.plot(ended, heights, ls="none", marker="|", ms=6, mew=1.2, color=look.color)
