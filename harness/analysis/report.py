@@ -24,7 +24,9 @@ from harness.analysis.sweep_report import compared_pairwise, report_sweeps
 from harness.analysis.tables import (
     compare_scores,
     compare_stability,
+    compare_task,
     display_table,
+    information_metrics,
     pairwise_table,
     passage_table,
     passages,
@@ -34,7 +36,9 @@ from harness.analysis.tables import (
     stability_table,
     summary_table,
     table_notes,
+    task_table,
     time_to_threshold_table,
+    with_information,
     write_tables,
 )
 from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
@@ -147,7 +151,7 @@ def _write(
     rule: RuleHistory | None = None,
     audit: pd.DataFrame | None = None,
 ) -> Path:
-    metrics = run_metrics(results, statistics)
+    metrics = with_information(run_metrics(results, statistics), results, statistics)
     sweeps = () if config is None else designs(config)
     paired = compared_pairwise(metrics, sweeps, statistics)
     scores = compare_scores(paired, statistics)
@@ -158,6 +162,9 @@ def _write(
         "stability": stability_table(compare_stability(paired, statistics)),
         "self_test": self_test_table(paired, statistics),
     }
+    task = compare_task(paired, statistics, information_metrics(results))
+    if task:
+        tables["task"] = task_table(task)
     found = passages(results, statistics)
     if len(found):
         tables["time_to_threshold"] = time_to_threshold_table(found, statistics)

@@ -80,6 +80,8 @@ class RunRecord:
     final_rewards: tuple[float, ...] = ()
     """Return of each episode of the final evaluation; their mean is the run's score."""
     final_lengths: tuple[int, ...] = ()
+    final_successes: tuple[bool, ...] = ()
+    """`is_success` of each of these episodes; empty for an environment that does not tell."""
     parameters_digest: str = ""
     """SHA-256 of the names, types, shapes and bytes of the final policy parameters; equal for bit-identical runs."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -121,7 +123,7 @@ class RunRecord:
         """Return the record as plain JSON data, including `schema` and `digest`."""
         data = {f.name: getattr(self, f.name) for f in fields(self)}
         data["train_seconds"] = None if math.isnan(self.train_seconds) else self.train_seconds
-        for name in ("troubles", "nodes"):
+        for name in ("troubles", "nodes", "final_successes"):
             if not data[name]:
                 del data[name]
         content = {"schema": SCHEMA_VERSION, "digest": self.spec.digest, **data, "spec": self.spec.as_dict()}
@@ -138,7 +140,7 @@ class RunRecord:
         values["train_seconds"] = math.nan if data["train_seconds"] is None else data["train_seconds"]
         for key in ("final_rewards", "final_lengths"):
             values[key] = tuple(data[key])
-        for key in ("resumed_at", "troubles", "nodes"):
+        for key in ("resumed_at", "troubles", "nodes", "final_successes"):
             values[key] = tuple(data.get(key, ()))
         if isinstance(values.get("files"), Mapping):
             values["files"] = {name: tuple(found) for name, found in values["files"].items()}
@@ -177,6 +179,8 @@ def _check_types(record: RunRecord) -> None:
         raise TypeError("final_rewards and final_lengths must be numbers")
     if not all(isinstance(text, str) for text in (*record.troubles, *record.nodes)):
         raise TypeError("troubles and nodes must be text")
+    if not all(isinstance(success, bool) for success in record.final_successes):
+        raise TypeError("final_successes must be true or false")
     record.spec.check_types()
 
 

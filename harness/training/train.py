@@ -173,7 +173,7 @@ def train_run(
         if normalization is not None:
             save_normalization(normalization, zoo_path / "vecnormalize.pkl")
         report(Progress(model.num_timesteps, float("nan"), "evaluating"))
-        rewards, lengths = final_evaluation(model, spec)
+        rewards, lengths, successes = final_evaluation(model, spec)
     finally:
         for tracker in trackers:
             tracker.close()
@@ -188,6 +188,7 @@ def train_run(
         steps=model.num_timesteps,
         final_rewards=rewards,
         final_lengths=lengths,
+        final_successes=successes,
         parameters_digest=parameters_digest(model.policy),
         engine=engine_of(model),
         threads=torch.get_num_threads(),
@@ -197,8 +198,11 @@ def train_run(
     )
 
 
-def final_evaluation(model: Any, spec: RunSpec) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Return the returns and lengths of n_final_episodes deterministic episodes of a trained model."""
+def final_evaluation(model: Any, spec: RunSpec) -> tuple[tuple[float, ...], tuple[int, ...], tuple[bool, ...]]:
+    """Return the returns, lengths and successes of n_final_episodes deterministic episodes of a trained model.
+
+    There are no successes unless every episode ends with `is_success` in its info.
+    """
     seed = FINAL_EVAL_SEED + SEEDS_PER_RUN * spec.seed
     env = make_eval_env(spec, seed, spec.n_final_episodes, classes=lean_classes())
     try:
@@ -207,7 +211,9 @@ def final_evaluation(model: Any, spec: RunSpec) -> tuple[tuple[float, ...], tupl
             episodes = evaluated(model, env, spec.n_final_episodes)
     finally:
         env.close()
-    return tuple(map(float, episodes.returns)), tuple(map(int, episodes.lengths))
+    # Where a life of several ends an episode for the agent alone, there are more of them than of returns.
+    successes = episodes.successes if len(episodes.successes) == len(episodes.returns) else []
+    return tuple(map(float, episodes.returns)), tuple(map(int, episodes.lengths)), tuple(map(bool, successes))
 
 
 def _copy_normalization(model: Any, env: VecEnv) -> None:

@@ -26,6 +26,7 @@ from harness.errors import RecordError
 __all__ = [
     "CUT_LINE",
     "EVALUATIONS_NAME",
+    "INFO_PREFIX",
     "MONITOR_SUFFIX",
     "NO_EPISODES",
     "NO_EVALUATIONS",
@@ -58,6 +59,10 @@ NO_PROGRESS = pd.DataFrame({"timestep": [], "key": [], "value": []}).astype(
     {"timestep": np.int64, "key": str, "value": np.float64}
 )
 
+INFO_PREFIX = "info_"
+"""Beginning of the names of columns with numbers from the infos of the environment."""
+
+_TRUTH = {"True": 1, "False": 0, True: 1, False: 0}
 _TIMESTEP_KEY = "time/total_timesteps"
 CUT_LINE = "ends within a line, which is left out"
 """End of the message about a file whose last line is truncated, and which is read without it."""
@@ -107,20 +112,21 @@ def read_monitor_files(paths: Sequence[Path], *, partial: bool, damage: list[str
     set-up, it counts frames, and so does this timestep.)
     Episodes that end at the same step keep the order of their sub-environments.
 
-    Columns: timestep, reward (return of the episode), length (steps), seconds (since the first environment was made).
+    Columns: timestep, reward (return of the episode), length (steps), seconds (since the first environment was made),
+    and info_KEY for every key of Monitor's `info_keywords` with numbers, or True and False, in it.
     Raises RecordError for a damaged file, or a missing one between others, unless `partial`.
     """
     if not paths:
         return NO_EPISODES
     damage = [] if damage is None else damage
     n_envs = _count_envs(paths, damage, partial=partial)
-    starts, tables = zip(*(_read_monitor(path, damage, partial=partial) for path in paths), strict=True)
+    starts, tables, infos = zip(*(_read_monitor(path, damage, partial=partial) for path in paths), strict=True)
     timestep = np.concatenate([n_envs * table[:, 1].cumsum() for table in tables])
     first = min(starts)  # as Python floats: the start of an unreadable file is inf, and NumPy warns of inf - inf
     since = np.repeat([start - first for start in starts], [len(table) for table in tables])
     order = np.argsort(timestep, kind="stable")
     reward, length, seconds = np.concatenate(tables)[order].T
-    return pd.DataFrame(
+    episodes = pd.DataFrame(
         {
             "timestep": timestep[order].astype(np.int64),
             "reward": reward,
@@ -128,6 +134,9 @@ def read_monitor_files(paths: Sequence[Path], *, partial: bool, damage: list[str
             "seconds": seconds + since[order],
         }
     )
+    if not any(len(info.columns) for info in infos):
+        return episodes
+    return episodes.join(pd.concat(infos, ignore_index=True).iloc[order].reset_index(drop=True))
 
 
 def read_evaluations(folder: Path, *, partial: bool, damage: list[str] | None = None) -> pd.DataFrame:
@@ -225,8 +234,8 @@ def _count_envs(paths: Sequence[Path], damage: list[str], *, partial: bool) -> i
     return len(expected)
 
 
-def _read_monitor(path: Path, damage: list[str], *, partial: bool) -> tuple[float, FloatArray]:
-    """Return the wall-clock time at which a file's environment was made, and its rows [episodes, (r, l, t)]."""
+def _read_monitor(path: Path, damage: list[str], *, partial: bool) -> tuple[float, FloatArray, pd.DataFrame]:
+    """Return the wall-clock time at which a file's environment was made, its rows [episodes, (r, l, t)], and infos."""
     lines = _read_whole_lines(path, damage, partial=partial)
     try:
         header, columns, rows = lines.split(b"\n", 2)
@@ -235,13 +244,24 @@ def _read_monitor(path: Path, damage: list[str], *, partial: bool) -> tuple[floa
         table = _read_rows(rows, [names.index(name) for name in "rlt"])
         if not (table[:, 1] >= 1).all():
             raise ValueError("an episode without a length")
+        info = _read_infos(rows, names)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = _unreadable(path, ValueError("no header") if lines.count(b"\n") < 2 else error)
         if partial:
             damage.append(reason)
-            return np.inf, np.zeros((0, 3))
+            return np.inf, np.zeros((0, 3)), pd.DataFrame()
         raise RecordError(f"{reason}{_REMEDY}") from error
-    return start, table
+    return start, table, info
+
+
+def _read_infos(rows: bytes, names: Sequence[str]) -> pd.DataFrame:
+    """Return the numbers that Monitor took from the last info of each episode, a column info_KEY for each key."""
+    keys = [name for name in names if name not in ("r", "l", "t")]
+    if not keys:
+        return pd.DataFrame(index=range(rows.count(b"\n")))
+    table = pd.read_csv(io.BytesIO(rows), header=None, names=list(names), engine="c", index_col=False)[keys]
+    numbers = table.apply(lambda column: pd.to_numeric(column.replace(_TRUTH), errors="coerce")).astype(np.float64)
+    return numbers.dropna(axis="columns", how="all").add_prefix(INFO_PREFIX)
 
 
 def _read_rows(rows: bytes, used: Sequence[int]) -> FloatArray:

@@ -53,6 +53,7 @@ class Results:
                  status        "finished", "failed", "missing" (planned or begun, without a record), "foreign"
                  score         one number per run: mean return of the episodes that score_source names; NaN if failed
                  score_std     over those episodes (ddof 0, as SB3 prints it); n_final_episodes counts them
+                 score_q05, score_cvar10, success_rate    5% quantile, mean of the lowest tenth, share of `is_success`
                  score_source  "final_evaluation" (harness), "last_evaluation", "last_episodes", "logged_mean" (SB3's
                                mean of 100 episodes), "given" (a file of scores), ""
                  steps, train_seconds, wall_seconds, fps (= steps / train_seconds), parameters_digest,

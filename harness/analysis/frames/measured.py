@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +29,7 @@ from harness.analysis.frames.zoo_files import planned_steps
 __all__ = ["NOTHING_MEASURED", "MeasuredRun", "Score", "given_run", "measure"]
 
 _LAST_EPISODES = 100  # scores of a foreign log without evaluations; SB3 averages as many in rollout/ep_rew_mean
+_FEWEST_FOR_QUANTILE, _FEWEST_FOR_TAIL = 20, 10
 _MEAN_OF_LAST_EPISODES = "rollout/ep_rew_mean"
 
 NOTHING_MEASURED: Mapping[str, Any] = MappingProxyType(
@@ -37,6 +38,9 @@ NOTHING_MEASURED: Mapping[str, Any] = MappingProxyType(
         "score_std": math.nan,
         "n_final_episodes": 0,
         "score_source": "",
+        "score_q05": math.nan,
+        "score_cvar10": math.nan,
+        "success_rate": math.nan,
         "steps": 0,
         "train_seconds": math.nan,
         "wall_seconds": math.nan,
@@ -55,6 +59,38 @@ class Score:
     value: float
     std: float
     n_episodes: int
+    q05: float = math.nan
+    """5% quantile of the returns; NaN with fewer than 20 episodes."""
+    cvar10: float = math.nan
+    """Mean of the lowest tenth of the returns; NaN with fewer than 10 episodes."""
+    success_rate: float = math.nan
+    """Share of episodes that end with `is_success`; NaN if the environment does not tell."""
+
+    @classmethod
+    def of(cls, returns: Sequence[float], successes: Sequence[bool] = ()) -> Score:
+        """Return the score of episodes, of which there is at least one."""
+        ordered = np.sort(np.asarray(returns, dtype=np.float64))
+        n = ordered.size
+        return cls(
+            value=sum(returns) / n,
+            std=float(np.std(returns)),
+            n_episodes=n,
+            q05=float(np.quantile(ordered, 0.05)) if n >= _FEWEST_FOR_QUANTILE else math.nan,
+            cvar10=float(ordered[: math.ceil(n / 10)].mean()) if n >= _FEWEST_FOR_TAIL else math.nan,
+            success_rate=sum(successes) / len(successes) if successes else math.nan,
+        )
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Columns of the table of runs that it fills."""
+        return {
+            "score": self.value,
+            "score_std": self.std,
+            "n_final_episodes": self.n_episodes,
+            "score_q05": self.q05,
+            "score_cvar10": self.cvar10,
+            "success_rate": self.success_rate,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,14 +145,13 @@ class MeasuredRun:
 
     def failed(self, error: str) -> MeasuredRun:
         """Return the run as one that has failed, without a score."""
-        nothing = {name: NOTHING_MEASURED[name] for name in ("score", "score_std", "n_final_episodes", "score_source")}
+        nothing = {name: NOTHING_MEASURED[name] for name in (*Score(0.0, 0.0, 0).columns, "score_source")}
         return replace(self, row={**self.row, **nothing, "status": "failed", "error": error})
 
     def scored(self, source: str) -> MeasuredRun:
         """Return the run with the score from a source."""
         score = self.scores[source]
-        measured = {"score": score.value, "score_std": score.std, "n_final_episodes": score.n_episodes}
-        return replace(self, row={**self.row, **measured, "score_source": source})
+        return replace(self, row={**self.row, **score.columns, "score_source": source})
 
 
 def measure(run: FoundRun) -> MeasuredRun:
@@ -160,7 +195,7 @@ def _of_the_harness(run: FoundRun) -> MeasuredRun:
     }
     if record.status != "finished" or not record.final_rewards:
         return MeasuredRun(row, **logs)
-    final = Score(record.score, float(np.std(record.final_rewards)), len(record.final_rewards))
+    final = Score.of(record.final_rewards, record.final_successes)
     return MeasuredRun(row, **logs, given=final).scored("final_evaluation")
 
 

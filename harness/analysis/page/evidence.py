@@ -13,7 +13,7 @@ from harness.analysis.tables import display_table
 
 __all__ = ["EVIDENCE_FIGURES", "EVIDENCE_TABLES", "evidence_sections"]
 
-EVIDENCE_TABLES = ("effects", "self_test", "time_to_threshold", "time_pairs")
+EVIDENCE_TABLES = ("task", "effects", "self_test", "time_to_threshold", "time_pairs")
 """Tables and notes that have a section of their own here."""
 
 EVIDENCE_FIGURES = ("time_to_threshold",)
@@ -24,6 +24,14 @@ def evidence_sections(
     tables: Mapping[str, pd.DataFrame], notes: Mapping[str, str], figures: Sequence[DrawnFigure]
 ) -> Iterator[Section]:
     """Yield the sections of those tables that have rows."""
+    if _has_rows(tables, "task"):
+        yield Section(
+            "task",
+            "Task metrics",
+            "What the mean return hides: successes, the worst episodes, and what the environment tells of itself.",
+            grids=(_grid("task", "Measures of the task for each pair", tables["task"]),),
+            notes=_notes(notes, "task"),
+        )
     if _has_rows(tables, "time_to_threshold"):
         pairs = (_grid("time_pairs", "Which algorithm reaches the threshold earlier", tables["time_pairs"]),)
         yield Section(

@@ -1,9 +1,10 @@
 """Tables of results: runs, summary over seeds, and comparisons of scores and of stability."""
 
-from harness.analysis.tables.comparisons import Comparison, compare_scores, compare_stability
+from harness.analysis.tables.comparisons import Comparison, compare_scores, compare_stability, compare_task
+from harness.analysis.tables.information import information_metrics, with_information
 from harness.analysis.tables.metrics import METRICS, Metric
 from harness.analysis.tables.notes import table_notes
-from harness.analysis.tables.pairwise import pairwise_table, stability_table
+from harness.analysis.tables.pairwise import pairwise_table, stability_table, task_table
 from harness.analysis.tables.per_run import run_metrics
 from harness.analysis.tables.run_data import RunData
 from harness.analysis.tables.seed_estimates import Estimate, Shown
@@ -21,7 +22,9 @@ __all__ = [
     "Shown",
     "compare_scores",
     "compare_stability",
+    "compare_task",
     "display_table",
+    "information_metrics",
     "pairwise_table",
     "passage_table",
     "passages",
@@ -31,6 +34,8 @@ __all__ = [
     "stability_table",
     "summary_table",
     "table_notes",
+    "task_table",
     "time_to_threshold_table",
+    "with_information",
     "write_tables",
 ]

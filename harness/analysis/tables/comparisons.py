@@ -18,7 +18,9 @@ from harness.analysis.tables.family import Case, Family, case
 from harness.analysis.tables.metrics import RETURN, SEED_DEVIATION, Metric, compared_in
 from harness.config import StatisticsConfig
 
-__all__ = ["Comparison", "Pair", "compare_scores", "compare_stability", "pairs_of"]
+__all__ = ["Comparison", "Pair", "compare_scores", "compare_stability", "compare_task", "pairs_of"]
+
+_TASK = ("success_rate", "score_q05", "score_cvar10")
 
 _OF_SCORES = ("score", SEED_DEVIATION)
 """Metrics that are computed from the scores of runs."""
@@ -135,6 +137,30 @@ def compare_stability(metrics: pd.DataFrame, statistics: StatisticsConfig) -> li
     compared with each other (the spread over seeds).
     """
     return _compare(metrics, compared_in("stability"), statistics, {}, {})[0]
+
+
+def compare_task(
+    metrics: pd.DataFrame, statistics: StatisticsConfig, further: Sequence[Metric] = ()
+) -> list[Comparison]:
+    """Compare the metrics of the task as `compare_scores` does: successes, the worst episodes, logged information.
+
+    Holm's adjustment counts all of them together. A metric that no run of a pair has is left out. A failed run has no
+    success, and as its worst episodes the score that `statistics.failed_runs` gives it.
+
+    metrics: from `run_metrics`. further: metrics of its other columns.
+    """
+    scored = score_failed_runs(metrics, statistics)
+    failed = (metrics["status"] == "failed") & (statistics.failed_runs != "excluded")
+    known = {name: metrics.groupby("env", observed=True)[name].transform("count") > 0 for name in _TASK}
+    # Nothing is said of an environment without successes, or with too few episodes for a quantile.
+    scored = scored.assign(
+        success_rate=metrics["success_rate"].mask(failed & known["success_rate"], 0.0),
+        score_q05=metrics["score_q05"].mask(failed & known["score_q05"], scored["score"]),
+        score_cvar10=metrics["score_cvar10"].mask(failed & known["score_cvar10"], scored["score"]),
+    )
+    compared = [metric for metric in (*compared_in("task"), *further) if scored[metric.name].notna().any()]
+    found = _compare(scored, compared, statistics, {}, {})[0] if compared else []
+    return [one for one in found if one.test.n_x or one.test.n_y]
 
 
 def _completed(runs: pd.DataFrame) -> pd.DataFrame:

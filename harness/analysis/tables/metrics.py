@@ -25,7 +25,7 @@ SEED_DEVIATION = "seed_deviation"
 RETURN = "return"
 """Unit of the scores: the sum of an environment's rewards over an episode."""
 
-ComparedIn = Literal["pairwise", "stability"]
+ComparedIn = Literal["pairwise", "stability", "task"]
 
 
 @dataclass(frozen=True)
@@ -236,6 +236,33 @@ METRICS: tuple[Metric, ...] = (
         ),
         measure=None,
         compared="stability",
+    ),
+    Metric(
+        name="success_rate",
+        title="success rate",
+        unit="",
+        better="higher",
+        meaning="share of the episodes of the final evaluation that end with `is_success`; 0 for a failed run",
+        measure=None,
+        compared="task",
+    ),
+    Metric(
+        name="score_q05",
+        title="5% quantile of the episodes",
+        unit=RETURN,
+        better="higher",
+        meaning="return that 19 of 20 episodes of the final evaluation reach",
+        measure=None,
+        compared="task",
+    ),
+    Metric(
+        name="score_cvar10",
+        title="worst tenth of the episodes",
+        unit=RETURN,
+        better="higher",
+        meaning="mean return of the lowest tenth of the episodes of the final evaluation (CVaR 10%)",
+        measure=None,
+        compared="task",
     ),
     Metric(
         name="update_kl",

@@ -33,6 +33,15 @@ EFFECTS = (
 )
 """Meaning of the further effect sizes and tests."""
 
+TASK = (
+    "One number per run, tested as the scores are, Holm-adjusted over these rows. Success rate: share of the episodes "
+    "of the final evaluation that end with `is_success`. 5% quantile, and mean of the worst tenth (CVaR 10%), of their "
+    "returns; they need 20 and 10 episodes. What Monitor's `info_keywords` logged: mean over the last training "
+    "episodes. A failed run has no success, and the score of failed runs as its worst episodes; of its infos nothing "
+    "is known. Higher and lower, as only you know which is better."
+)
+"""Meaning of the metrics of the task."""
+
 THRESHOLD = (
     "Steps at which the curve of a run is at or above the threshold for the first time; a noisy curve may be so by "
     "luck. The threshold is that of `statistics.thresholds`, or else Gymnasium's `reward_threshold`. Runs that never "
@@ -87,6 +96,7 @@ def table_notes(metrics: pd.DataFrame, statistics: StatisticsConfig) -> dict[str
             f"out.\n\n{measures}"
         ),
         "self_test": SELF_TEST,
+        "task": TASK,
         "time_to_threshold": THRESHOLD,
         "effects": EFFECTS,
     }

@@ -15,7 +15,7 @@ from harness.analysis.tables.metrics import compared_in
 from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.config import StatisticsConfig
 
-__all__ = ["pairwise_table", "stability_table"]
+__all__ = ["pairwise_table", "stability_table", "task_table"]
 
 PAIRWISE_COLUMNS = (
     *("env", "first", "second", "n_first", "n_second", "n_failed_first", "n_failed_second"),
@@ -29,6 +29,11 @@ PAIRWISE_COLUMNS = (
 STABILITY_COLUMNS = (
     *("env", "measure", "first", "second", "first_mean", "second_mean"),
     *("p", "p_holm", "hedges_g", "steadier", "reason"),
+)
+
+TASK_COLUMNS = (
+    *("env", "measure", "first", "second", "n_first", "n_second", "first_mean", "second_mean"),
+    *("difference", "difference_low", "difference_high", "p", "p_holm", "hedges_g", "verdict", "reason"),
 )
 
 
@@ -117,6 +122,38 @@ def _stability_row(comparison: Comparison) -> dict[str, Any]:
         "p_holm": verdict.p_value,
         "hedges_g": comparison.g.estimate,
         "steadier": steadier,
+        "reason": verdict.reason,
+    }
+
+
+def task_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """Return a row for each comparison of a metric of the task: both means over seeds, and the verdict on the first.
+
+    verdict: "higher", "lower", "inconclusive" or "identical": only the user knows which is better.
+    """
+    return _table([_task_row(comparison) for comparison in comparisons], TASK_COLUMNS)
+
+
+def _task_row(comparison: Comparison) -> dict[str, Any]:
+    pair, verdict = comparison.pair, comparison.verdict
+    first, second = pair.samples(comparison.metric)
+    difference = verdict.difference
+    return {
+        "env": pair.env,
+        "measure": comparison.metric.title,
+        "first": pair.first,
+        "second": pair.second,
+        "n_first": comparison.test.n_x,
+        "n_second": comparison.test.n_y,
+        "first_mean": _mean(first),
+        "second_mean": _mean(second),
+        "difference": difference.estimate,
+        "difference_low": difference.low,
+        "difference_high": difference.high,
+        "p": comparison.test.p_value,
+        "p_holm": verdict.p_value,
+        "hedges_g": comparison.g.estimate,
+        "verdict": {"better": "higher", "worse": "lower"}.get(verdict.outcome, verdict.outcome),
         "reason": verdict.reason,
     }
 

@@ -96,7 +96,20 @@ TIME_PAIRS: Columns = {
     "p (Holm)": p_value("p_holm"),
     "earlier": plain("earlier"),
 }
+TASK: Columns = {
+    "environment": plain("env"),
+    "measure": plain("measure"),
+    "first": plain("first"),
+    "second": plain("second"),
+    "mean of first": plain("first_mean"),
+    "mean of second": plain("second_mean"),
+    "first − second": interval("difference"),
+    "p (Holm)": p_value("p_holm"),
+    "Hedges g": plain("hedges_g"),
+    "first is": plain("verdict"),
+}
 FIXED: Mapping[str, Columns] = {
+    "task": TASK,
     "stability": STABILITY,
     "audit": AUDIT,
     "self_test": SELF_TEST,
@@ -106,7 +119,7 @@ FIXED: Mapping[str, Columns] = {
 }
 """Tables whose columns do not depend on the results."""
 
-FOR_READERS = ("summary", "pairwise", "stability", "audit", "self_test", "time_to_threshold", "time_pairs")
+FOR_READERS = ("summary", "pairwise", "stability", "audit", "task", "self_test", "time_to_threshold", "time_pairs")
 """Tables that are also written as Markdown."""
 
 

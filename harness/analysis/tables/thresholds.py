@@ -173,7 +173,7 @@ def passage_table(found: pd.DataFrame, metrics: pd.DataFrame, statistics: Statis
     rows, p_values, repeats = [], [], []
     seen: dict[tuple[str, frozenset[str]], int] = {}
     originals: dict[tuple[str, str], str] = {}
-    for pair in pairs_of(metrics, statistics.baseline):
+    for pair in pairs_of(metrics, statistics):
         first, second = (_of(found, pair.env, algo) for algo in (pair.first, pair.second))
         if first.empty or second.empty:
             continue
