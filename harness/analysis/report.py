@@ -26,6 +26,7 @@ from harness.analysis.tables import (
     compare_stability,
     compare_task,
     display_table,
+    has_parquet,
     information_metrics,
     pairwise_table,
     passage_table,
@@ -222,12 +223,13 @@ def _print(
         for comparison in tables["pairwise"].query("env == @env").to_dict("records"):
             console.print(_verdict_line(comparison), highlight=False)
         console.print()
+    parquet = " and Parquet" if has_parquet() else " (the extra `parquet` adds Parquet)"
     if rule is not None and rule.changes:
         console.print(f"rule    {rule.sentence}", markup=False, highlight=False, soft_wrap=True)
     for sentence in self_test_sentences(tables["self_test"]):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     for name, note in (
-        ("tables", f"{len(tables)} as CSV, and as Markdown for people"),
+        ("tables", f"{len(tables)} as CSV{parquet}, and as Markdown and LaTeX for people"),
         ("plots", f"{n_figures} figures, each as SVG and PNG"),
         ("runs", "everything that each run left"),
     ):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -91,15 +92,11 @@ def record_times(out: Path) -> dict[str, int]:
 
 def test_a_comparison_writes_runs_tables_and_the_experiment(whole: Path) -> None:
     assert len(record_times(whole)) == 6
-    assert list(tables_of(whole)) == [
-        "pairwise.csv",
-        "pairwise.md",
-        "runs.csv",
-        "stability.csv",
-        "stability.md",
-        "summary.csv",
-        "summary.md",
-    ]
+    names = ("pairwise", "self_test", "stability", "summary", "time_pairs", "time_to_threshold")
+    for_readers = {f"{name}.{suffix}" for name in names for suffix in ("csv", "md", "parquet", "tex")}
+    assert set(tables_of(whole)) == for_readers | {"runs.csv", "runs.parquet"}
+    (declared,) = json.loads((whole / "rule.json").read_text())
+    assert declared["n_begun"] == 0
     again = parse_config((whole / "experiment.yml").read_text(), whole / "experiment.yml")
     assert plan(again) == plan(config_of())
 

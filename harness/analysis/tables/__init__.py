@@ -10,7 +10,7 @@ from harness.analysis.tables.run_data import RunData
 from harness.analysis.tables.seed_estimates import Estimate, Shown
 from harness.analysis.tables.self_test import self_test_sentences, self_test_table
 from harness.analysis.tables.summary import summary_table
-from harness.analysis.tables.text import display_table, write_tables
+from harness.analysis.tables.text import display_table, has_parquet, write_tables
 from harness.analysis.tables.thresholds import passage_table, passages, time_to_threshold_table
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "compare_stability",
     "compare_task",
     "display_table",
+    "has_parquet",
     "information_metrics",
     "pairwise_table",
     "passage_table",

@@ -1,7 +1,8 @@
-"""Tables as files: CSV with every digit, and Markdown for readers."""
+"""Tables as files: CSV and Parquet with every digit, Markdown and LaTeX for readers."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis.tables.formats import Cell, interval, p_value, plain, seeds, whole
+from harness.analysis.tables.latex import latex
 from harness.analysis.tables.metrics import named_estimates
 
-__all__ = ["display_table", "markdown", "write_tables"]
+__all__ = ["display_table", "has_parquet", "markdown", "tidy", "write_tables"]
 
 Columns = Mapping[str, Cell]
 
@@ -163,16 +165,40 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], notes: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write NAME.csv for each table, and NAME.md with notes for the tables FOR_READERS; return the paths."""
+    """Write NAME.csv for each table, NAME.md with notes and NAME.tex for the tables FOR_READERS; return the paths.
+
+    If pyarrow is installed, each table is also NAME.parquet, with its types: texts, numbers and truth values.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, table in tables.items():
         path = folder / f"{name}.csv"
         table.to_csv(path, index=False)
         paths.append(path)
-        if name in FOR_READERS:
-            path = folder / f"{name}.md"
-            text = markdown(*display_table(name, table)) + (f"\n{notes[name]}\n" if name in notes else "")
-            path.write_text(text, encoding="utf-8")
+        if has_parquet():
+            path = folder / f"{name}.parquet"
+            tidy(table).to_parquet(path, index=False)
             paths.append(path)
+        if name in FOR_READERS:
+            header, rows = display_table(name, table)
+            note = f"\n{notes[name]}\n" if name in notes else ""
+            for suffix, text in (("md", markdown(header, rows) + note), ("tex", latex(header, rows))):
+                path = folder / f"{name}.{suffix}"
+                path.write_text(text, encoding="utf-8")
+                paths.append(path)
     return paths
+
+
+def has_parquet() -> bool:
+    """Return True if pyarrow, which writes Parquet, is installed: the extra `parquet`."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def tidy(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with one type in each column, as Parquet demands: a mixed one becomes text."""
+    mixed = [
+        name
+        for name in table.columns
+        if table[name].dtype == object and len({type(value) for value in table[name]}) > 1
+    ]
+    return table.astype(dict.fromkeys(mixed, str)) if mixed else table

@@ -92,7 +92,7 @@ def test_the_verdict_stands_before_the_evidence_in_a_reviewers_order(document: D
 
     assert sections == [
         *("verdict", "compared", "logs", "performance", "stability", "parity", "failed", "seeds", "inconclusive"),
-        *("methods", "provenance"),
+        *("task", "threshold", "effects", "self-test", "methods", "provenance"),
     ]  # fmt: skip
     text = " ".join("".join(document.text).split())
     assert (

@@ -19,6 +19,7 @@ from harness.analysis.tables.text import markdown
 from harness.config import StatisticsConfig
 from tests.harness.analysis.tables.conftest import MakeMetrics
 
+ALL_SUFFIXES = ("csv", "parquet", "md", "tex")
 STATISTICS = StatisticsConfig(n_bootstrap=100)
 
 
@@ -53,21 +54,43 @@ def test_every_table_is_a_csv_with_all_digits_and_most_are_markdown(
 ) -> None:
     written = write_tables(tables, {"summary": "What it means."}, tmp_path / "new")
 
-    assert [path.name for path in written] == [
-        "runs.csv",
-        "summary.csv",
-        "summary.md",
-        "pairwise.csv",
-        "pairwise.md",
-        "stability.csv",
-        "stability.md",
-    ]
+    for_readers = [f"{name}.{suffix}" for name in ("summary", "pairwise", "stability") for suffix in ALL_SUFFIXES]
+    assert [path.name for path in written] == ["runs.csv", "runs.parquet", *for_readers]
     assert (tmp_path / "new" / "summary.md").read_text().endswith("|\n\nWhat it means.\n")
     with (tmp_path / "new" / "summary.csv").open() as file:
         rows = list(csv.DictReader(file))
     for row, expected in zip(rows, tables["summary"].to_dict("records"), strict=True):
         assert float(row["iqm_low"]) == expected["iqm_low"]
         assert float(row["mean_high"]) == expected["mean_high"]
+
+
+def test_parquet_keeps_types_and_every_digit(tables: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    write_tables(tables, {}, tmp_path)
+
+    for name, table in tables.items():
+        read = pd.read_parquet(tmp_path / f"{name}.parquet")
+        assert list(read.columns) == list(table.columns)
+        for column in table.select_dtypes("number"):
+            pd.testing.assert_series_equal(read[column], table[column])
+
+
+def test_a_column_of_mixed_types_becomes_text_in_parquet(tmp_path: Path) -> None:
+    write_tables({"runs": pd.DataFrame({"a": [1, "x", 2.5], "b": [True, False, True]})}, {}, tmp_path)
+
+    read = pd.read_parquet(tmp_path / "runs.parquet")
+
+    assert read["a"].tolist() == ["1", "x", "2.5"]
+    assert read["b"].tolist() == [True, False, True]
+
+
+def test_without_pyarrow_there_is_no_parquet(
+    tables: dict[str, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    write_tables(tables, {}, tmp_path)
+
+    assert list(tmp_path.glob("*.parquet")) == []
 
 
 @pytest.mark.parametrize("name", ["pairwise", "stability"])
