@@ -92,7 +92,7 @@ def record_times(out: Path) -> dict[str, int]:
 
 def test_a_comparison_writes_runs_tables_and_the_experiment(whole: Path) -> None:
     assert len(record_times(whole)) == 6
-    names = ("pairwise", "self_test", "stability", "summary", "time_pairs", "time_to_threshold")
+    names = ("pairwise", "self_test", "stability", "summary")
     for_readers = {f"{name}.{suffix}" for name in names for suffix in ("csv", "md", "parquet", "tex")}
     assert set(tables_of(whole)) == for_readers | {"runs.csv", "runs.parquet"}
     (declared,) = json.loads((whole / "rule.json").read_text())

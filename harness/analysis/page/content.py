@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.page.evidence import EVIDENCE_FIGURES, EVIDENCE_TABLES, evidence_sections
+from harness.analysis.page.evidence import EVIDENCE_FIGURES, EVIDENCE_TABLES, evidence_sections, further_families
 from harness.analysis.page.grids import Grid, grid
 from harness.analysis.page.methods import methods
 from harness.analysis.page.provenance import Provenance, provenance
@@ -154,7 +154,8 @@ def _compared(page: PageInput) -> Section:
         ("Level", f"{1 - statistics.confidence:.2g} for all claims of a family together; intervals at "
                   f"{100 * statistics.confidence:g}%"),
         ("Families", f"{int(pairwise['p_holm'].notna().sum()):,} tests of scores; "
-                     f"{int(stability['p_holm'].notna().sum()):,} tests of stability; Holm's adjustment within each"),
+                     f"{int(stability['p_holm'].notna().sum()):,} tests of stability{further_families(page.tables)}; "
+                     "Holm's adjustment within each"),
         ("Pairs", _declared_pairs(statistics)),
         ("Failed runs", f"count by the rule “{statistics.failed_runs}”"),
         ("Rule (SHA-256)", rule_digest(statistics) if page.rule is None else page.rule.digest),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["Cell", "Row", "interval", "number", "p_value", "plain", "seeds", "whole", "with_spread"]
+__all__ = ["Cell", "Row", "interval", "number", "p_value", "plain", "seeds", "share", "whole", "with_spread"]
 
 Row = Mapping[str, Any]
 Cell = Callable[[Row], str]
@@ -52,6 +52,11 @@ def interval(name: str) -> Cell:
         return f"{number(row[name])}{limits}"
 
     return show
+
+
+def share(name: str) -> Cell:
+    """Return a cell "12% [5%, 25%]" of the columns `name`, `name`_low and `name`_high."""
+    return lambda row: f"{row[name]:.1%} [{row[f'{name}_low']:.1%}, {row[f'{name}_high']:.1%}]"
 
 
 def with_spread(spread: str) -> Callable[[str], Cell]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.tables.formats import Cell, interval, p_value, plain, seeds, whole
+from harness.analysis.tables.formats import Cell, interval, p_value, plain, seeds, share, whole
 from harness.analysis.tables.latex import latex
 from harness.analysis.tables.metrics import named_estimates
 
@@ -59,10 +59,10 @@ SELF_TEST: Columns = {
     "no difference, because": plain("null"),
     "comparisons": whole("n_judged"),
     "repetitions": whole("n_repetitions"),
-    "with a wrong claim": interval("rate"),
+    "with a wrong claim": share("rate"),
     "level": plain("level"),
-    "wrong claims of all": plain("claims_rate"),
-    "can a claim be made?": lambda row: "yes" if row["can_reject"] else "no: too few seeds",
+    "wrong claims of all": lambda row: f"{row['claims_rate']:.1%}",
+    "can it claim?": lambda row: "yes" if row["can_reject"] else "no: too few seeds",
 }
 EFFECTS: Columns = {
     "environment": plain("env"),
@@ -71,6 +71,11 @@ EFFECTS: Columns = {
     "Hedges g": interval("hedges_g"),
     "A, P(improvement)": interval("improvement"),
     "Cliff's delta": interval("cliffs_delta"),
+}
+OTHER_TESTS: Columns = {
+    "environment": plain("env"),
+    "first": plain("first"),
+    "second": plain("second"),
     "p (permutation)": p_value("p"),
     "p (Mann-Whitney)": p_value("p_mann_whitney"),
     "p (Brunner-Munzel)": p_value("p_rank"),
@@ -103,12 +108,12 @@ TASK: Columns = {
     "measure": plain("measure"),
     "first": plain("first"),
     "second": plain("second"),
+    "first is": plain("verdict"),
     "mean of first": plain("first_mean"),
     "mean of second": plain("second_mean"),
     "first − second": interval("difference"),
     "p (Holm)": p_value("p_holm"),
     "Hedges g": plain("hedges_g"),
-    "first is": plain("verdict"),
 }
 FIXED: Mapping[str, Columns] = {
     "task": TASK,
@@ -116,6 +121,7 @@ FIXED: Mapping[str, Columns] = {
     "audit": AUDIT,
     "self_test": SELF_TEST,
     "effects": EFFECTS,
+    "other_tests": OTHER_TESTS,
     "time_to_threshold": TIME_TO_THRESHOLD,
     "time_pairs": TIME_PAIRS,
 }
@@ -128,7 +134,8 @@ FOR_READERS = ("summary", "pairwise", "stability", "audit", "task", "self_test",
 def display_table(name: str, table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Return header and cells of a table for readers.
 
-    name: one of FOR_READERS, "effects" for further columns of pairwise, or "terminal" for a shorter summary.
+    name: one of FOR_READERS; "effects" and "other_tests" for further columns of pairwise; "terminal" for the shorter
+    version of a summary.
     """
     columns = _columns(name, table)
     rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
