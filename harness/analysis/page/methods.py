@@ -89,6 +89,21 @@ def methods(statistics: StatisticsConfig) -> tuple[Method, ...]:
             "https://doi.org/10.3102/10769986006002107",
         ),
         Method(
+            "Cliff's delta",
+            "δ = P(X > Y) − P(X < Y) = 2 A − 1,  A = θ",
+            "The probability of improvement on a scale from −1 to 1; A is Vargha and Delaney's.",
+            "Cliff 1993, Psychological Bulletin 114, 494–509",
+            "https://doi.org/10.1037/0033-2909.114.3.494",
+        ),
+        Method(
+            "Common seeds",
+            "r = corr(xᵢ, yᵢ);  p = #{signs: |Σ ±dᵢ| ≥ |Σ dᵢ|} / 2ⁿ,  dᵢ = xᵢ − yᵢ",
+            "Correlation of the scores under one seed, and the test of flipped signs. Both are shown, and decide nothing: "
+            "below six pairs that test can reject nothing, and nobody knows r before the runs.",
+            "Pitman 1937, Supplement to the Journal of the Royal Statistical Society 4, 119–130",
+            "https://doi.org/10.2307/2984124",
+        ),
+        Method(
             "Equivalence",
             f"H₀: |μₓ − μ_y| ≥ Δ,  Δ = {statistics.equivalence_margin:g} · |best − random|",
             "Two one-sided tests that grant each side one more score than it has seeds, the worst possible one: a "
@@ -118,6 +133,24 @@ def methods(statistics: StatisticsConfig) -> tuple[Method, ...]:
             "standard errors. Spread over seeds is tested by the distance of each score from its median.",
             "Chan et al. 2020, Measuring the reliability of RL algorithms; Brown and Forsythe 1974, JASA 69, 364–367",
             "https://arxiv.org/abs/1912.05663",
+        ),
+        Method(
+            "Steps to the threshold",
+            "S(t) = ∏ over tₖ ≤ t of (1 − dₖ/nₖ);  aᵢ = reachedᵢ − Σ over tₖ ≤ tᵢ of dₖ/nₖ",
+            "Kaplan and Meier's share of runs that have not reached it, in which runs that never do count with all "
+            f"their steps; its median with Brookmeyer and Crowley's limits at {percent}; permutation test of the "
+            "logrank scores a.",
+            "Kaplan and Meier 1958, JASA 53, 457–481; Peto and Peto 1972, JRSS A 135, 185–207",
+            "https://doi.org/10.1080/01621459.1958.10501452",
+        ),
+        Method(
+            "Self-test",
+            "#{families with a wrong claim} / K",
+            "The whole rule on the runs of this report after their labels were exchanged, and on halves of the seeds of "
+            f"each algorithm, with Wilson's interval at {percent}. Above {level} the rule claims too much on scores "
+            "like these.",
+            "Wilson 1927, Journal of the American Statistical Association 22, 209–212",
+            "https://doi.org/10.1080/01621459.1927.10502953",
         ),
         Method(
             "Seeds needed",

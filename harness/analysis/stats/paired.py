@@ -40,7 +40,7 @@ def paired_test(x: npt.ArrayLike, y: npt.ArrayLike, rng: np.random.Generator, n_
         Monte Carlo:  p = (#{drawn} + 1) / (n_resamples + 1), beyond 14 seeds
 
     Its smallest value is 2 / 2^n: five pairs never get below 0.0625, where 5 against 5 unpaired seeds reach 0.008.
-    x, y: as in `seed_correlation`. NaN without a common seed. Fisher 1935, The Design of Experiments, section 21.
+    x, y: as in `seed_correlation`. NaN without a common seed. Pitman 1937, J. R. Stat. Soc. Suppl. 4, 119-130.
     """
     first, second = _common(x, y)
     n = first.size
