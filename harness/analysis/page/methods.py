@@ -98,8 +98,8 @@ def methods(statistics: StatisticsConfig) -> tuple[Method, ...]:
         Method(
             "Common seeds",
             "r = corr(xᵢ, yᵢ);  p = #{signs: |Σ ±dᵢ| ≥ |Σ dᵢ|} / 2ⁿ,  dᵢ = xᵢ − yᵢ",
-            "Correlation of the scores under one seed, and the test of flipped signs. Both are shown, and decide nothing: "
-            "below six pairs that test can reject nothing, and nobody knows r before the runs.",
+            "Correlation of the scores under one seed, and the test of flipped signs. Both are shown, and decide "
+            "nothing: below six pairs that test can reject nothing, and nobody knows r before the runs.",
             "Pitman 1937, Supplement to the Journal of the Royal Statistical Society 4, 119–130",
             "https://doi.org/10.2307/2984124",
         ),
@@ -146,8 +146,8 @@ def methods(statistics: StatisticsConfig) -> tuple[Method, ...]:
         Method(
             "Self-test",
             "#{families with a wrong claim} / K",
-            "The whole rule on the runs of this report after their labels were exchanged, and on halves of the seeds of "
-            f"each algorithm, with Wilson's interval at {percent}. Above {level} the rule claims too much on scores "
+            "The whole rule on the runs of this report after their labels were exchanged, and on halves of the seeds "
+            f"of each algorithm, with Wilson's interval at {percent}. Above {level} the rule claims too much on scores "
             "like these.",
             "Wilson 1927, Journal of the American Statistical Association 22, 209–212",
             "https://doi.org/10.1080/01621459.1927.10502953",
