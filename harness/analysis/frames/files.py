@@ -261,7 +261,8 @@ def _read_infos(rows: bytes, names: Sequence[str]) -> pd.DataFrame:
         return pd.DataFrame(index=range(rows.count(b"\n")))
     table = pd.read_csv(io.BytesIO(rows), header=None, names=list(names), engine="c", index_col=False)[keys]
     numbers = table.apply(lambda column: pd.to_numeric(column.replace(_TRUTH), errors="coerce")).astype(np.float64)
-    return numbers.dropna(axis="columns", how="all").add_prefix(INFO_PREFIX)
+    known: pd.DataFrame = numbers.dropna(axis="columns", how="all").add_prefix(INFO_PREFIX)
+    return known
 
 
 def _read_rows(rows: bytes, used: Sequence[int]) -> FloatArray:
