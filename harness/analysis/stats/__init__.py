@@ -4,6 +4,17 @@ The unit is a seed: never a time step, never an episode. NaN is a run that faile
 estimate and counted in the result. Functions that draw random numbers take a `numpy.random.Generator`.
 """
 
+from harness.analysis.stats.aggregates import (
+    AGGREGATES,
+    Profile,
+    aggregate_difference,
+    aggregate_intervals,
+    aggregates,
+    normalised,
+    performance_profile,
+    resampled_aggregates,
+)
+from harness.analysis.stats.aggregates_compared import improvement_over_tasks, stratified_permutation_test
 from harness.analysis.stats.best import best_candidates
 from harness.analysis.stats.coverage import Coverage, coverage_for_data, interval_coverage
 from harness.analysis.stats.curves import Band, area_under_curve, interpolate_curve, iqm_curve
@@ -56,6 +67,7 @@ from harness.analysis.stats.survival import Survival, first_passage, kaplan_meie
 from harness.analysis.stats.verdict import Outcome, Verdict, decide, verdict
 
 __all__ = [
+    "AGGREGATES",
     "POPULATIONS",
     "SPENDING",
     "Band",
@@ -68,6 +80,7 @@ __all__ = [
     "Outcome",
     "PermutationTest",
     "Population",
+    "Profile",
     "Progress",
     "Sample",
     "SeedRange",
@@ -76,6 +89,9 @@ __all__ = [
     "Survival",
     "Verdict",
     "WindowSummary",
+    "aggregate_difference",
+    "aggregate_intervals",
+    "aggregates",
     "area_under_curve",
     "best_candidates",
     "brunner_munzel",
@@ -93,14 +109,15 @@ __all__ = [
     "fluctuation",
     "hedges_g",
     "holm",
+    "improvement_over_tasks",
     "interaction",
     "interpolate_curve",
     "interval_coverage",
     "iqm",
     "iqm_curve",
     "iqm_interval",
-    "landscape",
     "kaplan_meier",
+    "landscape",
     "last_window",
     "logrank_scores",
     "logrank_test",
@@ -109,12 +126,15 @@ __all__ = [
     "mann_whitney",
     "max_drawdown",
     "mean_interval",
+    "normalised",
     "paired_g",
     "paired_test",
+    "performance_profile",
     "permutation_test",
     "present",
     "probability_of_improvement",
     "relative_drawdown",
+    "resampled_aggregates",
     "risk_across_runs",
     "rolling_mean",
     "rolling_variance",
@@ -131,6 +151,7 @@ __all__ = [
     "short_term_risk",
     "smallest_p",
     "std_interval",
+    "stratified_permutation_test",
     "t_coverage",
     "tost_welch",
     "unexplained_fall",
