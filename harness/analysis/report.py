@@ -22,6 +22,7 @@ from harness.analysis.plots.save import write_captions
 from harness.analysis.settings import check_names
 from harness.analysis.sweep_report import compared_pairwise, report_sweeps
 from harness.analysis.tables import (
+    aggregate_tables,
     compare_scores,
     compare_stability,
     compare_task,
@@ -170,6 +171,8 @@ def _write(
     if len(found):
         tables["time_to_threshold"] = time_to_threshold_table(found, statistics)
         tables["time_pairs"] = passage_table(found, metrics, statistics)
+    over_tasks = aggregate_tables(paired, scores, statistics)
+    tables |= over_tasks
     if audit is not None:
         tables["audit"] = audit
     notes = table_notes(metrics, statistics)
@@ -187,6 +190,7 @@ def _write(
             pairwise=copies.without_repeats(tables["pairwise"]),
             stability=copies.without_repeats(tables["stability"]),
             passages=found,
+            **over_tasks,
         )
         swept = report_sweeps(sweeps, metrics, statistics, out, pdf=pdf)
         if swept is not None:

@@ -24,6 +24,7 @@ __all__ = [
     "aggregate_difference",
     "aggregate_intervals",
     "aggregates",
+    "expanded_limits",
     "normalised",
     "performance_profile",
     "resampled_aggregates",
@@ -154,8 +155,7 @@ def aggregate_difference(
             for side, stream in zip((first, second), streams, strict=True)
         )
         used = sizes[:1] if common_seeds else sizes
-        lows, highs = percentile_limits((one - other)[:, None], _expanded(confidence, used))
-        low, high = float(lows[0]), float(highs[0])
+        low, high = expanded_limits(one - other, used, confidence)
     method = "stratified bootstrap of common seeds" if common_seeds else "stratified bootstrap"
     n_missing = sum(one.n_missing for side in samples for one in side)
     return Interval(estimate, low, high, confidence, sum(map(sum, sizes)), n_missing, method)
@@ -179,6 +179,19 @@ def performance_profile(tasks: Tasks, thresholds: npt.ArrayLike, confidence: flo
     low, high = np.clip(share - half, 0.0, 1.0), np.clip(share + half, 0.0, 1.0)
     n_missing = sum(present(task).n_missing for task in tasks)
     return Profile(grid, share, low, high, confidence, pool.scores.size, n_missing)
+
+
+def expanded_limits(
+    resampled: FloatArray, sides: Sequence[Sequence[int]], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return the limits of an interval from resampled values, [B], at the levels of `aggregate_intervals`.
+
+    sides: numbers of seeds of each task, for each independent sample. (NaN, NaN) if a task has a single seed.
+    """
+    if min(map(min, sides)) < 2:
+        return math.nan, math.nan
+    lows, highs = percentile_limits(resampled[:, None], _expanded(confidence, sides))
+    return float(lows[0]), float(highs[0])
 
 
 def _expanded(confidence: float, sides: Sequence[Sequence[int]]) -> float:

@@ -1,5 +1,6 @@
 """Tables of results: runs, summary over seeds, and comparisons of scores and of stability."""
 
+from harness.analysis.tables.aggregates import aggregate_tables
 from harness.analysis.tables.comparisons import Comparison, compare_scores, compare_stability, compare_task
 from harness.analysis.tables.information import information_metrics, with_information
 from harness.analysis.tables.metrics import METRICS, Metric
@@ -20,6 +21,7 @@ __all__ = [
     "Metric",
     "RunData",
     "Shown",
+    "aggregate_tables",
     "compare_scores",
     "compare_stability",
     "compare_task",

@@ -18,7 +18,7 @@ from harness.analysis.tables.family import Case, Family, case
 from harness.analysis.tables.metrics import RETURN, SEED_DEVIATION, Metric, compared_in
 from harness.config import StatisticsConfig
 
-__all__ = ["Comparison", "Pair", "compare_scores", "compare_stability", "compare_task", "pairs_of"]
+__all__ = ["Comparison", "Pair", "compare_scores", "compare_stability", "compare_task", "pairs_of", "reason_withheld"]
 
 _TASK = ("success_rate", "score_q05", "score_cvar10")
 
@@ -212,20 +212,25 @@ def _compare(
 
 def _withheld(job: tuple[Pair, Metric], verdict: stats.Verdict) -> stats.Verdict:
     """Return the verdict, or an inconclusive one if runs were trained for unequal times or scored in unlike ways."""
-    first, second = job[0].budgets
-    pair, metric = job
     if verdict.outcome in ("identical", "inconclusive"):
         return verdict
-    # Rollouts are completed, so that equal budgets may end with somewhat different steps.
-    if min(first, second) < 0.8 * max(first, second):
-        reason = f"they were trained for unequal numbers of steps ({first:,.0f} against {second:,.0f})"
-    elif pair.has_foreign_runs and pair.steps[0] < 0.8 * pair.steps[1]:
-        reason = "runs were trained for unequal numbers of steps ({:,.0f} to {:,.0f})".format(*pair.steps)
-    elif pair.has_foreign_runs and metric.name in _OF_SCORES and len(pair.score_sources) > 1:
-        reason = f"scores come from unlike sources ({' and '.join(pair.score_sources)})"
-    else:
+    reason = reason_withheld(*job)
+    if reason is None:
         return verdict
     return replace(verdict, outcome="inconclusive", reasons=(f"no verdict, as {reason}", *verdict.reasons))
+
+
+def reason_withheld(pair: Pair, metric: Metric) -> str | None:
+    """Return the reason why two algorithms cannot be compared fairly on a metric; None if they can."""
+    first, second = pair.budgets
+    # Rollouts are completed, so that equal budgets may end with somewhat different steps.
+    if min(first, second) < 0.8 * max(first, second):
+        return f"they were trained for unequal numbers of steps ({first:,.0f} against {second:,.0f})"
+    if pair.has_foreign_runs and pair.steps[0] < 0.8 * pair.steps[1]:
+        return "runs were trained for unequal numbers of steps ({:,.0f} to {:,.0f})".format(*pair.steps)
+    if pair.has_foreign_runs and metric.name in _OF_SCORES and len(pair.score_sources) > 1:
+        return f"scores come from unlike sources ({' and '.join(pair.score_sources)})"
+    return None
 
 
 def _repeated(pairs: Sequence[Pair], n_metrics: int) -> list[int | None]:
