@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.analysis.page.aggregates import AGGREGATE_TABLES, aggregate_lead, aggregate_sentences
 from harness.analysis.page.evidence import EVIDENCE_FIGURES, EVIDENCE_TABLES, evidence_sections, further_families
 from harness.analysis.page.grids import Grid, grid
 from harness.analysis.page.methods import methods
@@ -31,13 +32,14 @@ __all__ = ["PageInput", "page_content", "rule_digest"]
 FIGURES = {
     "performance": ("final_scores", "score_differences", "iqm_curves", "smoothed_rewards", "raw_rewards"),
     "stability": ("return_variability", "stability_effects", "update_diagnostics"),
+    "aggregates": ("aggregate_intervals", "performance_profiles", "improvement_over_tasks"),
 }
 """Section -> its figures by name; others are shown in a section of their own."""
 
 SWEEP = "sweep_"
 """Beginning of the names of the figures of a sweep."""
 
-KNOWN_TABLES = ("runs", "summary", "pairwise", "stability", "audit", "sweep", *EVIDENCE_TABLES)
+KNOWN_TABLES = ("runs", "summary", "pairwise", "stability", "audit", "sweep", *AGGREGATE_TABLES, *EVIDENCE_TABLES)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def page_content(page: PageInput) -> dict[str, Any]:
         *_audit(page),
         *_sweep(page),
         _performance(page, copies),
+        *_aggregates(page),
         _stability(page, copies),
         _parity(page, copies),
         _failed(page),
@@ -84,7 +87,11 @@ def page_content(page: PageInput) -> dict[str, Any]:
     return {
         "title": page.title,
         "subtitle": _subtitle(page, origin),
-        "verdict": [*swept, *verdict_sentences(page.tables["pairwise"], copies)] or [_no_pair(page)],
+        "verdict": [
+            *swept,
+            *aggregate_sentences(page.tables, copies),
+            *(verdict_sentences(page.tables["pairwise"], copies) or ([] if swept else [_no_pair(page)])),
+        ],
         "caveats": [
             *_rule_caveats(page.rule),
             *caveats(page.tables["runs"], page.tables["pairwise"], page.statistics),
@@ -201,6 +208,21 @@ def _performance(page: PageInput, copies: Copies) -> Section:
         notes=(*_note(page, "summary"), *_note(page, "pairwise"), *_repeats_note(copies)),
         figures=_figures(page, "performance"),
     )
+
+
+def _aggregates(page: PageInput) -> Iterator[Section]:
+    """Yield the section over environments, if there are two environments or more."""
+    lead = aggregate_lead(page.tables, page.runs["env"].nunique())
+    if lead is not None:
+        captions = {
+            "aggregates": "Aggregates over environments, normalised scores",
+            "aggregate_pairs": "Pairs of algorithms over environments, and the verdict on the first",
+            "references": "Reference scores that normalise",
+        }
+        grids = [_table(name, caption, page.tables[name]) for name, caption in captions.items() if name in page.tables]
+        notes = tuple(note for name in captions if name in page.tables for note in _note(page, name))
+        figures = _figures(page, "aggregates")
+        yield Section("aggregates", "Over environments", lead, grids=tuple(grids), notes=notes, figures=figures)
 
 
 def _stability(page: PageInput, copies: Copies) -> Section:

@@ -74,6 +74,15 @@ def methods(statistics: StatisticsConfig) -> tuple[Method, ...]:
             "https://doi.org/10.1002/sim.2324",
         ),
         Method(
+            "Over environments",
+            "normalised score = (s − random) / (best − random);  T = Σ dₘ / √(Σ seₘ²),  dₘ = x̄ₘ − ȳₘ",
+            "Aggregates of normalised scores over tasks that count equally; intervals by a bootstrap of the seeds "
+            "within each task. A pair is tested by exchanging labels within each task, and adjusted by Holm's method "
+            "over all pairs. The interval of the probability of improvement combines Newcombe's of each task.",
+            "Agarwal et al. 2021, sections 4.1 to 4.3; Zou and Donner 2008, Statistics in Medicine 27, 1693–1702",
+            "https://arxiv.org/abs/2108.13264",
+        ),
+        Method(
             "Test of ranks",
             "H₀: θ = 1/2, whatever the spreads of both sides",
             "Asks whether the typical seed of one side scores higher. Where it disagrees with the test of means, a few "

@@ -7,6 +7,7 @@ import pandas as pd
 
 from harness.analysis import stats
 from harness.analysis.tables import metrics as declared
+from harness.analysis.tables.aggregate_text import aggregate_notes
 from harness.analysis.tables.seed_estimates import BOOTSTRAP_SEED
 from harness.analysis.tables.text import markdown
 from harness.config import StatisticsConfig
@@ -99,6 +100,7 @@ def table_notes(metrics: pd.DataFrame, statistics: StatisticsConfig) -> dict[str
         "task": TASK,
         "time_to_threshold": THRESHOLD,
         "effects": EFFECTS,
+        **aggregate_notes(statistics),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.analysis.tables.aggregate_text import OVER_TASKS, aggregate_cells
 from harness.analysis.tables.formats import Cell, interval, p_value, plain, seeds, share, whole
 from harness.analysis.tables.latex import latex
 from harness.analysis.tables.metrics import named_estimates
@@ -127,7 +128,10 @@ FIXED: Mapping[str, Columns] = {
 }
 """Tables whose columns do not depend on the results."""
 
-FOR_READERS = ("summary", "pairwise", "stability", "audit", "task", "self_test", "time_to_threshold", "time_pairs")
+FOR_READERS = (
+    *("summary", "pairwise", "stability", "audit", "task", "self_test", "time_to_threshold", "time_pairs"),
+    *OVER_TASKS,
+)
 """Tables that are also written as Markdown."""
 
 
@@ -137,6 +141,8 @@ def display_table(name: str, table: pd.DataFrame) -> tuple[list[str], list[list[
     name: one of FOR_READERS; "effects" and "other_tests" for further columns of pairwise; "terminal" for the shorter
     version of a summary.
     """
+    if name in OVER_TASKS:
+        return aggregate_cells(name, table)
     columns = _columns(name, table)
     rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
     return list(columns), [[show(row) for show in columns.values()] for row in rows]
