@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +190,7 @@ def _write(
             pairwise=copies.without_repeats(tables["pairwise"]),
             stability=copies.without_repeats(tables["stability"]),
             passages=found,
-            **over_tasks,
+            **_without_copies(over_tasks, copies.everywhere),
         )
         swept = report_sweeps(sweeps, metrics, statistics, out, pdf=pdf)
         if swept is not None:
@@ -205,6 +205,14 @@ def _write(
     for place, text in told.items():
         console.print(f"\n{place}: {text}", markup=False, highlight=False)
     return page
+
+
+def _without_copies(over_tasks: dict[str, pd.DataFrame], copies: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+    """Return the tables over environments without the pairs that repeat another one for a bit-equal copy."""
+    if "aggregate_pairs" not in over_tasks:
+        return over_tasks
+    pairs = over_tasks["aggregate_pairs"]
+    return {**over_tasks, "aggregate_pairs": pairs[~(pairs["first"].isin(copies) | pairs["second"].isin(copies))]}
 
 
 def _quiet() -> Console:

@@ -61,7 +61,8 @@ def aggregate_intervals(
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
-        axes.margins(x=0.12)
+        axes.use_sticky_edges = False  # bars would start at the edge of the panel
+        axes.margins(x=0.1)
     figure.supxlabel("normalised score: 0 random actions, 1 reference")
     caption = (
         f"A row for each algorithm: the bar is the {confidence:.0%} interval of a bootstrap that resamples the seeds "
@@ -88,7 +89,7 @@ def performance_profiles(results: Results, *, profiles: pd.DataFrame | None = No
     for algo in algos:
         own, look = rows[rows["algo"] == algo], styles[algo]
         edges: dict[str, Any] = {"step": "post", "color": look.color, "lw": 0, "zorder": 1 + look.order}
-        axes.fill_between(own["threshold"], own["low"], own["high"], alpha=0.13, **edges)
+        axes.fill_between(own["threshold"], own["low"], own["high"], alpha=0.1, **edges)
         axes.step(own["threshold"], own["share"], where="post", label=algo, **look.line())
     if algos:
         axes.axvline(1.0, color="0.4", lw=0.6, ls=(0, (2, 2)), zorder=1)
@@ -119,6 +120,7 @@ def improvement_over_tasks(
     rows = pd.DataFrame() if aggregate_pairs is None else aggregate_pairs
     if len(rows):
         rows = rows[rows["first"].isin(results.algos) & rows["second"].isin(results.algos)]
+        rows = rows[rows["verdict"] != "identical"]
     left_out = len(rows) > MOST_PAIRS
     rows = rows.sort_values("p", kind="stable").head(MOST_PAIRS).sort_index() if len(rows) else rows
     figure, grid = new_figure(1, 1, row_inches=0.55 + 0.2 * max(len(rows), 2))

@@ -28,7 +28,7 @@ __all__ = ["aggregate_tables"]
 
 FloatArray = npt.NDArray[np.float64]
 
-THRESHOLDS = 101
+THRESHOLDS = 201
 """Number of normalised scores at which a performance profile is read."""
 
 AGGREGATE_COLUMNS = ("algo", "measure", "estimate", "low", "high", "n_tasks", "n_runs", "method", "tasks")
@@ -242,7 +242,7 @@ def _pair(suite: Suite, first: str, second: str, of_tasks: Mapping[str, Comparis
 def _iqm_difference(suite: Suite, pair: PairOverTasks, *, common: bool) -> stats.Interval:
     nothing = math.nan
     statistics = suite.statistics
-    if common and not pair.common_seeds:
+    if pair.identical or (common and not pair.common_seeds):
         return stats.Interval(nothing, nothing, nothing, statistics.confidence, 0, 0, "")
     first, second = (suite.resampled(algo, pair.tasks, common=common)[0] for algo in (pair.first, pair.second))
     estimate = stats.aggregates(pair.x)["IQM"] - stats.aggregates(pair.y)["IQM"]
