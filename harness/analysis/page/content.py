@@ -161,7 +161,7 @@ def _compared(page: PageInput) -> Section:
         ("Level", f"{1 - statistics.confidence:.2g} for all claims of a family together; intervals at "
                   f"{100 * statistics.confidence:g}%"),
         ("Families", f"{int(pairwise['p_holm'].notna().sum()):,} tests of scores; "
-                     f"{int(stability['p_holm'].notna().sum()):,} tests of stability{further_families(page.tables)}; "
+                     f"{int(stability['p_holm'].notna().sum()):,} tests of stability{further_families(page.tables)}; {_over_tasks(page)}"
                      "Holm's adjustment within each"),
         ("Pairs", _declared_pairs(statistics)),
         ("Failed runs", f"count by the rule “{statistics.failed_runs}”"),
@@ -181,6 +181,12 @@ def _compared(page: PageInput) -> Section:
         grids=(grid("environments", "Environments, budgets and margins", header, rows),),
         details=tuple(_settings(page.config)),
     )
+
+
+def _over_tasks(page: PageInput) -> str:
+    """Return the number of tests over environments, as a part of the sentence on families."""
+    pairs = page.tables.get("aggregate_pairs")
+    return "" if pairs is None else f"{int(pairs['p_holm'].notna().sum()):,} tests over environments; "
 
 
 def _range(values: pd.Series[Any]) -> str:

@@ -19,9 +19,7 @@ TASKS = ("Easy-v0", "Hard-v0", "Long-v0")
 STATISTICS = StatisticsConfig(n_bootstrap=200, references={task: ReferenceScores(0.0, 100.0) for task in TASKS})
 
 
-def table_of_runs(
-    scores: dict[tuple[str, str], list[float]], *, digests: dict[str, str] | None = None
-) -> pd.DataFrame:
+def table_of_runs(scores: dict[tuple[str, str], list[float]], *, digests: dict[str, str] | None = None) -> pd.DataFrame:
     """Return a table of runs from (algorithm, environment) -> one score per seed, NaN for a failed run."""
     rows = [
         {
@@ -151,6 +149,7 @@ def test_bit_equal_algorithms_are_identical_and_count_once_in_the_family() -> No
 def pair(x: list[list[float]], y: list[list[float]], **changes: object) -> PairOverTasks:
     first, second = ([np.array(task) for task in side] for side in (x, y))
     fields: dict[str, object] = {
+        "second": "b",
         "identical": False,
         "common_seeds": True,
         "withheld": (),
@@ -159,10 +158,9 @@ def pair(x: list[list[float]], y: list[list[float]], **changes: object) -> PairO
     }
     return PairOverTasks(
         "a",
-        "b",
-        tuple(f"T{place}" for place in range(len(x))),
-        first,
-        second,
+        tasks=tuple(f"T{place}" for place in range(len(x))),
+        x=first,
+        y=second,
         test=stratified_permutation_test(first, second),
         improvement=improvement_over_tasks(first, second),
         **(fields | changes),  # type: ignore[arg-type]
@@ -172,7 +170,7 @@ def pair(x: list[list[float]], y: list[list[float]], **changes: object) -> PairO
 def test_p_values_over_tasks_are_adjusted_by_holm() -> None:
     lead = pair([noisy(1, 1), noisy(1, 2)], [noisy(9, 3), noisy(9, 4)])
 
-    one, two = judge([lead], 0.05), judge([lead, pair([noisy(1, 1)] * 2, [noisy(1, 7)] * 2)], 0.05)
+    one, two = judge([lead], 0.05), judge([lead, pair([noisy(1, 1)] * 2, [noisy(1, 7)] * 2, second="c")], 0.05)
 
     assert two[0].p_holm == pytest.approx(2 * one[0].p_holm)
     assert "(Holm, 2 tests)" in two[0].reason
@@ -191,8 +189,8 @@ def test_single_seeds_give_no_verdict_over_tasks() -> None:
 
 
 def test_a_task_that_alone_decides_is_named() -> None:
-    x = [noisy(400, 1, 20), noisy(50, 2, 20), noisy(50.5, 5, 20)]
-    y = [noisy(10, 3, 20), noisy(60, 4, 20), noisy(47, 6, 20)]
+    x = [noisy(level, place, 20) for place, level in enumerate((400, 50, 53, 53))]
+    y = [noisy(level, 9 + place, 20) for place, level in enumerate((10, 65, 47, 47))]
 
     (verdict,) = judge([pair(x, y)], 0.05)
 
