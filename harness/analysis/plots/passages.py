@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -38,7 +40,7 @@ def time_to_threshold(results: Results, *, passages: pd.DataFrame | None = None,
         step_axis(axes)
         if place % 3 == 0:
             axes.set_ylabel("share of runs")
-    thresholds = rows.groupby("env", observed=True)["threshold"].first() if len(rows) else {}
+    thresholds: Any = rows.groupby("env", observed=True)["threshold"].first() if len(rows) else {}
     title_panels(panels[: len(envs)], [f"{env}, at {thresholds[env]:g}" for env in envs])
     caption = (
         "Share of the runs that have reached the threshold at least once by a step (Kaplan-Meier), with pointwise "

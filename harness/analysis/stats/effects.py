@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -103,7 +104,7 @@ def mann_whitney(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     if np.ptp(pooled) == 0.0:
         return 1.0
     ties = np.unique(pooled).size < pooled.size
-    method = "asymptotic" if ties or pooled.size > _MOST_EXACT else "exact"
+    method: Literal["asymptotic", "exact"] = "asymptotic" if ties or pooled.size > _MOST_EXACT else "exact"
     return float(stats.mannwhitneyu(first, second, method=method).pvalue)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,7 @@ def kaplan_meier(times: npt.ArrayLike, reached: npt.ArrayLike, confidence: float
     time, event = np.asarray(times, dtype=np.float64), np.asarray(reached, dtype=bool)
     if time.size == 0 or time.shape != event.shape or np.isnan(time).any():
         raise ValueError("expected a time for each run, and whether it was reached by then")
-    curve = stats.ecdf(stats.CensoredData(uncensored=time[event], right=time[~event])).sf
+    curve: Any = stats.ecdf(stats.CensoredData(uncensored=time[event], right=time[~event])).sf
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of limits where the share is 0 or 1, which do not exist
         limits = curve.confidence_interval(confidence, method="log-log")

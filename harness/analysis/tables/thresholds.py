@@ -141,7 +141,7 @@ def time_to_threshold_table(found: pd.DataFrame, statistics: StatisticsConfig) -
     reach it; an upper limit of inf says that the runs do not bound it.
     found: from `passages`.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (env, algo), own in found.groupby(["env", "algo"], observed=True, sort=True):
         curve = stats.kaplan_meier(own["steps"], own["reached"], statistics.confidence)
         share = stats.share_interval(curve.n_reached, len(own), statistics.confidence)
@@ -170,7 +170,9 @@ def passage_table(found: pd.DataFrame, metrics: pd.DataFrame, statistics: Statis
     earlier: algorithm that reaches the threshold earlier, at the level of the report; "inconclusive", or "identical".
     found: from `passages`; metrics: from `run_metrics`.
     """
-    rows, p_values, repeats = [], [], []
+    rows: list[dict[str, Any]] = []
+    p_values: list[float] = []
+    repeats: list[int] = []
     seen: dict[tuple[str, frozenset[str]], int] = {}
     originals: dict[tuple[str, str], str] = {}
     for pair in pairs_of(metrics, statistics):
