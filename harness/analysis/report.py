@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from rich.table import Table
 from harness.analysis.audit_lines import print_audit
 from harness.analysis.frames import Reading, Results, load_results
 from harness.analysis.frames.places import find_places
-from harness.analysis.page import PageInput, find_copies, render_page
+from harness.analysis.page import PageInput, find_copies, render_page, without_copies
 from harness.analysis.plots import draw_all
 from harness.analysis.plots.save import write_captions
 from harness.analysis.settings import check_names
@@ -178,6 +178,8 @@ def _write(
     notes = table_notes(metrics, statistics)
     write_tables(tables, notes, out / "tables")
     copies = find_copies(tables["pairwise"])
+    if over_tasks:
+        over_tasks["aggregate_pairs"] = without_copies(over_tasks["aggregate_pairs"], copies)
     with console.status("drawing the figures") if console.is_terminal else _quiet():
         figures = draw_all(
             results,
@@ -190,7 +192,7 @@ def _write(
             pairwise=copies.without_repeats(tables["pairwise"]),
             stability=copies.without_repeats(tables["stability"]),
             passages=found,
-            **_without_copies(over_tasks, copies.everywhere),
+            **over_tasks,
         )
         swept = report_sweeps(sweeps, metrics, statistics, out, pdf=pdf)
         if swept is not None:
@@ -205,14 +207,6 @@ def _write(
     for place, text in told.items():
         console.print(f"\n{place}: {text}", markup=False, highlight=False)
     return page
-
-
-def _without_copies(over_tasks: dict[str, pd.DataFrame], copies: Mapping[str, str]) -> dict[str, pd.DataFrame]:
-    """Return the tables over environments without the pairs that repeat another one for a bit-equal copy."""
-    if "aggregate_pairs" not in over_tasks:
-        return over_tasks
-    pairs = over_tasks["aggregate_pairs"]
-    return {**over_tasks, "aggregate_pairs": pairs[~(pairs["first"].isin(copies) | pairs["second"].isin(copies))]}
 
 
 def _quiet() -> Console:

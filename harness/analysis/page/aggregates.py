@@ -9,7 +9,7 @@ import pandas as pd
 from harness.analysis.page.repeats import Copies
 from harness.analysis.page.sentences import MOST_SENTENCES, RELATIONS, Sentence
 
-__all__ = ["AGGREGATE_TABLES", "aggregate_lead", "aggregate_sentences"]
+__all__ = ["AGGREGATE_TABLES", "aggregate_lead", "aggregate_sentences", "without_copies"]
 
 AGGREGATE_TABLES = ("aggregates", "aggregate_pairs", "profiles", "references")
 """Tables over environments, which a report has if two environments or more have reference scores."""
@@ -22,9 +22,7 @@ def aggregate_sentences(tables: Mapping[str, pd.DataFrame], copies: Copies) -> l
     """
     if "aggregate_pairs" not in tables:
         return []
-    rows = tables["aggregate_pairs"]
-    repeated = rows["first"].isin(copies.everywhere) | rows["second"].isin(copies.everywhere)
-    rows = rows[~repeated]
+    rows = without_copies(tables["aggregate_pairs"], copies)
     if len(rows) > MOST_SENTENCES:
         counts = rows["verdict"].value_counts()
         told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in RELATIONS if counts.get(outcome))
@@ -43,6 +41,11 @@ def _sentence(row: Mapping[str, object]) -> Sentence:
     if outcome == "inconclusive":
         return Sentence(outcome, f"{first} against {second} {place}: inconclusive.", details)
     return Sentence(outcome, f"{first} {RELATIONS[outcome]} {second} {place}.", details)
+
+
+def without_copies(pairs: pd.DataFrame, copies: Copies) -> pd.DataFrame:
+    """Return the rows of pairs over environments without those of a bit-equal copy of another algorithm."""
+    return pairs[~(pairs["first"].isin(copies.everywhere) | pairs["second"].isin(copies.everywhere))]
 
 
 def aggregate_lead(tables: Mapping[str, pd.DataFrame], n_envs: int) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.page.aggregates import AGGREGATE_TABLES, aggregate_lead, aggregate_sentences
+from harness.analysis.page.aggregates import AGGREGATE_TABLES, aggregate_lead, aggregate_sentences, without_copies
 from harness.analysis.page.evidence import EVIDENCE_FIGURES, EVIDENCE_TABLES, evidence_sections, further_families
 from harness.analysis.page.grids import Grid, grid
 from harness.analysis.page.methods import methods
@@ -75,7 +75,7 @@ def page_content(page: PageInput) -> dict[str, Any]:
         *_audit(page),
         *_sweep(page),
         _performance(page, copies),
-        *_aggregates(page),
+        *_aggregates(page, copies),
         _stability(page, copies),
         _parity(page, copies),
         _failed(page),
@@ -161,7 +161,8 @@ def _compared(page: PageInput) -> Section:
         ("Level", f"{1 - statistics.confidence:.2g} for all claims of a family together; intervals at "
                   f"{100 * statistics.confidence:g}%"),
         ("Families", f"{int(pairwise['p_holm'].notna().sum()):,} tests of scores; "
-                     f"{int(stability['p_holm'].notna().sum()):,} tests of stability{further_families(page.tables)}; {_over_tasks(page)}"
+                     f"{int(stability['p_holm'].notna().sum()):,} tests of stability"
+                     f"{further_families(page.tables)}; {_over_tasks(page)}"
                      "Holm's adjustment within each"),
         ("Pairs", _declared_pairs(statistics)),
         ("Failed runs", f"count by the rule “{statistics.failed_runs}”"),
@@ -216,7 +217,7 @@ def _performance(page: PageInput, copies: Copies) -> Section:
     )
 
 
-def _aggregates(page: PageInput) -> Iterator[Section]:
+def _aggregates(page: PageInput, copies: Copies) -> Iterator[Section]:
     """Yield the section over environments, if there are two environments or more."""
     lead = aggregate_lead(page.tables, page.runs["env"].nunique())
     if lead is not None:
@@ -225,8 +226,11 @@ def _aggregates(page: PageInput) -> Iterator[Section]:
             "aggregate_pairs": "Pairs of algorithms over environments, and the verdict on the first",
             "references": "Reference scores that normalise",
         }
-        grids = [_table(name, caption, page.tables[name]) for name, caption in captions.items() if name in page.tables]
-        notes = tuple(note for name in captions if name in page.tables for note in _note(page, name))
+        tables = {name: page.tables[name] for name in captions if name in page.tables}
+        if "aggregate_pairs" in tables:
+            tables["aggregate_pairs"] = without_copies(tables["aggregate_pairs"], copies)
+        grids = [_table(name, captions[name], table) for name, table in tables.items()]
+        notes = tuple(note for name in tables for note in _note(page, name))
         figures = _figures(page, "aggregates")
         yield Section("aggregates", "Over environments", lead, grids=tuple(grids), notes=notes, figures=figures)
 

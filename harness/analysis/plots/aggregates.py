@@ -84,7 +84,7 @@ def performance_profiles(results: Results, *, profiles: pd.DataFrame | None = No
     rows, note = _comparable(results, profiles)
     algos, styles, names = _in_order(results, rows), looks(results.algos), short_labels(results.algos)
     figure, grid = new_figure(1, 1, row_inches=2.6)
-    figure.set_figwidth(0.72 * _FULL_WIDTH)
+    figure.set_figwidth(_FULL_WIDTH)
     axes: Axes = grid[0, 0]
     for algo in algos:
         own, look = rows[rows["algo"] == algo], styles[algo]
@@ -124,7 +124,7 @@ def improvement_over_tasks(
     left_out = len(rows) > MOST_PAIRS
     rows = rows.sort_values("p", kind="stable").head(MOST_PAIRS).sort_index() if len(rows) else rows
     figure, grid = new_figure(1, 1, row_inches=0.55 + 0.2 * max(len(rows), 2))
-    figure.set_figwidth(0.72 * _FULL_WIDTH)
+    figure.set_figwidth(_FULL_WIDTH)
     axes: Axes = grid[0, 0]
     names = {algo: label.replace("\n", "") for algo, label in short_labels(results.algos).items()}
     if len(rows):

@@ -41,6 +41,7 @@ SHIPPED: Mapping[str, Reference] = {
     "Acrobot-v1": _zoo(-497.1, -69.1, "qrdqn"),
     "CartPole-v1": _zoo(22.9, 500.0, "ppo"),
     "Hopper-v5": _solved(17.6, 3800.0),
+    "Humanoid-v5": _zoo(112.4, 7239.3, "tqc on Humanoid-v3"),
     "InvertedDoublePendulum-v5": _solved(48.1, 9100.0),
     "InvertedPendulum-v5": _solved(5.2, 950.0),
     "LunarLander-v3": _zoo(-184.4, 242.1, "ppo on LunarLander-v2"),
