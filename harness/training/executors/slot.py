@@ -22,7 +22,7 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.experiment.run_folder import CHECKPOINT_NAME, lock_folder
-from harness.experiment.run_records import RunRecord
+from harness.experiment.run_records import RECORD_NAME, RunRecord
 from harness.printable import message_of
 from harness.training.checkpoint_file import KEY_VARIABLE, read_checkpoint
 from harness.training.executors.events import Finished, Job, Paused, Progressed, RunEvent
@@ -256,7 +256,8 @@ class Slot:
 
     def _store(self, task: Task, run_path: Path, scratch: Path, draft: Parcel) -> Parcel:
         archive = scratch / "parcel.tar"
-        size, digest = pack(run_path, archive, without=[] if draft.steps else [CHECKPOINT_NAME])
+        # A run that has just ended may have its record already, which would count as that of an earlier attempt.
+        size, digest = pack(run_path, archive, without=[RECORD_NAME if draft.steps else CHECKPOINT_NAME])
         parcel = replace(draft, name=f"{task.folder}/{task.attempt}-{draft.name}.tar", size=size, digest=digest)
         self.storage.upload(archive, parcel.name)
         archive.unlink()

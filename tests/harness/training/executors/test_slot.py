@@ -17,7 +17,7 @@ from harness.training.executors import slot as module
 from harness.training.executors.events import Job
 from harness.training.executors.executor import Limits
 from harness.training.executors.local import run_jobs
-from harness.training.executors.parcels import publish
+from harness.training.executors.parcels import Parcel, publish, unpack
 from harness.training.executors.slot import Broken, Ended, PausedAt, Slot, Stored, Task, this_machine
 from harness.training.progress import Progress
 from tests.harness.processes import is_running, wait_until
@@ -92,6 +92,20 @@ def test_a_paused_run_is_continued_by_another_slot_to_the_same_files(tmp_path: P
     assert len(last.record.resumed_at) == 1
     assert last.record.command == "harness"
     assert list(differences(undisturbed, place)) == []
+
+
+def test_a_checkpoint_is_stored_without_a_record_that_has_just_been_written(tmp_path: Path) -> None:
+    slot = Slot(str(tmp_path / "storage"), Limits())
+    run_path = tmp_path / "run"
+    run_path.mkdir()
+    for name in ("run.json", "checkpoint.bin", "failed-1.json"):
+        (run_path / name).write_text("")
+
+    parcel = slot._store(task(tmp_path, LONG), run_path, tmp_path, Parcel("0", 0, "", steps=64))
+
+    slot.storage.download(parcel.name, tmp_path / "parcel")
+    unpack(tmp_path / "parcel", tmp_path / "continued")
+    assert sorted(path.name for path in (tmp_path / "continued").iterdir()) == ["checkpoint.bin", "failed-1.json"]
 
 
 def test_a_run_that_kills_itself_is_a_failed_record_with_its_files(tmp_path: Path) -> None:
