@@ -94,7 +94,7 @@ class Suite:
 
     def tasks(self, algo: str, names: Sequence[str]) -> list[FloatArray]:
         """Return the scores of an algorithm on the named tasks."""
-        return [self.scores[algo][name].to_numpy(np.float64) for name in names]
+        return [np.asarray(self.scores[algo][name], dtype=np.float64) for name in names]
 
     def resampled(self, algo: str, names: tuple[str, ...], *, common: bool) -> FloatArray:
         """Return the resampled aggregates of an algorithm on the named tasks, [4, B].
