@@ -101,9 +101,9 @@ def performance_profiles(results: Results, *, profiles: pd.DataFrame | None = No
     caption = (
         "Share of all runs, every task counting equally, that score above the value on the horizontal axis (0: random "
         "actions; 1, dashed: the reference). A curve that lies above another one everywhere is better for every "
-        "threshold; where curves cross, one is better at the top and the other at the bottom. Bands contain the whole "
-        f"profile in at least {confidence:.0%} of repetitions (Massart's bound); they are wide, as they allow for "
-        f"runs that no seed showed.{note}"
+        "threshold; where curves cross, one is better at the top and the other at the bottom. Bands are meant to "
+        f"contain the whole profile in {confidence:.0%} of repetitions (Massart's bound); they are wide, as they allow "
+        f"for runs that no seed showed.{note}"
     )
     handles = [(Line2D([], [], **styles[algo].line()), names[algo]) for algo in algos]
     return finish(figure, title=f"Performance profiles over {_tasks_in_words(rows)}", caption=caption, handles=handles)

@@ -106,8 +106,8 @@ def aggregate_intervals(
 
     with n the fewest seeds of a task, and nu = sum of (n - 1) over tasks; n = 10 and nu = 90 make .0172 of .025.
     If all seeds of each task agree, the limits are equal: nothing of the seeds not run is known then.
-    Hesterberg 2015, Amer. Stat. 69, 371-386, section 4.3 (expanded percentile interval). docs/statistics.md has the
-    simulated coverage.
+    Hesterberg 2015, Amer. Stat. 69, 371-386, section 4.3 (expanded percentile interval).
+    `python -m tests.studies.aggregate_errors` simulates the coverage.
     """
     check_confidence(confidence)
     samples = [present(task) for task in tasks]
@@ -168,7 +168,7 @@ def performance_profile(tasks: Tasks, thresholds: npt.ArrayLike, confidence: flo
 
     N = 1 / sum of squared weights, the number of runs if tasks have equally many. The band is Massart's for the whole
     distribution of N independent scores: it is wide, but needs no variance that was seen, where bands by a bootstrap
-    shrink to nothing if all seeds agree. For stratified scores its coverage is simulated in docs/statistics.md.
+    shrink to nothing if all seeds agree. For stratified scores the bound is not proven.
     Massart 1990, Ann. Probab. 18, 1269-1283. tasks: as in `aggregates`; thresholds: [T].
     """
     check_confidence(confidence)

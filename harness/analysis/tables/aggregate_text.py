@@ -79,8 +79,9 @@ def aggregate_notes(statistics: StatisticsConfig) -> dict[str, str]:
             "environment without them is left out. IQM: mean of the middle half of all runs of all tasks. Median and "
             "mean: of the means of the tasks. Optimality gap: 1 − mean(min(score, 1)); less is better. Every task "
             f"counts equally. {percent} intervals: bootstrap of {statistics.n_bootstrap:,} resamples of the seeds "
-            "within each task, its percentiles widened for few seeds (Hesterberg 2015); docs/statistics.md has "
-            "their simulated coverage. The tasks are taken as they are: nothing is said of other tasks."
+            "within each task, its percentiles widened for few seeds (Hesterberg 2015). Like every bootstrap, "
+            "it cannot know collapses that no seed showed. The tasks are taken as they are: nothing is said of "
+            "other tasks."
         ),
         "aggregate_pairs": (
             "Tasks: those on which both algorithms were run. p: stratified permutation test of the mean normalised "
