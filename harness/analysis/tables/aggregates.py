@@ -94,7 +94,11 @@ class Suite:
 
     def tasks(self, algo: str, names: Sequence[str]) -> list[FloatArray]:
         """Return the scores of an algorithm on the named tasks."""
-        return [np.asarray(self.scores[algo][name], dtype=np.float64) for name in names]
+        tasks: list[FloatArray] = []
+        for name in names:
+            scores: FloatArray = np.asarray(self.scores[algo][name], dtype=np.float64)
+            tasks.append(scores)
+        return tasks
 
     def resampled(self, algo: str, names: tuple[str, ...], *, common: bool) -> FloatArray:
         """Return the resampled aggregates of an algorithm on the named tasks, [4, B].
