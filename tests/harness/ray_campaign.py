@@ -25,7 +25,7 @@ from pathlib import Path
 from harness.config import load_config
 from harness.experiment.plan import plan
 from harness.experiment.run_records import read_record
-from tests.harness.campaign import SCRIPT
+from tests.harness.campaign.calls import SCRIPT
 from tests.harness.training.executors.ray_nodes import Nodes
 from tests.harness.training.same_results import differences
 
