@@ -23,6 +23,7 @@ from harness.experiment.run_records import write_text_atomically
 __all__ = ["RULE_NAME", "Declaration", "RuleHistory", "declare", "rule_history"]
 
 RULE_NAME = "rule.json"
+"""File in the folder of an experiment that records the rule of judgement and its changes."""
 
 
 @dataclass(frozen=True)
