@@ -170,7 +170,7 @@ def _write(
     found = passages(results, statistics)
     if len(found):
         tables["time_to_threshold"] = time_to_threshold_table(found, statistics)
-        tables["time_pairs"] = passage_table(found, metrics, statistics)
+        tables["time_pairs"] = passage_table(found, paired, statistics)
     over_tasks = aggregate_tables(paired, scores, statistics)
     tables |= over_tasks
     if audit is not None:

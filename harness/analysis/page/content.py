@@ -129,11 +129,13 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
-def _declared_pairs(statistics: StatisticsConfig) -> str:
+def _declared_pairs(statistics: StatisticsConfig, *, has_sweep: bool) -> str:
     if statistics.baseline is not None:
         return f"every algorithm with the baseline {statistics.baseline}"
     if statistics.pairs:
         return f"declared: {'; '.join(f'{first} with {second}' for first, second in statistics.pairs)}"
+    if has_sweep:
+        return "every pair of algorithms outside the sweep and its default; of the sweep, the factors are tested"
     return "every pair of algorithms"
 
 
@@ -162,9 +164,9 @@ def _compared(page: PageInput) -> Section:
                   f"{100 * statistics.confidence:g}%"),
         ("Families", f"{int(pairwise['p_holm'].notna().sum()):,} tests of scores; "
                      f"{int(stability['p_holm'].notna().sum()):,} tests of stability"
-                     f"{further_families(page.tables)}; {_over_tasks(page)}"
+                     f"{further_families(page.tables)}; {_over_tasks(page)}{_of_factors(page)}"
                      "Holm's adjustment within each"),
-        ("Pairs", _declared_pairs(statistics)),
+        ("Pairs", _declared_pairs(statistics, has_sweep=bool(page.findings))),
         ("Failed runs", f"count by the rule “{statistics.failed_runs}”"),
         ("Rule (SHA-256)", rule_digest(statistics) if page.rule is None else page.rule.digest),
         ("Rule before the runs", "not known: no experiment declares one" if page.rule is None else page.rule.sentence),
@@ -182,6 +184,12 @@ def _compared(page: PageInput) -> Section:
         grids=(grid("environments", "Environments, budgets and margins", header, rows),),
         details=tuple(_settings(page.config)),
     )
+
+
+def _of_factors(page: PageInput) -> str:
+    """Return the number of tests of the factors of sweeps, as a part of the sentence on families."""
+    effects = page.tables.get("sweep")
+    return "" if effects is None else f"{int(effects['p_holm'].notna().sum()):,} tests of factors of the sweep; "
 
 
 def _over_tasks(page: PageInput) -> str:
