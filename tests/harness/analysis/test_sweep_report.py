@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,8 @@ def test_the_factor_that_moves_the_score_matters_and_the_other_does_not(tmp_path
     verdicts = {(row.env, row.effect): row.verdict for row in scores.itertuples()}
     assert verdicts["CartPole-v1", "clip_range"] == "matters"
     assert verdicts["CartPole-v1", "gae_lambda"] == "inconclusive"
-    assert "0.3 scores 199.6" in made.findings["Pendulum-v1"]
+    # Levels are 100 apart; the noise depends on how many metrics there are.
+    assert re.search(r"0\.3 scores (199|200|201)\.\d \(", made.findings["Pendulum-v1"])
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert all(path.stat().st_size > 0 for path in written)
     assert {path.name for path in written} >= {"sweep.csv", "sweep.md", "sweep_score.png", "sweep_stability.svg"}

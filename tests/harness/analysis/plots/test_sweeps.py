@@ -88,7 +88,7 @@ def test_one_seed_has_neither_intervals_nor_a_region() -> None:
 
     assert "[" not in texts(figure)
     assert legend(figure) == ["default"]
-    assert "One seed." in figure.get_suptitle()
+    assert "One seed." in figure.get_label()
 
 
 def test_failed_runs_are_counted_in_their_cells() -> None:
@@ -97,7 +97,7 @@ def test_failed_runs_are_counted_in_their_cells() -> None:
     figure = sweep_figure([[panel(n_failed=failed)]])
 
     assert texts(figure).count("2 failed") == 1
-    assert "Failed runs are counted in their cells" in figure.get_suptitle().replace("\n", " ")
+    assert "Failed runs are counted in their cells" in figure.get_label()
 
 
 def test_a_profile_counts_failed_runs_at_their_levels() -> None:
