@@ -8,7 +8,7 @@ import random
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from harness.config import load_config
+from harness.config import load_config, read_config
+from harness.config.trust import untrusted_imports
 from harness.errors import HarnessError
 from harness.experiment.plan import RunSpec, plan
 from harness.experiment.run_records import RunRecord, read_record
@@ -51,16 +52,23 @@ class Verification:
 
 
 def verify(
-    folder: Path, console: Console, executor: Executor, *, everything: bool = False, seed: int | None = None
+    folder: Path,
+    console: Console,
+    executor: Executor,
+    *,
+    everything: bool = False,
+    seed: int | None = None,
+    trusted: Collection[str] = (),
 ) -> int:
     """Train one finished run of an experiment again, or all of them; return the number of those that differ.
 
-    The runs are written into a temporary folder. Only runs that the experiment file plans are repeated, as it was
-    checked for what it may import, and a record was not.
-    seed: chooses the run; None chooses at random. Raises HarnessError if there is nothing to repeat, and Interrupted.
+    The runs are written into a temporary folder. Only runs that the experiment file plans are repeated, as it is
+    checked for what it would import, and a record is not: results from elsewhere name code that others wrote.
+    seed: chooses the run; None chooses at random. trusted: packages, beside those of the allow-list, that may be
+    imported. Raises HarnessError for other packages, or if there is nothing to repeat, and Interrupted.
     """
     runs = folder / "runs"
-    stored = dict(_finished(folder))
+    stored = dict(_finished(folder, trusted))
     if not stored:
         raise HarnessError(f"{folder}: holds no finished run of its {EXPERIMENT_NAME}")
     chooser = random.SystemRandom() if seed is None else random.Random(seed)
@@ -85,11 +93,13 @@ def verify(
     return n_different
 
 
-def _finished(folder: Path) -> Iterator[tuple[RunSpec, RunRecord]]:
+def _finished(folder: Path, trusted: Collection[str]) -> Iterator[tuple[RunSpec, RunRecord]]:
     """Yield every planned run that is finished, with its record."""
     experiment = folder / EXPERIMENT_NAME
     if not experiment.exists():
         raise HarnessError(f"{experiment}: there is no such file; expected the results of harness compare or train")
+    if untrusted := untrusted_imports(read_config(experiment), trusted):
+        raise HarnessError("\n".join(map(str, untrusted)))
     for spec in plan(load_config(experiment)):
         record = read_record(folder / "runs" / spec.run_dir)
         if record is not None and record.status == "finished" and record.spec.digest == spec.digest:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.arguments import OpenPage, Workers, open_page
+from harness.cli.arguments import OpenPage, Trust, Workers, open_page
 from harness.cli.terminal import EXIT_INTERRUPTED, EXIT_NO
 from harness.cli.terminal import console as _console
 from harness.cli.terminal import cores as _cores
@@ -103,6 +103,7 @@ def verify(
         int | None, typer.Option(help="Number that chooses the run. Default: the choice is random.")
     ] = None,
     workers: Workers = None,
+    trust: Trust = None,
 ) -> None:
     """Train a stored run again, in a temporary folder, and compare all its results bit by bit.
 
@@ -116,7 +117,7 @@ def verify(
     console = _console()
     executor = executor_named("local", workers or _cores(), ExecutionConfig())
     try:
-        n_different = verify_results(folder, console, executor, everything=everything, seed=seed)
+        n_different = verify_results(folder, console, executor, everything=everything, seed=seed, trusted=trust or ())
     except KeyboardInterrupt as interruption:
         end_server()
         console.print("interrupted")

@@ -57,7 +57,7 @@ class Copier:
 
 def verified(folder: Path, executor: Any, **choice: Any) -> tuple[int, list[str]]:
     file = io.StringIO()
-    n_different = verify(folder, Console(file=file, width=500), executor, **choice)
+    n_different = verify(folder, Console(file=file, width=500), executor, trusted=["tests"], **choice)
     return n_different, file.getvalue().splitlines()
 
 
@@ -178,4 +178,13 @@ def test_records_that_the_experiment_does_not_plan_are_not_repeated(results: Pat
         write_record(results / "runs" / spec.run_dir, replace(record, spec=replace(spec, algo_class="os:system")))
 
     with pytest.raises(HarnessError, match="holds no finished run of its experiment"):
+        verified(results, Copier(results))
+
+
+def test_code_of_others_is_not_run_without_being_asked_for(results: Path) -> None:
+    experiment = results / "experiment.yml"
+    text = experiment.read_text(encoding="utf-8").replace("class: ppo", "class: evil:PPO")
+    experiment.write_text(text + "trusted_packages: [evil]\n", encoding="utf-8")
+
+    with pytest.raises(HarnessError, match=r"evil:PPO would import evil, which runs its code.*add --trust evil"):
         verified(results, Copier(results))
